@@ -1,0 +1,151 @@
+//! Where the client takes its time from.
+//!
+//! The client reads the time to judge how long a token lives, and waits to notice that a server has
+//! fallen silent. Both go through one [`Clock`], so a test can move time by hand instead of
+//! waiting. With the feature `hyper` (on by default) the clock is `TokioClock` unless another one
+//! is given; without it there is no clock to fall back on, and the client's builder asks for one.
+
+use std::any::Any;
+use std::any::type_name;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Tells the time and waits.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// Returns the current time.
+    fn now(&self) -> SystemTime;
+
+    /// Returns a future that ends when `duration` has passed.
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// Keeps a clock that moves by itself from moving until the returned value is dropped.
+    ///
+    /// A virtual clock jumps to the next timer when nothing is left to do. Work that is done where
+    /// it cannot see it, such as on another thread, holds the clock meanwhile. Clocks of real time
+    /// have nothing to hold, and that is the default.
+    fn hold(&self) -> Box<dyn Any + Send> {
+        Box::new(())
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> SystemTime {
+        (**self).now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        (**self).sleep(duration)
+    }
+
+    fn hold(&self) -> Box<dyn Any + Send> {
+        (**self).hold()
+    }
+}
+
+/// Real time: the system's clock, and tokio's timer to wait.
+///
+/// Waiting needs a tokio runtime with its time driver enabled, as `#[tokio::main]` has it.
+#[cfg(feature = "hyper")]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TokioClock;
+
+#[cfg(feature = "hyper")]
+impl Clock for TokioClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// Makes a clock of two functions: one that tells the time, one that waits.
+///
+/// So a clock of another crate is joined in one line:
+///
+/// ```
+/// # use std::time::{Duration, SystemTime};
+/// # #[derive(Clone)] struct VirtualClock;
+/// # impl VirtualClock {
+/// #     fn now(&self) -> SystemTime { SystemTime::UNIX_EPOCH }
+/// #     fn sleep(&self, _: Duration) -> std::future::Ready<()> { std::future::ready(()) }
+/// # }
+/// # let virtual_clock = VirtualClock;
+/// use acr_client::clock;
+///
+/// let (a, b) = (virtual_clock.clone(), virtual_clock.clone());
+/// let clock = clock::from_fn(move || a.now(), move |duration| b.sleep(duration));
+/// ```
+pub fn from_fn<N, S, Fut>(now: N, sleep: S) -> FromFn<N, S>
+where
+    N: Fn() -> SystemTime + Send + Sync + 'static,
+    S: Fn(Duration) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    FromFn { now, sleep }
+}
+
+/// The clock that [`from_fn`] makes.
+#[derive(Clone, Copy)]
+pub struct FromFn<N, S> {
+    now: N,
+    sleep: S,
+}
+
+impl<N, S> fmt::Debug for FromFn<N, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FromFn")
+            .field("now", &type_name::<N>())
+            .field("sleep", &type_name::<S>())
+            .finish()
+    }
+}
+
+impl<N, S, Fut> Clock for FromFn<N, S>
+where
+    N: Fn() -> SystemTime + Send + Sync + 'static,
+    S: Fn(Duration) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    fn now(&self) -> SystemTime {
+        (self.now)()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin((self.sleep)(duration))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_clock_of_functions_tells_and_waits_by_them() {
+        let elapsed = Arc::new(Mutex::new(Duration::ZERO));
+        let clock = from_fn(
+            {
+                let elapsed = elapsed.clone();
+                move || SystemTime::UNIX_EPOCH + *elapsed.lock().unwrap()
+            },
+            {
+                let elapsed = elapsed.clone();
+                move |duration| {
+                    *elapsed.lock().unwrap() += duration;
+                    std::future::ready(())
+                }
+            },
+        );
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        clock.sleep(Duration::from_secs(60)).await;
+        assert_eq!(
+            clock.now(),
+            SystemTime::UNIX_EPOCH + Duration::from_secs(60)
+        );
+    }
+}
