@@ -1,0 +1,251 @@
+//! The body of every answer the mock gives.
+//!
+//! A body lives in memory from the start, so it has no source to wait for: it is ready at every poll and
+//! needs no runtime. It may be a rope of several pieces (a stored blob is kept in the pieces it came in),
+//! which are handed out one by one and never joined.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+/// An answer's body: bytes in memory, handed out piece by piece without a copy.
+///
+/// `http_body_util::BodyExt::collect` reads it whole. Its length is known, so a server sends
+/// `Content-Length`, unless [`chunked`](Self::chunked) hides it.
+#[derive(Default)]
+pub struct Body {
+    chunks: VecDeque<Bytes>,
+    remaining: u64,
+    chunked: bool,
+    /// Bytes that may still go out before the body fails, if it is to fail.
+    cut: Option<u64>,
+}
+
+impl Body {
+    /// A body of no bytes.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// A body of these pieces in their order; each is one frame, and empty ones are left out.
+    #[must_use]
+    pub fn from_chunks(chunks: Vec<Bytes>) -> Self {
+        let chunks: VecDeque<Bytes> = chunks
+            .into_iter()
+            .filter(|chunk| !chunk.is_empty())
+            .collect();
+        let remaining = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        Self {
+            chunks,
+            remaining,
+            chunked: false,
+            cut: None,
+        }
+    }
+
+    /// Hides the length, so that a server sends the body with `Transfer-Encoding: chunked`.
+    ///
+    /// The service answers so at its token endpoints, and for long metadata.
+    #[must_use]
+    pub fn chunked(mut self) -> Self {
+        self.chunked = true;
+        self
+    }
+
+    /// Makes the body fail after `bytes` bytes, while it goes on to promise its whole length.
+    ///
+    /// In process the reader gets a [`BodyError`]; over TCP the connection is closed there. A body that is not
+    /// longer than `bytes` is left whole.
+    #[must_use]
+    pub fn cut_after(mut self, bytes: u64) -> Self {
+        self.cut = (bytes < self.remaining).then_some(bytes);
+        self
+    }
+
+    /// How many bytes are still to come, in all pieces.
+    #[must_use]
+    pub fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
+    fn next_chunk(&mut self) -> Option<Result<Bytes, BodyError>> {
+        let allowed = match self.cut {
+            Some(0) => {
+                // The failure is the last thing a reader sees: a failed body has ended.
+                *self = Self::empty();
+                return Some(Err(BodyError { _private: () }));
+            }
+            Some(allowed) => usize::try_from(allowed).unwrap_or(usize::MAX),
+            None => usize::MAX,
+        };
+        let mut chunk = self.chunks.pop_front()?;
+        if chunk.len() > allowed {
+            let rest = chunk.split_off(allowed);
+            self.chunks.push_front(rest);
+        }
+        let length = chunk.len() as u64;
+        self.remaining -= length;
+        self.cut = self.cut.map(|allowed| allowed - length);
+        Some(Ok(chunk))
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Ready(self.next_chunk().map(|chunk| chunk.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.remaining == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        if self.chunked {
+            SizeHint::default()
+        } else {
+            SizeHint::with_exact(self.remaining)
+        }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::from_chunks(vec![bytes])
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+/// Says how much is left, never what it is: a token answer is a body too.
+impl fmt::Debug for Body {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Body")
+            .field("remaining", &self.remaining)
+            .field("pieces", &self.chunks.len())
+            .field("chunked", &self.chunked)
+            .field("cut", &self.cut)
+            .finish()
+    }
+}
+
+/// The body was cut before its end, on purpose: see [`Body::cut_after`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the mock cut this body before its end, as it was asked to")]
+pub struct BodyError {
+    _private: (),
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use http_body::Body as _;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    fn read(body: &mut Body) -> Option<Result<Bytes, BodyError>> {
+        let frame = body
+            .frame()
+            .now_or_never()
+            .expect("a body in memory is always ready")?;
+        Some(frame.map(|frame| frame.into_data().expect("a body has data only")))
+    }
+
+    #[test]
+    fn a_rope_is_handed_out_in_its_pieces_without_a_copy() {
+        let first = Bytes::from(vec![1_u8; 3]);
+        let second = Bytes::from(vec![2_u8; 2]);
+        let mut body = Body::from_chunks(vec![first.clone(), Bytes::new(), second.clone()]);
+        assert_eq!(body.size_hint().exact(), Some(5));
+        let out = read(&mut body).unwrap().unwrap();
+        assert_eq!((out.as_ptr(), out.len()), (first.as_ptr(), 3));
+        assert_eq!(body.size_hint().exact(), Some(2));
+        assert!(!body.is_end_stream());
+        assert_eq!(read(&mut body).unwrap().unwrap().as_ptr(), second.as_ptr());
+        assert!(body.is_end_stream());
+        assert!(read(&mut body).is_none());
+    }
+
+    #[test]
+    fn an_empty_body_has_ended_from_the_start() {
+        for mut body in [
+            Body::empty(),
+            Body::from(Bytes::new()),
+            Body::from_chunks(vec![Bytes::new()]),
+        ] {
+            assert!(body.is_end_stream());
+            assert_eq!(body.size_hint().exact(), Some(0));
+            assert!(read(&mut body).is_none());
+        }
+    }
+
+    #[test]
+    fn a_chunked_body_hides_its_length_and_loses_nothing() {
+        let body = Body::from("tokens".to_owned()).chunked();
+        assert_eq!(body.size_hint().exact(), None);
+        assert_eq!(body.remaining(), 6);
+        let bytes = body.collect().now_or_never().unwrap().unwrap().to_bytes();
+        assert_eq!(bytes, "tokens");
+    }
+
+    #[test]
+    fn a_cut_body_promises_its_whole_length_and_fails_midway() {
+        let mut body =
+            Body::from_chunks(vec![Bytes::from_static(b"abc"), Bytes::from_static(b"def")])
+                .cut_after(4);
+        assert_eq!(body.size_hint().exact(), Some(6));
+        assert_eq!(read(&mut body).unwrap().unwrap(), "abc");
+        assert_eq!(read(&mut body).unwrap().unwrap(), "d");
+        assert!(!body.is_end_stream());
+        read(&mut body).unwrap().unwrap_err();
+        assert!(read(&mut body).is_none());
+    }
+
+    #[test]
+    fn a_cut_at_or_behind_the_end_is_no_cut() {
+        for cut in [3, 4, u64::MAX] {
+            let body = Body::from("abc").cut_after(cut);
+            assert_eq!(
+                body.collect().now_or_never().unwrap().unwrap().to_bytes(),
+                "abc"
+            );
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_content() {
+        let text = format!("{:?}", Body::from("secret-token"));
+        assert!(
+            text.contains("remaining: 12") && !text.contains("secret"),
+            "{text}"
+        );
+    }
+}

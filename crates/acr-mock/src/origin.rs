@@ -1,0 +1,61 @@
+//! Where a request came in, and where its client finds the data origin.
+
+use http::uri::Scheme;
+
+/// The two origins of the registry, as one client sees them: a request extension.
+///
+/// A server inserts it into each request before [`Registry::handle`](crate::Registry::handle), because a request
+/// over TCP names its authority only in `Host`, and only the server knows on which port the data origin listens.
+/// A request without it (in process) is known by its own URI.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    scheme: Scheme,
+    authority: String,
+    data_authority: String,
+}
+
+impl Origin {
+    /// Both origins share a scheme; an authority is `host` or `host:port`, as in a URL.
+    #[must_use]
+    pub fn new(
+        scheme: Scheme,
+        authority: impl Into<String>,
+        data_authority: impl Into<String>,
+    ) -> Self {
+        Self {
+            scheme,
+            authority: authority.into(),
+            data_authority: data_authority.into(),
+        }
+    }
+
+    /// The scheme by which the client came: `https` or `http`.
+    #[must_use]
+    pub fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// The authority by which the client came, as it wrote it: what realms and login servers are made of.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The authority of the data origin, in a form that this client can reach.
+    #[must_use]
+    pub fn data_authority(&self) -> &str {
+        &self.data_authority
+    }
+
+    /// The base of the registry's URLs, without a slash at the end.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
+    }
+
+    /// The base of the data origin's URLs, without a slash at the end.
+    #[must_use]
+    pub fn data_base_url(&self) -> String {
+        format!("{}://{}", self.scheme, self.data_authority)
+    }
+}
