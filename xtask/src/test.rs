@@ -1,0 +1,30 @@
+//! `cargo xtask test`: everything hermetic.
+
+use crate::cargo::Steps;
+use crate::fixtures;
+
+pub(crate) fn run(steps: &mut Steps) -> Result<(), String> {
+    steps.fetch()?;
+    fixtures::check(steps)?;
+    // xtask is tested alone: its features in a build of the whole workspace differ from those of `cargo xtask`, and
+    // building it twice under one name would replace the program that is running.
+    steps.cargo(&["test", "--package", "xtask"])?;
+    // Unit, integration and doc tests (README snippets are doc tests); examples are built.
+    steps.cargo(&[
+        "test",
+        "--workspace",
+        "--exclude",
+        "xtask",
+        "--all-features",
+    ])?;
+    // One call a crate: in a common call the client's tests would switch on features of the mock.
+    steps.cargo(&[
+        "test",
+        "--package",
+        "acr-protocol",
+        "--package",
+        "acr-mock",
+        "--no-default-features",
+    ])?;
+    steps.cargo(&["test", "--package", "acr-client", "--no-default-features"])
+}
