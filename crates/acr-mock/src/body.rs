@@ -1,7 +1,7 @@
 //! The body of every answer the mock gives.
 //!
-//! A body lives in memory from the start, so it has no source to wait for: it is ready at every poll and
-//! needs no runtime. It may be a rope of several pieces (a stored blob is kept in the pieces it came in),
+//! A body lives in memory from the start, so it has no source to wait for and needs no runtime: it is ready at
+//! every poll but one, just before a cut. It may be a rope of several pieces (a stored blob is kept in the pieces it came in),
 //! which are handed out one by one and never joined.
 
 use std::collections::VecDeque;
@@ -23,6 +23,8 @@ pub struct Body {
     chunked: bool,
     /// Bytes that may still go out before the body fails, if it is to fail.
     cut: Option<u64>,
+    /// The reader was given a turn to pass on what it has, before the failure.
+    paused: bool,
 }
 
 impl Body {
@@ -43,8 +45,7 @@ impl Body {
         Self {
             chunks,
             remaining,
-            chunked: false,
-            cut: None,
+            ..Self::default()
         }
     }
 
@@ -101,8 +102,13 @@ impl http_body::Body for Body {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _context: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.cut == Some(0) && !std::mem::replace(&mut self.paused, true) {
+            // A server drops what it has not yet sent when the body fails; now it sends that first.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         Poll::Ready(self.next_chunk().map(|chunk| chunk.map(Frame::data)))
     }
 
@@ -175,7 +181,7 @@ mod tests {
         let frame = body
             .frame()
             .now_or_never()
-            .expect("a body in memory is always ready")?;
+            .expect("a body in memory is ready")?;
         Some(frame.map(|frame| frame.into_data().expect("a body has data only")))
     }
 
@@ -225,6 +231,10 @@ mod tests {
         assert_eq!(read(&mut body).unwrap().unwrap(), "abc");
         assert_eq!(read(&mut body).unwrap().unwrap(), "d");
         assert!(!body.is_end_stream());
+        assert!(
+            body.frame().now_or_never().is_none(),
+            "a turn to send what was read"
+        );
         read(&mut body).unwrap().unwrap_err();
         assert!(read(&mut body).is_none());
     }

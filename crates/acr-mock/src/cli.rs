@@ -1,0 +1,330 @@
+//! Arguments and environment of the binary, and what it says on stderr.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt::{Display, Write as _};
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use acr_mock::ServerEvent;
+use clap::builder::Resettable;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
+
+/// What the program is to do, checked.
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) plain_http: bool,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) ca_out: Option<PathBuf>,
+    pub(crate) ready_file: Option<PathBuf>,
+    /// At least one.
+    pub(crate) users: Vec<User>,
+    pub(crate) anonymous_pull: bool,
+    pub(crate) exit_on_stdin_close: bool,
+    pub(crate) log: Log,
+}
+
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) password: String,
+}
+
+/// Reads arguments and environment; the error is an exit code, and everything is said already.
+pub(crate) fn parse() -> Result<Settings, ExitCode> {
+    let mut command = command();
+    let settings = command
+        .try_get_matches_from_mut(std::env::args_os())
+        .and_then(|mut matches| Args::from_arg_matches_mut(&mut matches))
+        .and_then(|args| settings(args).map_err(|(kind, text)| command.error(kind, text)));
+    settings.map_err(|error| {
+        let usage = error.use_stderr();
+        // A closed stdout or stderr changes nothing about the exit code.
+        let _ = without_stray_values(error).print();
+        if usage {
+            ExitCode::from(USAGE)
+        } else {
+            ExitCode::SUCCESS
+        }
+    })
+}
+
+/// The exit code of bad usage.
+pub(crate) const USAGE: u8 = 2;
+
+/// An in-memory Azure Container Registry for tests (unofficial).
+///
+/// When it is ready, one line of JSON on stdout says where it listens, which CA to trust and how to log in. It ends
+/// with SIGINT, SIGTERM or, if asked to, with the end of stdin.
+#[derive(Parser)]
+#[command(name = "acr-mock", version, after_help = AFTER_HELP)]
+struct Args {
+    /// Listen at this IP address and port; port 0 takes a free one.
+    ///
+    /// The data origin takes a free port of its own. A wildcard address is reported as 127.0.0.1, and needs --host or
+    /// --user, because it is open to the network.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "ACR_MOCK_LISTEN",
+        default_value = "127.0.0.1:0"
+    )]
+    listen: SocketAddr,
+
+    /// Speak plain http instead of https (most SDKs refuse it).
+    #[arg(long, env = "ACR_MOCK_PLAIN_HTTP", action = ArgAction::SetTrue, value_parser = parse_switch)]
+    plain_http: bool,
+
+    /// Put a further host name into the certificate, such as a compose service; repeatable.
+    ///
+    /// Give two of them to clients elsewhere: who comes by one is redirected to the other for data.
+    #[arg(long = "host", value_name = "NAME", env = "ACR_MOCK_HOST")]
+    hosts: Vec<String>,
+
+    /// Write the CA's certificate (PEM) to this file, and leave it there [default: a temporary file].
+    #[arg(long, value_name = "FILE", env = "ACR_MOCK_CA_OUT")]
+    ca_out: Option<PathBuf>,
+
+    /// Write the ready line to this file too; it appears complete, by a rename.
+    #[arg(long, value_name = "FILE", env = "ACR_MOCK_READY_FILE")]
+    ready_file: Option<PathBuf>,
+
+    /// Let this user in; repeatable [default: the user `mock` with a random password].
+    ///
+    /// The ready line names the first user. In the environment the password is better hidden than among the arguments.
+    // Text, and checked later: the error of a value parser would print the value.
+    #[arg(
+        long = "user",
+        value_name = "NAME:PASSWORD",
+        env = "ACR_MOCK_USER",
+        hide_env_values = true
+    )]
+    users: Vec<String>,
+
+    /// Let everyone pull, without a login.
+    #[arg(long, env = "ACR_MOCK_ANONYMOUS_PULL", action = ArgAction::SetTrue, value_parser = parse_switch)]
+    anonymous_pull: bool,
+
+    /// End when stdin is closed, so that no mock outlives the program that started it.
+    #[arg(long, env = "ACR_MOCK_EXIT_ON_STDIN_CLOSE", action = ArgAction::SetTrue, value_parser = parse_switch)]
+    exit_on_stdin_close: bool,
+
+    /// Say this much on stderr; `info` has a line for each request.
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "ACR_MOCK_LOG",
+        default_value = "info",
+        ignore_case = true
+    )]
+    log: Level,
+}
+
+const AFTER_HELP: &str = "\
+Each option may be given as an environment variable too; switches take 1 or true (0 or false is off), repeatable \
+options take a list separated by newlines. An empty variable counts as none.
+
+Exit codes: 0 after a signal or the end of stdin, 2 on bad usage, 1 otherwise.";
+
+fn command() -> clap::Command {
+    // Compose files and CI systems set a variable to nothing where they mean none.
+    Args::command().mut_args(|arg| {
+        let empty = arg
+            .get_env()
+            .and_then(std::env::var_os)
+            .is_some_and(|value| value.is_empty());
+        if empty {
+            arg.env(Resettable::Reset)
+        } else {
+            arg
+        }
+    })
+}
+
+fn parse_switch(text: &str) -> Result<bool, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err("a switch is 1 or true, 0 or false"),
+    }
+}
+
+type Usage = (ErrorKind, String);
+
+fn settings(args: Args) -> Result<Settings, Usage> {
+    let invalid = |text: &str| Err((ErrorKind::ValueValidation, text.to_owned()));
+    let hosts: Vec<String> = list(&args.hosts)
+        .map(|host| host.trim().to_owned())
+        .collect();
+    let mut users = list(&args.users)
+        .map(parse_user)
+        .collect::<Result<Vec<_>, _>>()?;
+    let names: BTreeSet<&str> = users.iter().map(|user| user.name.as_str()).collect();
+    if names.len() < users.len() {
+        return invalid("--user: the same name is given twice");
+    }
+    if args.listen.ip().to_canonical().is_unspecified() && hosts.is_empty() && users.is_empty() {
+        return invalid(
+            "--listen: a wildcard address is open to the network; say by which name clients come with --host NAME, \
+             or who may come with --user NAME:PASSWORD",
+        );
+    }
+    if users.is_empty() {
+        users.push(User {
+            name: "mock".to_owned(),
+            password: random_password()?,
+        });
+    }
+    Ok(Settings {
+        listen: args.listen,
+        plain_http: args.plain_http,
+        hosts,
+        ca_out: absolute("--ca-out", args.ca_out)?,
+        ready_file: absolute("--ready-file", args.ready_file)?,
+        users,
+        anonymous_pull: args.anonymous_pull,
+        exit_on_stdin_close: args.exit_on_stdin_close,
+        log: Log { level: args.log },
+    })
+}
+
+/// The elements of a repeatable option: each occurrence is one, or several separated by newlines.
+fn list(values: &[String]) -> impl Iterator<Item = &str> {
+    values.iter().flat_map(|value| {
+        let many = value.contains('\n');
+        value
+            .split('\n')
+            .map(|line| line.trim_end_matches('\r'))
+            .filter(move |line| !(many && line.is_empty()))
+    })
+}
+
+/// The errors name no value: it may be the password.
+fn parse_user(text: &str) -> Result<User, Usage> {
+    let problem = match text.split_once(':') {
+        None => "it is NAME:PASSWORD, and a colon is missing",
+        Some(("", _)) => "the name is empty",
+        Some((_, "")) => "the password is empty",
+        Some((name, password)) => {
+            return Ok(User {
+                name: name.to_owned(),
+                password: password.to_owned(),
+            });
+        }
+    };
+    Err((ErrorKind::ValueValidation, format!("--user: {problem}")))
+}
+
+fn random_password() -> Result<String, Usage> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| (ErrorKind::Io, format!("no random password: {error}")))?;
+    Ok(hex::encode(bytes))
+}
+
+/// The path that the ready line names: whoever reads it may be in another folder.
+fn absolute(option: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, Usage> {
+    let Some(path) = path else { return Ok(None) };
+    let absolute = std::path::absolute(path)
+        .map_err(|error| (ErrorKind::ValueValidation, format!("{option}: {error}")))?;
+    if absolute.to_str().is_none() {
+        return Err((
+            ErrorKind::InvalidUtf8,
+            format!("{option}: the path is not UTF-8, and the ready line is JSON"),
+        ));
+    }
+    Ok(Some(absolute))
+}
+
+/// A stray word may be half of a `NAME:PASSWORD` that was quoted wrongly, so it is not repeated.
+fn without_stray_values(error: clap::Error) -> clap::Error {
+    let stray = matches!(
+        error.get(ContextKind::InvalidArg),
+        Some(ContextValue::String(argument)) if !argument.starts_with('-')
+    );
+    if error.kind() == ErrorKind::UnknownArgument && stray {
+        return command().error(
+            ErrorKind::UnknownArgument,
+            "unexpected argument: the program takes options only",
+        );
+    }
+    error
+}
+
+/// How much is said on stderr; each level includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Level {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// The log: lines on stderr, none of which holds a secret.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Log {
+    level: Level,
+}
+
+impl Log {
+    pub(crate) fn write(self, level: Level, text: &dyn Display) {
+        if level <= self.level {
+            write_line(&format!("{level:?}").to_lowercase(), text);
+        }
+    }
+
+    pub(crate) fn event(self, event: &ServerEvent<'_>) {
+        match event {
+            ServerEvent::Request {
+                method,
+                path,
+                status,
+                ..
+            } => {
+                self.write(
+                    Level::Info,
+                    &format_args!("{method} {path} {}", status.as_u16()),
+                );
+            }
+            ServerEvent::HandshakeFailed { peer, error, .. } => self.write(
+                Level::Warn,
+                &format_args!(
+                    "no TLS with {peer}: {} (does the client trust the CA?)",
+                    chain(*error)
+                ),
+            ),
+            ServerEvent::ConnectionFailed { peer, error, .. } => {
+                self.write(
+                    Level::Debug,
+                    &format_args!("the connection of {peer} broke: {}", chain(*error)),
+                );
+            }
+            other => self.write(Level::Debug, &format_args!("{other:?}")),
+        }
+    }
+}
+
+/// Why the program ends: told at every level, since it is the last word.
+pub(crate) fn complain(text: &str) {
+    write_line("error", &text);
+}
+
+/// An error with all its causes, in one line.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn write_line(level: &str, text: &dyn Display) {
+    let line = format!("acr-mock: {level}: {text}").replace(['\n', '\r'], " ");
+    // Nobody is left to be told when stderr is closed.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

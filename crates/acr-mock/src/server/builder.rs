@@ -1,0 +1,231 @@
+//! How a server is set up, and why it may not start.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use http::uri::{Authority, Scheme};
+use rustls::pki_types::ServerName;
+use tokio_rustls::TlsAcceptor;
+
+use super::connection::{Handler, Listener, Service};
+use super::listen::Listeners;
+use super::names::Names;
+use super::run::ServerThread;
+use super::{AcrMock, ServerEvent};
+use crate::Registry;
+use crate::tls::Identity;
+
+/// Settings of an [`AcrMock`]; made by [`AcrMock::builder`].
+#[must_use = "nothing runs before `start`"]
+pub struct AcrMockBuilder {
+    registry: Registry,
+    listen: SocketAddr,
+    plain_http: bool,
+    hosts: Vec<String>,
+    listener: Option<Listener>,
+}
+
+impl AcrMockBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            registry: Registry::new(),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            plain_http: false,
+            hosts: Vec::new(),
+            listener: None,
+        }
+    }
+
+    /// Serves this registry; a new one with the usual settings is the default.
+    ///
+    /// A registry may be served by several servers at a time, and be used in process beside them.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = registry;
+        self
+    }
+
+    /// Speaks plain http instead of https. Of the official SDKs only Go's sends credentials over it.
+    pub fn plain_http(mut self, plain_http: bool) -> Self {
+        self.plain_http = plain_http;
+        self
+    }
+
+    /// Where the registry listens; port 0, a free one, at 127.0.0.1 by default.
+    ///
+    /// The data origin always takes a free port of its own, at the same address, or on both loopback families if the
+    /// address is a loopback or the IPv4 wildcard one. A wildcard address is reported as 127.0.0.1.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// A further host name or IP address for the certificate, such as the name of a compose service; repeatable.
+    ///
+    /// `localhost`, `127.0.0.1`, `::1` and the address listened on are always in. A client that comes by a further
+    /// name is redirected, for data, to another further name if there is one, because clients tell origins apart by
+    /// their host; else to the same one.
+    pub fn host(mut self, name: impl Into<String>) -> Self {
+        self.hosts.push(name.into());
+        self
+    }
+
+    /// Tells `listener` what happens, on the server's thread: it should be quick, and its panic is the server's.
+    pub fn on_event(mut self, listener: impl Fn(&ServerEvent<'_>) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Box::new(listener));
+        self
+    }
+
+    /// Opens the ports, makes CA and certificate, and starts to serve on a thread of its own.
+    ///
+    /// It needs no runtime and takes a few milliseconds. When it returns, the server accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]: a port in use, an address of another machine, a malformed host name, or a machine that
+    /// refuses a thread.
+    pub fn start(self) -> Result<AcrMock, StartError> {
+        let registry = self.registry.clone();
+        self.start_with(Box::new(move |request| Box::pin(registry.handle(request))))
+    }
+
+    /// Starts with another handler in the registry's place.
+    pub(super) fn start_with(self, handler: Handler) -> Result<AcrMock, StartError> {
+        for name in &self.hosts {
+            // Also over plain http: the names are written into redirects.
+            if ServerName::try_from(name.as_str()).is_err() {
+                return Err(StartError::InvalidHost { name: name.clone() });
+            }
+        }
+        let listeners = Listeners::open(self.listen)?;
+        let address = listeners.registry_address;
+        let identity = match self.plain_http {
+            true => None,
+            false => Some(
+                Identity::generate(&self.names(address.ip())).map_err(StartError::Certificate)?,
+            ),
+        };
+        let scheme = if self.plain_http {
+            Scheme::HTTP
+        } else {
+            Scheme::HTTPS
+        };
+
+        let authority = reported(address).to_string();
+        let names = Names {
+            scheme,
+            authority: authority.clone(),
+            data_port: listeners.data_port,
+            hosts: bracketed(self.hosts),
+        };
+        let origin = authority
+            .parse::<Authority>()
+            .ok()
+            .and_then(|authority| names.origin_at(&authority));
+        let Some(origin) = origin else {
+            return Err(StartError::Listen {
+                address,
+                source: io::ErrorKind::AddrNotAvailable.into(),
+            });
+        };
+        let (tls, ca_pem) = identity
+            .map(|identity| (TlsAcceptor::from(identity.config), identity.ca_pem))
+            .unzip();
+        let service = Service {
+            names,
+            tls,
+            ca_pem: ca_pem.clone(),
+            handler,
+            listener: self.listener,
+        };
+        let thread = ServerThread::start(listeners, service)?;
+        Ok(AcrMock {
+            registry: self.registry,
+            thread,
+            address,
+            origin,
+            ca_pem,
+        })
+    }
+
+    /// The names of the certificate, each once.
+    fn names(&self, listen: IpAddr) -> Vec<String> {
+        let mut names = BTreeSet::from(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+        if !listen.is_unspecified() {
+            names.insert(listen.to_string());
+        }
+        names.extend(self.hosts.iter().cloned());
+        names.into_iter().collect()
+    }
+}
+
+impl fmt::Debug for AcrMockBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("AcrMockBuilder")
+            .field("listen", &self.listen)
+            .field("plain_http", &self.plain_http)
+            .field("hosts", &self.hosts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Another program (or another server of this one) listens there.
+    #[error(
+        "cannot listen on {address}: the address is in use; choose another port, or 0 for a free one"
+    )]
+    AddressInUse {
+        /// The address that is taken.
+        address: SocketAddr,
+    },
+    /// The address cannot be listened on: it is no address of this machine, or its port is reserved.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A name given to [`AcrMockBuilder::host`] is neither a host name nor an IP address.
+    #[error(
+        "`{name}` is neither a host name nor an IP address; give it without scheme, port or path"
+    )]
+    InvalidHost {
+        /// The name as it was given.
+        name: String,
+    },
+    /// The CA or the certificate could not be made.
+    #[error("cannot make the server's certificate")]
+    Certificate(#[source] Box<dyn Error + Send + Sync>),
+    /// The operating system refused what the server's thread needs.
+    #[error("cannot start the server's thread")]
+    Thread(#[source] io::Error),
+}
+
+/// The address under which a client of this machine reaches the one listened on.
+fn reported(address: SocketAddr) -> SocketAddr {
+    match address.ip().is_unspecified() {
+        true => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+        false => address,
+    }
+}
+
+/// The names in the form they have in a URL.
+fn bracketed(hosts: Vec<String>) -> Vec<String> {
+    hosts
+        .into_iter()
+        .map(|host| {
+            if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host
+            }
+        })
+        .collect()
+}

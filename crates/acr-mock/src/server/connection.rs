@@ -1,0 +1,178 @@
+//! One connection: TLS if there is any, then HTTP/1.1 until either side has enough.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::names::Names;
+use super::request_body::RequestBody;
+use super::{ServerEvent, reserved};
+use crate::Body;
+
+pub(super) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Answers requests; in the end always [`Registry::handle`](crate::Registry::handle).
+pub(super) type Handler =
+    Box<dyn Fn(Request<RequestBody>) -> BoxFuture<Response<Body>> + Send + Sync>;
+
+/// Hears of events; told on the server's thread.
+pub(super) type Listener = Box<dyn Fn(&ServerEvent<'_>) + Send + Sync>;
+
+/// What all connections of a server share.
+pub(super) struct Service {
+    pub(super) names: Names,
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) ca_pem: Option<String>,
+    pub(super) handler: Handler,
+    pub(super) listener: Option<Listener>,
+}
+
+/// A client that says nothing during its handshake is cut off after this time.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(30);
+
+/// How long a connection may wait for (the rest of) a request's head. It bounds idle connections too; clients
+/// with a pool expect a server to keep those for a few minutes.
+const HEAD_TIME: Duration = Duration::from_secs(300);
+
+/// Bounds of a request's head. A token may hold a hundred scopes and stays well below this.
+const MAX_HEAD_BYTES: usize = 128 * 1024;
+const MAX_HEADERS: usize = 128;
+
+/// Serves a connection until it ends, or until a while after `closing` turns true: idle connections close at once,
+/// a request in progress is answered first.
+pub(super) async fn serve(
+    service: Arc<Service>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    mut closing: watch::Receiver<bool>,
+) {
+    // Small answers go out at once; without it, delayed acknowledgements cost 40 ms each.
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = service.tls.clone() else {
+        return serve_http(&service, stream, peer, closing).await;
+    };
+    let accepted = tokio::select! {
+        accepted = tokio::time::timeout(HANDSHAKE_TIME, accept(&tls, stream)) => accepted,
+        _ = closing.wait_for(|closing| *closing) => return,
+    };
+    match accepted {
+        Ok(Ok(stream)) => serve_http(&service, stream, peer, closing).await,
+        // Came and went without a word, as a probe for an open port does.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+        Ok(Err(error)) => service.tell(&ServerEvent::HandshakeFailed {
+            peer,
+            error: &error,
+        }),
+        Err(error) => service.tell(&ServerEvent::HandshakeFailed {
+            peer,
+            error: &error,
+        }),
+    }
+}
+
+type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
+
+async fn accept(tls: &TlsAcceptor, mut stream: TcpStream) -> io::Result<TlsStream> {
+    let mut first = [0_u8];
+    // The first byte of a TLS connection is 22; that of an HTTP request is a letter.
+    if stream.peek(&mut first).await? == 1 && first[0].is_ascii_alphabetic() {
+        stream.write_all(HTTP_ON_TLS_PORT.as_bytes()).await?;
+        stream.shutdown().await?;
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the client spoke plain http to an https port",
+        ));
+    }
+    tls.accept(stream).await
+}
+
+const HTTP_ON_TLS_PORT: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 63\r\nConnection: close\r\n\r\n\
+    this port speaks https: use https://, or start with plain http\n";
+
+async fn serve_http<S>(
+    service: &Arc<Service>,
+    stream: S,
+    peer: SocketAddr,
+    mut closing: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let answering = service.clone();
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_header_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
+        // A client may close its side once it has sent its request, as `nc` does.
+        .half_close(true)
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(move |request| answering.clone().answer(request)),
+        );
+    let mut connection = pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => Some(result),
+        _ = closing.wait_for(|closing| *closing) => None,
+    };
+    let result = match result {
+        Some(result) => result,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        service.tell(&ServerEvent::ConnectionFailed {
+            peer,
+            error: &error,
+        });
+    }
+}
+
+impl Service {
+    async fn answer(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
+        let method = request.method().clone();
+        let uri = request.uri().clone();
+        let path = uri.path();
+        let response = if path.starts_with(reserved::PREFIX) {
+            reserved::answer(&method, path, self.ca_pem.as_deref())
+        } else if let Some(origin) = self.names.origin(&uri, request.headers()) {
+            request.extensions_mut().insert(origin);
+            let (parts, body) = request.into_parts();
+            let body = RequestBody::new(&parts.headers, body);
+            (self.handler)(Request::from_parts(parts, body)).await
+        } else {
+            reserved::plain(StatusCode::BAD_REQUEST, "the request names no valid host\n")
+        };
+        self.tell(&ServerEvent::Request {
+            method: &method,
+            path,
+            status: response.status(),
+        });
+        Ok(response)
+    }
+
+    fn tell(&self, event: &ServerEvent<'_>) {
+        if let Some(listener) = &self.listener {
+            listener(event);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The server's thread: accepts connections, notes panics, and stops in time.
+
+use std::any::Any;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinError, JoinSet};
+
+use super::StartError;
+use super::connection::{self, Service};
+use super::listen::Listeners;
+
+/// What a panic carried.
+pub(super) type Panic = Box<dyn Any + Send>;
+
+/// A thread that serves until it is stopped or dropped.
+#[derive(Debug)]
+pub(super) struct ServerThread {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Option<Panic>>>,
+}
+
+impl ServerThread {
+    pub(super) fn start(listeners: Listeners, service: Service) -> Result<Self, StartError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(StartError::Thread)?;
+        let listeners = {
+            let _context = runtime.enter();
+            let all = std::iter::once(listeners.registry).chain(listeners.data);
+            all.map(TcpListener::from_std)
+                .collect::<io::Result<Vec<_>>>()
+                .map_err(StartError::Thread)?
+        };
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("acr-mock".to_owned())
+            .spawn(move || run(&runtime, listeners, Arc::new(service), stopped))
+            .map_err(StartError::Thread)?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Stops within a second, and returns the first panic of a connection if there was one.
+    pub(super) fn stop(&mut self) -> Result<(), Panic> {
+        // The end of the channel is the signal, as it is when this value is dropped without a word.
+        drop(self.stop.take());
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        if thread.thread().id() == thread::current().id() {
+            // Dropped by a handler: the thread cannot wait for its own end.
+            return Ok(());
+        }
+        thread.join().and_then(|panic| panic.map_or(Ok(()), Err))
+    }
+}
+
+/// How long requests in progress may take to end once the server is stopped.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// How long to wait before accepting again when the machine is out of something, such as file handles.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+fn run(
+    runtime: &Runtime,
+    listeners: Vec<TcpListener>,
+    service: Arc<Service>,
+    stopped: oneshot::Receiver<()>,
+) -> Option<Panic> {
+    runtime.block_on(serve(listeners, service, stopped))
+}
+
+async fn serve(
+    listeners: Vec<TcpListener>,
+    service: Arc<Service>,
+    mut stopped: oneshot::Receiver<()>,
+) -> Option<Panic> {
+    let mut connections = JoinSet::new();
+    let mut panic = None;
+    let (close, closing) = watch::channel(false);
+    let mut turn = 0;
+    loop {
+        tokio::select! {
+            _ = &mut stopped => break,
+            Some(ended) = connections.join_next() => note(&mut panic, ended),
+            accepted = accept_any(&listeners, &mut turn) => match accepted {
+                Ok((stream, peer)) => {
+                    connections.spawn(connection::serve(service.clone(), stream, peer, closing.clone()));
+                }
+                Err(error) if is_about_one_connection(&error) => {}
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            },
+        }
+    }
+    drop(listeners);
+    let _ = close.send(true);
+    let finish = async {
+        while let Some(ended) = connections.join_next().await {
+            note(&mut panic, ended);
+        }
+    };
+    if tokio::time::timeout(GRACE, finish).await.is_err() {
+        connections.shutdown().await;
+    }
+    panic
+}
+
+/// Accepts from whichever listener has a connection, each in its turn so that none waits behind a busy one.
+async fn accept_any(
+    listeners: &[TcpListener],
+    turn: &mut usize,
+) -> io::Result<(TcpStream, SocketAddr)> {
+    std::future::poll_fn(|context| {
+        for _ in listeners {
+            *turn = (*turn + 1) % listeners.len();
+            if let Poll::Ready(accepted) = listeners[*turn].poll_accept(context) {
+                return Poll::Ready(accepted);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// Keeps the first panic: the others are mostly its consequences.
+fn note(panic: &mut Option<Panic>, ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(payload) = error.try_into_panic()
+    {
+        panic.get_or_insert(payload);
+    }
+}
