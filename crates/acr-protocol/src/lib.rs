@@ -1,1 +1,49 @@
-//! x
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod attributes;
+pub mod auth;
+pub mod blob;
+mod descriptor;
+mod digest;
+mod error;
+pub mod manifest;
+mod media_type;
+pub mod operation;
+mod paging;
+mod path;
+mod ping;
+mod reference;
+pub mod referrers;
+pub mod repository;
+mod route;
+pub mod tag;
+mod text;
+mod timestamp;
+pub mod upload;
+mod verify;
+
+pub use attributes::{Attributes, ChangeableAttributes};
+pub use auth::{
+    Action, Challenge, InvalidChallenge, InvalidScope, Scope, ScopeSet, Secret, TokenClaims,
+};
+pub use descriptor::{Descriptor, Platform};
+pub use digest::{Algorithm, Digest, InvalidDigest};
+pub use error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError};
+pub use manifest::properties::{
+    ArtifactManifestOrder, ArtifactManifestProperties, ArtifactManifestReference,
+};
+pub use manifest::{ImageIndex, ImageManifest, InvalidManifest, Manifest};
+pub use media_type::MediaType;
+pub use operation::{Describe, Operation, OperationClass};
+pub use paging::{InvalidLink, ListQuery, Listing, Page, PageToken};
+pub use ping::Ping;
+pub use reference::{
+    ImageReference, InvalidImageReference, InvalidReference, InvalidRepositoryName, InvalidTag,
+    Reference, RepositoryName, Tag,
+};
+pub use repository::{DeletedRepository, RepositoryProperties};
+pub use route::{InvalidBody, Route, RouteError};
+pub use tag::{ArtifactTagOrder, ArtifactTagProperties};
+pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use verify::{DigestMismatch, Digester, InvalidState, UnsupportedAlgorithm, Verifier};

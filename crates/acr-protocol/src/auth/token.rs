@@ -1,0 +1,458 @@
+//! The operations of `/oauth2`: an Entra token is exchanged for a refresh token, a refresh token for an access token.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::auth::scope::{Action, Scope, ScopeSet};
+use crate::auth::secret::Secret;
+use crate::error::DecodeError;
+use crate::operation::{
+    API_VERSION, Describe, Operation, OperationClass, bare, check_status, from_json, json_response,
+};
+use crate::path::PathBuilder;
+use crate::timestamp::Timestamp;
+
+/// The path of [`ExchangeEntraToken`].
+pub const EXCHANGE_PATH: &str = "/oauth2/exchange";
+/// The path of [`RequestAccessToken`] and [`RequestAccessTokenWithLogin`].
+pub const TOKEN_PATH: &str = "/oauth2/token";
+
+/// Exchanges an Entra ID token for a refresh token of the registry: `POST /oauth2/exchange`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ExchangeEntraToken {
+    /// The registry's login server, from the challenge's `service`.
+    pub service: String,
+    /// The Entra tenant. Optional.
+    pub tenant: Option<String>,
+    /// The Entra token.
+    pub access_token: Secret,
+}
+
+impl Describe for ExchangeEntraToken {
+    const NAME: &'static str = "exchange_entra_token";
+    const CLASS: OperationClass = OperationClass::Token;
+    const IDEMPOTENT: bool = true;
+
+    fn scope(&self) -> ScopeSet {
+        ScopeSet::new()
+    }
+}
+
+impl Operation for ExchangeEntraToken {
+    /// The refresh token.
+    type Output = Secret;
+    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
+
+    fn request(&self) -> Request<Bytes> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "access_token")
+            .append_pair("service", &self.service);
+        if let Some(tenant) = &self.tenant {
+            form.append_pair("tenant", tenant);
+        }
+        form.append_pair("access_token", self.access_token.expose());
+        post_form(EXCHANGE_PATH, form.finish())
+    }
+
+    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
+        #[derive(Deserialize)]
+        struct Body {
+            refresh_token: Secret,
+        }
+        check_status(head, Self::SUCCESS)?;
+        non_empty(
+            from_json::<Body>("a refresh token", &body)?.refresh_token,
+            "a refresh token",
+        )
+    }
+
+    fn respond(&self, output: &Self::Output) -> Response<Bytes> {
+        json_response(StatusCode::OK, &json!({ "refresh_token": output.expose() }))
+    }
+}
+
+impl ExchangeEntraToken {
+    pub(crate) fn from_form(form: &[u8]) -> Self {
+        Self {
+            service: field(form, "service").unwrap_or_default(),
+            tenant: field(form, "tenant").filter(|tenant| !tenant.is_empty()),
+            access_token: field(form, "access_token").unwrap_or_default().into(),
+        }
+    }
+}
+
+/// With what an access token is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Grant {
+    /// With a refresh token of the registry.
+    RefreshToken(Secret),
+    /// With nothing: anonymous pull (`grant_type=password` without a user).
+    Anonymous,
+    /// With something else, by the name of its `grant_type`; a registry refuses it.
+    Other(String),
+}
+
+impl Default for Grant {
+    fn default() -> Self {
+        Self::Other(String::new())
+    }
+}
+
+/// Asks for an access token: `POST /oauth2/token`.
+///
+/// The answer has no life in it; that is in the token alone ([`TokenClaims`]). A token is given also for scopes that
+/// the identity does not have; it fails at use.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct RequestAccessToken {
+    /// The registry's login server, from the challenge's `service`.
+    pub service: String,
+    /// What the token must allow.
+    pub scope: ScopeSet,
+    /// With what it is asked for.
+    pub grant: Grant,
+}
+
+impl Describe for RequestAccessToken {
+    const NAME: &'static str = "request_access_token";
+    const CLASS: OperationClass = OperationClass::Token;
+    const IDEMPOTENT: bool = true;
+
+    fn scope(&self) -> ScopeSet {
+        ScopeSet::new()
+    }
+}
+
+impl Operation for RequestAccessToken {
+    /// The access token.
+    type Output = Secret;
+    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
+
+    fn request(&self) -> Request<Bytes> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        let (grant_type, refresh_token) = match &self.grant {
+            Grant::RefreshToken(token) => ("refresh_token", Some(token.expose())),
+            Grant::Anonymous => ("password", None),
+            Grant::Other(other) => (other.as_str(), None),
+        };
+        form.append_pair("grant_type", grant_type)
+            .append_pair("service", &self.service);
+        if !self.scope.is_empty() {
+            form.append_pair("scope", &self.scope.to_string());
+        }
+        if let Some(token) = refresh_token {
+            form.append_pair("refresh_token", token);
+        }
+        post_form(TOKEN_PATH, form.finish())
+    }
+
+    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
+        access_token(head, &body)
+    }
+
+    fn respond(&self, output: &Self::Output) -> Response<Bytes> {
+        json_response(StatusCode::OK, &json!({ "access_token": output.expose() }))
+    }
+}
+
+impl RequestAccessToken {
+    pub(crate) fn from_form(form: &[u8]) -> Self {
+        let grant = match field(form, "grant_type").unwrap_or_default().as_str() {
+            "refresh_token" => {
+                Grant::RefreshToken(field(form, "refresh_token").unwrap_or_default().into())
+            }
+            "password" => Grant::Anonymous,
+            other => Grant::Other(other.to_owned()),
+        };
+        Self {
+            service: field(form, "service").unwrap_or_default(),
+            scope: scopes(form),
+            grant,
+        }
+    }
+}
+
+/// Asks for an access token with a user name and password, or as anybody: `GET /oauth2/token`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct RequestAccessTokenWithLogin {
+    /// The registry's login server, from the challenge's `service`.
+    pub service: String,
+    /// What the token must allow.
+    pub scope: ScopeSet,
+    /// User name and password. User `00000000-0000-0000-0000-000000000000` has a refresh token as its password.
+    pub login: Option<(String, Secret)>,
+}
+
+impl Describe for RequestAccessTokenWithLogin {
+    const NAME: &'static str = "request_access_token_with_login";
+    const CLASS: OperationClass = OperationClass::Token;
+    const IDEMPOTENT: bool = true;
+
+    fn scope(&self) -> ScopeSet {
+        ScopeSet::new()
+    }
+}
+
+impl Operation for RequestAccessTokenWithLogin {
+    /// The access token.
+    type Output = Secret;
+    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
+
+    fn request(&self) -> Request<Bytes> {
+        let mut path = PathBuilder::new(TOKEN_PATH).query("service", &self.service);
+        if !self.scope.is_empty() {
+            path = path.query("scope", &self.scope.to_string());
+        }
+        let mut request = bare(Method::GET, path.uri());
+        if let Some((user, password)) = &self.login {
+            request
+                .headers_mut()
+                .insert(AUTHORIZATION, basic_login(user, password));
+        }
+        request
+    }
+
+    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
+        access_token(head, &body)
+    }
+
+    fn respond(&self, output: &Self::Output) -> Response<Bytes> {
+        json_response(StatusCode::OK, &json!({ "access_token": output.expose() }))
+    }
+}
+
+impl RequestAccessTokenWithLogin {
+    pub(crate) fn from_parts(query: &str, authorization: Option<&HeaderValue>) -> Self {
+        Self {
+            service: field(query.as_bytes(), "service").unwrap_or_default(),
+            scope: scopes(query.as_bytes()),
+            login: authorization.and_then(parse_basic_login),
+        }
+    }
+}
+
+/// The value of an `Authorization` header for a user name and password, marked as sensitive.
+#[must_use]
+pub fn basic_login(user: &str, password: &Secret) -> HeaderValue {
+    let text = format!(
+        "Basic {}",
+        STANDARD.encode(format!("{user}:{}", password.expose()))
+    );
+    // Base64 is always fit for a header.
+    let mut value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("Basic"));
+    value.set_sensitive(true);
+    value
+}
+
+/// The user name and password of an `Authorization` header of the scheme `Basic`.
+#[must_use]
+pub fn parse_basic_login(value: &HeaderValue) -> Option<(String, Secret)> {
+    let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some((user.to_owned(), Secret::new(password)))
+}
+
+/// What can be read off a token without trusting it: its life, and what it allows.
+///
+/// The service's tokens are JWTs. Nothing here checks a signature: a client uses the life to renew in time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenClaims {
+    /// The end of its life.
+    pub expires_at: Option<Timestamp>,
+    /// When it was made. Anonymous tokens are shared, and may be minutes old when they arrive.
+    pub issued_at: Option<Timestamp>,
+    /// What it allows.
+    pub access: ScopeSet,
+    /// Whether the token tells of a registry with attribute-based access control, which ignores wildcard scopes.
+    pub is_abac: bool,
+}
+
+impl TokenClaims {
+    /// Reads a token's claims; `None` where it is not a JWT.
+    #[must_use]
+    pub fn read(token: &str) -> Option<Self> {
+        let mut parts = token.split('.');
+        let (_, payload, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next())
+        else {
+            return None;
+        };
+        let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+        let claims: Value = serde_json::from_slice(&payload).ok()?;
+        let time = |name: &str| {
+            claims
+                .get(name)
+                .and_then(Value::as_f64)
+                .map(|seconds| Timestamp::new(seconds.clamp(-1e13, 1e13) as i64, 0))
+        };
+        let entries = claims
+            .get("access")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        Some(Self {
+            expires_at: time("exp"),
+            issued_at: time("iat"),
+            access: entries.filter_map(access_entry).collect(),
+            is_abac: claims.get("aad_identity").is_some(),
+        })
+    }
+}
+
+/// An entry of the `access` claim. Its member names were in lower case once and are capitalised today.
+fn access_entry(entry: &Value) -> Option<Scope> {
+    let member = |capital: &str| {
+        entry
+            .get(capital)
+            .or_else(|| entry.get(capital.to_ascii_lowercase()))
+    };
+    let actions = member("Actions")?
+        .as_array()?
+        .iter()
+        .filter_map(Value::as_str)
+        .map(Action::from);
+    Scope::new(
+        member("Type")?.as_str()?,
+        member("Name")?.as_str()?,
+        actions,
+    )
+    .ok()
+}
+
+fn access_token(head: &response::Parts, body: &[u8]) -> Result<Secret, DecodeError> {
+    /// ACR says `access_token`, Docker's token servers `token`.
+    #[derive(Deserialize)]
+    struct Body {
+        access_token: Option<Secret>,
+        token: Option<Secret>,
+    }
+    check_status(head, RequestAccessToken::SUCCESS)?;
+    let body: Body = from_json("an access token", body)?;
+    let token = body
+        .access_token
+        .filter(|token| !token.is_empty())
+        .or(body.token);
+    non_empty(token.unwrap_or_default(), "an access token")
+}
+
+fn non_empty(token: Secret, expected: &'static str) -> Result<Secret, DecodeError> {
+    if token.is_empty() {
+        Err(DecodeError::Body {
+            expected,
+            reason: "there is no token in it".to_owned(),
+        })
+    } else {
+        Ok(token)
+    }
+}
+
+fn post_form(path: &str, form: String) -> Request<Bytes> {
+    let uri = PathBuilder::new(path)
+        .query(API_VERSION.0, API_VERSION.1)
+        .uri();
+    let mut request = bare(Method::POST, uri);
+    *request.body_mut() = Bytes::from(form);
+    request.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/x-www-form-urlencoded"),
+    );
+    request
+}
+
+fn field(form: &[u8], name: &str) -> Option<String> {
+    form_urlencoded::parse(form)
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+/// All scopes of a form or query: one value may hold several, and the parameter may be repeated. Malformed ones give
+/// no right and so are passed over.
+fn scopes(form: &[u8]) -> ScopeSet {
+    let values = form_urlencoded::parse(form).filter(|(key, _)| key == "scope");
+    values
+        .flat_map(|(_, value)| {
+            value
+                .split_ascii_whitespace()
+                .filter_map(|scope| scope.parse().ok())
+                .collect::<Vec<Scope>>()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jwt(payload: &Value) -> String {
+        format!(
+            "{}.{}.{}",
+            URL_SAFE_NO_PAD.encode("{}"),
+            URL_SAFE_NO_PAD.encode(payload.to_string()),
+            URL_SAFE_NO_PAD.encode("s")
+        )
+    }
+
+    #[test]
+    fn claims_are_read_in_both_spellings() {
+        let old = jwt(
+            &json!({"exp": 100, "access": [{"type": "repository", "name": "a", "actions": ["pull"]}]}),
+        );
+        let new = jwt(
+            &json!({"exp": 100, "iat": 40, "aad_identity": "x", "access": [{"Type": "repository", "Name": "a", "Actions": ["pull"]}]}),
+        );
+        let (old, new) = (
+            TokenClaims::read(&old).unwrap(),
+            TokenClaims::read(&new).unwrap(),
+        );
+        assert_eq!(old.access, new.access);
+        assert_eq!(old.expires_at, Some(Timestamp::new(100, 0)));
+        assert_eq!(new.issued_at, Some(Timestamp::new(40, 0)));
+        assert!(new.is_abac && !old.is_abac);
+    }
+
+    #[test]
+    fn an_opaque_token_has_no_claims() {
+        for token in ["", "opaque", "a.b", "a.b.c", "a.b.c.d", "..", "YQ.YQ.YQ"] {
+            assert_eq!(TokenClaims::read(token), None, "{token}");
+        }
+        assert_eq!(
+            TokenClaims::read(&jwt(&json!({"exp": "soon", "access": 7}))),
+            Some(TokenClaims::default())
+        );
+    }
+
+    #[test]
+    fn a_login_round_trips_and_may_hold_colons() {
+        let value = basic_login("user", &Secret::new("a:b:c"));
+        assert!(value.is_sensitive());
+        assert_eq!(
+            parse_basic_login(&value),
+            Some(("user".to_owned(), Secret::new("a:b:c")))
+        );
+        for value in ["Bearer x", "Basic", "Basic !!", "Basic YQ=="] {
+            assert_eq!(
+                parse_basic_login(&HeaderValue::from_static(value)),
+                None,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn scopes_come_joined_or_repeated() {
+        let form = b"scope=repository%3Aa%3Apull%2Cpush+repository%3Ab%3Apull&scope=registry%3Acatalog%3A%2A&scope=junk";
+        assert_eq!(
+            scopes(form).to_string(),
+            "registry:catalog:* repository:a:pull,push repository:b:pull"
+        );
+    }
+}

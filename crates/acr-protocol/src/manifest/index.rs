@@ -1,0 +1,66 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::descriptor::{Descriptor, Platform};
+use crate::media_type::MediaType;
+
+/// A typed view of an image index or a Docker manifest list: several manifests under one name.
+///
+/// A view for reading, and for building new ones; see [`super::ImageManifest`] for why not to copy by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageIndex {
+    /// Always 2.
+    #[serde(rename = "schemaVersion", default)]
+    pub schema_version: u32,
+    /// What the index says of itself.
+    #[serde(rename = "mediaType", default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<MediaType>,
+    /// What kind of artifact it is.
+    #[serde(
+        rename = "artifactType",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub artifact_type: Option<MediaType>,
+    /// The manifests.
+    #[serde(default, deserialize_with = "crate::error::null_is_default")]
+    pub manifests: Vec<Descriptor>,
+    /// The manifest that this index refers to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Descriptor>,
+    /// Remarks, by key.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "crate::error::null_is_default"
+    )]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl ImageIndex {
+    /// An OCI image index of these manifests.
+    #[must_use]
+    pub fn new(manifests: Vec<Descriptor>) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: Some(MediaType::OCI_INDEX),
+            artifact_type: None,
+            manifests,
+            subject: None,
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    /// The manifest for this platform: the first of that operating system and architecture (and variant, if one is given).
+    #[must_use]
+    pub fn for_platform(&self, wanted: &Platform) -> Option<&Descriptor> {
+        self.manifests.iter().find(|manifest| {
+            manifest.platform.as_ref().is_some_and(|platform| {
+                platform.os == wanted.os
+                    && platform.architecture == wanted.architecture
+                    && (wanted.variant.is_none() || platform.variant == wanted.variant)
+            })
+        })
+    }
+}

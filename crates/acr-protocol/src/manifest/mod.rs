@@ -1,0 +1,473 @@
+//! Manifests: their bytes, typed views of them, the operations of the OCI API, and (in [`properties`]) ACR's properties.
+
+mod image;
+mod index;
+pub mod properties;
+
+pub use image::ImageManifest;
+pub use index::ImageIndex;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
+use http::{HeaderValue, Method, Request, Response, StatusCode, response};
+
+use crate::auth::{Action, Scope, ScopeSet};
+use crate::descriptor::Descriptor;
+use crate::digest::Digest;
+use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError};
+use crate::media_type::MediaType;
+use crate::operation::{
+    Describe, Operation, OperationClass, bare, check_status, content_digest, empty_response,
+    headers, insert, json_response, required_text,
+};
+use crate::path::PathBuilder;
+use crate::reference::{Reference, RepositoryName, Tag};
+use crate::verify::{DigestMismatch, Verifier};
+
+/// A manifest: its exact bytes, what they are, and their digest.
+///
+/// The bytes are kept because the digest is over them: reading and writing the JSON again would change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// The bytes, unchanged.
+    pub bytes: Bytes,
+    /// What they are, from the `Content-Type` they came with.
+    pub media_type: MediaType,
+    /// Their digest.
+    pub digest: Digest,
+}
+
+impl Manifest {
+    /// A manifest of these bytes, under their sha256 digest.
+    #[must_use]
+    pub fn new(bytes: impl Into<Bytes>, media_type: impl Into<MediaType>) -> Self {
+        let bytes = bytes.into();
+        let digest = Digest::sha256(&bytes);
+        Self {
+            bytes,
+            media_type: media_type.into(),
+            digest,
+        }
+    }
+
+    /// Reads it as an image manifest.
+    ///
+    /// # Errors
+    /// It is another kind of manifest, or not a well-formed one.
+    pub fn as_image(&self) -> Result<ImageManifest, InvalidManifest> {
+        if self.media_type.is_index() {
+            return Err(InvalidManifest::kind("an image manifest", &self.media_type));
+        }
+        serde_json::from_slice(&self.bytes)
+            .map_err(|error| InvalidManifest::json("an image manifest", &error))
+    }
+
+    /// Reads it as an index or a manifest list.
+    ///
+    /// # Errors
+    /// It is another kind of manifest, or not a well-formed one.
+    pub fn as_index(&self) -> Result<ImageIndex, InvalidManifest> {
+        if self.media_type.is_image() {
+            return Err(InvalidManifest::kind("an index", &self.media_type));
+        }
+        serde_json::from_slice(&self.bytes)
+            .map_err(|error| InvalidManifest::json("an index", &error))
+    }
+
+    /// The descriptor that points at it.
+    #[must_use]
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor::new(
+            &self.media_type,
+            self.digest.clone(),
+            self.bytes.len() as u64,
+        )
+    }
+}
+
+impl TryFrom<&ImageManifest> for Manifest {
+    type Error = InvalidManifest;
+
+    fn try_from(image: &ImageManifest) -> Result<Self, Self::Error> {
+        let bytes = serde_json::to_vec(image)
+            .map_err(|error| InvalidManifest::json("an image manifest", &error))?;
+        Ok(Self::new(
+            bytes,
+            image.media_type.clone().unwrap_or(MediaType::OCI_MANIFEST),
+        ))
+    }
+}
+
+impl TryFrom<&ImageIndex> for Manifest {
+    type Error = InvalidManifest;
+
+    fn try_from(index: &ImageIndex) -> Result<Self, Self::Error> {
+        let bytes =
+            serde_json::to_vec(index).map_err(|error| InvalidManifest::json("an index", &error))?;
+        Ok(Self::new(
+            bytes,
+            index.media_type.clone().unwrap_or(MediaType::OCI_INDEX),
+        ))
+    }
+}
+
+/// The manifest is not of the kind that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the manifest is not {expected}: {reason}")]
+pub struct InvalidManifest {
+    expected: &'static str,
+    reason: String,
+}
+
+impl InvalidManifest {
+    fn kind(expected: &'static str, found: &MediaType) -> Self {
+        Self {
+            expected,
+            reason: format!("it is of type {found}"),
+        }
+    }
+
+    fn json(expected: &'static str, error: &serde_json::Error) -> Self {
+        Self {
+            expected,
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// Gets a manifest: `GET /v2/{name}/manifests/{reference}`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GetManifest {
+    /// Which repository.
+    pub repository: RepositoryName,
+    /// Which manifest.
+    pub reference: Reference,
+    /// Media types to accept besides [`MediaType::ACCEPTED_MANIFESTS`].
+    pub accept: Vec<MediaType>,
+}
+
+impl Describe for GetManifest {
+    const NAME: &'static str = "get_manifest";
+    const CLASS: OperationClass = OperationClass::Manifest;
+    const IDEMPOTENT: bool = true;
+
+    fn scope(&self) -> ScopeSet {
+        Scope::repository(&self.repository, [Action::PULL]).into()
+    }
+
+    fn repository(&self) -> Option<&RepositoryName> {
+        Some(&self.repository)
+    }
+}
+
+impl Operation for GetManifest {
+    type Output = Manifest;
+    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
+
+    fn request(&self) -> Request<Bytes> {
+        accepting(
+            bare(
+                Method::GET,
+                manifest_path(&self.repository, &self.reference).uri(),
+            ),
+            &self.accept,
+        )
+    }
+
+    /// The bytes are held against the digest that was asked for, and against the header's where one is sent. A registry
+    /// that converted the manifest for want of an `Accept` fails here, as it must.
+    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
+        check_status(head, Self::SUCCESS)?;
+        let media_type =
+            MediaType::from_content_type(&required_text(&head.headers, &CONTENT_TYPE)?);
+        let promised = content_digest(&head.headers)?;
+        for expected in self.reference.digest().into_iter().chain(promised.as_ref()) {
+            verify(expected, &body)?;
+        }
+        let digest = self
+            .reference
+            .digest()
+            .cloned()
+            .or(promised)
+            .unwrap_or_else(|| Digest::sha256(&body));
+        Ok(Manifest {
+            bytes: body,
+            media_type,
+            digest,
+        })
+    }
+
+    fn respond(&self, output: &Self::Output) -> Response<Bytes> {
+        let mut response = Response::new(output.bytes.clone());
+        insert_manifest_headers(&mut response, &output.media_type, &output.digest);
+        response
+    }
+}
+
+/// Asks whether a manifest is there, and what it is: `HEAD /v2/{name}/manifests/{reference}`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HeadManifest {
+    /// Which repository.
+    pub repository: RepositoryName,
+    /// Which manifest.
+    pub reference: Reference,
+    /// Media types to accept besides [`MediaType::ACCEPTED_MANIFESTS`].
+    pub accept: Vec<MediaType>,
+}
+
+impl Describe for HeadManifest {
+    const NAME: &'static str = "head_manifest";
+    const CLASS: OperationClass = OperationClass::Manifest;
+    const IDEMPOTENT: bool = true;
+
+    fn scope(&self) -> ScopeSet {
+        Scope::repository(&self.repository, [Action::PULL]).into()
+    }
+
+    fn repository(&self) -> Option<&RepositoryName> {
+        Some(&self.repository)
+    }
+}
+
+impl Operation for HeadManifest {
+    type Output = Descriptor;
+    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
+
+    fn request(&self) -> Request<Bytes> {
+        accepting(
+            bare(
+                Method::HEAD,
+                manifest_path(&self.repository, &self.reference).uri(),
+            ),
+            &self.accept,
+        )
+    }
+
+    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
+        check_status(head, Self::SUCCESS)?;
+        let media_type =
+            MediaType::from_content_type(&required_text(&head.headers, &CONTENT_TYPE)?);
+        let size = required_text(&head.headers, &CONTENT_LENGTH)?;
+        let size = size.parse().map_err(|error| {
+            DecodeError::header(CONTENT_LENGTH, &head.headers[&CONTENT_LENGTH], error)
+        })?;
+        let promised = content_digest(&head.headers)?;
+        let digest = match (self.reference.digest(), promised) {
+            (Some(asked), Some(promised))
+                if promised.algorithm() == asked.algorithm() && promised != *asked =>
+            {
+                return Err(DigestMismatch::new(asked.clone(), promised, size).into());
+            }
+            (Some(asked), _) => asked.clone(),
+            (None, Some(promised)) => promised,
+            (None, None) => return Err(DecodeError::MissingHeader(headers::DOCKER_CONTENT_DIGEST)),
+        };
+        Ok(Descriptor::new(media_type, digest, size))
+    }
+
+    fn respond(&self, output: &Self::Output) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::new());
+        insert_manifest_headers(&mut response, &output.media_type, &output.digest);
+        response
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(output.size));
+        response
+    }
+}
+
+/// Sets a manifest: `PUT /v2/{name}/manifests/{reference}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetManifest {
+    /// Which repository.
+    pub repository: RepositoryName,
+    /// The tag to set, or the digest of the bytes.
+    pub reference: Reference,
+    /// What the bytes are.
+    pub media_type: MediaType,
+    /// The bytes, sent as they are.
+    pub bytes: Bytes,
+    /// Tags to set along with a push by digest (OCI's `?tag=`). ACR has not been seen to take them.
+    pub tags: Vec<Tag>,
+}
+
+/// What a registry says to a manifest that it took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedManifest {
+    /// The manifest's digest.
+    pub digest: Digest,
+    /// The subject that the registry took note of (`OCI-Subject`). Absent where the registry has no referrers API.
+    pub subject: Option<Digest>,
+    /// The tags that it has set (`OCI-Tag`). Empty where it does not say.
+    pub tags: Vec<Tag>,
+}
+
+impl Describe for SetManifest {
+    const NAME: &'static str = "set_manifest";
+    const CLASS: OperationClass = OperationClass::Manifest;
+    const IDEMPOTENT: bool = true;
+
+    fn scope(&self) -> ScopeSet {
+        Scope::repository(&self.repository, [Action::PULL, Action::PUSH]).into()
+    }
+
+    fn repository(&self) -> Option<&RepositoryName> {
+        Some(&self.repository)
+    }
+}
+
+impl Operation for SetManifest {
+    type Output = AcceptedManifest;
+    const SUCCESS: &'static [StatusCode] = &[StatusCode::CREATED];
+
+    fn request(&self) -> Request<Bytes> {
+        let path = self.tags.iter().fold(
+            manifest_path(&self.repository, &self.reference),
+            |path, tag| path.query("tag", tag.as_str()),
+        );
+        let mut request = bare(Method::PUT, path.uri());
+        if let Ok(media_type) = HeaderValue::try_from(self.media_type.as_str()) {
+            request.headers_mut().insert(CONTENT_TYPE, media_type);
+        }
+        *request.body_mut() = self.bytes.clone();
+        request
+    }
+
+    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
+        check_status(head, Self::SUCCESS)?;
+        let promised = content_digest(&head.headers)?;
+        if let Some(promised) = &promised {
+            verify(promised, &self.bytes)?;
+        }
+        let digest = self
+            .reference
+            .digest()
+            .cloned()
+            .or(promised)
+            .unwrap_or_else(|| Digest::sha256(&self.bytes));
+        let subject = head
+            .headers
+            .get(headers::OCI_SUBJECT)
+            .and_then(|value| Digest::new(value.to_str().ok()?).ok());
+        let values = head
+            .headers
+            .get_all(headers::OCI_TAG)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        let tags = values
+            .flat_map(|value| value.split(','))
+            .filter_map(|tag| Tag::new(tag.trim()).ok())
+            .collect();
+        Ok(AcceptedManifest {
+            digest,
+            subject,
+            tags,
+        })
+    }
+
+    fn respond(&self, output: &Self::Output) -> Response<Bytes> {
+        let mut response = empty_response(StatusCode::CREATED);
+        insert(
+            &mut response,
+            headers::DOCKER_CONTENT_DIGEST,
+            output.digest.as_str(),
+        );
+        // Always by digest and relative, also after a push by tag.
+        let location = manifest_path(&self.repository, &Reference::from(&output.digest)).uri();
+        insert(&mut response, LOCATION, &location.to_string());
+        if let Some(subject) = &output.subject {
+            insert(&mut response, headers::OCI_SUBJECT, subject.as_str());
+        }
+        for tag in &output.tags {
+            if let Ok(value) = HeaderValue::try_from(tag.as_str()) {
+                response.headers_mut().append(headers::OCI_TAG, value);
+            }
+        }
+        response
+    }
+}
+
+/// Deletes a manifest with all its tags: `DELETE /v2/{name}/manifests/{digest}`.
+///
+/// The request can also carry a tag, because others send that; ACR refuses it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DeleteManifest {
+    /// Which repository.
+    pub repository: RepositoryName,
+    /// Which manifest.
+    pub reference: Reference,
+}
+
+impl Describe for DeleteManifest {
+    const NAME: &'static str = "delete_manifest";
+    const CLASS: OperationClass = OperationClass::Delete;
+    const IDEMPOTENT: bool = true;
+
+    fn scope(&self) -> ScopeSet {
+        Scope::repository(&self.repository, [Action::DELETE]).into()
+    }
+
+    fn repository(&self) -> Option<&RepositoryName> {
+        Some(&self.repository)
+    }
+}
+
+impl Operation for DeleteManifest {
+    /// Whether it was there.
+    type Output = bool;
+    const SUCCESS: &'static [StatusCode] = &[StatusCode::ACCEPTED, StatusCode::NOT_FOUND];
+
+    fn request(&self) -> Request<Bytes> {
+        bare(
+            Method::DELETE,
+            manifest_path(&self.repository, &self.reference).uri(),
+        )
+    }
+
+    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
+        check_status(head, Self::SUCCESS)?;
+        Ok(head.status == StatusCode::ACCEPTED)
+    }
+
+    fn respond(&self, output: &Self::Output) -> Response<Bytes> {
+        if *output {
+            return empty_response(StatusCode::ACCEPTED);
+        }
+        // Without the detail that a GET of the same digest has.
+        let error = RegistryError::new(
+            ErrorCode::MANIFEST_UNKNOWN,
+            format!("manifest {} is not found", self.reference),
+        );
+        json_response(StatusCode::NOT_FOUND, &ErrorEnvelope::from(error))
+    }
+}
+
+fn manifest_path(repository: &RepositoryName, reference: &Reference) -> PathBuilder {
+    PathBuilder::new("/v2")
+        .name(repository.as_str())
+        .fixed("/manifests")
+        .segment(reference.as_str())
+}
+
+fn accepting(mut request: Request<Bytes>, further: &[MediaType]) -> Request<Bytes> {
+    request
+        .headers_mut()
+        .insert(ACCEPT, MediaType::accept_manifests(further));
+    request
+}
+
+fn insert_manifest_headers(
+    response: &mut Response<Bytes>,
+    media_type: &MediaType,
+    digest: &Digest,
+) {
+    insert(response, CONTENT_TYPE, media_type.as_str());
+    insert(response, headers::DOCKER_CONTENT_DIGEST, digest.as_str());
+    insert(response, ETAG, &format!("\"{digest}\""));
+}
+
+fn verify(expected: &Digest, bytes: &[u8]) -> Result<(), DecodeError> {
+    let mut verifier = Verifier::new(expected.clone())?;
+    verifier.update(bytes);
+    verifier.finish()?;
+    Ok(())
+}

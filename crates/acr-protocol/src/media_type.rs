@@ -1,0 +1,176 @@
+//! [`MediaType`]: what a manifest or a blob is, and the list of manifest types that a client asks for.
+
+use std::fmt::Write as _;
+
+use http::HeaderValue;
+use serde::{Deserialize, Deserializer};
+
+use crate::text::text_traits;
+
+/// The media type of a manifest, config or layer. Open: a type that this crate does not know is kept as it came.
+///
+/// The constants can be used in a `match`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MediaType(Known);
+
+macro_rules! media_types {
+    ($($(#[$doc:meta])* $constant:ident $variant:ident $text:literal;)*) => {
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        enum Known { $($variant,)* Other(Box<str>) }
+
+        impl MediaType {
+            $($(#[$doc])* pub const $constant: Self = Self(Known::$variant);)*
+
+            /// Every type that this crate knows by name.
+            pub const KNOWN: &'static [Self] = &[$(Self::$constant),*];
+
+            /// The type as it stands on the wire.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                match &self.0 { $(Known::$variant => $text,)* Known::Other(text) => text }
+            }
+        }
+
+        impl From<&str> for MediaType {
+            fn from(text: &str) -> Self {
+                match text { $($text => Self::$constant,)* other => Self(Known::Other(other.into())) }
+            }
+        }
+    };
+}
+
+media_types! {
+    /// An OCI image manifest, also used for artifacts of other kinds.
+    OCI_MANIFEST OciManifest "application/vnd.oci.image.manifest.v1+json";
+    /// An OCI image index: several manifests, usually one for each platform.
+    OCI_INDEX OciIndex "application/vnd.oci.image.index.v1+json";
+    /// A Docker image manifest, version 2 schema 2.
+    DOCKER_MANIFEST DockerManifest "application/vnd.docker.distribution.manifest.v2+json";
+    /// A Docker manifest list.
+    DOCKER_MANIFEST_LIST DockerManifestList "application/vnd.docker.distribution.manifest.list.v2+json";
+    /// The OCI artifact manifest, withdrawn before OCI 1.1 but still found.
+    OCI_ARTIFACT_MANIFEST OciArtifactManifest "application/vnd.oci.artifact.manifest.v1+json";
+    /// The artifact manifest of ORAS, which came before OCI's.
+    ORAS_ARTIFACT_MANIFEST OrasArtifactManifest "application/vnd.cncf.oras.artifact.manifest.v1+json";
+    /// A Docker image manifest, version 2 schema 1, signed. Only ever generated for old clients.
+    DOCKER_MANIFEST_SCHEMA1 DockerManifestSchema1 "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    /// An OCI image config.
+    OCI_CONFIG OciConfig "application/vnd.oci.image.config.v1+json";
+    /// A Docker image config.
+    DOCKER_CONFIG DockerConfig "application/vnd.docker.container.image.v1+json";
+    /// An OCI layer: a tar archive.
+    OCI_LAYER OciLayer "application/vnd.oci.image.layer.v1.tar";
+    /// An OCI layer: a tar archive under gzip.
+    OCI_LAYER_GZIP OciLayerGzip "application/vnd.oci.image.layer.v1.tar+gzip";
+    /// An OCI layer: a tar archive under zstd.
+    OCI_LAYER_ZSTD OciLayerZstd "application/vnd.oci.image.layer.v1.tar+zstd";
+    /// A Docker layer: a tar archive under gzip.
+    DOCKER_LAYER_GZIP DockerLayerGzip "application/vnd.docker.image.rootfs.diff.tar.gzip";
+    /// OCI's empty JSON object `{}`, the config of an artifact that has none.
+    OCI_EMPTY OciEmpty "application/vnd.oci.empty.v1+json";
+    /// Bytes of no further known kind.
+    OCTET_STREAM OctetStream "application/octet-stream";
+}
+
+impl MediaType {
+    /// The manifest types that a client can read; all of them are asked for with every pull, because a registry
+    /// answers 404, or converts, when the stored type is not among them.
+    pub const ACCEPTED_MANIFESTS: &'static [Self] = &[
+        Self::OCI_MANIFEST,
+        Self::OCI_INDEX,
+        Self::DOCKER_MANIFEST,
+        Self::DOCKER_MANIFEST_LIST,
+        Self::OCI_ARTIFACT_MANIFEST,
+        Self::ORAS_ARTIFACT_MANIFEST,
+    ];
+
+    /// [`MediaType::ACCEPTED_MANIFESTS`] and further types as the value of an `Accept` header.
+    #[must_use]
+    pub fn accept_manifests(further: &[Self]) -> HeaderValue {
+        let mut list = String::new();
+        for media_type in Self::ACCEPTED_MANIFESTS.iter().chain(further) {
+            let separator = if list.is_empty() { "" } else { ", " };
+            let _infallible = write!(list, "{separator}{media_type}");
+        }
+        // `*/*` last and least: a type that is new to this crate is still served rather than refused.
+        list.push_str(", */*;q=0.1");
+        HeaderValue::try_from(list).unwrap_or(HeaderValue::from_static("*/*"))
+    }
+
+    /// Reads the value of a `Content-Type` header: parameters such as `charset` are cut off.
+    #[must_use]
+    pub fn from_content_type(value: &str) -> Self {
+        Self::from(value.split(';').next().unwrap_or(value).trim())
+    }
+
+    /// Whether it is an image manifest: a config and layers.
+    #[must_use]
+    pub fn is_image(&self) -> bool {
+        matches!(*self, Self::OCI_MANIFEST | Self::DOCKER_MANIFEST)
+    }
+
+    /// Whether it is an index or a manifest list: a list of further manifests.
+    #[must_use]
+    pub fn is_index(&self) -> bool {
+        matches!(*self, Self::OCI_INDEX | Self::DOCKER_MANIFEST_LIST)
+    }
+
+    /// Whether it is one of Docker's types.
+    #[must_use]
+    pub fn is_docker(&self) -> bool {
+        self.as_str().starts_with("application/vnd.docker.")
+    }
+}
+
+text_traits!(MediaType);
+
+impl From<String> for MediaType {
+    fn from(text: String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl From<&Self> for MediaType {
+    fn from(other: &Self) -> Self {
+        other.clone()
+    }
+}
+
+impl<'de> Deserialize<'de> for MediaType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::from(text.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_type_round_trips() {
+        for media_type in MediaType::KNOWN {
+            assert_eq!(MediaType::from(media_type.as_str()), *media_type);
+        }
+        assert_eq!(
+            MediaType::from("application/x-new").as_str(),
+            "application/x-new"
+        );
+    }
+
+    #[test]
+    fn parameters_of_a_content_type_are_cut_off() {
+        assert_eq!(
+            MediaType::from_content_type("application/vnd.oci.image.index.v1+json; charset=utf-8"),
+            MediaType::OCI_INDEX
+        );
+    }
+
+    #[test]
+    fn the_accept_list_names_every_manifest_type() {
+        let accept = MediaType::accept_manifests(&[MediaType::from("application/x-new")]);
+        for media_type in MediaType::ACCEPTED_MANIFESTS {
+            assert!(accept.to_str().unwrap().contains(media_type.as_str()));
+        }
+        assert!(accept.to_str().unwrap().contains("application/x-new"));
+    }
+}

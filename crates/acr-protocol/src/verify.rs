@@ -1,0 +1,273 @@
+//! Digests over streams: [`Digester`] computes one chunk by chunk, [`Verifier`] holds the outcome against what was promised.
+//!
+//! A digester's state can be saved and restored, so that an upload that was interrupted goes on where the registry
+//! stopped, without reading the source again.
+
+use std::fmt;
+
+use sha2::Digest as _;
+use sha2::digest::common::hazmat::{SerializableState, SerializedState};
+
+use crate::digest::{Algorithm, Digest};
+
+/// Computes a digest over bytes that arrive in pieces.
+///
+/// ```
+/// use acr_protocol::{Digest, Digester};
+/// let mut digester = Digester::sha256();
+/// digester.update(b"Sample ");
+/// digester.update(b"layer");
+/// assert_eq!(digester.finish(), Digest::sha256(b"Sample layer"));
+/// ```
+#[derive(Clone)]
+pub struct Digester {
+    hash: Hash,
+    bytes: u64,
+}
+
+#[derive(Clone)]
+enum Hash {
+    Sha256(sha2::Sha256),
+    Sha512(sha2::Sha512),
+}
+
+impl Digester {
+    /// Begins a sha256 digest.
+    #[must_use]
+    pub fn sha256() -> Self {
+        Self {
+            hash: Hash::Sha256(sha2::Sha256::new()),
+            bytes: 0,
+        }
+    }
+
+    /// Begins a sha512 digest.
+    #[must_use]
+    pub fn sha512() -> Self {
+        Self {
+            hash: Hash::Sha512(sha2::Sha512::new()),
+            bytes: 0,
+        }
+    }
+
+    /// Begins a digest by this algorithm, or `None` where it can only be carried, not computed.
+    #[must_use]
+    pub fn new(algorithm: &Algorithm) -> Option<Self> {
+        match *algorithm {
+            Algorithm::SHA256 => Some(Self::sha256()),
+            Algorithm::SHA512 => Some(Self::sha512()),
+            _ => None,
+        }
+    }
+
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: impl AsRef<[u8]>) {
+        let bytes = bytes.as_ref();
+        self.bytes += bytes.len() as u64;
+        match &mut self.hash {
+            Hash::Sha256(hash) => hash.update(bytes),
+            Hash::Sha512(hash) => hash.update(bytes),
+        }
+    }
+
+    /// How many bytes were taken in so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The algorithm.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        match self.hash {
+            Hash::Sha256(_) => Algorithm::SHA256,
+            Hash::Sha512(_) => Algorithm::SHA512,
+        }
+    }
+
+    /// The digest of everything taken in.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        match self.hash {
+            Hash::Sha256(hash) => Digest::from_hash("sha256", &hash.finalize()),
+            Hash::Sha512(hash) => Digest::from_hash("sha512", &hash.finalize()),
+        }
+    }
+
+    /// The state as bytes, for [`Digester::restore`]. It holds up to one block of the content in clear.
+    ///
+    /// The form is stable within a minor version of this crate.
+    #[must_use]
+    pub fn save(&self) -> Vec<u8> {
+        let (algorithm, state) = match &self.hash {
+            Hash::Sha256(hash) => (1, hash.serialize().to_vec()),
+            Hash::Sha512(hash) => (2, hash.serialize().to_vec()),
+        };
+        let mut saved = vec![STATE_VERSION, algorithm];
+        saved.extend_from_slice(&self.bytes.to_be_bytes());
+        saved.extend_from_slice(&state);
+        saved
+    }
+
+    /// The digester that [`Digester::save`] wrote down.
+    ///
+    /// # Errors
+    /// [`InvalidState`]: the bytes are not such a state, or one of another version.
+    pub fn restore(saved: &[u8]) -> Result<Self, InvalidState> {
+        let [STATE_VERSION, algorithm, rest @ ..] = saved else {
+            return Err(InvalidState);
+        };
+        let (count, state) = rest.split_first_chunk::<8>().ok_or(InvalidState)?;
+        let hash = match algorithm {
+            1 => Hash::Sha256(restore(state)?),
+            2 => Hash::Sha512(restore(state)?),
+            _ => return Err(InvalidState),
+        };
+        Ok(Self {
+            hash,
+            bytes: u64::from_be_bytes(*count),
+        })
+    }
+}
+
+impl fmt::Debug for Digester {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Digester")
+            .field("algorithm", &self.algorithm())
+            .field("bytes", &self.bytes)
+            .finish()
+    }
+}
+
+/// Holds a stream of bytes against the digest, and if known the size, that was promised.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    expected: Digest,
+    digester: Digester,
+}
+
+impl Verifier {
+    /// Begins to verify against `expected`.
+    ///
+    /// # Errors
+    /// [`UnsupportedAlgorithm`]: the digest is of an algorithm that cannot be computed here.
+    pub fn new(expected: Digest) -> Result<Self, UnsupportedAlgorithm> {
+        let digester = Digester::new(&expected.algorithm())
+            .ok_or_else(|| UnsupportedAlgorithm(expected.algorithm()))?;
+        Ok(Self { expected, digester })
+    }
+
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: impl AsRef<[u8]>) {
+        self.digester.update(bytes);
+    }
+
+    /// How many bytes were taken in so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.digester.bytes()
+    }
+
+    /// The digest that the bytes must have.
+    #[must_use]
+    pub fn expected(&self) -> &Digest {
+        &self.expected
+    }
+
+    /// Ends the stream: the number of bytes where they are the promised ones.
+    ///
+    /// # Errors
+    /// [`DigestMismatch`] with both digests.
+    pub fn finish(self) -> Result<u64, DigestMismatch> {
+        let bytes = self.digester.bytes();
+        let actual = self.digester.finish();
+        if actual == self.expected {
+            Ok(bytes)
+        } else {
+            Err(DigestMismatch {
+                expected: self.expected,
+                actual,
+                bytes,
+            })
+        }
+    }
+}
+
+/// The content is not what its address promised: it was damaged, exchanged or cut on the way.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the content has the digest {actual} ({bytes} bytes), expected {expected}")]
+#[non_exhaustive]
+pub struct DigestMismatch {
+    /// What was asked for.
+    pub expected: Digest,
+    /// What the bytes have.
+    pub actual: Digest,
+    /// How many bytes there were.
+    pub bytes: u64,
+}
+
+impl DigestMismatch {
+    /// A mismatch found by other means than a [`Verifier`].
+    #[must_use]
+    pub fn new(expected: Digest, actual: Digest, bytes: u64) -> Self {
+        Self {
+            expected,
+            actual,
+            bytes,
+        }
+    }
+}
+
+/// Digests of this algorithm can be carried but not computed here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("digests by {0} cannot be computed; only sha256 and sha512 can")]
+pub struct UnsupportedAlgorithm(pub Algorithm);
+
+/// The bytes are no saved state of a [`Digester`] of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a saved digester state of this version")]
+pub struct InvalidState;
+
+const STATE_VERSION: u8 = 1;
+
+fn restore<H: SerializableState>(state: &[u8]) -> Result<H, InvalidState> {
+    let state = SerializedState::<H>::try_from(state).map_err(|_| InvalidState)?;
+    H::deserialize(&state).map_err(|_| InvalidState)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restored_digester_goes_on_where_the_saved_one_stopped() {
+        for algorithm in [Algorithm::SHA256, Algorithm::SHA512] {
+            for cut in [0, 1, 63, 64, 65, 127, 128, 129, 300] {
+                let content: Vec<u8> = (0..=255).cycle().take(400).collect();
+                let mut first = Digester::new(&algorithm).unwrap();
+                first.update(&content[..cut]);
+                let mut second = Digester::restore(&first.save()).unwrap();
+                assert_eq!(second.bytes(), cut as u64);
+                second.update(&content[cut..]);
+                assert_eq!(Some(second.finish()), Digest::of(&algorithm, &content));
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_state_is_refused() {
+        let mut saved = Digester::sha256().save();
+        assert!(Digester::restore(&saved[..saved.len() - 1]).is_err());
+        saved[0] = 99;
+        assert!(Digester::restore(&saved).is_err());
+        assert!(Digester::restore(&[]).is_err());
+    }
+
+    #[test]
+    fn a_verifier_says_what_it_found_instead() {
+        let mut verifier = Verifier::new(Digest::sha256(b"promised")).unwrap();
+        verifier.update(b"given");
+        let error = verifier.finish().unwrap_err();
+        assert_eq!((error.actual, error.bytes), (Digest::sha256(b"given"), 5));
+    }
+}
