@@ -7,6 +7,7 @@ pub mod blob;
 mod descriptor;
 mod digest;
 mod error;
+mod image_reference;
 pub mod manifest;
 mod media_type;
 pub mod operation;
@@ -30,6 +31,7 @@ pub use auth::{
 pub use descriptor::{Descriptor, Platform};
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError};
+pub use image_reference::{ImageReference, InvalidImageReference};
 pub use manifest::properties::{
     ArtifactManifestOrder, ArtifactManifestProperties, ArtifactManifestReference,
 };
@@ -39,8 +41,7 @@ pub use operation::{Describe, Operation, OperationClass};
 pub use paging::{InvalidLink, ListQuery, Listing, Page, PageToken};
 pub use ping::Ping;
 pub use reference::{
-    ImageReference, InvalidImageReference, InvalidReference, InvalidRepositoryName, InvalidTag,
-    Reference, RepositoryName, Tag,
+    InvalidReference, InvalidRepositoryName, InvalidTag, Reference, RepositoryName, Tag,
 };
 pub use repository::{DeletedRepository, RepositoryProperties};
 pub use route::{InvalidBody, Route, RouteError};
