@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -92,6 +92,12 @@ async fn accept(tls: &TlsAcceptor, mut stream: TcpStream) -> io::Result<TlsStrea
     if stream.peek(&mut first).await? == 1 && first[0].is_ascii_alphabetic() {
         stream.write_all(HTTP_ON_TLS_PORT.as_bytes()).await?;
         stream.shutdown().await?;
+        // Closed with its request unread, the connection would be reset, and the answer lost.
+        tokio::io::copy(
+            &mut stream.take(MAX_HEAD_BYTES as u64),
+            &mut tokio::io::sink(),
+        )
+        .await?;
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "the client spoke plain http to an https port",
