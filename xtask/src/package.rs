@@ -1,4 +1,6 @@
-//! Packages every publishable crate and builds each package by itself, as crates.io users will get it.
+//! Packages every publishable crate and builds what was packaged, as crates.io users will get it.
+
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -6,21 +8,61 @@ use crate::cargo::Steps;
 use crate::tidy;
 
 pub(crate) fn run(steps: &mut Steps) -> Result<(), String> {
-    let metadata = tidy::metadata(steps.root())?;
-    // All in one call: cargo then takes the crates that are not yet on crates.io from each other's packages.
-    let mut arguments = vec!["package", "--workspace", "--allow-dirty"];
-    for name in unpublished(&metadata) {
-        arguments.extend(["--exclude", name]);
+    let root = steps.root().to_path_buf();
+    let metadata = tidy::metadata(&root)?;
+    let published: Vec<&Value> = tidy::packages(&metadata)
+        .filter(|package| tidy::is_published(package))
+        .collect();
+    for package in &published {
+        let name = package["name"].as_str().unwrap_or_default();
+        // Members that are not yet on crates.io come from their folders. Cargo can also take them from each other's
+        // packages (`cargo package --workspace`), but it keeps those by name and version: from the second run on it
+        // would build against packages of before the last change.
+        let patches: Vec<String> = needs(name, &published)
+            .into_iter()
+            .map(|member| patch(&root, member))
+            .collect();
+        let mut arguments = vec!["package", "--package", name, "--allow-dirty"];
+        for patch in &patches {
+            arguments.extend(["--config", patch.as_str()]);
+        }
+        steps.cargo(&arguments)?;
     }
-    steps.cargo(&arguments)
+    Ok(())
 }
 
-/// Names of the members that say `publish = false`.
-fn unpublished(metadata: &Value) -> Vec<&str> {
-    tidy::packages(metadata)
-        .filter(|package| !tidy::is_published(package))
-        .filter_map(|package| package["name"].as_str())
-        .collect()
+/// The members that `name` depends on, at any distance, tests not counted.
+fn needs<'a>(name: &str, published: &[&'a Value]) -> Vec<&'a Value> {
+    let mut found: Vec<&Value> = Vec::new();
+    let mut open = vec![name.to_owned()];
+    while let Some(name) = open.pop() {
+        let package = published.iter().find(|package| package["name"] == name);
+        let dependencies = package.and_then(|package| package["dependencies"].as_array());
+        for dependency in dependencies.into_iter().flatten() {
+            let member = published
+                .iter()
+                .find(|member| member["name"] == dependency["name"]);
+            if let Some(member) = member
+                && dependency["kind"] != "dev"
+                && !found.contains(member)
+            {
+                found.push(member);
+                open.extend(member["name"].as_str().map(str::to_owned));
+            }
+        }
+    }
+    found
+}
+
+/// The setting that has cargo take a member from its folder, by a path from the root.
+fn patch(root: &Path, member: &Value) -> String {
+    let name = member["name"].as_str().unwrap_or_default();
+    let manifest = Path::new(member["manifest_path"].as_str().unwrap_or_default());
+    let folder = manifest.parent().unwrap_or(root);
+    let folder = folder.strip_prefix(root).unwrap_or(folder);
+    // A path in TOML quotes: forward slashes need no escape.
+    let folder = folder.display().to_string().replace('\\', "/");
+    format!("patch.crates-io.{name}.path=\"{folder}\"")
 }
 
 #[cfg(test)]
@@ -29,12 +71,22 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_members_with_publish_false_stay_out() {
-        let metadata = json!({"packages": [
-            {"name": "a", "publish": null},
-            {"name": "b", "publish": []},
-            {"name": "c", "publish": ["crates-io"]},
-        ]});
-        assert_eq!(unpublished(&metadata), ["b"]);
+    fn members_are_found_at_any_distance_but_not_through_tests() {
+        let member = |name: &str, kind: Option<&str>, dependency: &str| {
+            json!({"name": name, "manifest_path": format!("/w/crates/{name}/Cargo.toml"),
+                "dependencies": [{"name": dependency, "kind": kind}, {"name": "serde", "kind": null}]})
+        };
+        let (top, middle, bottom) = (
+            member("top", None, "middle"),
+            member("middle", None, "bottom"),
+            member("bottom", Some("dev"), "top"),
+        );
+        let published = [&top, &middle, &bottom];
+        assert_eq!(needs("top", &published), [&middle, &bottom]);
+        assert_eq!(needs("bottom", &published), Vec::<&Value>::new());
+        assert_eq!(
+            patch(Path::new("/w"), &middle),
+            "patch.crates-io.middle.path=\"crates/middle\""
+        );
     }
 }

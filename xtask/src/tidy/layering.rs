@@ -81,11 +81,11 @@ impl Layer {
         }
         if !self.may_test_with.contains(&target) {
             let allowed = if self.may_use.is_empty() {
-                "no member".to_owned()
+                "no other member".to_owned()
             } else {
-                self.may_use.join(", ")
+                format!("{} only", self.may_use.join(", "))
             };
-            return Some(format!("{} may depend on {allowed} only", self.name));
+            return Some(format!("{} may depend on {allowed}", self.name));
         }
         if dependency["kind"].as_str() != Some("dev") {
             return Some(format!(
@@ -157,7 +157,7 @@ mod tests {
         let finding = problem_of("acr-protocol", &normal("acr-mock"));
         assert_eq!(
             finding.to_string(),
-            "[layering] acr-protocol -> acr-mock: acr-protocol may depend on no member only"
+            "[layering] acr-protocol -> acr-mock: acr-protocol may depend on no other member"
         );
     }
 
