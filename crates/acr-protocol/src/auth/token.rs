@@ -94,6 +94,9 @@ pub enum Grant {
     RefreshToken(Secret),
     /// With nothing: anonymous pull (`grant_type=password` without a user).
     Anonymous,
+    /// With a user name and password in the form, as Docker's token servers take it; ACR documents
+    /// [`RequestAccessTokenWithLogin`] for that.
+    Login(String, Secret),
     /// With something else, by the name of its `grant_type`; a registry refuses it.
     Other(String),
 }
@@ -135,9 +138,10 @@ impl Operation for RequestAccessToken {
 
     fn request(&self) -> Request<Bytes> {
         let mut form = form_urlencoded::Serializer::new(String::new());
-        let (grant_type, refresh_token) = match &self.grant {
-            Grant::RefreshToken(token) => ("refresh_token", Some(token.expose())),
+        let (grant_type, secret) = match &self.grant {
+            Grant::RefreshToken(token) => ("refresh_token", Some(("refresh_token", token))),
             Grant::Anonymous => ("password", None),
+            Grant::Login(_, password) => ("password", Some(("password", password))),
             Grant::Other(other) => (other.as_str(), None),
         };
         form.append_pair("grant_type", grant_type)
@@ -145,8 +149,11 @@ impl Operation for RequestAccessToken {
         if !self.scope.is_empty() {
             form.append_pair("scope", &self.scope.to_string());
         }
-        if let Some(token) = refresh_token {
-            form.append_pair("refresh_token", token);
+        if let Grant::Login(user, _) = &self.grant {
+            form.append_pair("username", user);
+        }
+        if let Some((name, secret)) = secret {
+            form.append_pair(name, secret.expose());
         }
         post_form(TOKEN_PATH, form.finish())
     }
@@ -166,7 +173,12 @@ impl RequestAccessToken {
             "refresh_token" => {
                 Grant::RefreshToken(field(form, "refresh_token").unwrap_or_default().into())
             }
-            "password" => Grant::Anonymous,
+            "password" => match field(form, "username").filter(|user| !user.is_empty()) {
+                Some(user) => {
+                    Grant::Login(user, field(form, "password").unwrap_or_default().into())
+                }
+                None => Grant::Anonymous,
+            },
             other => Grant::Other(other.to_owned()),
         };
         Self {
