@@ -1,9 +1,56 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod answer;
+mod audience;
+mod auth;
+mod blob;
+mod builder;
+mod client;
 pub mod clock;
 mod context;
+mod endpoint;
+mod environment;
+mod error;
+mod manifest;
+mod paging;
+mod pipeline;
+mod referrers;
+mod repository;
+mod tag;
 pub mod transport;
+mod upload;
+mod wire;
 
+pub use self::audience::Audience;
+pub use self::auth::{Credential, TokenSource};
+pub use self::blob::BlobStream;
+pub use self::builder::ClientBuilder;
+pub use self::client::{ContainerRegistryClient, ListRepositoryNamesOptions};
 pub use self::clock::Clock;
 pub use self::context::OperationContext;
+pub use self::error::{Advice, Error, ErrorKind};
+pub use self::manifest::ListManifestPropertiesOptions;
+pub use self::paging::{Pager, Pages};
+pub use self::referrers::ListReferrersOptions;
+pub use self::repository::RepositoryClient;
+pub use self::tag::{ListTagPropertiesOptions, ListTagsOptions};
 pub use self::transport::Transport;
+pub use self::upload::{BlobSource, UploadBlobOptions};
+
+/// The attribute for implementations of [`Transport`] and [`TokenSource`].
+pub use async_trait::async_trait;
+
+/// The wire types, for all that is not re-exported here by name.
+pub use acr_protocol as protocol;
+#[doc(no_inline)]
+pub use acr_protocol::{
+    Algorithm, ArtifactManifestOrder, ArtifactManifestProperties, ArtifactManifestReference,
+    ArtifactTagOrder, ArtifactTagProperties, Attributes, ChangeableAttributes, DeletedRepository,
+    Descriptor, Digest, ErrorCode, ImageIndex, ImageManifest, InvalidManifest, Manifest, MediaType,
+    Page, PageToken, Platform, Reference, RegistryError, RepositoryName, RepositoryProperties,
+    Secret, Tag, Timestamp,
+    blob::{ByteRange, ContentRange},
+    manifest::AcceptedManifest,
+    upload::{StartedUpload, UploadLocation, UploadProgress},
+};

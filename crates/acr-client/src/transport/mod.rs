@@ -99,6 +99,10 @@ impl TransportError {
         self.kind
     }
 
+    pub(crate) fn into_source(self) -> Box<dyn StdError + Send + Sync> {
+        self.source
+    }
+
     /// Wraps a foreign error, and hands back one that is a `TransportError` already.
     fn from_boxed(
         kind: TransportErrorKind,

@@ -1,0 +1,171 @@
+//! What an answer that is no success says.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use acr_protocol::operation::headers::CORRELATION_REQUEST_ID;
+use acr_protocol::{ErrorEnvelope, RegistryError};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::response::Parts;
+use http::{HeaderMap, StatusCode};
+
+use crate::error::{Error, ErrorKind};
+
+/// Builds the error of an answer that is no success from its head and the beginning of its body.
+pub(crate) fn error(head: &Parts, body: &[u8], missing_scope: Option<String>) -> Error {
+    let errors = ErrorEnvelope::parse(body).errors;
+    let code = errors.first().map(|error| &error.code);
+    let kind = ErrorKind::of_answer(head.status, code, missing_scope.is_some());
+    let mut text = text(head.status, &errors, &head.headers, body);
+    if let Some(scope) = &missing_scope {
+        text = format!("the right {scope} is missing ({text})");
+    } else if kind == ErrorKind::Protocol {
+        text = format!("the server answers {text}, which is no answer to this request");
+    }
+    Error::new(kind, text)
+        .with_answer(
+            head.status,
+            request_id(&head.headers),
+            retry_after(&head.headers),
+        )
+        .with_registry_errors(errors)
+        .with_missing_scope(missing_scope)
+}
+
+/// The status and the registry's words. Other bodies are not repeated, only what they claim to be:
+/// it tells a registry from another kind of server.
+pub(crate) fn text(
+    status: StatusCode,
+    errors: &[RegistryError],
+    headers: &HeaderMap,
+    body: &[u8],
+) -> String {
+    let mut text = status.as_str().to_owned();
+    if let Some(reason) = status.canonical_reason() {
+        let _ = write!(text, " {reason}");
+    }
+    match errors {
+        [] if body.is_empty() => {}
+        [] => {
+            let of = headers
+                .get(CONTENT_TYPE)
+                .and_then(|value| value.to_str().ok());
+            let of = of
+                .and_then(|value| value.split(';').next())
+                .unwrap_or("no type");
+            let _ = write!(
+                text,
+                " (with a body of {}, no registry's error)",
+                excerpt(of)
+            );
+        }
+        [first, rest @ ..] => {
+            let _ = write!(text, ": {}", excerpt(&first.to_string()));
+            if !rest.is_empty() {
+                let _ = write!(text, " (and {} more)", rest.len());
+            }
+        }
+    }
+    text
+}
+
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(CORRELATION_REQUEST_ID)?.to_str().ok()?;
+    Some(excerpt(id))
+}
+
+/// Reads `Retry-After` in seconds. Its other form, a date, was never seen from a registry.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse();
+    seconds.ok().map(Duration::from_secs)
+}
+
+/// How much of an error answer's body is read, in bytes. A manifest with a hundred missing blobs
+/// stays below it.
+pub(crate) const MOST_OF_AN_ERROR: usize = 64 << 10;
+
+/// The beginning of a server's text in one line, fit for a log.
+fn excerpt(text: &str) -> String {
+    const MOST: usize = 500;
+    text.chars()
+        .take(MOST)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, Response};
+
+    use super::*;
+
+    fn head(status: u16, headers: &[(&'static str, &'static str)]) -> Parts {
+        let mut response = Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        response.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn a_registry_s_error_is_told_in_its_words() {
+        let head = head(
+            404,
+            &[
+                ("x-ms-correlation-request-id", "id-1"),
+                ("retry-after", "7"),
+            ],
+        );
+        let body =
+            br#"{"errors":[{"code":"TAG_UNKNOWN","message":"the specified tag does not exist"}]}"#;
+        let error = error(&head, body, None);
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert_eq!(
+            error.to_string(),
+            "404 Not Found: TAG_UNKNOWN: the specified tag does not exist"
+        );
+        assert_eq!(error.request_id(), Some("id-1"));
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+        assert_eq!(error.status(), Some(StatusCode::NOT_FOUND));
+    }
+
+    #[test]
+    fn a_missing_right_is_named() {
+        let scope = Some("repository:app:delete".to_owned());
+        let error = error(&head(401, &[]), b"", scope);
+        assert_eq!(error.kind(), ErrorKind::Denied);
+        assert_eq!(error.missing_scope(), Some("repository:app:delete"));
+        assert_eq!(
+            error.to_string(),
+            "the right repository:app:delete is missing (401 Unauthorized)"
+        );
+    }
+
+    #[test]
+    fn a_body_that_is_no_error_is_not_repeated() {
+        let error = error(
+            &head(502, &[("content-type", "text/html; charset=utf-8")]),
+            b"<html>token=secret</html>",
+            None,
+        );
+        assert_eq!(
+            error.to_string(),
+            "502 Bad Gateway (with a body of text/html, no registry's error)"
+        );
+    }
+
+    #[test]
+    fn a_server_s_text_stays_in_one_line_and_short() {
+        let message = "x\\n".repeat(5000);
+        let body = format!(r#"{{"errors":[{{"code":"A","message":"{message}"}}]}}"#);
+        let error = error(&head(400, &[]), body.as_bytes(), None);
+        let text = error.to_string();
+        assert!(text.len() < 600 && !text.contains('\n'), "{text}");
+    }
+
+    #[test]
+    fn a_retry_after_that_is_no_number_is_passed_over() {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("soon"))]);
+        assert_eq!(retry_after(&headers), None);
+    }
+}

@@ -1,0 +1,109 @@
+/// Whom an Entra ID token must be issued for, so that a registry accepts it.
+///
+/// The client derives it from the registry's host and hands it to a
+/// [`TokenSource`](crate::TokenSource); the builder's
+/// [`audience`](crate::ClientBuilder::audience) overrides it. Only Entra ID credentials use it.
+///
+/// | host | audience |
+/// |---|---|
+/// | `*.azurecr.cn` | [`CONTAINER_REGISTRY_CHINA`](Self::CONTAINER_REGISTRY_CHINA) |
+/// | `*.azurecr.us` | [`CONTAINER_REGISTRY_US_GOVERNMENT`](Self::CONTAINER_REGISTRY_US_GOVERNMENT) |
+/// | any other | [`CONTAINER_REGISTRY`](Self::CONTAINER_REGISTRY) |
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[doc(alias = "ContainerRegistryAudience")]
+#[doc(alias = "KnownContainerRegistryAudience")]
+pub struct Audience(std::borrow::Cow<'static, str>);
+
+impl Audience {
+    /// The registry's own audience, in the public cloud and wherever nothing else is known.
+    pub const CONTAINER_REGISTRY: Self = Self::known("https://containerregistry.azure.net");
+    /// The registry's own audience in Azure China.
+    pub const CONTAINER_REGISTRY_CHINA: Self = Self::known("https://containerregistry.azure.cn");
+    /// The registry's own audience in Azure US Government.
+    pub const CONTAINER_REGISTRY_US_GOVERNMENT: Self =
+        Self::known("https://containerregistry.azure.us");
+    /// Azure Resource Manager in the public cloud; what `az account get-access-token` asks for.
+    #[doc(alias = "AzureResourceManagerPublicCloud")]
+    pub const RESOURCE_MANAGER: Self = Self::known("https://management.azure.com");
+    /// Azure Resource Manager in Azure China.
+    #[doc(alias = "AzureResourceManagerChina")]
+    pub const RESOURCE_MANAGER_CHINA: Self = Self::known("https://management.chinacloudapi.cn");
+    /// Azure Resource Manager in Azure US Government.
+    #[doc(alias = "AzureResourceManagerGovernment")]
+    pub const RESOURCE_MANAGER_US_GOVERNMENT: Self =
+        Self::known("https://management.usgovcloudapi.net");
+
+    /// Returns the audience of the registry at a host, by the host's suffix.
+    #[must_use]
+    pub fn of_host(host: &str) -> Self {
+        let host = host.to_ascii_lowercase();
+        if host.ends_with(".azurecr.cn") {
+            Self::CONTAINER_REGISTRY_CHINA
+        } else if host.ends_with(".azurecr.us") {
+            Self::CONTAINER_REGISTRY_US_GOVERNMENT
+        } else {
+            Self::CONTAINER_REGISTRY
+        }
+    }
+
+    /// Returns the audience as text, such as `https://containerregistry.azure.net`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the audience as an OAuth 2 scope, which is what Entra ID libraries ask for: the text
+    /// with `/.default` behind it.
+    #[must_use]
+    pub fn default_scope(&self) -> String {
+        format!("{}/.default", self.0.trim_end_matches('/'))
+    }
+
+    const fn known(text: &'static str) -> Self {
+        Self(std::borrow::Cow::Borrowed(text))
+    }
+}
+
+impl std::fmt::Display for Audience {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl From<&str> for Audience {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned().into())
+    }
+}
+
+impl From<String> for Audience {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_audience_follows_the_suffix_of_the_host() {
+        for (host, audience) in [
+            ("a.azurecr.io", Audience::CONTAINER_REGISTRY),
+            ("A.AZURECR.CN", Audience::CONTAINER_REGISTRY_CHINA),
+            ("a.azurecr.us", Audience::CONTAINER_REGISTRY_US_GOVERNMENT),
+            ("azurecr.us.example", Audience::CONTAINER_REGISTRY),
+            ("127.0.0.1", Audience::CONTAINER_REGISTRY),
+        ] {
+            assert_eq!(Audience::of_host(host), audience, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_scope_has_one_slash() {
+        assert_eq!(
+            Audience::from("https://management.azure.com/").default_scope(),
+            "https://management.azure.com/.default"
+        );
+    }
+}

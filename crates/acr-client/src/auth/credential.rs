@@ -1,0 +1,167 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use acr_protocol::Secret;
+use async_trait::async_trait;
+
+use crate::audience::Audience;
+
+/// Who the client is to the registry.
+///
+/// A credential is sent to the registry's own origin only, and never over plain `http` unless the
+/// builder was told to by
+/// [`danger_allow_http`](crate::ClientBuilder::danger_allow_http). `Debug` shows no secret.
+///
+/// ```
+/// use acr_client::Credential;
+///
+/// let pulls = Credential::anonymous();
+/// let robot = Credential::password("robot", "its password");
+/// let azure = Credential::entra_token("what `az account get-access-token` prints");
+/// # let _ = (pulls, robot, azure);
+/// ```
+#[derive(Clone, Default)]
+pub struct Credential(pub(crate) Kind);
+
+#[derive(Clone, Default)]
+pub(crate) enum Kind {
+    #[default]
+    Anonymous,
+    Password {
+        user: String,
+        password: Secret,
+    },
+    RefreshToken(Secret),
+    Entra(Arc<dyn TokenSource>),
+}
+
+impl Credential {
+    /// Nobody in particular. Where anonymous pull is on, that is enough to read.
+    #[must_use]
+    pub const fn anonymous() -> Self {
+        Self(Kind::Anonymous)
+    }
+
+    /// A user name and password: the admin user, a service principal (application id and secret),
+    /// or a repository-scoped token (its name and password).
+    ///
+    /// With the user `00000000-0000-0000-0000-000000000000` the password is a refresh token, as
+    /// `az acr login --expose-token` gives it.
+    #[must_use]
+    pub fn password(user: impl Into<String>, password: impl Into<Secret>) -> Self {
+        Self(Kind::Password {
+            user: user.into(),
+            password: password.into(),
+        })
+    }
+
+    /// A refresh token of this registry, which lives for about three hours.
+    #[must_use]
+    pub fn refresh_token(token: impl Into<Secret>) -> Self {
+        Self(Kind::RefreshToken(token.into()))
+    }
+
+    /// An Entra ID token that is at hand, such as the one `az account get-access-token` prints.
+    ///
+    /// It is good for as long as it lives, usually about an hour; a program that runs longer gives
+    /// a source with [`entra`](Self::entra).
+    #[must_use]
+    pub fn entra_token(token: impl Into<Secret>) -> Self {
+        Self::entra(FixedToken(token.into()))
+    }
+
+    /// Entra ID tokens from a source, which is asked again whenever one is needed.
+    #[must_use]
+    #[doc(alias = "DefaultAzureCredential")]
+    #[doc(alias = "TokenCredential")]
+    pub fn entra(source: impl TokenSource) -> Self {
+        Self(Kind::Entra(Arc::new(source)))
+    }
+
+    /// Returns whether this is [`anonymous`](Self::anonymous).
+    #[must_use]
+    pub const fn is_anonymous(&self) -> bool {
+        matches!(self.0, Kind::Anonymous)
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Anonymous => f.write_str("Anonymous"),
+            Kind::Password { user, .. } => f
+                .debug_struct("Password")
+                .field("user", user)
+                .finish_non_exhaustive(),
+            Kind::RefreshToken(_) => f.write_str("RefreshToken(***)"),
+            Kind::Entra(source) => f.debug_tuple("Entra").field(source).finish(),
+        }
+    }
+}
+
+/// Where Entra ID tokens come from.
+///
+/// A source is asked once per refresh token of the registry, that is every three hours or so, and
+/// again when the registry refuses the token. It may cache; the client does not cache for it.
+///
+/// ```
+/// use acr_client::{Audience, Secret, TokenSource};
+///
+/// #[derive(Debug)]
+/// struct FromFile(std::path::PathBuf);
+///
+/// #[acr_client::async_trait]
+/// impl TokenSource for FromFile {
+///     async fn token(
+///         &self,
+///         _audience: &Audience,
+///     ) -> Result<Secret, Box<dyn std::error::Error + Send + Sync>> {
+///         Ok(std::fs::read_to_string(&self.0)?.trim().into())
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
+    /// Brings a token for an audience.
+    ///
+    /// Libraries that ask for an OAuth 2 scope take
+    /// [`audience.default_scope()`](Audience::default_scope).
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the source from bringing one; the operation then fails with
+    /// [`ErrorKind::Credential`](crate::ErrorKind::Credential) and this as its source. It must not
+    /// hold the secrets that the source works with.
+    async fn token(&self, audience: &Audience) -> Result<Secret, Box<dyn StdError + Send + Sync>>;
+}
+
+/// A token that somebody else fetched.
+#[derive(Debug)]
+struct FixedToken(Secret);
+
+#[async_trait]
+impl TokenSource for FixedToken {
+    async fn token(&self, _: &Audience) -> Result<Secret, Box<dyn StdError + Send + Sync>> {
+        Ok(self.0.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_secret() {
+        for credential in [
+            Credential::password("robot", "hunter2"),
+            Credential::refresh_token("hunter2"),
+            Credential::entra_token("hunter2"),
+        ] {
+            let text = format!("{credential:?}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        let text = format!("{:?}", Credential::password("robot", "hunter2"));
+        assert!(text.contains("robot"), "{text}");
+    }
+}

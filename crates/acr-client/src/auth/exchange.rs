@@ -1,0 +1,228 @@
+//! The requests that turn a credential into an access token.
+
+use acr_protocol::auth::{
+    EXCHANGE_PATH, ExchangeEntraToken, Grant, RequestAccessToken, RequestAccessTokenWithLogin,
+    TOKEN_PATH,
+};
+use acr_protocol::{ErrorEnvelope, Operation, ScopeSet, Secret};
+use http::{Request, StatusCode, Uri};
+
+use super::credential::TokenSource;
+use super::realm::Realm;
+use crate::answer;
+use crate::audience::Audience;
+use crate::context::OperationContext;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, ErrorKind};
+use crate::transport::Body;
+use crate::wire::Wire;
+
+/// Asks for an access token as nobody in particular.
+///
+/// ACR takes a `POST`; token servers of other registries know the `GET` alone.
+pub(super) async fn anonymously(
+    wire: &Wire,
+    realm: &Realm,
+    scope: &ScopeSet,
+) -> Result<Secret, Error> {
+    let post = RequestAccessToken {
+        service: realm.service.clone(),
+        scope: scope.clone(),
+        grant: Grant::Anonymous,
+    };
+    match run(wire, &post, &realm.url).await {
+        Err(Refusal { status, .. })
+            if matches!(
+                status,
+                Some(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
+            ) =>
+        {
+            with_login(wire, realm, scope, None).await
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Asks for an access token with a user name and password, or without.
+pub(super) async fn with_login(
+    wire: &Wire,
+    realm: &Realm,
+    scope: &ScopeSet,
+    login: Option<(String, Secret)>,
+) -> Result<Secret, Error> {
+    let get = RequestAccessTokenWithLogin {
+        service: realm.service.clone(),
+        scope: scope.clone(),
+        login,
+    };
+    Ok(run(wire, &get, &realm.url).await?)
+}
+
+/// Asks for an access token with a refresh token. `Err(Ok(..))` is a refusal of the refresh token.
+pub(super) async fn with_refresh_token(
+    wire: &Wire,
+    realm: &Realm,
+    scope: &ScopeSet,
+    refresh_token: Secret,
+) -> Result<Secret, Refusal> {
+    let post = RequestAccessToken {
+        service: realm.service.clone(),
+        scope: scope.clone(),
+        grant: Grant::RefreshToken(refresh_token),
+    };
+    run(wire, &post, &realm.url).await
+}
+
+/// Fetches an Entra token and exchanges it for a refresh token of the registry.
+pub(super) async fn exchange(
+    wire: &Wire,
+    endpoint: &Endpoint,
+    realm: &Realm,
+    source: &dyn TokenSource,
+    audience: &Audience,
+) -> Result<Secret, Error> {
+    let failed = |what: &str| {
+        Error::new(
+            ErrorKind::Credential,
+            format!("the source of Entra tokens brought {what} for {audience}"),
+        )
+    };
+    let entra = source.token(audience).await;
+    let entra = entra.map_err(|error| failed("no token").with_source(error))?;
+    if entra.is_empty() {
+        return Err(failed("an empty token"));
+    }
+    let post = ExchangeEntraToken {
+        service: realm.service.clone(),
+        access_token: entra,
+        ..ExchangeEntraToken::default()
+    };
+    let url = endpoint.absolute(&Uri::from_static(EXCHANGE_PATH))?;
+    Ok(run(wire, &post, &url).await?)
+}
+
+/// Why no token came.
+pub(super) struct Refusal {
+    /// The status, if it was the server that refused.
+    pub(super) status: Option<StatusCode>,
+    error: Error,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self {
+            status: error.status(),
+            error,
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        refusal.error
+    }
+}
+
+/// Sends one request for a token to `url`, whose path stands for the operation's own.
+async fn run<O>(wire: &Wire, operation: &O, url: &Uri) -> Result<Secret, Refusal>
+where
+    O: Operation<Output = Secret> + Sync,
+{
+    let mut request = operation.request();
+    *request.uri_mut() = join(url, request.uri())?;
+    let request: Request<Body> = request.map(Body::bytes);
+    let context = OperationContext::new(O::NAME, None, 1);
+    let (head, body) = wire.send(request, context).await?.into_parts();
+    if !O::SUCCESS.contains(&head.status) {
+        let body = wire.read_beginning(body, answer::MOST_OF_AN_ERROR).await;
+        let errors = ErrorEnvelope::parse(&body).errors;
+        let text = answer::text(head.status, &errors, &head.headers, &body);
+        let kind = kind_of_refusal(head.status);
+        let error = Error::new(kind, format!("no token from {}: {text}", O::NAME))
+            .with_answer(
+                head.status,
+                answer::request_id(&head.headers),
+                answer::retry_after(&head.headers),
+            )
+            .with_registry_errors(errors);
+        return Err(error.into());
+    }
+    let body = wire.read(&head.headers, body, MOST_OF_A_TOKEN).await?;
+    // The decoder's words are left out, because they may repeat a part of the body.
+    operation.decode(&head, body).map_err(|_| {
+        Error::protocol(format!("the answer of {} has no token in it", O::NAME)).into()
+    })
+}
+
+/// The kind of a token server's refusal. Not that of the status as such: a token server that is not
+/// there is no missing repository, and a delete must not take it for one.
+fn kind_of_refusal(status: StatusCode) -> ErrorKind {
+    match status {
+        // Docker's token servers answer a wrong password with 400 or 403 now and then; ACR's 403 is
+        // a firewall or an identity without a role.
+        StatusCode::UNAUTHORIZED => ErrorKind::Unauthorized,
+        StatusCode::FORBIDDEN => ErrorKind::Denied,
+        StatusCode::TOO_MANY_REQUESTS => ErrorKind::Throttled,
+        StatusCode::BAD_REQUEST => ErrorKind::Unauthorized,
+        status if status.is_server_error() => ErrorKind::Registry,
+        _ => ErrorKind::Protocol,
+    }
+}
+
+/// Puts the query of an operation behind that of the realm. ACR's own paths keep the query as the
+/// operation made it, with its API version; a foreign realm gets only what its protocol has.
+fn join(url: &Uri, operation: &Uri) -> Result<Uri, Error> {
+    let own = matches!(url.path(), TOKEN_PATH | EXCHANGE_PATH);
+    let mut query = url.query().unwrap_or_default().to_owned();
+    for pair in operation.query().unwrap_or_default().split('&') {
+        if pair.is_empty() || (!own && pair.starts_with("api-version=")) {
+            continue;
+        }
+        if !query.is_empty() {
+            query.push('&');
+        }
+        query.push_str(pair);
+    }
+    let separator = if query.is_empty() { "" } else { "?" };
+    let mut parts = url.clone().into_parts();
+    parts.path_and_query = format!("{}{separator}{query}", url.path()).parse().ok();
+    Uri::from_parts(parts).map_err(|error| {
+        Error::protocol("the challenge's realm is no usable URL").with_source(error)
+    })
+}
+
+/// An access token names every repository of its scope, so it may be long, but not this long.
+const MOST_OF_A_TOKEN: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_of_a_realm_is_kept() {
+        let operation = Uri::from_static("/oauth2/token?api-version=1&service=r&scope=a%3Ab");
+        for (url, expected) in [
+            (
+                "https://r.example/oauth2/token",
+                "https://r.example/oauth2/token?api-version=1&service=r&scope=a%3Ab",
+            ),
+            (
+                "https://auth.example/token?account=x",
+                "https://auth.example/token?account=x&service=r&scope=a%3Ab",
+            ),
+        ] {
+            let joined = join(&Uri::from_static(url), &operation).unwrap();
+            assert_eq!(joined, expected);
+        }
+        let bare = Uri::from_static("https://auth.example/token");
+        assert_eq!(join(&bare, &Uri::from_static("/x")).unwrap(), bare);
+    }
+
+    #[test]
+    fn a_missing_token_server_is_no_missing_repository() {
+        for status in [404, 405, 302, 204] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(kind_of_refusal(status), ErrorKind::Protocol);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Where a challenge sends the client for a token, and whether it may go there.
+
+use acr_protocol::Challenge;
+use http::Uri;
+use url::Url;
+
+use super::credential::{Credential, Kind};
+use crate::endpoint::{Endpoint, origin_text, to_uri};
+use crate::error::{Error, ErrorKind};
+
+/// A token server, from a challenge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Realm {
+    pub(super) url: Uri,
+    /// For whom the token is to be; the registry's login server.
+    pub(super) service: String,
+}
+
+impl Realm {
+    /// Reads the realm of a challenge, and refuses one that the credential must not be sent to.
+    pub(super) fn of(
+        challenge: &Challenge,
+        endpoint: &Endpoint,
+        credential: &Credential,
+    ) -> Result<Self, Error> {
+        let unusable = |reason: &str| {
+            Error::protocol(format!(
+                "the registry asks for a token, but not from where: its realm {reason}"
+            ))
+        };
+        let realm = challenge.realm().ok_or_else(|| unusable("is missing"))?;
+        let url = Url::parse(realm).map_err(|error| unusable(&format!("is no URL ({error})")))?;
+        if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
+            return Err(unusable("is neither https nor http"));
+        }
+        let origin = origin_text(&url);
+        if endpoint.is_https() && url.scheme() != "https" {
+            return Err(refused(format!(
+                "the registry wants tokens to be fetched over plain http, from {origin}"
+            )));
+        }
+        if !credential.is_anonymous() && !endpoint.is_origin_of(&url) {
+            return Err(refused(format!(
+                "the registry wants the {} to be sent to another server, {origin}",
+                name(credential)
+            )));
+        }
+        Ok(Self {
+            url: to_uri(&url, "WWW-Authenticate")?,
+            service: challenge.service().unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+fn refused(reason: String) -> Error {
+    Error::new(ErrorKind::Credential, format!("{reason}; refused"))
+}
+
+fn name(credential: &Credential) -> &'static str {
+    match credential.0 {
+        Kind::Anonymous => "request",
+        Kind::Password { .. } => "password",
+        Kind::RefreshToken(_) => "refresh token",
+        Kind::Entra(_) => "Entra token",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn realm(text: &str, endpoint: &str, credential: &Credential) -> Result<Realm, Error> {
+        let challenge = Challenge::bearer(text, "service", None, None);
+        Realm::of(&challenge, &Endpoint::parse(endpoint).unwrap(), credential)
+    }
+
+    #[test]
+    fn a_credential_goes_to_the_registry_alone() {
+        let login = Credential::password("u", "p");
+        let endpoint = "https://r.example";
+        let own = realm("https://r.example:443/oauth2/token", endpoint, &login).unwrap();
+        assert_eq!(own.url, "https://r.example/oauth2/token");
+        for foreign in ["https://evil.example/t", "https://r.example:444/t"] {
+            let error = realm(foreign, endpoint, &login).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Credential);
+            assert!(error.to_string().contains("another server"), "{error}");
+            assert!(realm(foreign, endpoint, &Credential::anonymous()).is_ok());
+        }
+    }
+
+    #[test]
+    fn nobody_fetches_tokens_over_plain_http_for_a_registry_on_https() {
+        let anonymous = Credential::anonymous();
+        let error = realm("http://r.example/t", "https://r.example", &anonymous).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Credential);
+        assert!(realm("http://r.example/t", "http://r.example", &anonymous).is_ok());
+    }
+
+    #[test]
+    fn a_realm_that_is_no_url_is_a_protocol_error() {
+        let anonymous = Credential::anonymous();
+        for text in ["", "/oauth2/token", "file:///etc", "https://"] {
+            let error = realm(text, "https://r.example", &anonymous).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{text}");
+        }
+    }
+}

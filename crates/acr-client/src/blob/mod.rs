@@ -1,0 +1,356 @@
+mod save;
+mod stream;
+
+use acr_protocol::blob::{BlobHead, ByteRange, DeleteBlob, GetBlob, HeadBlob, MountBlob};
+use acr_protocol::upload::StartedUpload;
+use acr_protocol::{Descriptor, Digest, RepositoryName, Verifier};
+use bytes::Bytes;
+use http::header::LOCATION;
+use http::{Request, StatusCode};
+use url::Url;
+
+use crate::endpoint::{origin_text, resolve, to_uri};
+use crate::error::{Error, ErrorKind};
+use crate::pipeline::{Answer, Call, undecodable};
+use crate::repository::RepositoryClient;
+use crate::upload::relative;
+
+pub use self::stream::BlobStream;
+
+/// Blobs.
+impl RepositoryClient {
+    /// Downloads a blob, verified against its digest: `GET /v2/{name}/blobs/{digest}`.
+    ///
+    /// The stream is there when the first bytes are about to come; it has `save` and `write_to` for
+    /// a file and a writer. A redirect to where the registry keeps its data is followed, without the
+    /// credential.
+    ///
+    /// ```
+    /// # use acr_client::{Digest, Error, RepositoryClient};
+    /// # async fn example(repository: RepositoryClient, digest: Digest) -> Result<(), Error> {
+    /// repository.download_blob(&digest).await?.save("layer.tar.gz").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) when there is no such blob;
+    /// [`InvalidInput`](ErrorKind::InvalidInput) when the digest is of an algorithm other than
+    /// sha256 and sha512, which cannot be verified.
+    #[doc(alias = "DownloadBlobContent")]
+    #[doc(alias = "DownloadBlobStreaming")]
+    #[doc(alias = "DownloadBlobTo")]
+    #[doc(alias = "downloadStream")]
+    pub async fn download_blob(
+        &self,
+        digest: impl TryInto<Digest, Error: Into<Error>>,
+    ) -> Result<BlobStream, Error> {
+        let digest = digest.try_into().map_err(Into::into)?;
+        self.open_blob(digest, None).await
+    }
+
+    /// Gets a blob, or the bytes of a range of it: `GET /v2/{name}/blobs/{digest}`.
+    ///
+    /// Without a range this is [`download_blob`](Self::download_blob). Bytes of a range are not
+    /// verified, because there is no digest of a part.
+    ///
+    /// ```
+    /// # use acr_client::{ByteRange, Digest, Error, RepositoryClient};
+    /// # async fn example(repository: RepositoryClient, digest: Digest) -> Result<(), Error> {
+    /// let mut head = repository.get_blob(&digest, ByteRange::FromTo(0, 511)).await?;
+    /// while let Some(bytes) = head.try_next().await? {
+    ///     println!("{} bytes", bytes.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) when there is no such blob;
+    /// [`Registry`](ErrorKind::Registry) with the status 416 when the range begins behind its end;
+    /// [`Protocol`](ErrorKind::Protocol) when the server gives another range.
+    #[doc(alias = "GetChunk")]
+    pub async fn get_blob(
+        &self,
+        digest: impl TryInto<Digest, Error: Into<Error>>,
+        range: impl Into<Option<ByteRange>>,
+    ) -> Result<BlobStream, Error> {
+        let digest = digest.try_into().map_err(Into::into)?;
+        self.open_blob(digest, range.into()).await
+    }
+
+    /// Asks whether a blob is there, and how large it is: `HEAD /v2/{name}/blobs/{digest}`.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) when there is no such blob.
+    #[doc(alias = "CheckBlobExists")]
+    pub async fn head_blob(
+        &self,
+        digest: impl TryInto<Digest, Error: Into<Error>>,
+    ) -> Result<Descriptor, Error> {
+        let digest = digest.try_into().map_err(Into::into)?;
+        let repository = self.name.clone();
+        let operation = HeadBlob { repository, digest };
+        let descriptor = self.pipeline.run(&operation).await;
+        descriptor.map_err(|error| error.about(operation.digest.as_str()))
+    }
+
+    /// Makes a blob of another repository one of this repository's too, without sending it:
+    /// `POST /v2/{name}/blobs/uploads/?mount=&from=`.
+    ///
+    /// Where the source does not have the blob, the registry opens an upload instead: `Open`.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`](ErrorKind::Denied) when the identity may not pull from the source.
+    pub async fn mount_blob(
+        &self,
+        digest: impl TryInto<Digest, Error: Into<Error>>,
+        from: impl TryInto<RepositoryName, Error: Into<Error>>,
+    ) -> Result<StartedUpload, Error> {
+        let operation = MountBlob {
+            repository: self.name.clone(),
+            digest: digest.try_into().map_err(Into::into)?,
+            from: Some(from.try_into().map_err(Into::into)?),
+        };
+        let started = self.pipeline.run(&operation).await.and_then(|started| {
+            let StartedUpload::Open(progress) = started else {
+                return Ok(started);
+            };
+            let call = self.pipeline.call(&operation);
+            relative(&self.pipeline, &call, &operation, progress).map(StartedUpload::Open)
+        });
+        started.map_err(|error| error.about(operation.digest.as_str()))
+    }
+
+    /// Deletes a blob: `DELETE /v2/{name}/blobs/{digest}`.
+    ///
+    /// Returns whether it was there. The registry does not check whether a manifest still names it.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`](ErrorKind::Denied) when the identity may not delete.
+    pub async fn delete_blob(
+        &self,
+        digest: impl TryInto<Digest, Error: Into<Error>>,
+    ) -> Result<bool, Error> {
+        let digest = digest.try_into().map_err(Into::into)?;
+        let repository = self.name.clone();
+        let operation = DeleteBlob { repository, digest };
+        let deleted = self.pipeline.run(&operation).await;
+        deleted.map_err(|error| error.about(operation.digest.as_str()))
+    }
+
+    async fn open_blob(
+        &self,
+        digest: Digest,
+        range: Option<ByteRange>,
+    ) -> Result<BlobStream, Error> {
+        let operation = GetBlob {
+            repository: self.name.clone(),
+            digest,
+            range,
+        };
+        let call = self.pipeline.call(&operation);
+        let opened = self.open(&operation, &call).await;
+        opened.map_err(|error| call.own(error, 0).about(operation.digest.as_str()))
+    }
+
+    async fn open(&self, operation: &GetBlob, call: &Call) -> Result<BlobStream, Error> {
+        // A digest that cannot be verified is refused before anything is sent.
+        let verifier = match operation.range {
+            None => Some(
+                Verifier::new(operation.digest.clone())
+                    .map_err(|error| Error::invalid(format!("{}: {error}", operation.digest)))?,
+            ),
+            Some(_) => None,
+        };
+        let answer = self.follow(call, operation.request()).await?;
+        if !GetBlob::SUCCESS.contains(&answer.head.status) {
+            return Err(self.refused_blob(call, answer).await);
+        }
+        let head = operation.decode_head(&answer.head);
+        let head = head.map_err(|error| undecodable(&answer.head, error))?;
+        check_range(operation.range, &head)?;
+        Ok(BlobStream::new(
+            self.pipeline.wire(),
+            answer.body,
+            operation.digest.clone(),
+            call.clone(),
+            head,
+            verifier,
+        ))
+    }
+
+    /// Sends the request and follows redirects: to the registry itself with the credential, to
+    /// other origins without.
+    async fn follow(&self, call: &Call, request: Request<Bytes>) -> Result<Answer, Error> {
+        let (template, _) = request.into_parts();
+        let again = |url| {
+            let mut request = Request::new(Bytes::new());
+            *request.uri_mut() = url;
+            // `Range` among them: it has to reach the place where the data is.
+            *request.headers_mut() = template.headers.clone();
+            request
+        };
+        let mut answer = self
+            .pipeline
+            .send(call, again(template.uri.clone()))
+            .await?;
+        for _ in 0..MOST_REDIRECTS {
+            let Some(next) = redirect(&answer)? else {
+                return Ok(answer);
+            };
+            let attempts = answer.attempts + 1;
+            answer = if self.pipeline.endpoint().is_origin_of(&next) {
+                let path = self
+                    .pipeline
+                    .own_path(&answer.url, "Location", next.as_str())?;
+                self.pipeline.send(call, again(path)).await?
+            } else {
+                let url = to_uri(&next, "Location")?;
+                self.pipeline.send_bare(call, again(url), attempts).await?
+            };
+        }
+        if redirect(&answer)?.is_some() {
+            return Err(Error::protocol(format!(
+                "the blob is redirected more than {MOST_REDIRECTS} times"
+            )));
+        }
+        Ok(answer)
+    }
+
+    /// The error of an answer that is no success. What another origin than the registry refuses
+    /// says nothing about the identity: no credential was sent there.
+    async fn refused_blob(&self, call: &Call, answer: Answer) -> Error {
+        let url = Url::parse(&answer.url.to_string()).ok();
+        let elsewhere = url.filter(|url| !self.pipeline.endpoint().is_origin_of(url));
+        let status = answer.head.status;
+        let error = self.pipeline.refused(call, answer).await;
+        match elsewhere {
+            Some(url) if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+                let origin = origin_text(&url);
+                Error::new(
+                    ErrorKind::Registry,
+                    format!("the registry keeps the blob at {origin}, which refuses it: {status}"),
+                )
+                .with_answer(status, error.request_id().map(str::to_owned), None)
+            }
+            _ => error,
+        }
+    }
+}
+
+/// Where an answer redirects to, if it does. From https to http is refused.
+fn redirect(answer: &Answer) -> Result<Option<Url>, Error> {
+    if !matches!(
+        answer.head.status,
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    ) {
+        return Ok(None);
+    }
+    let location = answer.head.headers.get(LOCATION);
+    let location = location.ok_or_else(|| Error::protocol("a redirect has no header Location"))?;
+    let location = location
+        .to_str()
+        .map_err(|_| Error::protocol("a redirect's header Location is no text"))?;
+    let next = resolve(&answer.url, "Location", location)?;
+    if answer.url.scheme_str() == Some("https") && next.scheme() != "https" {
+        return Err(Error::protocol(format!(
+            "the blob is redirected from https to plain http, at {}; refused",
+            origin_text(&next)
+        )));
+    }
+    Ok(Some(next))
+}
+
+/// Whether the range that came is the one that was asked for.
+fn check_range(asked: Option<ByteRange>, head: &BlobHead) -> Result<(), Error> {
+    match (asked, head.content_range) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => Err(Error::protocol(
+            "the server gives a part of the blob, but the whole was asked for",
+        )),
+        (Some(_), None) => Err(Error::protocol(
+            "the server gives the whole blob, but a part was asked for; it knows no ranges",
+        )),
+        (Some(asked), Some(given)) => {
+            let right = match (asked, given.size) {
+                (asked, Some(size)) => asked.within(size) == Some((given.first, given.last)),
+                (ByteRange::FromTo(first, last), None) => {
+                    given.first == first && given.last <= last
+                }
+                (ByteRange::From(first), None) => given.first == first,
+                (ByteRange::Last(count), None) => given.last - given.first < count,
+            };
+            let length = given.last - given.first + 1;
+            if right
+                && head
+                    .content_length
+                    .is_none_or(|announced| announced == length)
+            {
+                Ok(())
+            } else {
+                Err(Error::protocol(format!(
+                    "the server gives {given}, but {asked} was asked for"
+                )))
+            }
+        }
+    }
+}
+
+const MOST_REDIRECTS: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use acr_protocol::blob::ContentRange;
+
+    use super::*;
+
+    #[test]
+    fn the_range_that_comes_must_be_the_one_that_was_asked_for() {
+        let head = |range: Option<(u64, u64, Option<u64>)>, content_length| BlobHead {
+            content_length,
+            content_range: range.map(|(first, last, size)| ContentRange { first, last, size }),
+        };
+        let part = ByteRange::FromTo(2, 9);
+        for (asked, given, right) in [
+            (None, head(None, None), true),
+            (None, head(Some((0, 1, Some(2))), None), false),
+            (Some(part), head(None, Some(20)), false),
+            (Some(part), head(Some((2, 9, Some(20))), Some(8)), true),
+            (Some(part), head(Some((2, 9, Some(20))), Some(7)), false),
+            (Some(part), head(Some((2, 5, Some(6))), None), true),
+            (Some(part), head(Some((2, 5, Some(20))), None), false),
+            (Some(part), head(Some((3, 9, None)), None), false),
+            (
+                Some(ByteRange::From(4)),
+                head(Some((4, 9, None)), None),
+                true,
+            ),
+            (
+                Some(ByteRange::Last(3)),
+                head(Some((7, 9, Some(10))), None),
+                true,
+            ),
+            (
+                Some(ByteRange::Last(3)),
+                head(Some((6, 9, None)), None),
+                false,
+            ),
+        ] {
+            assert_eq!(
+                check_range(asked, &given).is_ok(),
+                right,
+                "{asked:?} {given:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,251 @@
+use std::fmt;
+use std::io::Write;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use acr_protocol::blob::{BlobHead, ContentRange};
+use acr_protocol::{Digest, Verifier};
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_util::future::poll_fn;
+use http_body::Body as _;
+
+use super::save;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind};
+use crate::pipeline::Call;
+use crate::transport::Body;
+use crate::wire::{Wire, check_length};
+
+/// The bytes of a blob as they arrive, verified against its digest at their end.
+///
+/// What [`try_next`](Self::try_next) has given so far is not verified: a damaged blob shows in the
+/// error that stands in the place of the end. [`save`](Self::save) does what a file needs;
+/// [`read`](Self::read) brings a small blob into memory. Bytes of a range are not verified at all.
+///
+/// It is a [`Stream`] too, and so becomes a reader in one line: with the crate `tokio-util`,
+/// `StreamReader::new(blob.map_err(io::Error::from))`; with `futures`,
+/// `blob.map_err(io::Error::from).into_async_read()`.
+///
+/// # Cancel safety
+///
+/// A future of [`try_next`](Self::try_next) may be dropped: no byte is lost. Dropping the stream
+/// gives the download up.
+pub struct BlobStream {
+    body: Body,
+    digest: Digest,
+    call: Call,
+    head: BlobHead,
+    /// `None` for a range, and after the end.
+    verifier: Option<Verifier>,
+    received: u64,
+    is_over: bool,
+    clock: Arc<dyn Clock>,
+    idle_timeout: Duration,
+    /// Runs while the stream waits for the server.
+    silence: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl BlobStream {
+    pub(super) fn new(
+        wire: &Wire,
+        body: Body,
+        digest: Digest,
+        call: Call,
+        head: BlobHead,
+        verifier: Option<Verifier>,
+    ) -> Self {
+        Self {
+            body,
+            digest,
+            call,
+            head,
+            verifier,
+            received: 0,
+            is_over: false,
+            clock: wire.clock.clone(),
+            idle_timeout: wire.idle_timeout,
+            silence: None,
+        }
+    }
+
+    /// Returns the digest that was asked for.
+    #[must_use]
+    pub const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Returns how many bytes the server announced for the whole stream, if it did.
+    #[must_use]
+    pub const fn content_length(&self) -> Option<u64> {
+        self.head.content_length
+    }
+
+    /// Returns which part of the blob this is, where a range was asked for.
+    #[must_use]
+    pub const fn content_range(&self) -> Option<ContentRange> {
+        self.head.content_range
+    }
+
+    /// Returns the next bytes, never none of them, or `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`DigestMismatch`](ErrorKind::DigestMismatch) in the place of the end when the bytes were
+    /// not the right ones; [`Transport`](ErrorKind::Transport) or [`Timeout`](ErrorKind::Timeout)
+    /// when they stopped arriving. The stream is then over.
+    pub async fn try_next(&mut self) -> Result<Option<Bytes>, Error> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx))
+            .await
+            .transpose()
+    }
+
+    /// Reads everything that is left into memory, at most `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`](ErrorKind::TooLarge) when there is more; else as [`try_next`](Self::try_next).
+    pub async fn read(mut self, limit: usize) -> Result<Bytes, Error> {
+        let mut all = Vec::new();
+        self.each(|bytes| {
+            if all.len() + bytes.len() > limit {
+                let text = format!("the blob has more than {limit} bytes");
+                return Err(Error::new(ErrorKind::TooLarge, text));
+            }
+            all.extend_from_slice(bytes);
+            Ok(())
+        })
+        .await?;
+        Ok(all.into())
+    }
+
+    /// Writes everything that is left to a writer; returns how many bytes that was.
+    ///
+    /// The writer has unverified bytes until this returns without an error. It is not flushed. It
+    /// is written to from the task that polls this, so it should not block for long.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io) when the writer fails; else as [`try_next`](Self::try_next).
+    pub async fn write_to(mut self, mut writer: impl Write + Send) -> Result<u64, Error> {
+        let mut written = 0;
+        self.each(|bytes| {
+            writer.write_all(bytes).map_err(|error| {
+                Error::new(ErrorKind::Io, "the writer failed").with_source(error)
+            })?;
+            written += bytes.len() as u64;
+            Ok(())
+        })
+        .await?;
+        Ok(written)
+    }
+
+    /// Saves everything that is left to a file; returns how many bytes that was.
+    ///
+    /// The bytes go to a new file beside it, which takes its name when they are complete and
+    /// verified, in the place of a file that was there. Whatever goes wrong, and also when the
+    /// future is dropped, the partial file is removed and the old file stays. The file is written
+    /// from the task that polls this.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io) when the file cannot be written; else as [`try_next`](Self::try_next).
+    pub async fn save(mut self, path: impl AsRef<Path> + Send) -> Result<u64, Error> {
+        let path = path.as_ref();
+        let mut partial = save::PartialFile::create(path).map_err(|error| self.own(error))?;
+        self.each(|bytes| partial.write(bytes)).await?;
+        partial.complete().map_err(|error| self.own(error))
+    }
+
+    /// Does something with all bytes that are left.
+    async fn each(
+        &mut self,
+        mut work: impl FnMut(&[u8]) -> Result<(), Error> + Send,
+    ) -> Result<(), Error> {
+        while let Some(bytes) = self.try_next().await? {
+            work(&bytes).map_err(|error| self.own(error))?;
+        }
+        Ok(())
+    }
+
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        loop {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.silence = None;
+                    let Ok(bytes) = frame.into_data() else {
+                        continue;
+                    };
+                    if bytes.is_empty() {
+                        continue;
+                    }
+                    self.received += bytes.len() as u64;
+                    if let Some(verifier) = &mut self.verifier {
+                        verifier.update(&bytes);
+                    }
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
+                Poll::Ready(None) => return Poll::Ready(self.finish().err().map(Err)),
+                Poll::Pending => {
+                    let (clock, timeout) = (&self.clock, self.idle_timeout);
+                    let silence = self.silence.get_or_insert_with(|| clock.sleep(timeout));
+                    if silence.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    let text = format!("the blob stopped arriving for {timeout:?}");
+                    return Poll::Ready(Some(Err(Error::new(ErrorKind::Timeout, text))));
+                }
+            }
+        }
+    }
+
+    /// Judges the whole at its end.
+    fn finish(&mut self) -> Result<(), Error> {
+        let expected = match self.head.content_range {
+            Some(range) => Some(range.last - range.first + 1),
+            None => self.head.content_length,
+        };
+        check_length(expected, self.received)?;
+        if let Some(verifier) = self.verifier.take() {
+            verifier.finish()?;
+        }
+        Ok(())
+    }
+
+    fn own(&self, error: Error) -> Error {
+        self.call.own(error, 1).about(self.digest.as_str())
+    }
+}
+
+impl Stream for BlobStream {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let item = std::task::ready!(self.poll_bytes(cx));
+        if !matches!(item, Some(Ok(_))) {
+            self.is_over = true;
+            self.silence = None;
+            // Nothing more is read, so the connection need not be kept.
+            self.body = Body::empty();
+        }
+        Poll::Ready(item.map(|item| item.map_err(|error| self.own(error))))
+    }
+}
+
+impl fmt::Debug for BlobStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlobStream")
+            .field("digest", &self.digest)
+            .field("head", &self.head)
+            .field("received", &self.received)
+            .field("is_over", &self.is_over)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,250 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use crate::audience::Audience;
+use crate::auth::{Authorizer, Credential};
+use crate::client::ContainerRegistryClient;
+use crate::clock::Clock;
+use crate::endpoint::Endpoint;
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::pipeline::{Pipeline, Shared};
+use crate::transport::Transport;
+use crate::wire::Wire;
+
+/// Settings for a [`ContainerRegistryClient`].
+///
+/// ```
+/// # use acr_client::{Clock, ContainerRegistryClient, Credential, Transport};
+/// # fn example(transport: impl Transport, clock: impl Clock) -> Result<(), acr_client::Error> {
+/// let client = ContainerRegistryClient::builder("https://name.azurecr.io")
+///     .credential(Credential::password("robot", "its password"))
+///     .transport(transport)
+///     .clock(clock)
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "settings are of no use until the client is built"]
+#[doc(alias = "ContainerRegistryClientOptions")]
+pub struct ClientBuilder {
+    endpoint: String,
+    credential: Credential,
+    audience: Option<Audience>,
+    transport: Option<Arc<dyn Transport>>,
+    clock: Option<Arc<dyn Clock>>,
+    idle_timeout: Duration,
+    most_of_json: usize,
+    application: Option<String>,
+    danger_allow_http: bool,
+    #[cfg(feature = "hyper")]
+    pem: Vec<Vec<u8>>,
+}
+
+impl ClientBuilder {
+    /// Starts with the endpoint and credential that the environment names; the
+    /// [crate's front page](crate#environment) lists the variables.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when the endpoint is missing, or when
+    /// variables for two kinds of credential are set; it names them.
+    pub fn from_env() -> Result<Self, Error> {
+        let environment = Environment::read()?;
+        Ok(Self::new(environment.endpoint).credential(environment.credential))
+    }
+
+    pub(crate) fn new(endpoint: impl Into<String>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            credential: Credential::anonymous(),
+            audience: None,
+            transport: None,
+            clock: None,
+            idle_timeout: Duration::from_secs(60),
+            most_of_json: 8 << 20,
+            application: None,
+            danger_allow_http: false,
+            #[cfg(feature = "hyper")]
+            pem: Vec::new(),
+        }
+    }
+
+    /// Sets who the client is. The default is [`Credential::anonymous`].
+    pub fn credential(mut self, credential: Credential) -> Self {
+        self.credential = credential;
+        self
+    }
+
+    /// Sets whom Entra ID tokens are asked for. The default follows from the endpoint's host, see
+    /// [`Audience`].
+    pub fn audience(mut self, audience: impl Into<Audience>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+
+    /// Sets what sends the requests. The default, with the feature `hyper`, is
+    /// [`HyperTransport`](crate::transport).
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Sets where the time comes from. The default, with the feature `hyper`, is real time.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Sets how long the server may be silent: from when a request is handed to the transport to
+    /// the head of its answer, and from one part of the body to the next. The default is 60 seconds.
+    ///
+    /// The time that a request's body takes counts as silence, so it bounds the time for one chunk
+    /// of an upload.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// Sets the most bytes that a page of a list, or other JSON, may have. The default is 8 MiB.
+    ///
+    /// Manifests are bounded by 4 MiB, which no registry needs to exceed; blobs are not bounded.
+    pub fn max_json_size(mut self, bytes: usize) -> Self {
+        self.most_of_json = bytes;
+        self
+    }
+
+    /// Names the application in the header `User-Agent`, before the client's own name.
+    pub fn application(mut self, name: impl Into<String>) -> Self {
+        self.application = Some(name.into());
+        self
+    }
+
+    /// Allows credentials to be sent over plain `http`, where everybody on the way can read them.
+    ///
+    /// For a registry on this machine, in tests.
+    pub fn danger_allow_http(mut self, allow: bool) -> Self {
+        self.danger_allow_http = allow;
+        self
+    }
+
+    /// Trusts the root certificates in a PEM text, in addition to the platform's.
+    ///
+    /// For the default transport; another one has its own way.
+    #[cfg(feature = "hyper")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
+    #[doc(alias = "connection_verify")]
+    pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.pem.push(pem.into());
+        self
+    }
+
+    /// Builds the client. Sends nothing and opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when a setting is malformed, when a
+    /// credential would go over plain `http`, or when there is no transport or clock.
+    pub fn build(mut self) -> Result<ContainerRegistryClient, Error> {
+        let endpoint = Endpoint::parse(&self.endpoint)?;
+        if !endpoint.is_https() && !self.credential.is_anonymous() && !self.danger_allow_http {
+            return Err(Error::invalid(format!(
+                "the endpoint {endpoint} is plain http, over which a credential can be read by \
+                 everybody; use https, or danger_allow_http for a test"
+            )));
+        }
+        if self.idle_timeout.is_zero() {
+            return Err(Error::invalid(
+                "the idle timeout is zero; nothing could be answered",
+            ));
+        }
+        let transport = self.take_transport()?;
+        let wire = Wire {
+            transport,
+            clock: self.take_clock()?,
+            idle_timeout: self.idle_timeout,
+            user_agent: self.user_agent()?,
+        };
+        let audience = self
+            .audience
+            .unwrap_or_else(|| Audience::of_host(endpoint.host()));
+        let authorizer = Authorizer::new(wire.clone(), endpoint.clone(), self.credential, audience);
+        Ok(ContainerRegistryClient::over(Pipeline::new(Shared {
+            endpoint,
+            wire,
+            authorizer,
+            most_of_json: self.most_of_json,
+        })))
+    }
+
+    #[cfg(feature = "hyper")]
+    fn take_transport(&mut self) -> Result<Arc<dyn Transport>, Error> {
+        let pem = std::mem::take(&mut self.pem);
+        match self.transport.take() {
+            Some(transport) if pem.is_empty() => Ok(transport),
+            Some(_) => Err(Error::invalid(
+                "root_certificate_pem is for the default transport, but another one is set",
+            )),
+            None => {
+                let mut builder = crate::transport::HyperTransport::builder();
+                for pem in pem {
+                    builder = builder.root_certificate_pem(pem);
+                }
+                let transport = builder.build();
+                let transport = transport.map_err(|error| {
+                    Error::invalid("a root certificate cannot be used").with_source(error)
+                })?;
+                Ok(Arc::new(transport))
+            }
+        }
+    }
+
+    #[cfg(not(feature = "hyper"))]
+    fn take_transport(&mut self) -> Result<Arc<dyn Transport>, Error> {
+        self.transport.take().ok_or_else(|| {
+            Error::invalid("there is no transport; set one, or turn on the feature `hyper`")
+        })
+    }
+
+    #[cfg(feature = "hyper")]
+    #[expect(clippy::unnecessary_wraps, reason = "fails without the feature")]
+    fn take_clock(&mut self) -> Result<Arc<dyn Clock>, Error> {
+        let clock = self.clock.take();
+        Ok(clock.unwrap_or_else(|| Arc::new(crate::clock::TokioClock)))
+    }
+
+    #[cfg(not(feature = "hyper"))]
+    fn take_clock(&mut self) -> Result<Arc<dyn Clock>, Error> {
+        self.clock.take().ok_or_else(|| {
+            Error::invalid("there is no clock; set one, or turn on the feature `hyper`")
+        })
+    }
+
+    fn user_agent(&self) -> Result<HeaderValue, Error> {
+        let own = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+        match &self.application {
+            None => Ok(HeaderValue::from_static(own)),
+            Some(name) => HeaderValue::try_from(format!("{name} {own}")).map_err(|_| {
+                Error::invalid("the application's name holds what no header can hold")
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoint = Endpoint::parse(&self.endpoint);
+        f.debug_struct("ClientBuilder")
+            // One that is malformed may hold a password.
+            .field("endpoint", &endpoint.ok())
+            .field("credential", &self.credential)
+            .field("audience", &self.audience)
+            .field("transport", &self.transport)
+            .field("clock", &self.clock)
+            .field("idle_timeout", &self.idle_timeout)
+            .finish_non_exhaustive()
+    }
+}

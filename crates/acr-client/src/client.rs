@@ -1,0 +1,187 @@
+use acr_protocol::repository::{
+    DeleteRepository, GetRepositoryProperties, ListRepositoryNames, UpdateRepositoryProperties,
+};
+use acr_protocol::{
+    ChangeableAttributes, DeletedRepository, ListQuery, PageToken, Ping, RepositoryName,
+    RepositoryProperties, Timestamp,
+};
+
+use crate::builder::ClientBuilder;
+use crate::error::Error;
+use crate::paging::Pager;
+use crate::pipeline::Pipeline;
+use crate::repository::RepositoryClient;
+
+/// A registry.
+///
+/// A client is a handle: cheap to clone, with one connection pool and one cache of tokens for all
+/// clones. There is nothing to close. Work within one repository goes through
+/// [`repository_client`](Self::repository_client).
+#[derive(Debug, Clone)]
+#[doc(alias = "ContainerRegistryContentClient")]
+pub struct ContainerRegistryClient {
+    pipeline: Pipeline,
+}
+
+impl ContainerRegistryClient {
+    /// Creates a client for the registry at an endpoint such as `https://name.azurecr.io`.
+    ///
+    /// It has the default transport and clock. Sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when the endpoint is malformed, or is plain
+    /// `http` with a credential; see [`ClientBuilder::danger_allow_http`].
+    #[cfg(feature = "hyper")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
+    pub fn new(
+        endpoint: impl Into<String>,
+        credential: crate::auth::Credential,
+    ) -> Result<Self, Error> {
+        Self::builder(endpoint).credential(credential).build()
+    }
+
+    /// Creates a client with the endpoint and credential that the environment names; the
+    /// [crate's front page](crate#environment) lists the variables.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when a variable is missing, malformed or
+    /// one too many; it is named.
+    #[cfg(feature = "hyper")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
+    pub fn from_env() -> Result<Self, Error> {
+        ClientBuilder::from_env()?.build()
+    }
+
+    /// Starts building a client for the registry at an endpoint such as `https://name.azurecr.io`;
+    /// without a scheme it is `https`.
+    pub fn builder(endpoint: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(endpoint)
+    }
+
+    /// Returns the endpoint as an URL without a slash at its end.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        self.pipeline.endpoint().to_string()
+    }
+
+    /// Returns the current time by the client's clock, to compare with the times of the registry.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.pipeline.clock().now().into()
+    }
+
+    /// Returns a handle for one repository. Sends nothing; the repository need not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when the name is malformed.
+    #[doc(alias = "GetRepository")]
+    #[doc(alias = "getRepository")]
+    pub fn repository_client(
+        &self,
+        name: impl TryInto<RepositoryName, Error: Into<Error>>,
+    ) -> Result<RepositoryClient, Error> {
+        let name = name.try_into().map_err(Into::into)?;
+        Ok(RepositoryClient::new(self.pipeline.clone(), name))
+    }
+
+    /// Checks that there is a registry and that it accepts the credential: `GET /v2/`.
+    ///
+    /// # Errors
+    ///
+    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) when it does not accept the credential,
+    /// [`Protocol`](crate::ErrorKind::Protocol) or [`NotFound`](crate::ErrorKind::NotFound) when
+    /// there is another server, [`Transport`](crate::ErrorKind::Transport) when there is none.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.pipeline.run(&Ping).await
+    }
+
+    /// Lists the names of the repositories, ordered by name: `GET /acr/v1/_catalog`.
+    #[doc(alias = "GetRepositoryNames")]
+    #[doc(alias = "NewListRepositoriesPager")]
+    #[doc(alias = "catalog")]
+    pub fn list_repository_names(&self) -> Pager<RepositoryName> {
+        self.list_repository_names_with(ListRepositoryNamesOptions::default())
+    }
+
+    /// Lists the names of the repositories with options, such as the page size:
+    /// `GET /acr/v1/_catalog`.
+    pub fn list_repository_names_with(
+        &self,
+        options: impl Into<ListRepositoryNamesOptions>,
+    ) -> Pager<RepositoryName> {
+        let ListRepositoryNamesOptions { page_size, resume } = options.into();
+        let operation = ListRepositoryNames {
+            query: ListQuery {
+                page_size,
+                last: None,
+            },
+        };
+        self.pipeline
+            .list(operation, page_size, resume, std::convert::identity)
+    }
+
+    /// Reads the properties of a repository: `GET /acr/v1/{name}`.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such repository.
+    pub async fn get_repository_properties(
+        &self,
+        name: impl TryInto<RepositoryName, Error: Into<Error>>,
+    ) -> Result<RepositoryProperties, Error> {
+        let repository = name.try_into().map_err(Into::into)?;
+        self.pipeline
+            .run(&GetRepositoryProperties { repository })
+            .await
+    }
+
+    /// Changes the locks of a repository: `PATCH /acr/v1/{name}`. What is not set stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such repository.
+    pub async fn update_repository_properties(
+        &self,
+        name: impl TryInto<RepositoryName, Error: Into<Error>>,
+        attributes: ChangeableAttributes,
+    ) -> Result<RepositoryProperties, Error> {
+        let repository = name.try_into().map_err(Into::into)?;
+        let operation = UpdateRepositoryProperties {
+            repository,
+            attributes,
+        };
+        self.pipeline.run(&operation).await
+    }
+
+    /// Deletes a repository with everything in it: `DELETE /acr/v1/{name}`.
+    ///
+    /// Returns what went, or `None` if there was no such repository.
+    ///
+    /// # Errors
+    ///
+    /// [`Disallowed`](crate::ErrorKind::Disallowed) when the repository or something in it is
+    /// locked.
+    pub async fn delete_repository(
+        &self,
+        name: impl TryInto<RepositoryName, Error: Into<Error>>,
+    ) -> Result<Option<DeletedRepository>, Error> {
+        let repository = name.try_into().map_err(Into::into)?;
+        self.pipeline.run(&DeleteRepository { repository }).await
+    }
+
+    pub(crate) const fn over(pipeline: Pipeline) -> Self {
+        Self { pipeline }
+    }
+}
+
+/// Options of [`ContainerRegistryClient::list_repository_names_with`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListRepositoryNamesOptions {
+    /// The most names that a page may hold; 0 is refused. `None`: as the registry likes.
+    pub page_size: Option<u32>,
+    /// Where to go on: the token of a page of an earlier list, whose page size then holds.
+    pub resume: Option<PageToken>,
+}

@@ -1,0 +1,157 @@
+//! The client's settings in environment variables.
+
+use std::env::{self, VarError};
+
+use crate::auth::Credential;
+use crate::error::Error;
+
+/// What the environment says.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    pub(crate) endpoint: String,
+    pub(crate) credential: Credential,
+}
+
+impl Environment {
+    /// Reads the variables of this process.
+    pub(crate) fn read() -> Result<Self, Error> {
+        Self::from_lookup(|name| match env::var(name) {
+            Ok(value) => Ok(Some(value)),
+            Err(VarError::NotPresent) => Ok(None),
+            Err(VarError::NotUnicode(_)) => {
+                Err(Error::invalid(format!("the variable {name} is not UTF-8")))
+            }
+        })
+    }
+
+    /// Reads the variables by a function; one that is empty counts as one that is not set.
+    fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, Error>) -> Result<Self, Error> {
+        let lookup = |name: &str| Ok::<_, Error>(lookup(name)?.filter(|value| !value.is_empty()));
+        let endpoint = lookup(ENDPOINT)?.ok_or_else(|| {
+            Error::invalid(format!(
+                "the variable {ENDPOINT} is not set; it names the registry, such as \
+                 https://name.azurecr.io"
+            ))
+        })?;
+        let password = match (lookup(USERNAME)?, lookup(PASSWORD)?) {
+            (Some(user), Some(password)) => Some(Credential::password(user, password)),
+            (Some(_), None) => return Err(alone(USERNAME, PASSWORD)),
+            (None, Some(_)) => return Err(alone(PASSWORD, USERNAME)),
+            (None, None) => None,
+        };
+        let refresh_token = lookup(REFRESH_TOKEN)?.map(Credential::refresh_token);
+        let entra_token = lookup(ENTRA_TOKEN)?.map(Credential::entra_token);
+        let mut credential = None;
+        for (name, found) in [
+            (USERNAME, password),
+            (REFRESH_TOKEN, refresh_token),
+            (ENTRA_TOKEN, entra_token),
+        ] {
+            match (&credential, found) {
+                (_, None) => {}
+                (None, Some(found)) => credential = Some((name, found)),
+                (Some((other, _)), Some(_)) => {
+                    return Err(Error::invalid(format!(
+                        "the variables {other} and {name} are both set; a client has one credential"
+                    )));
+                }
+            }
+        }
+        if let Some((_, credential)) = credential {
+            return Ok(Self {
+                endpoint,
+                credential,
+            });
+        }
+        for name in OF_AZURE_IDENTITY {
+            if lookup(name)?.is_some() {
+                return Err(Error::invalid(format!(
+                    "the variable {name} is set, which is for the crate azure_identity; let it \
+                     fetch tokens in a TokenSource (see its example), or put a token into \
+                     {ENTRA_TOKEN}"
+                )));
+            }
+        }
+        Ok(Self {
+            endpoint,
+            credential: Credential::anonymous(),
+        })
+    }
+}
+
+fn alone(set: &str, missing: &str) -> Error {
+    Error::invalid(format!("the variable {set} is set, but {missing} is not"))
+}
+
+const ENDPOINT: &str = "AZURE_CONTAINERREGISTRY_ENDPOINT";
+const USERNAME: &str = "AZURE_CONTAINERREGISTRY_USERNAME";
+const PASSWORD: &str = "AZURE_CONTAINERREGISTRY_PASSWORD";
+const REFRESH_TOKEN: &str = "AZURE_CONTAINERREGISTRY_REFRESH_TOKEN";
+const ENTRA_TOKEN: &str = "AZURE_CONTAINERREGISTRY_ENTRA_TOKEN";
+const OF_AZURE_IDENTITY: [&str; 3] = ["AZURE_CLIENT_SECRET", "AZURE_CLIENT_ID", "AZURE_TENANT_ID"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Environment, Error> {
+        Environment::from_lookup(|name| {
+            let found = variables.iter().find(|(key, _)| *key == name);
+            Ok(found.map(|(_, value)| (*value).to_owned()))
+        })
+    }
+
+    #[test]
+    fn each_kind_of_credential_is_found() {
+        let endpoint = (ENDPOINT, "https://r.example");
+        for (variables, shown) in [
+            (&[endpoint][..], "Anonymous"),
+            (&[endpoint, (USERNAME, ""), (ENTRA_TOKEN, "")], "Anonymous"),
+            (&[endpoint, (USERNAME, "u"), (PASSWORD, "p")], "Password"),
+            (&[endpoint, (REFRESH_TOKEN, "t")], "RefreshToken"),
+            (
+                &[endpoint, (ENTRA_TOKEN, "t"), ("AZURE_CLIENT_ID", "x")],
+                "Entra",
+            ),
+        ] {
+            let environment = read(variables).unwrap();
+            assert_eq!(environment.endpoint, "https://r.example");
+            let text = format!("{:?}", environment.credential);
+            assert!(text.starts_with(shown), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_double_is_named() {
+        let endpoint = (ENDPOINT, "https://r.example");
+        for (variables, named) in [
+            (&[][..], &[ENDPOINT][..]),
+            (&[endpoint, (USERNAME, "u")], &[USERNAME, PASSWORD]),
+            (&[endpoint, (PASSWORD, "p")], &[USERNAME, PASSWORD]),
+            (
+                &[endpoint, (REFRESH_TOKEN, "t"), (ENTRA_TOKEN, "t")],
+                &[REFRESH_TOKEN, ENTRA_TOKEN],
+            ),
+            (
+                &[
+                    endpoint,
+                    (USERNAME, "u"),
+                    (PASSWORD, "p"),
+                    (REFRESH_TOKEN, "t"),
+                ],
+                &[USERNAME, REFRESH_TOKEN],
+            ),
+            (
+                &[endpoint, ("AZURE_CLIENT_SECRET", "hunter2")],
+                &["AZURE_CLIENT_SECRET", "TokenSource"],
+            ),
+        ] {
+            let error = read(variables).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            let text = error.to_string();
+            assert!(named.iter().all(|name| text.contains(name)), "{text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The one error of this crate.
+
+mod convert;
+mod kind;
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use acr_protocol::{ErrorCode, RegistryError};
+use http::StatusCode;
+
+pub use self::kind::{Advice, ErrorKind};
+
+/// Why an operation failed.
+///
+/// [`kind`](Self::kind) is what a program acts on, [`advice`](Self::advice) what it can do. The
+/// text says what happened at this level only; [`source`](StdError::source) has the cause, if there
+/// is a deeper one. An error is one word wide and cheap to clone. It never holds a credential, a
+/// token or the query of a URL.
+///
+/// ```
+/// use acr_client::{Error, ErrorKind};
+///
+/// fn is_locked(error: &Error) -> bool {
+///     error.kind() == ErrorKind::Disallowed
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    operation: Option<&'static str>,
+    repository: Option<String>,
+    reference: Option<String>,
+    status: Option<StatusCode>,
+    errors: Vec<RegistryError>,
+    request_id: Option<String>,
+    retry_after: Option<Duration>,
+    missing_scope: Option<String>,
+    attempts: u32,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// Returns what went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Returns what can be done about it.
+    #[must_use]
+    pub fn advice(&self) -> Advice {
+        self.0.kind.advice(self.0.status, self.code())
+    }
+
+    /// Returns whether the same call may succeed later, which is [`Advice::RetryAfter`].
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.advice() == Advice::RetryAfter
+    }
+
+    /// Returns the status of the answer, if the error comes from one.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.status
+    }
+
+    /// Returns the code of the first error in the registry's answer, if it had one.
+    #[must_use]
+    pub fn code(&self) -> Option<&ErrorCode> {
+        self.0.errors.first().map(|error| &error.code)
+    }
+
+    /// Returns all errors in the registry's answer: one for each missing blob of a manifest, say.
+    ///
+    /// Empty where the answer had none in a form that can be read, and where there was no answer.
+    #[must_use]
+    pub fn registry_errors(&self) -> &[RegistryError] {
+        &self.0.errors
+    }
+
+    /// Returns the id by which the service's operators find the request: the answer's
+    /// `X-Ms-Correlation-Request-Id`.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// Returns the name of the operation, such as `get_manifest`, if one was begun.
+    #[must_use]
+    pub fn operation(&self) -> Option<&'static str> {
+        self.0.operation
+    }
+
+    /// Returns the repository that the operation works on, if it works on one.
+    #[must_use]
+    pub fn repository(&self) -> Option<&str> {
+        self.0.repository.as_deref()
+    }
+
+    /// Returns the tag or digest that the operation works on, if it works on one.
+    #[must_use]
+    pub fn reference(&self) -> Option<&str> {
+        self.0.reference.as_deref()
+    }
+
+    /// Returns the right that the identity lacks, such as `repository:app:delete`, where the
+    /// registry named it.
+    #[must_use]
+    pub fn missing_scope(&self) -> Option<&str> {
+        self.0.missing_scope.as_deref()
+    }
+
+    /// Returns how long the registry asks to wait before the next try, if it says.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// Returns how many requests the operation sent before it gave up; 0 if it sent none.
+    ///
+    /// Requests for tokens are not counted.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.0.attempts
+    }
+
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            operation: None,
+            repository: None,
+            reference: None,
+            status: None,
+            errors: Vec::new(),
+            request_id: None,
+            retry_after: None,
+            missing_scope: None,
+            attempts: 0,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidInput, message)
+    }
+
+    pub(crate) fn protocol(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Protocol, message)
+    }
+
+    pub(crate) fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let source: Box<dyn StdError + Send + Sync> = source.into();
+        self.edit(|inner| inner.source = Some(source.into()))
+    }
+
+    pub(crate) fn with_answer(
+        self,
+        status: StatusCode,
+        request_id: Option<String>,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        self.edit(|inner| {
+            inner.status = Some(status);
+            inner.request_id = request_id;
+            inner.retry_after = retry_after;
+        })
+    }
+
+    pub(crate) fn with_registry_errors(self, errors: Vec<RegistryError>) -> Self {
+        self.edit(|inner| inner.errors = errors)
+    }
+
+    pub(crate) fn with_missing_scope(self, scope: Option<String>) -> Self {
+        self.edit(|inner| inner.missing_scope = scope)
+    }
+
+    /// Says what the error happened in; an operation named further inside stays.
+    pub(crate) fn in_operation(
+        self,
+        operation: &'static str,
+        repository: Option<&str>,
+        attempts: u32,
+    ) -> Self {
+        self.edit(|inner| {
+            inner.attempts = inner.attempts.max(attempts);
+            if inner.operation.is_none() {
+                inner.operation = Some(operation);
+                inner.repository = repository.map(str::to_owned);
+            }
+        })
+    }
+
+    /// Says which tag or digest it happened to; one named further inside stays.
+    pub(crate) fn about(self, reference: &str) -> Self {
+        self.edit(|inner| {
+            inner.reference.get_or_insert_with(|| reference.to_owned());
+        })
+    }
+
+    fn edit(mut self, edit: impl FnOnce(&mut Inner)) -> Self {
+        edit(Arc::make_mut(&mut self.0));
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        if let Some(operation) = inner.operation {
+            f.write_str(operation)?;
+            if let Some(repository) = &inner.repository {
+                write!(f, " {repository}")?;
+            }
+            if let Some(reference) = &inner.reference {
+                let separator = if reference.contains(':') { '@' } else { ':' };
+                write!(f, "{separator}{reference}")?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str(&inner.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        let mut text = f.debug_struct("Error");
+        text.field("kind", &inner.kind)
+            .field("message", &inner.message);
+        if let Some(operation) = inner.operation {
+            text.field("operation", &operation);
+        }
+        for (name, value) in [
+            ("repository", &inner.repository),
+            ("reference", &inner.reference),
+            ("request_id", &inner.request_id),
+            ("missing_scope", &inner.missing_scope),
+        ] {
+            if let Some(value) = value {
+                text.field(name, value);
+            }
+        }
+        if let Some(status) = inner.status {
+            text.field("status", &status);
+        }
+        if !inner.errors.is_empty() {
+            text.field("registry_errors", &inner.errors);
+        }
+        if let Some(source) = &inner.source {
+            text.field("source", source);
+        }
+        text.field("attempts", &inner.attempts).finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .source
+            .as_ref()
+            .map(|source| source.as_ref() as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn the_text_says_what_happened_to_what_and_leaves_the_cause_to_the_source() {
+        let error = Error::new(ErrorKind::Transport, "the connection broke")
+            .with_source(io::Error::other("reset"))
+            .about("v1")
+            .in_operation("get_manifest", Some("app"), 1);
+        assert_eq!(
+            error.to_string(),
+            "get_manifest app:v1: the connection broke"
+        );
+        assert_eq!(error.source().unwrap().to_string(), "reset");
+        assert_eq!(error.attempts(), 1);
+        assert_eq!(error.reference(), Some("v1"));
+    }
+
+    #[test]
+    fn what_was_named_further_inside_stays() {
+        let error = Error::protocol("nonsense")
+            .about("v1")
+            .in_operation("head_manifest", Some("a"), 2)
+            .about("v2")
+            .in_operation("delete_manifest", Some("b"), 1);
+        assert_eq!(error.to_string(), "head_manifest a:v1: nonsense");
+        assert_eq!(error.attempts(), 2);
+    }
+
+    #[test]
+    fn an_error_is_one_word_wide() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_clone_is_not_changed_by_what_the_other_one_learns() {
+        let error = Error::protocol("nonsense");
+        let shared = error.clone();
+        let told = error.in_operation("ping", None, 1);
+        assert_eq!(shared.operation(), None);
+        assert_eq!(told.operation(), Some("ping"));
+    }
+}

@@ -1,0 +1,307 @@
+use std::borrow::Borrow;
+
+use acr_protocol::manifest::properties::{
+    GetManifestProperties, ListManifestProperties, UpdateManifestProperties,
+};
+use acr_protocol::manifest::{
+    AcceptedManifest, DeleteManifest, GetManifest, HeadManifest, SetManifest,
+};
+use acr_protocol::{
+    ArtifactManifestOrder, ArtifactManifestProperties, ChangeableAttributes, Descriptor, Digest,
+    ListQuery, Manifest, Operation, Page, PageToken, Reference,
+};
+
+use crate::error::{Error, ErrorKind};
+use crate::paging::Pager;
+use crate::repository::RepositoryClient;
+
+/// Manifests.
+impl RepositoryClient {
+    /// Lists the manifests with their properties, ordered by digest: `GET /acr/v1/{name}/_manifests`.
+    ///
+    /// The list's first item is an error of the kind [`NotFound`](ErrorKind::NotFound) when the
+    /// repository does not exist.
+    #[doc(alias = "GetAllManifestProperties")]
+    #[doc(alias = "GetManifestPropertiesCollection")]
+    #[doc(alias = "NewListManifestsPager")]
+    pub fn list_manifest_properties(&self) -> Pager<ArtifactManifestProperties> {
+        self.list_manifest_properties_with(ListManifestPropertiesOptions::default())
+    }
+
+    /// Lists the manifests with their properties in an order, or with other options:
+    /// `GET /acr/v1/{name}/_manifests`.
+    pub fn list_manifest_properties_with(
+        &self,
+        options: impl Into<ListManifestPropertiesOptions>,
+    ) -> Pager<ArtifactManifestProperties> {
+        let ListManifestPropertiesOptions {
+            order,
+            page_size,
+            resume,
+        } = options.into();
+        let operation = ListManifestProperties {
+            repository: self.name.clone(),
+            query: ListQuery {
+                page_size,
+                last: None,
+            },
+            order,
+        };
+        self.pipeline.list(operation, page_size, resume, Page::from)
+    }
+
+    /// Reads the properties of a manifest: `GET /acr/v1/{name}/_manifests/{digest}`.
+    ///
+    /// With a tag it [resolves](Self::resolve) the tag first, which costs one more request and the
+    /// right `pull`.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) when there is no such tag or manifest.
+    pub async fn get_manifest_properties(
+        &self,
+        reference: impl TryInto<Reference, Error: Into<Error>>,
+    ) -> Result<ArtifactManifestProperties, Error> {
+        let reference = reference.try_into().map_err(Into::into)?;
+        let operation = GetManifestProperties {
+            repository: self.name.clone(),
+            digest: self.digest_of(&reference).await?,
+        };
+        let properties = self.pipeline.run(&operation).await;
+        properties.map_err(|error| error.about(operation.digest.as_str()))
+    }
+
+    /// Changes the locks of a manifest: `PATCH /acr/v1/{name}/_manifests/{digest}`. What is not set
+    /// stays as it is. Works on a locked manifest: this is how it is unlocked.
+    ///
+    /// With a tag it [resolves](Self::resolve) the tag first, which costs one more request and the
+    /// right `pull`. The lock is then on the manifest; the tag can still move.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) when there is no such tag or manifest.
+    pub async fn update_manifest_properties(
+        &self,
+        reference: impl TryInto<Reference, Error: Into<Error>>,
+        attributes: ChangeableAttributes,
+    ) -> Result<ArtifactManifestProperties, Error> {
+        let reference = reference.try_into().map_err(Into::into)?;
+        let operation = UpdateManifestProperties {
+            repository: self.name.clone(),
+            digest: self.digest_of(&reference).await?,
+            attributes,
+        };
+        let properties = self.pipeline.run(&operation).await;
+        properties.map_err(|error| error.about(operation.digest.as_str()))
+    }
+
+    /// Gets a manifest with its bytes as they are stored: `GET /v2/{name}/manifests/{reference}`.
+    ///
+    /// The bytes are checked against the digest that was asked for, and against the one that the
+    /// registry promises.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) when there is no such tag or manifest,
+    /// [`DigestMismatch`](ErrorKind::DigestMismatch) when the bytes are not the right ones,
+    /// [`TooLarge`](ErrorKind::TooLarge) when there are more than 4 MiB of them.
+    #[doc(alias = "download_manifest")]
+    pub async fn get_manifest(
+        &self,
+        reference: impl TryInto<Reference, Error: Into<Error>>,
+    ) -> Result<Manifest, Error> {
+        let reference = reference.try_into().map_err(Into::into)?;
+        let operation = GetManifest {
+            repository: self.name.clone(),
+            reference,
+            accept: Vec::new(),
+        };
+        let mut call = self.pipeline.call(&operation);
+        call.limit = MOST_OF_A_MANIFEST;
+        let manifest = self
+            .pipeline
+            .run_with(&operation, &call, operation.request())
+            .await
+            .and_then(|manifest| {
+                // A portal on the way answers 200 with a page of its own.
+                if manifest.media_type.as_str().starts_with("application/") {
+                    return Ok(manifest);
+                }
+                let text = format!(
+                    "the answer is of the type {}, which is no manifest",
+                    manifest.media_type
+                );
+                Err(call.own(Error::protocol(text), 1))
+            });
+        manifest.map_err(|error| error.about(operation.reference.as_str()))
+    }
+
+    /// Asks what a manifest is without getting it: `HEAD /v2/{name}/manifests/{reference}`.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) when there is no such tag or manifest.
+    pub async fn head_manifest(
+        &self,
+        reference: impl TryInto<Reference, Error: Into<Error>>,
+    ) -> Result<Descriptor, Error> {
+        let reference = reference.try_into().map_err(Into::into)?;
+        self.head_reference(reference).await
+    }
+
+    /// Finds what a tag or digest stands for now, by one [`head_manifest`](Self::head_manifest).
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](ErrorKind::NotFound) when there is no such tag or manifest.
+    #[doc(alias = "GetDigest")]
+    pub async fn resolve(
+        &self,
+        reference: impl TryInto<Reference, Error: Into<Error>>,
+    ) -> Result<Descriptor, Error> {
+        self.head_manifest(reference).await
+    }
+
+    /// Puts a manifest under a tag or its digest: `PUT /v2/{name}/manifests/{reference}`.
+    ///
+    /// A tag that points elsewhere is moved; the manifest it pointed at stays, without this tag. The
+    /// blobs and manifests that the manifest names must be in the repository already.
+    ///
+    /// ```
+    /// # use acr_client::{Error, Manifest, MediaType, RepositoryClient};
+    /// # async fn example(repository: RepositoryClient, bytes: Vec<u8>) -> Result<(), Error> {
+    /// let manifest = Manifest::new(bytes, MediaType::OCI_MANIFEST);
+    /// repository.set_manifest("v1", &manifest).await?;
+    /// repository.set_manifest(&manifest.digest, &manifest).await?; // without a tag
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`](ErrorKind::TooLarge) when it has more than 4 MiB, and
+    /// [`DigestMismatch`](ErrorKind::DigestMismatch) when the reference is a digest but not that of
+    /// the bytes, both before anything is sent; [`Registry`](ErrorKind::Registry) with the code
+    /// `MANIFEST_BLOB_UNKNOWN` for each blob that is missing;
+    /// [`Disallowed`](ErrorKind::Disallowed) when the tag or the repository is locked.
+    #[doc(alias = "upload_manifest")]
+    pub async fn set_manifest(
+        &self,
+        reference: impl TryInto<Reference, Error: Into<Error>>,
+        manifest: impl Borrow<Manifest>,
+    ) -> Result<AcceptedManifest, Error> {
+        let reference = reference.try_into().map_err(Into::into)?;
+        let Manifest {
+            bytes, media_type, ..
+        } = manifest.borrow().clone();
+        let operation = SetManifest {
+            repository: self.name.clone(),
+            reference,
+            media_type,
+            bytes,
+            tags: Vec::new(),
+        };
+        let accepted = match check(&operation) {
+            Ok(()) => self.pipeline.run(&operation).await,
+            Err(error) => Err(self.pipeline.call(&operation).own(error, 0)),
+        };
+        accepted.map_err(|error| error.about(operation.reference.as_str()))
+    }
+
+    /// Deletes a manifest with all its tags: `DELETE /v2/{name}/manifests/{digest}`.
+    ///
+    /// With a tag it [resolves](Self::resolve) the tag first, which costs one more request and the
+    /// right `pull`; the other tags of the manifest go too. To remove a tag alone there is
+    /// [`delete_tag`](Self::delete_tag). Returns whether the manifest was there.
+    ///
+    /// # Errors
+    ///
+    /// [`Disallowed`](ErrorKind::Disallowed) when the manifest, one of its tags or the repository is
+    /// locked.
+    pub async fn delete_manifest(
+        &self,
+        reference: impl TryInto<Reference, Error: Into<Error>>,
+    ) -> Result<bool, Error> {
+        let reference = reference.try_into().map_err(Into::into)?;
+        let digest = match self.digest_of(&reference).await {
+            Ok(digest) => digest,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let operation = DeleteManifest {
+            repository: self.name.clone(),
+            reference: digest.into(),
+        };
+        let deleted = self.pipeline.run(&operation).await;
+        deleted.map_err(|error| error.about(operation.reference.as_str()))
+    }
+
+    /// The digest itself, or that which a tag points at now.
+    async fn digest_of(&self, reference: &Reference) -> Result<Digest, Error> {
+        match reference {
+            Reference::Digest(digest) => Ok(digest.clone()),
+            Reference::Tag(_) => Ok(self.head_reference(reference.clone()).await?.digest),
+        }
+    }
+
+    async fn head_reference(&self, reference: Reference) -> Result<Descriptor, Error> {
+        let operation = HeadManifest {
+            repository: self.name.clone(),
+            reference,
+            accept: Vec::new(),
+        };
+        let descriptor = self.pipeline.run(&operation).await;
+        descriptor.map_err(|error| error.about(operation.reference.as_str()))
+    }
+}
+
+/// Finds what a registry would refuse, before anything is sent.
+fn check(operation: &SetManifest) -> Result<(), Error> {
+    let size = operation.bytes.len();
+    if size > MOST_OF_A_MANIFEST {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("the manifest has {size} bytes; a registry takes {MOST_OF_A_MANIFEST}"),
+        ));
+    }
+    if http::HeaderValue::try_from(operation.media_type.as_str()).is_err()
+        || operation.media_type.as_str().is_empty()
+    {
+        return Err(Error::invalid(
+            "the manifest's media type is empty or no header value",
+        ));
+    }
+    if let Some(digest) = operation.reference.digest()
+        && digest.matches(&operation.bytes) == Some(false)
+    {
+        return Err(Error::new(
+            ErrorKind::DigestMismatch,
+            format!("the manifest is to be put under {digest}, which is not its digest"),
+        ));
+    }
+    Ok(())
+}
+
+/// Options of [`RepositoryClient::list_manifest_properties_with`]; an [`ArtifactManifestOrder`] is
+/// enough for the order alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListManifestPropertiesOptions {
+    /// The order of the list.
+    pub order: ArtifactManifestOrder,
+    /// The most manifests that a page may hold; 0 is refused. `None`: as the registry likes.
+    pub page_size: Option<u32>,
+    /// Where to go on: the token of a page of an earlier list, whose order and page size then hold.
+    pub resume: Option<PageToken>,
+}
+
+impl From<ArtifactManifestOrder> for ListManifestPropertiesOptions {
+    fn from(order: ArtifactManifestOrder) -> Self {
+        Self {
+            order,
+            ..Self::default()
+        }
+    }
+}
+
+/// The most bytes of a manifest, either way: what the OCI specification asks a registry to take.
+pub(crate) const MOST_OF_A_MANIFEST: usize = 4 << 20;

@@ -1,0 +1,137 @@
+use acr_protocol::manifest::GetManifest;
+use acr_protocol::referrers::{ListReferrers, Referrers, fallback_tag};
+use acr_protocol::{
+    Descriptor, Digest, ErrorCode, MediaType, Operation, Page, PageToken, Reference,
+};
+use http::StatusCode;
+
+use crate::error::{Error, ErrorKind};
+use crate::manifest::MOST_OF_A_MANIFEST;
+use crate::paging::Pager;
+use crate::pipeline::Pipeline;
+use crate::repository::RepositoryClient;
+
+/// Referrers.
+impl RepositoryClient {
+    /// Lists the manifests that name a manifest as their subject, such as signatures and SBOMs, the
+    /// latest first: `GET /v2/{name}/referrers/{digest}`.
+    ///
+    /// The subject need not exist; the list is then empty, or has what waits for it. On a registry
+    /// without this API the list comes from the index under the tag that the OCI specification
+    /// keeps for it.
+    pub fn list_referrers(
+        &self,
+        digest: impl TryInto<Digest, Error: Into<Error>>,
+    ) -> Pager<Descriptor> {
+        self.list_referrers_with(digest, ListReferrersOptions::default())
+    }
+
+    /// Lists the manifests of one artifact type that name a manifest as their subject:
+    /// `GET /v2/{name}/referrers/{digest}?artifactType=`.
+    ///
+    /// A registry that does not filter is filtered here.
+    pub fn list_referrers_with(
+        &self,
+        digest: impl TryInto<Digest, Error: Into<Error>>,
+        options: impl Into<ListReferrersOptions>,
+    ) -> Pager<Descriptor> {
+        let digest = match digest.try_into() {
+            Ok(digest) => digest,
+            Err(error) => return Pager::failed(error.into()),
+        };
+        let operation = ListReferrers {
+            repository: self.name.clone(),
+            digest,
+            artifact_type: options.into().artifact_type,
+        };
+        let pipeline = self.pipeline.clone();
+        Pager::new(move |at| {
+            let (pipeline, operation) = (pipeline.clone(), operation.clone());
+            Box::pin(async move {
+                let page = page(&pipeline, &operation, at).await;
+                page.map_err(|error| error.about(operation.digest.as_str()))
+            })
+        })
+    }
+}
+
+/// Options of [`RepositoryClient::list_referrers_with`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListReferrersOptions {
+    /// The artifact type to list alone. `None`: every one.
+    pub artifact_type: Option<MediaType>,
+}
+
+impl From<MediaType> for ListReferrersOptions {
+    fn from(artifact_type: MediaType) -> Self {
+        Self {
+            artifact_type: Some(artifact_type),
+        }
+    }
+}
+
+async fn page(
+    pipeline: &Pipeline,
+    operation: &ListReferrers,
+    at: Option<PageToken>,
+) -> Result<Page<Descriptor>, Error> {
+    let is_first = at.is_none();
+    let call = pipeline.call(operation);
+    let mut request = operation.request();
+    if let Some(token) = at {
+        let next = pipeline.next_page(request.uri(), &token);
+        *request.uri_mut() = next.map_err(|error| call.own(error, 0))?;
+    }
+    let Referrers {
+        mut items,
+        filtered,
+        next,
+    } = match pipeline.run_with(operation, &call, request).await {
+        Err(error) if is_first && lacks_the_api(&error) => fallback(pipeline, operation).await?,
+        other => other?,
+    };
+    if let Some(wanted) = &operation.artifact_type
+        && !filtered
+    {
+        items.retain(|item| item.artifact_type.as_ref() == Some(wanted));
+    }
+    Ok(Page { items, next })
+}
+
+/// Whether the registry does not know the route. One that does answers 404 for a repository that is
+/// missing, if at all, and says so.
+fn lacks_the_api(error: &Error) -> bool {
+    error.status() == Some(StatusCode::NOT_FOUND)
+        && error.kind() == ErrorKind::NotFound
+        && error.code() != Some(&ErrorCode::NAME_UNKNOWN)
+}
+
+/// Reads the index that clients keep by hand on a registry without the API.
+async fn fallback(pipeline: &Pipeline, operation: &ListReferrers) -> Result<Referrers, Error> {
+    let nothing = Referrers {
+        items: Vec::new(),
+        filtered: false,
+        next: None,
+    };
+    let Some(tag) = fallback_tag(&operation.digest) else {
+        return Ok(nothing);
+    };
+    let get = GetManifest {
+        repository: operation.repository.clone(),
+        reference: Reference::Tag(tag),
+        accept: Vec::new(),
+    };
+    let mut call = pipeline.call(&get);
+    call.limit = MOST_OF_A_MANIFEST;
+    let manifest = match pipeline.run_with(&get, &call, get.request()).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(nothing),
+        other => other?,
+    };
+    let index = manifest
+        .as_index()
+        .map_err(|error| call.own(error.into(), 1))?;
+    Ok(Referrers {
+        items: index.manifests,
+        ..nothing
+    })
+}

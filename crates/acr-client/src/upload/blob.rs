@@ -1,0 +1,208 @@
+//! A whole upload in one call.
+
+use acr_protocol::upload::{UploadLocation, UploadProgress};
+use acr_protocol::{Algorithm, Descriptor, Digest, Digester, MediaType};
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::source::BlobSource;
+use crate::error::{Error, ErrorKind};
+use crate::repository::RepositoryClient;
+
+impl RepositoryClient {
+    /// Uploads a blob; returns its descriptor, with the digest that was computed on the way.
+    ///
+    /// It takes bytes, text, or a path to a file; for readers and streams see [`BlobSource`]. A blob
+    /// that fits one chunk (4 MiB) costs two requests, a larger one of `n` chunks `n` + 1. Two
+    /// chunks are in memory at most, however large the blob is. The descriptor's media type is
+    /// `application/octet-stream`; a manifest names the real one.
+    ///
+    /// ```
+    /// # use acr_client::{Error, RepositoryClient};
+    /// # async fn example(repository: RepositoryClient) -> Result<(), Error> {
+    /// let layer = repository.upload_blob(b"Sample layer").await?;
+    /// println!("{} {}", layer.digest, layer.size);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`](ErrorKind::Denied) when the identity may not push;
+    /// [`Disallowed`](ErrorKind::Disallowed) when the repository is locked;
+    /// [`Io`](ErrorKind::Io) when the source fails;
+    /// [`DigestMismatch`](ErrorKind::DigestMismatch) when the registry has received other bytes.
+    /// After an error the open upload is left to expire: giving it up needs a right that who pushes
+    /// may lack, and a chunk may still be under way.
+    pub async fn upload_blob(&self, source: impl Into<BlobSource>) -> Result<Descriptor, Error> {
+        self.upload_blob_with(source, UploadBlobOptions::default())
+            .await
+    }
+
+    /// Uploads a blob with options, such as the size of a chunk; else as
+    /// [`upload_blob`](Self::upload_blob).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](ErrorKind::InvalidInput) when an option is no good; else as
+    /// [`upload_blob`](Self::upload_blob).
+    pub async fn upload_blob_with(
+        &self,
+        source: impl Into<BlobSource>,
+        options: impl Into<UploadBlobOptions>,
+    ) -> Result<Descriptor, Error> {
+        let (source, options) = (source.into(), options.into());
+        let uploaded = Box::pin(self.upload(source, options)).await;
+        uploaded.map_err(|error| error.in_operation("upload_blob", Some(self.name.as_str()), 0))
+    }
+
+    async fn upload(
+        &self,
+        source: BlobSource,
+        options: UploadBlobOptions,
+    ) -> Result<Descriptor, Error> {
+        let UploadBlobOptions {
+            chunk_size,
+            algorithm,
+        } = options;
+        if chunk_size == 0 {
+            return Err(Error::invalid("the chunk size is 0"));
+        }
+        let mut digester = Digester::new(&algorithm)
+            .ok_or_else(|| Error::invalid(format!("digests by {algorithm} cannot be computed")))?;
+        // Opened before the upload is, so that a file that is missing costs nothing.
+        let mut chunks = source.open()?;
+        let started = self.start_upload().await?;
+        let asked = started.minimum_chunk.unwrap_or(0).min(MOST_OF_A_CHUNK);
+        let chunk_size = chunk_size.max(usize::try_from(asked).unwrap_or(chunk_size));
+        let mut session = Session::new(self, started);
+        let mut chunk = chunks.next(chunk_size).await?;
+        loop {
+            let next = chunks.next(chunk_size).await?;
+            digester.update(&chunk);
+            if next.is_empty() {
+                break;
+            }
+            session.append(chunk).await?;
+            chunk = next;
+        }
+        let size = digester.bytes();
+        let digest = session.complete(chunk, digester.finish()).await?;
+        Ok(Descriptor::new(MediaType::OCTET_STREAM, digest, size))
+    }
+}
+
+/// Options of [`RepositoryClient::upload_blob_with`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadBlobOptions {
+    /// The bytes of one request; the last may have fewer. Two chunks are held in memory. The default
+    /// is 4 MiB. A registry that asks for larger ones (`OCI-Chunk-Min-Length`) gets them, up to
+    /// 64 MiB.
+    pub chunk_size: usize,
+    /// The algorithm of the digest. The default is sha256, which every registry knows.
+    pub algorithm: Algorithm,
+}
+
+impl Default for UploadBlobOptions {
+    fn default() -> Self {
+        Self {
+            chunk_size: 4 << 20,
+            algorithm: Algorithm::SHA256,
+        }
+    }
+}
+
+/// An open upload: where it goes on, and how much the registry holds.
+struct Session<'a> {
+    repository: &'a RepositoryClient,
+    location: UploadLocation,
+    offset: u64,
+}
+
+impl<'a> Session<'a> {
+    fn new(repository: &'a RepositoryClient, started: UploadProgress) -> Self {
+        Self {
+            repository,
+            location: started.location,
+            offset: 0,
+        }
+    }
+
+    /// Appends a chunk; where the registry holds something else than expected, asks and goes on
+    /// from there.
+    async fn append(&mut self, mut chunk: Bytes) -> Result<(), Error> {
+        let mut recoveries = 0;
+        while !chunk.is_empty() {
+            let sent = self
+                .repository
+                .upload_chunk(&self.location, self.offset, chunk.clone());
+            match sent.await {
+                Ok(progress) => {
+                    self.offset += chunk.len() as u64;
+                    self.location = progress.location;
+                    return Ok(());
+                }
+                Err(error) => self.recover(error, &mut chunk, &mut recoveries).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the last chunk and ends the upload.
+    async fn complete(mut self, mut chunk: Bytes, digest: Digest) -> Result<Digest, Error> {
+        let mut recoveries = 0;
+        loop {
+            let sent = self.repository.complete_upload_with(
+                &self.location,
+                digest.clone(),
+                self.offset,
+                chunk.clone(),
+            );
+            match sent.await {
+                Ok(digest) => return Ok(digest),
+                Err(error) => self.recover(error, &mut chunk, &mut recoveries).await?,
+            }
+        }
+    }
+
+    /// After a 416, asks how much the registry holds, and cuts that off the chunk.
+    async fn recover(
+        &mut self,
+        error: Error,
+        chunk: &mut Bytes,
+        recoveries: &mut u64,
+    ) -> Result<(), Error> {
+        let range = error.kind() == ErrorKind::Registry
+            && error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE);
+        if !range || *recoveries == MOST_RECOVERIES {
+            return Err(error);
+        }
+        *recoveries += 1;
+        let status = self.repository.get_upload_status(&self.location).await?;
+        let held = match status.last_byte {
+            // One byte or none: what fits what was sent so far is tried first, then the other.
+            None | Some(0) if self.offset <= 1 => (self.offset + *recoveries - 1) % 2,
+            None | Some(0) => 0,
+            Some(last) => last + 1,
+        };
+        let further = held.checked_sub(self.offset);
+        let further = further.filter(|further| *further <= chunk.len() as u64);
+        let Some(further) = further else {
+            // The source cannot be read again, and bytes of another writer cannot be taken back.
+            let text = format!(
+                "the registry holds {held} bytes of the upload, {} were sent",
+                self.offset
+            );
+            return Err(Error::new(ErrorKind::Registry, text).with_source(error));
+        };
+        // At most the length of the chunk, which is a `usize`.
+        let _ = chunk.split_to(usize::try_from(further).unwrap_or(chunk.len()));
+        self.offset = held;
+        self.location = status.location;
+        Ok(())
+    }
+}
+
+/// Bounds what a server can make the client hold in memory.
+const MOST_OF_A_CHUNK: u64 = 64 << 20;
+const MOST_RECOVERIES: u64 = 3;

@@ -1,0 +1,198 @@
+mod blob;
+mod source;
+
+use acr_protocol::upload::{
+    CancelUpload, ChunkRange, CompleteUpload, GetUploadStatus, StartUpload, StartedUpload,
+    UploadChunk, UploadLocation, UploadProgress,
+};
+use acr_protocol::{Digest, Operation};
+use bytes::Bytes;
+use http::Request;
+
+use crate::error::Error;
+use crate::pipeline::{Call, Pipeline};
+use crate::repository::RepositoryClient;
+
+pub use self::blob::UploadBlobOptions;
+pub use self::source::BlobSource;
+
+/// Uploads, step by step. [`upload_blob`](Self::upload_blob) does all of it in one call.
+///
+/// Each answer has a new location, which goes into the next step; an older one is refused. The
+/// location is text that can be kept, so another process can go on with an upload.
+impl RepositoryClient {
+    /// Opens an upload: `POST /v2/{name}/blobs/uploads/`. The repository need not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`](crate::ErrorKind::Denied) when the identity may not push.
+    pub async fn start_upload(&self) -> Result<UploadProgress, Error> {
+        let operation = StartUpload {
+            repository: self.name.clone(),
+            digest: None,
+        };
+        let call = self.pipeline.call(&operation);
+        match self.pipeline.run(&operation).await? {
+            StartedUpload::Open(progress) => relative(&self.pipeline, &call, &operation, progress),
+            StartedUpload::Created(_) => Err(call.own(
+                Error::protocol("the server has a blob already, where an upload was to begin"),
+                1,
+            )),
+        }
+    }
+
+    /// Appends bytes to an upload: `PATCH` on its location.
+    ///
+    /// `offset` is how many bytes the registry holds already.
+    ///
+    /// # Errors
+    ///
+    /// [`Registry`](crate::ErrorKind::Registry) with the status 416 when it holds another number of
+    /// bytes or the location is an older one: [`get_upload_status`](Self::get_upload_status) says
+    /// where to go on. [`NotFound`](crate::ErrorKind::NotFound) when the upload has ended or
+    /// expired. [`InvalidInput`](crate::ErrorKind::InvalidInput) when there are no bytes.
+    pub async fn upload_chunk(
+        &self,
+        location: &UploadLocation,
+        offset: u64,
+        bytes: impl Into<Bytes>,
+    ) -> Result<UploadProgress, Error> {
+        let bytes = bytes.into();
+        let range = ChunkRange::new(offset, bytes.len() as u64);
+        let operation = UploadChunk {
+            repository: self.name.clone(),
+            location: location.clone(),
+            range,
+        };
+        let call = self.pipeline.call(&operation);
+        if range.is_none() {
+            return Err(call.own(Error::invalid("a chunk must have bytes"), 0));
+        }
+        let progress = self.step(&operation, &call, bytes).await?;
+        relative(&self.pipeline, &call, &operation, progress)
+    }
+
+    /// Asks how far an upload is: `GET` on its location. Works with an older location too.
+    ///
+    /// The answer's `last_byte` cannot tell an upload of one byte from one of none.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) when the upload has ended or expired.
+    pub async fn get_upload_status(
+        &self,
+        location: &UploadLocation,
+    ) -> Result<UploadProgress, Error> {
+        let operation = GetUploadStatus {
+            repository: self.name.clone(),
+            location: location.clone(),
+        };
+        let call = self.pipeline.call(&operation);
+        let progress = self.step(&operation, &call, Bytes::new()).await?;
+        relative(&self.pipeline, &call, &operation, progress)
+    }
+
+    /// Ends an upload: `PUT` on its location. What was sent is now the blob of this digest.
+    ///
+    /// # Errors
+    ///
+    /// [`DigestMismatch`](crate::ErrorKind::DigestMismatch) when what was sent has another digest;
+    /// [`NotFound`](crate::ErrorKind::NotFound) when the upload has ended or expired.
+    pub async fn complete_upload(
+        &self,
+        location: &UploadLocation,
+        digest: impl TryInto<Digest, Error: Into<Error>>,
+    ) -> Result<Digest, Error> {
+        let digest = digest.try_into().map_err(Into::into)?;
+        self.complete(location, digest, None, Bytes::new()).await
+    }
+
+    /// Ends an upload with its last bytes, or its only ones, in the same request: `PUT` on its
+    /// location. `offset` is how many bytes the registry holds already.
+    ///
+    /// # Errors
+    ///
+    /// As [`complete_upload`](Self::complete_upload) and [`upload_chunk`](Self::upload_chunk).
+    pub async fn complete_upload_with(
+        &self,
+        location: &UploadLocation,
+        digest: impl TryInto<Digest, Error: Into<Error>>,
+        offset: u64,
+        bytes: impl Into<Bytes>,
+    ) -> Result<Digest, Error> {
+        let digest = digest.try_into().map_err(Into::into)?;
+        let bytes = bytes.into();
+        let range = ChunkRange::new(offset, bytes.len() as u64);
+        self.complete(location, digest, range, bytes).await
+    }
+
+    /// Gives an upload up: `DELETE` on its location. On ACR this needs the right `delete`.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorKind::NotFound) when the upload has ended or expired;
+    /// [`Denied`](crate::ErrorKind::Denied) when the identity may push but not delete. The upload
+    /// then expires in time.
+    pub async fn cancel_upload(&self, location: &UploadLocation) -> Result<(), Error> {
+        let operation = CancelUpload {
+            repository: self.name.clone(),
+            location: location.clone(),
+        };
+        let call = self.pipeline.call(&operation);
+        self.step(&operation, &call, Bytes::new()).await
+    }
+
+    async fn complete(
+        &self,
+        location: &UploadLocation,
+        digest: Digest,
+        range: Option<ChunkRange>,
+        bytes: Bytes,
+    ) -> Result<Digest, Error> {
+        let operation = CompleteUpload {
+            repository: self.name.clone(),
+            location: location.clone(),
+            digest: Some(digest.clone()),
+            range,
+        };
+        let call = self.pipeline.call(&operation);
+        let completed = self.step(&operation, &call, bytes).await;
+        completed.map_err(|error| error.about(digest.as_str()))
+    }
+
+    /// Runs one step at the upload's location, which must be on the registry: it may come from
+    /// elsewhere, and the credential goes along.
+    async fn step<O>(&self, operation: &O, call: &Call, bytes: Bytes) -> Result<O::Output, Error>
+    where
+        O: Operation + Sync,
+        O::Output: Send,
+    {
+        let mut request: Request<Bytes> = operation.request();
+        let base = self
+            .pipeline
+            .endpoint()
+            .absolute(&"/".parse().unwrap_or_default())?;
+        let path = self
+            .pipeline
+            .own_path(&base, "Location", &request.uri().to_string());
+        *request.uri_mut() = path.map_err(|error| call.own(error, 0))?;
+        *request.body_mut() = bytes;
+        self.pipeline.run_with(operation, call, request).await
+    }
+}
+
+/// Makes the location of an answer a path on the registry, and refuses one that leads elsewhere.
+pub(crate) fn relative<O: Operation>(
+    pipeline: &Pipeline,
+    call: &Call,
+    operation: &O,
+    mut progress: UploadProgress,
+) -> Result<UploadProgress, Error> {
+    let relative = || {
+        let base = pipeline.endpoint().absolute(operation.request().uri())?;
+        let path = pipeline.own_path(&base, "Location", progress.location.as_str())?;
+        UploadLocation::new(path.to_string()).map_err(|error| Error::protocol(error.to_string()))
+    };
+    progress.location = relative().map_err(|error| call.own(error, 1))?;
+    Ok(progress)
+}

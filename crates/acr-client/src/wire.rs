@@ -1,0 +1,315 @@
+//! One request to one server: the idle timeout, and bodies that are read whole.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::{Either, select};
+use http::header::{CONTENT_LENGTH, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http_body_util::BodyExt;
+
+use crate::clock::Clock;
+use crate::context::OperationContext;
+use crate::error::{Error, ErrorKind};
+use crate::transport::{Body, Transport};
+
+/// The transport with the clock beside it: what every request goes through, also those for tokens.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// How long a server may be silent: before the head of its answer, and before each part of the
+    /// body.
+    pub(crate) idle_timeout: Duration,
+    pub(crate) user_agent: HeaderValue,
+}
+
+impl Wire {
+    /// Sends a request with an absolute URL; resolves at the head of the answer.
+    pub(crate) async fn send(
+        &self,
+        mut request: Request<Body>,
+        context: OperationContext,
+    ) -> Result<Response<Body>, Error> {
+        let target = Target::of(&request);
+        request
+            .headers_mut()
+            .entry(USER_AGENT)
+            .or_insert_with(|| self.user_agent.clone());
+        request.extensions_mut().insert(context);
+        match self.within(self.transport.send(request)).await {
+            Some(Ok(response)) => Ok(response),
+            Some(Err(error)) => {
+                let (kind, what) = (Error::kind_of_transport(&error), error.to_string());
+                Err(Error::new(kind, format!("{target}: {what}")).with_source(error.into_source()))
+            }
+            None => Err(self.silent(&format!("{target}: no answer"))),
+        }
+    }
+
+    /// Reads the next part of a body; `None` at its end. Trailers are passed over.
+    pub(crate) async fn next(&self, body: &mut Body) -> Result<Option<Bytes>, Error> {
+        loop {
+            match self.within(body.frame()).await {
+                Some(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+                Some(Some(Err(error))) => return Err(error.into()),
+                Some(None) => return Ok(None),
+                None => return Err(self.silent("the answer's body stopped arriving")),
+            }
+        }
+    }
+
+    /// Reads a whole body of at most `limit` bytes.
+    pub(crate) async fn read(
+        &self,
+        headers: &HeaderMap,
+        mut body: Body,
+        limit: usize,
+    ) -> Result<Bytes, Error> {
+        let announced = content_length(headers);
+        if announced.is_some_and(|length| length > limit as u64) {
+            return Err(too_large(limit));
+        }
+        let mut first = Bytes::new();
+        let mut all = BytesMut::new();
+        while let Some(data) = self.next(&mut body).await? {
+            if first.len() + all.len() + data.len() > limit {
+                return Err(too_large(limit));
+            }
+            // Most bodies come in one part, which is then not copied.
+            if first.is_empty() && all.is_empty() {
+                first = data;
+            } else {
+                if all.is_empty() {
+                    all.extend_from_slice(&std::mem::take(&mut first));
+                }
+                all.extend_from_slice(&data);
+            }
+        }
+        let all = if all.is_empty() { first } else { all.freeze() };
+        check_length(announced, all.len() as u64)?;
+        Ok(all)
+    }
+
+    /// Reads the beginning of the body of an error answer; one that breaks is as good as its
+    /// beginning, because the status is the news.
+    pub(crate) async fn read_beginning(&self, mut body: Body, limit: usize) -> Bytes {
+        let mut all = BytesMut::new();
+        while let Ok(Some(data)) = self.next(&mut body).await {
+            let room = limit - all.len();
+            all.extend_from_slice(&data[..data.len().min(room)]);
+            if all.len() == limit {
+                break;
+            }
+        }
+        all.freeze()
+    }
+
+    /// Does the work within the idle timeout, or gives `None`.
+    async fn within<F: Future + Unpin>(&self, work: F) -> Option<F::Output> {
+        match select(work, self.clock.sleep(self.idle_timeout)).await {
+            Either::Left((output, _)) => Some(output),
+            Either::Right(((), _)) => None,
+        }
+    }
+
+    fn silent(&self, what: &str) -> Error {
+        let text = format!("{what} within {:?}", self.idle_timeout);
+        Error::new(ErrorKind::Timeout, text)
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire")
+            .field("transport", &self.transport)
+            .field("clock", &self.clock)
+            .field("idle_timeout", &self.idle_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The method and the URL of a request for a person to read: without the query, which may hold
+/// signatures and tokens.
+pub(crate) struct Target(Method, Uri);
+
+impl Target {
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        Self(request.method().clone(), request.uri().clone())
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.0)?;
+        if let (Some(scheme), Some(host)) = (self.1.scheme_str(), self.1.host()) {
+            write!(f, "{scheme}://{host}")?;
+            if let Some(port) = self.1.port() {
+                write!(f, ":{port}")?;
+            }
+        }
+        f.write_str(self.1.path())
+    }
+}
+
+/// The announced length of a body in bytes, where there is one that can be read.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Notices a body that ended early: not every transport does.
+pub(crate) fn check_length(announced: Option<u64>, actual: u64) -> Result<(), Error> {
+    match announced {
+        Some(announced) if announced != actual => Err(Error::new(
+            ErrorKind::Transport,
+            format!("the answer's body ended after {actual} of {announced} bytes"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn too_large(limit: usize) -> Error {
+    Error::new(
+        ErrorKind::TooLarge,
+        format!("the answer's body is larger than {limit} bytes"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use futures_util::stream;
+
+    use super::*;
+    use crate::clock;
+    use crate::transport::{TransportError, TransportErrorKind, from_fn};
+
+    /// A wire over a function, whose clock never lets a timeout pass.
+    fn wire(transport: impl Transport) -> Wire {
+        Wire {
+            transport: Arc::new(transport),
+            clock: Arc::new(clock::from_fn(SystemTime::now, |_| std::future::pending())),
+            idle_timeout: Duration::from_secs(60),
+            user_agent: HeaderValue::from_static("test"),
+        }
+    }
+
+    /// The same, but whose clock lets every timeout pass at once.
+    fn impatient(transport: impl Transport) -> Wire {
+        let clock = clock::from_fn(SystemTime::now, |_| std::future::ready(()));
+        Wire {
+            clock: Arc::new(clock),
+            ..wire(transport)
+        }
+    }
+
+    fn request() -> Request<Body> {
+        Request::get("https://r.example:8443/v2/a/blobs/x?sig=secret")
+            .body(Body::empty())
+            .unwrap()
+    }
+
+    fn context() -> OperationContext {
+        OperationContext::new("get_blob", None, 1)
+    }
+
+    fn chunks(parts: &[&'static str]) -> Body {
+        let parts: Vec<_> = parts
+            .iter()
+            .map(|part| Ok::<_, TransportError>(Bytes::from(*part)))
+            .collect();
+        Body::stream(stream::iter(parts))
+    }
+
+    fn nothing() -> Wire {
+        wire(from_fn(|_| async { Response::new(Body::empty()) }))
+    }
+
+    #[tokio::test]
+    async fn a_silent_server_ends_in_a_timeout_that_names_the_url_without_its_query() {
+        let silent = from_fn(|_| std::future::pending::<Response<Body>>());
+        let error = impatient(silent)
+            .send(request(), context())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert_eq!(
+            error.to_string(),
+            "GET https://r.example:8443/v2/a/blobs/x: no answer within 60s"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stops_ends_in_a_timeout() {
+        let mut stuck = Body::stream(stream::pending::<Result<Bytes, TransportError>>());
+        let wire = impatient(from_fn(|_| async { Response::new(Body::empty()) }));
+        let error = wire.next(&mut stuck).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+    }
+
+    #[tokio::test]
+    async fn a_transport_error_names_the_url_and_keeps_its_source() {
+        let broken = from_fn(|_| async {
+            Err::<Response<Body>, _>(TransportError::new(TransportErrorKind::Connect, "refused"))
+        });
+        let error = wire(broken).send(request(), context()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transport);
+        assert_eq!(
+            error.to_string(),
+            "GET https://r.example:8443/v2/a/blobs/x: cannot connect to the server"
+        );
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(source, "refused");
+    }
+
+    #[tokio::test]
+    async fn a_request_carries_its_context_and_the_user_agent() {
+        let echo = from_fn(|request: Request<Body>| async move {
+            let context = request.extensions().get::<OperationContext>().cloned();
+            let agent = request.headers()[USER_AGENT].to_str().unwrap().to_owned();
+            Response::new(format!("{} {agent}", context.unwrap().operation()))
+        });
+        let wire = wire(echo);
+        let answer = wire.send(request(), context()).await.unwrap();
+        let body = wire.read(&HeaderMap::new(), answer.into_body(), 99).await;
+        assert_eq!(body.unwrap(), "get_blob test");
+    }
+
+    #[tokio::test]
+    async fn a_body_is_joined_from_its_parts_up_to_the_limit() {
+        let wire = nothing();
+        let headers = HeaderMap::new();
+        let all = wire.read(&headers, chunks(&["ab", "", "cd", "e"]), 5).await;
+        assert_eq!(all.unwrap(), "abcde");
+        let error = wire.read(&headers, chunks(&["ab", "cd"]), 3).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::TooLarge);
+    }
+
+    #[tokio::test]
+    async fn an_announced_length_over_the_limit_is_refused_before_the_body_is_read() {
+        let unread = Body::stream(stream::pending::<Result<Bytes, TransportError>>());
+        let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(6))]);
+        let error = nothing().read(&headers, unread, 5).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+    }
+
+    #[tokio::test]
+    async fn a_body_shorter_than_announced_is_an_error() {
+        let headers = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(6))]);
+        let error = nothing().read(&headers, chunks(&["abc"]), 99).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Transport);
+    }
+
+    #[tokio::test]
+    async fn of_an_error_body_the_beginning_is_enough() {
+        let beginning = nothing().read_beginning(chunks(&["abc", "def"]), 4).await;
+        assert_eq!(beginning, "abcd");
+    }
+}
