@@ -1,9 +1,35 @@
 //! x
 
+mod answer;
+mod auth;
+mod blob;
 mod body;
+mod call;
 mod clock;
+mod data;
+mod error;
+mod locks;
+mod manifest;
 mod origin;
+mod paging;
+mod rate;
+mod referrers;
+mod registry;
+mod repository;
+mod request_body;
+#[cfg(feature = "server")]
+mod server;
+mod settings;
+mod store;
+mod tag;
+#[cfg(feature = "server")]
+mod tls;
+mod upload;
 
 pub use crate::body::{Body, BodyError};
 pub use crate::clock::{Clock, ClockHold, SystemClock, VirtualClock};
 pub use crate::origin::Origin;
+pub use crate::registry::Registry;
+#[cfg(feature = "server")]
+pub use crate::server::{AcrMock, AcrMockBuilder, ServerEvent, StartError};
+pub use crate::settings::RegistryBuilder;

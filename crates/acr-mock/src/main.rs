@@ -1,1 +1,296 @@
-fn main() {}
+//! The binary `acr-mock`: a registry for tests in any language, until its parent is done with it.
+//!
+//! Its contract (flags, environment, ready line, exit codes) is that of the README; others rely on it.
+
+mod cli;
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use acr_mock::{AcrMock, Registry, StartError};
+use serde::Serialize;
+use tempfile::{NamedTempFile, TempPath};
+use tokio::sync::oneshot;
+
+use self::cli::{Level, Settings};
+
+fn main() -> ExitCode {
+    let settings = match cli::parse() {
+        Ok(settings) => settings,
+        Err(exit) => return exit,
+    };
+    match run(&settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            cli::complain(&failure.text);
+            failure.exit
+        }
+    }
+}
+
+fn run(settings: &Settings) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::of("cannot start", &error))?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: &Settings) -> Result<(), Failure> {
+    // First of all, so that a signal during the start leaves no file behind.
+    let end = End::watch(settings.exit_on_stdin_close)?;
+    if let Some(file) = &settings.ready_file {
+        // Whoever waits for it must not find that of an earlier run.
+        remove_stale(file)?;
+    }
+    let mock = start(settings)?;
+    let ca = match mock.ca_pem() {
+        Some(pem) => Some(CaFile::write(pem, settings.ca_out.as_deref())?),
+        None => {
+            if settings.ca_out.is_some() {
+                settings.log.write(
+                    Level::Warn,
+                    &"no CA file is written: plain http has no certificate",
+                );
+            }
+            None
+        }
+    };
+    announce(settings, &mock, ca.as_ref())?;
+    settings
+        .log
+        .write(Level::Info, &format_args!("ready at {}", mock.endpoint()));
+
+    let reason = end.wait().await;
+    settings
+        .log
+        .write(Level::Info, &format_args!("ends: {reason}"));
+    mock.try_shutdown().map_err(|_| Failure {
+        text: "the server panicked; the message is above".to_owned(),
+        exit: ExitCode::FAILURE,
+    })
+}
+
+fn start(settings: &Settings) -> Result<AcrMock, Failure> {
+    let mut registry = Registry::builder().anonymous_pull(settings.anonymous_pull);
+    for user in &settings.users {
+        registry = registry.user(&user.name, &user.password);
+    }
+    let log = settings.log;
+    let mut builder = AcrMock::builder()
+        .registry(registry.build())
+        .plain_http(settings.plain_http)
+        .listen(settings.listen)
+        .on_event(move |event| log.event(event));
+    for host in &settings.hosts {
+        builder = builder.host(host);
+    }
+    builder.start().map_err(|error| match error {
+        StartError::InvalidHost { .. } => Failure {
+            text: format!("--host: {error}"),
+            exit: ExitCode::from(cli::USAGE),
+        },
+        error => Failure::of("cannot start", &error),
+    })
+}
+
+/// The ready line: members are only ever added, and `schema` stays 1 as long as none changes.
+#[derive(Serialize)]
+struct Ready<'a> {
+    schema: u32,
+    endpoint: String,
+    data_endpoint: String,
+    login_server: &'a str,
+    ca: Option<&'a Path>,
+    ca_pem: Option<&'a str>,
+    username: &'a str,
+    password: &'a str,
+    version: &'static str,
+    pid: u32,
+}
+
+/// Says where the server is: in the ready file first, so that who has read the line finds the file too.
+fn announce(settings: &Settings, mock: &AcrMock, ca: Option<&CaFile>) -> Result<(), Failure> {
+    let user = &settings.users[0];
+    let ready = Ready {
+        schema: 1,
+        endpoint: mock.endpoint(),
+        data_endpoint: mock.data_endpoint(),
+        login_server: mock.login_server(),
+        ca: ca.map(CaFile::path),
+        ca_pem: mock.ca_pem(),
+        username: &user.name,
+        password: &user.password,
+        version: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
+    };
+    let mut line = serde_json::to_string(&ready)
+        .map_err(|error| Failure::of("cannot write the ready line", &error))?;
+    line.push('\n');
+    if let Some(file) = &settings.ready_file {
+        // Readable by this user alone: it holds the password.
+        write_by_rename(file, &line, false)?;
+    }
+    let mut stdout = io::stdout().lock();
+    let written = stdout
+        .write_all(line.as_bytes())
+        .and_then(|()| stdout.flush());
+    written.map_err(|error| Failure::of("cannot write the ready line to stdout", &error))
+}
+
+/// The file with the CA's certificate.
+enum CaFile {
+    /// Removed when dropped.
+    Temporary(TempPath),
+    Kept(PathBuf),
+}
+
+impl CaFile {
+    fn write(pem: &str, out: Option<&Path>) -> Result<Self, Failure> {
+        if let Some(out) = out {
+            write_by_rename(out, pem, true)?;
+            return Ok(Self::Kept(out.to_owned()));
+        }
+        let file = temporary(&std::env::temp_dir(), ".pem", pem, true);
+        let file =
+            file.map_err(|error| Failure::of("cannot write a temporary file for the CA", &error))?;
+        Ok(Self::Temporary(file.into_temp_path()))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(path) => path,
+            Self::Kept(path) => path,
+        }
+    }
+}
+
+/// Writes a file that is there either whole or not at all.
+fn write_by_rename(path: &Path, text: &str, public: bool) -> Result<(), Failure> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let written = temporary(folder, ".tmp", text, public)
+        .and_then(|file| file.persist(path).map_err(|error| error.error));
+    written
+        .map(drop)
+        .map_err(|error| Failure::of(&format!("cannot write {}", path.display()), &error))
+}
+
+fn temporary(folder: &Path, suffix: &str, text: &str, public: bool) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("acr-mock-").suffix(suffix);
+    #[cfg(unix)]
+    if public {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(fs::Permissions::from_mode(0o644));
+    }
+    #[cfg(not(unix))]
+    let _ = public;
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.flush()?;
+    Ok(file)
+}
+
+fn remove_stale(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Failure::of(
+            &format!("cannot replace {}", path.display()),
+            &error,
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What ends the program.
+struct End {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    stdin: Option<oneshot::Receiver<()>>,
+}
+
+impl End {
+    fn watch(stdin: bool) -> Result<Self, Failure> {
+        let stdin = if stdin { Some(watch_stdin()?) } else { None };
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let watch = |kind| {
+                signal(kind).map_err(|error| Failure::of("cannot watch for signals", &error))
+            };
+            Ok(Self {
+                interrupt: watch(SignalKind::interrupt())?,
+                terminate: watch(SignalKind::terminate())?,
+                stdin,
+            })
+        }
+        #[cfg(not(unix))]
+        Ok(Self { stdin })
+    }
+
+    async fn wait(self) -> &'static str {
+        let stdin = async {
+            match self.stdin {
+                Some(closed) => drop(closed.await),
+                None => std::future::pending().await,
+            }
+        };
+        #[cfg(unix)]
+        {
+            let (mut interrupt, mut terminate) = (self.interrupt, self.terminate);
+            tokio::select! {
+                _ = interrupt.recv() => "SIGINT",
+                _ = terminate.recv() => "SIGTERM",
+                () = stdin => "stdin was closed",
+            }
+        }
+        #[cfg(not(unix))]
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => "interrupted",
+            () = stdin => "stdin was closed",
+        }
+    }
+}
+
+/// Reads stdin to its end on a thread of its own, which the end of the program does not wait for.
+fn watch_stdin() -> Result<oneshot::Receiver<()>, Failure> {
+    let (closed, receiver) = oneshot::channel::<()>();
+    let read = move || {
+        let mut buffer = [0_u8; 4096];
+        let mut stdin = io::stdin().lock();
+        loop {
+            match stdin.read(&mut buffer) {
+                Ok(0) => break,
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => break,
+                _ => {}
+            }
+        }
+        drop(closed);
+    };
+    let thread = std::thread::Builder::new()
+        .name("stdin".to_owned())
+        .spawn(read);
+    thread.map_err(|error| Failure::of("cannot watch stdin", &error))?;
+    Ok(receiver)
+}
+
+/// Why the program ends before its time: one line, and an exit code.
+struct Failure {
+    text: String,
+    exit: ExitCode,
+}
+
+impl Failure {
+    fn of(what: &str, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self {
+            text: format!("{what}: {}", cli::chain(error)),
+            exit: ExitCode::FAILURE,
+        }
+    }
+}

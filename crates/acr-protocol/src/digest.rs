@@ -2,7 +2,6 @@
 //!
 //! Computing and checking digests over streams is the business of [`crate::verify`].
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use crate::text::text_traits;
 ///
 /// `sha256` and `sha512` are held to their exact form (64 or 128 lower-case hexadecimal digits); another
 /// algorithm is held to the grammar of the OCI image specification and can be carried but not computed.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Digest(Arc<str>);
 
 impl Digest {
@@ -89,12 +88,6 @@ impl Digest {
 
 text_traits!(Digest);
 
-impl Borrow<str> for Digest {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
 impl std::str::FromStr for Digest {
     type Err = InvalidDigest;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -137,10 +130,10 @@ impl<'de> Deserialize<'de> for Digest {
 }
 
 /// A digest algorithm. Open: an algorithm that this crate cannot compute is kept by name.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Algorithm(Kind);
 
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq)]
 enum Kind {
     Sha256,
     Sha512,

@@ -6,18 +6,18 @@ use http::{HeaderName, StatusCode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::text::text_traits;
+use crate::text::open_text;
 use crate::verify::{DigestMismatch, UnsupportedAlgorithm};
 
 /// The code of a registry's error. Open: a code that this crate does not know is kept by name.
 ///
 /// The constants can be used in a `match`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ErrorCode(Code);
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $constant:ident $variant:ident $text:literal;)*) => {
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, PartialEq, Eq)]
         enum Code { $($variant,)* Other(Box<str>) }
 
         impl ErrorCode {
@@ -82,13 +82,7 @@ codes! {
     UNSUPPORTED Unsupported "UNSUPPORTED";
 }
 
-text_traits!(ErrorCode);
-
-impl<'de> Deserialize<'de> for ErrorCode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self::from(text.as_str()))
-    }
-}
+open_text!(ErrorCode);
 
 /// One error of a registry's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::blob::number;
 use crate::digest::{Digest, InvalidDigest};
 use crate::error::excerpt;
 use crate::reference::{InvalidRepositoryName, InvalidTag, Reference, RepositoryName, Tag};
@@ -176,8 +177,8 @@ impl InvalidImageReference {
 fn check_registry(text: &str) -> Result<(), &'static str> {
     let host = match text.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => {
-            if port.is_empty() || !port.bytes().all(|b| b.is_ascii_digit()) {
-                return Err("the port of the registry is not a number");
+            if number(port).is_none_or(|port| !(1..=65535).contains(&port)) {
+                return Err("the port of the registry is not a number from 1 to 65535");
             }
             host
         }
@@ -241,6 +242,8 @@ mod tests {
             "r.azurecr.io/a@x",
             "r io/a:v1",
             "r.io:x/a:v1",
+            "r.io:/a:v1",
+            "r.io:65536/a:v1",
             "/a:v1",
         ] {
             assert!(text.parse::<ImageReference>().is_err(), "{text}");

@@ -3,19 +3,18 @@
 use std::fmt::Write as _;
 
 use http::HeaderValue;
-use serde::{Deserialize, Deserializer};
 
-use crate::text::text_traits;
+use crate::text::open_text;
 
 /// The media type of a manifest, config or layer. Open: a type that this crate does not know is kept as it came.
 ///
 /// The constants can be used in a `match`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct MediaType(Known);
 
 macro_rules! media_types {
     ($($(#[$doc:meta])* $constant:ident $variant:ident $text:literal;)*) => {
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, PartialEq, Eq)]
         enum Known { $($variant,)* Other(Box<str>) }
 
         impl MediaType {
@@ -122,25 +121,7 @@ impl MediaType {
     }
 }
 
-text_traits!(MediaType);
-
-impl From<String> for MediaType {
-    fn from(text: String) -> Self {
-        Self::from(text.as_str())
-    }
-}
-
-impl From<&Self> for MediaType {
-    fn from(other: &Self) -> Self {
-        other.clone()
-    }
-}
-
-impl<'de> Deserialize<'de> for MediaType {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self::from(text.as_str()))
-    }
-}
+open_text!(MediaType);
 
 #[cfg(test)]
 mod tests {

@@ -71,7 +71,7 @@ impl<T> From<Listing<T>> for Page<T> {
 ///
 /// It is a URL reference, relative in ACR's answers. Whoever follows an absolute one with credentials must see to it
 /// that it stays with the registry.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PageToken(Box<str>);
 
 impl PageToken {
@@ -85,11 +85,9 @@ impl PageToken {
             text: excerpt(text),
             reason,
         };
-        if text.is_empty()
-            || text
-                .chars()
-                .any(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>' | '"'))
-        {
+        // What no header can carry is refused, too.
+        let fits = |b: u8| b.is_ascii_graphic() && !matches!(b, b'<' | b'>' | b'"');
+        if text.is_empty() || !text.bytes().all(fits) {
             return Err(fail("it is empty or holds what no URL holds"));
         }
         Ok(Self(text.into()))
@@ -217,12 +215,22 @@ fn parameter_of(text: &str) -> Option<(&str, &str, &str)> {
     };
     let value = value.trim_start_matches([' ', '\t']);
     if let Some(quoted) = value.strip_prefix('"') {
-        let (value, rest) = quoted.split_once('"')?;
-        return Some((name.trim(), value, rest));
+        let (value, rest) = quoted.split_at(end_of_quoted(quoted)?);
+        return Some((name.trim(), value, &rest[1..]));
     }
     let end = value.find([';', ',', ' ', '\t']).unwrap_or(value.len());
     let (value, rest) = value.split_at(end);
     Some((name.trim(), value, rest))
+}
+
+/// Where the quote is that ends a quoted text; a backslash takes the meaning from the character behind it.
+fn end_of_quoted(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.bytes().position(|b| {
+        let ends = b == b'"' && !escaped;
+        escaped = b == b'\\' && !escaped;
+        ends
+    })
 }
 
 #[cfg(test)]
@@ -256,6 +264,7 @@ mod tests {
             "<x>;rel=next",
             "<a>; rel=prev, <x> ; title=\"a, b; c\" ; REL=\"first NEXT\"",
             ", <x>;foo;rel=next,<y>",
+            r#"<x>; title="a \"b\" \\"; rel="next""#,
         ] {
             assert_eq!(next(link).unwrap().unwrap(), "x", "{link}");
         }

@@ -1,22 +1,21 @@
 //! How content is named: [`RepositoryName`], [`Tag`] and [`Reference`] (a tag or a digest) and [`ImageReference`] (`host/repository:tag@digest`).
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::{Digest, InvalidDigest};
 use crate::error::excerpt;
-use crate::text::text_newtype;
+use crate::text::{text_equality, text_newtype};
 
 /// The name of a repository within its registry, such as `library/hello-world`. A cheap clone.
 ///
 /// [`RepositoryName::new`] holds the text to the grammar of the OCI distribution specification. A name that a
 /// *server* sends (deserialised, or by [`RepositoryName::from_server`]) is held only to what is safe in a URL,
 /// so that one odd old name does not end a listing.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RepositoryName(Arc<str>);
 
 text_newtype!(RepositoryName, InvalidRepositoryName);
@@ -55,12 +54,6 @@ impl RepositoryName {
     }
 }
 
-impl Borrow<str> for RepositoryName {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
 impl<'de> Deserialize<'de> for RepositoryName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::from_server(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
@@ -89,7 +82,7 @@ impl std::error::Error for InvalidRepositoryName {}
 /// A tag: a name within a repository that points at a manifest and may be moved. A cheap clone.
 ///
 /// At most 128 characters of letters, digits, `_`, `.` and `-`, not beginning with `.` or `-`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Tag(Arc<str>);
 
 text_newtype!(Tag, InvalidTag);
@@ -135,12 +128,6 @@ impl Tag {
             return Err(fail("it holds something other than letters, digits, _ . -"));
         }
         Ok(())
-    }
-}
-
-impl Borrow<str> for Tag {
-    fn borrow(&self) -> &str {
-        &self.0
     }
 }
 
@@ -223,6 +210,26 @@ impl Reference {
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+impl AsRef<str> for Reference {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+text_equality!(Reference);
+
+impl Serialize for Reference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }
 
@@ -424,6 +431,16 @@ mod tests {
             Err(InvalidReference::Digest(_))
         ));
         assert!(matches!(Reference::new(""), Err(InvalidReference::Tag(_))));
+    }
+
+    #[test]
+    fn sets_of_names_are_searched_by_text() {
+        let tags = std::collections::HashSet::from([Tag::new("v1").unwrap()]);
+        assert!(tags.contains("v1") && !tags.contains("v2"));
+        let names = std::collections::BTreeSet::from([RepositoryName::new("a/b").unwrap()]);
+        assert!(names.contains("a/b") && !names.contains("a"));
+        let codes = std::collections::HashSet::from([crate::ErrorCode::TAG_UNKNOWN]);
+        assert!(codes.contains("TAG_UNKNOWN"));
     }
 
     #[test]

@@ -148,14 +148,20 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
+/// Exact where the platform's clock can tell the time. A time that it cannot hold (on Windows, one before 1601, such as
+/// the year 1 that stands for "never") becomes the beginning of 1970, rather than a panic.
 impl From<Timestamp> for SystemTime {
     fn from(time: Timestamp) -> Self {
+        let whole = Duration::from_secs(time.seconds.unsigned_abs());
         let nanos = Duration::from_nanos(u64::from(time.nanoseconds));
-        if time.seconds >= 0 {
-            UNIX_EPOCH + Duration::from_secs(time.seconds.unsigned_abs()) + nanos
+        let exact = if time.seconds >= 0 {
+            UNIX_EPOCH.checked_add(whole)
         } else {
-            UNIX_EPOCH - Duration::from_secs(time.seconds.unsigned_abs()) + nanos
-        }
+            UNIX_EPOCH.checked_sub(whole)
+        };
+        exact
+            .and_then(|exact| exact.checked_add(nanos))
+            .unwrap_or(UNIX_EPOCH)
     }
 }
 
@@ -168,6 +174,18 @@ impl PartialEq<SystemTime> for Timestamp {
 impl PartialOrd<SystemTime> for Timestamp {
     fn partial_cmp(&self, other: &SystemTime) -> Option<std::cmp::Ordering> {
         Some(self.cmp(&Self::from(*other)))
+    }
+}
+
+impl PartialEq<Timestamp> for SystemTime {
+    fn eq(&self, other: &Timestamp) -> bool {
+        other == self
+    }
+}
+
+impl PartialOrd<Timestamp> for SystemTime {
+    fn partial_cmp(&self, other: &Timestamp) -> Option<std::cmp::Ordering> {
+        Some(Timestamp::from(*self).cmp(other))
     }
 }
 
@@ -272,6 +290,7 @@ mod tests {
             let time: Timestamp = text.parse().unwrap();
             assert_eq!(Timestamp::from(SystemTime::from(time)), time);
             assert!(time == SystemTime::from(time));
+            assert!(SystemTime::from(time) == time && SystemTime::from(time) <= time);
         }
     }
 

@@ -23,7 +23,7 @@ use crate::reference::RepositoryName;
 use crate::text::text_traits;
 
 /// Where an upload goes on: the `Location` of its latest answer, as it came. ACR's is relative and has a query.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct UploadLocation(Box<str>);
 
 impl UploadLocation {

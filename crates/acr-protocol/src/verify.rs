@@ -106,27 +106,43 @@ impl Digester {
         let mut saved = vec![STATE_VERSION, algorithm];
         saved.extend_from_slice(&self.bytes.to_be_bytes());
         saved.extend_from_slice(&state);
+        let check = checksum(&saved);
+        saved.extend_from_slice(&check);
         saved
     }
 
     /// The digester that [`Digester::save`] wrote down.
     ///
     /// # Errors
-    /// [`InvalidState`]: the bytes are not such a state, or one of another version.
+    /// [`InvalidState`]: the bytes are not such a state, are damaged, or are of another version.
     pub fn restore(saved: &[u8]) -> Result<Self, InvalidState> {
+        let (saved, check) = saved
+            .split_last_chunk::<CHECKSUM_BYTES>()
+            .ok_or(InvalidState)?;
+        if checksum(saved) != *check {
+            return Err(InvalidState);
+        }
         let [STATE_VERSION, algorithm, rest @ ..] = saved else {
             return Err(InvalidState);
         };
         let (count, state) = rest.split_first_chunk::<8>().ok_or(InvalidState)?;
-        let hash = match algorithm {
-            1 => Hash::Sha256(restore(state)?),
-            2 => Hash::Sha512(restore(state)?),
+        let bytes = u64::from_be_bytes(*count);
+        // The state has its own count, of whole blocks, behind the chaining values. The two must agree, and the number
+        // of bits must fit the 64 of sha256's padding: `sha2` relies on it.
+        let blocks = match algorithm {
+            1 if bytes < 1 << 61 => (32, u128::from(bytes / 64), 8),
+            2 => (64, u128::from(bytes / 128), 16),
             _ => return Err(InvalidState),
         };
-        Ok(Self {
-            hash,
-            bytes: u64::from_be_bytes(*count),
-        })
+        let (start, blocks, width) = blocks;
+        if state.get(start..start + width) != Some(&blocks.to_le_bytes()[..width]) {
+            return Err(InvalidState);
+        }
+        let hash = match algorithm {
+            1 => Hash::Sha256(restore(state)?),
+            _ => Hash::Sha512(restore(state)?),
+        };
+        Ok(Self { hash, bytes })
     }
 }
 
@@ -139,7 +155,7 @@ impl fmt::Debug for Digester {
     }
 }
 
-/// Holds a stream of bytes against the digest, and if known the size, that was promised.
+/// Holds a stream of bytes against the digest that was promised.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     expected: Digest,
@@ -229,6 +245,14 @@ pub struct UnsupportedAlgorithm(pub Algorithm);
 pub struct InvalidState;
 
 const STATE_VERSION: u8 = 1;
+/// Enough to notice a file that was cut or damaged; it is no protection against a forger.
+const CHECKSUM_BYTES: usize = 8;
+
+fn checksum(saved: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut check = [0; CHECKSUM_BYTES];
+    check.copy_from_slice(&sha2::Sha256::digest(saved)[..CHECKSUM_BYTES]);
+    check
+}
 
 fn restore<H: SerializableState>(state: &[u8]) -> Result<H, InvalidState> {
     let state = SerializedState::<H>::try_from(state).map_err(|_| InvalidState)?;
@@ -256,11 +280,38 @@ mod tests {
 
     #[test]
     fn a_damaged_state_is_refused() {
-        let mut saved = Digester::sha256().save();
-        assert!(Digester::restore(&saved[..saved.len() - 1]).is_err());
-        saved[0] = 99;
-        assert!(Digester::restore(&saved).is_err());
-        assert!(Digester::restore(&[]).is_err());
+        for algorithm in [Algorithm::SHA256, Algorithm::SHA512] {
+            let mut digester = Digester::new(&algorithm).unwrap();
+            digester.update([7; 1000]);
+            let saved = digester.save();
+            for cut in 0..saved.len() {
+                assert_eq!(Digester::restore(&saved[..cut]).unwrap_err(), InvalidState);
+            }
+            for place in 0..saved.len() {
+                let mut damaged = saved.clone();
+                damaged[place] ^= 1;
+                assert_eq!(Digester::restore(&damaged).unwrap_err(), InvalidState);
+            }
+        }
+    }
+
+    #[test]
+    fn a_forged_count_is_refused() {
+        for algorithm in [Algorithm::SHA256, Algorithm::SHA512] {
+            let saved = Digester::new(&algorithm).unwrap().save();
+            let (state, _) = saved.split_at(saved.len() - CHECKSUM_BYTES);
+            let start = if algorithm == Algorithm::SHA256 {
+                10 + 32
+            } else {
+                10 + 64
+            };
+            for places in [2..10, start..start + 8] {
+                let mut forged = state.to_vec();
+                forged[places].fill(0xff);
+                forged.extend(checksum(&forged));
+                assert_eq!(Digester::restore(&forged).unwrap_err(), InvalidState);
+            }
+        }
     }
 
     #[test]

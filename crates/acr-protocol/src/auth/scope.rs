@@ -2,17 +2,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::error::excerpt;
 use crate::reference::RepositoryName;
-use crate::text::text_traits;
+use crate::text::open_text;
 
 /// What a token may do to a thing, such as `pull`. Open: an action of another name is kept.
 ///
 /// The constants can be used in a `match`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Action(Kind);
 
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq)]
 enum Kind {
     Wildcard,
     Delete,
@@ -52,7 +54,7 @@ impl Action {
     }
 }
 
-text_traits!(Action);
+open_text!(Action);
 
 impl From<&str> for Action {
     fn from(text: &str) -> Self {
@@ -90,12 +92,7 @@ impl Scope {
     ) -> Result<Self, InvalidScope> {
         let actions: BTreeSet<_> = actions.into_iter().collect();
         let whole = || excerpt(&format!("{resource_type}:{name}"));
-        let unfit = |text: &str| {
-            text.is_empty()
-                || text
-                    .chars()
-                    .any(|c| c.is_whitespace() || c.is_control() || matches!(c, ',' | '"' | '\\'))
-        };
+        let unfit = |text: &str| text.is_empty() || text.chars().any(separates);
         if unfit(resource_type) || resource_type.contains(':') {
             return Err(InvalidScope {
                 text: whole(),
@@ -126,11 +123,25 @@ impl Scope {
     }
 
     /// The right to do these things to a repository.
+    ///
+    /// A name that a server sent may hold what separates the parts of a scope; that is escaped, so that no name can
+    /// ask for more than itself.
     #[must_use]
     pub fn repository(name: &RepositoryName, actions: impl IntoIterator<Item = Action>) -> Self {
+        let mut scope_name = String::with_capacity(name.as_str().len());
+        for c in name.as_str().chars() {
+            if separates(c) {
+                scope_name.extend(utf8_percent_encode(
+                    c.encode_utf8(&mut [0; 4]),
+                    NON_ALPHANUMERIC,
+                ));
+            } else {
+                scope_name.push(c);
+            }
+        }
         Self {
             resource_type: "repository".into(),
-            name: name.as_str().into(),
+            name: scope_name.into(),
             actions: actions.into_iter().collect(),
         }
     }
@@ -270,10 +281,16 @@ impl ScopeSet {
     }
 }
 
+impl Extend<Scope> for ScopeSet {
+    fn extend<I: IntoIterator<Item = Scope>>(&mut self, scopes: I) {
+        scopes.into_iter().for_each(|scope| self.insert(scope));
+    }
+}
+
 impl FromIterator<Scope> for ScopeSet {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
         let mut set = Self::new();
-        scopes.into_iter().for_each(|scope| set.insert(scope));
+        set.extend(scopes);
         set
     }
 }
@@ -309,6 +326,11 @@ impl FromStr for ScopeSet {
 pub struct InvalidScope {
     text: String,
     reason: &'static str,
+}
+
+/// What no part of a scope can hold: it separates scopes, actions, or the parameters of a challenge.
+fn separates(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, ',' | '"' | '\\')
 }
 
 #[cfg(test)]
@@ -347,6 +369,15 @@ mod tests {
         assert!(set("repository:*:*").covers(&set("repository:a:pull,push,delete")));
         assert!(!set("repository:*:*").covers(&set("registry:catalog:*")));
         assert!(set("").covers(&set("")) && set("registry:catalog:*").covers(&set("")));
+    }
+
+    #[test]
+    fn a_name_from_a_server_cannot_ask_for_more_than_itself() {
+        let name = RepositoryName::from_server("a:pull repository:b").unwrap();
+        let scopes = ScopeSet::from(Scope::repository(&name, [Action::PULL]));
+        assert_eq!(scopes.to_string(), "repository:a:pull%20repository:b:pull");
+        assert_eq!(set(&scopes.to_string()), scopes);
+        assert!(!scopes.covers(&set("repository:b:pull")));
     }
 
     #[test]

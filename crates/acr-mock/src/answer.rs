@@ -1,0 +1,108 @@
+//! The headers that the service puts around its answers, and which answers get which.
+
+use acr_protocol::operation::headers::{
+    CLIENT_REQUEST_ID, CORRELATION_REQUEST_ID, RATE_LIMIT_REMAINING, REQUEST_ID,
+};
+use http::header::{
+    ACCESS_CONTROL_EXPOSE_HEADERS, CONTENT_LENGTH, SERVER as SERVER_NAME,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+
+use crate::Body;
+use crate::call::Call;
+use crate::error::RefusalKind;
+
+/// What the service calls itself since 2024; `openresty` before.
+pub(crate) const SERVER: HeaderValue = HeaderValue::from_static("AzureContainerRegistry");
+pub(crate) const TRANSPORT_SECURITY: HeaderValue =
+    HeaderValue::from_static("max-age=31536000; includeSubDomains");
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const EXPOSED: [&str; 4] = [
+    "Docker-Content-Digest",
+    "WWW-Authenticate",
+    "Link",
+    "X-Ms-Correlation-Request-Id",
+];
+/// Metadata over this many bytes comes chunked, without a length: the buffer of the service's web server.
+const CHUNKED_OVER: u64 = 2048;
+
+/// Puts the registry's headers around an answer of `/v2` or `/acr/v1`.
+pub(crate) fn surround(
+    call: &Call,
+    kind: RefusalKind,
+    deletes_left: Option<HeaderValue>,
+    mut response: Response<Body>,
+) -> Response<Body> {
+    if kind == RefusalKind::Front {
+        return with_length(call, response);
+    }
+    let is_redirect = response.status() == StatusCode::TEMPORARY_REDIRECT;
+    let metadata = call.uri().path().starts_with("/acr/");
+    let headers = response.headers_mut();
+    if kind != RefusalKind::Malformed {
+        for name in EXPOSED {
+            headers.append(
+                ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static(name),
+            );
+        }
+    }
+    headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    headers.insert(SERVER_NAME, SERVER);
+    headers.append(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
+    headers.append(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CORRELATION_REQUEST_ID, uuid_value());
+    // The client's id comes back with every authorised answer of the OCI API but a redirect, and with deletes of metadata.
+    let echoes = if metadata {
+        call.method() == Method::DELETE
+    } else {
+        !is_redirect
+    };
+    if kind == RefusalKind::Authorised && echoes {
+        let id = call
+            .headers()
+            .get(CLIENT_REQUEST_ID)
+            .cloned()
+            .unwrap_or(HeaderValue::from_static(""));
+        headers.insert(CLIENT_REQUEST_ID, id);
+        headers.insert(REQUEST_ID, uuid_value());
+    }
+    if let (Some(left), RefusalKind::Authorised, &Method::DELETE) =
+        (deletes_left, kind, call.method())
+    {
+        headers.insert(RATE_LIMIT_REMAINING, left);
+    }
+    if metadata
+        && http_body::Body::size_hint(response.body())
+            .exact()
+            .is_some_and(|length| length > CHUNKED_OVER)
+    {
+        return response.map(Body::chunked);
+    }
+    with_length(call, response)
+}
+
+/// Says the body's length in a header, and leaves the body away where the request was a HEAD.
+pub(crate) fn with_length(call: &Call, mut response: Response<Body>) -> Response<Body> {
+    let length = http_body::Body::size_hint(response.body()).exact();
+    let is_head = call.method() == Method::HEAD;
+    if let Some(length) = length
+        && response.status() != StatusCode::NO_CONTENT
+        && !response.headers().contains_key(CONTENT_LENGTH)
+    {
+        response
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if is_head {
+        response.map(|_| Body::empty())
+    } else {
+        response
+    }
+}
+
+pub(crate) fn uuid_value() -> HeaderValue {
+    HeaderValue::try_from(uuid::Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static(""))
+}

@@ -1,0 +1,172 @@
+use std::collections::BTreeMap;
+
+use acr_protocol::{Action, Digest, Scope, ScopeSet, Secret};
+use subtle::ConstantTimeEq as _;
+
+/// The subject of anonymous tokens.
+pub(crate) const ANONYMOUS: &str = "acr_anon_pull";
+
+/// What an identity may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Rights {
+    /// Everything.
+    All,
+    /// This and nothing else.
+    Only(ScopeSet),
+}
+
+impl Rights {
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Only(rights) if rights.is_empty())
+    }
+
+    pub(crate) fn cover(&self, needed: &ScopeSet) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(rights) => rights.covers(needed),
+        }
+    }
+
+    /// What of the wanted scopes goes into a token: each action that the identity has. A token is given in any case.
+    pub(crate) fn granted(&self, wanted: &ScopeSet) -> ScopeSet {
+        match self {
+            Self::All => wanted.clone(),
+            Self::Only(rights) => wanted
+                .iter()
+                .filter_map(|scope| granted(rights, &scope))
+                .collect(),
+        }
+    }
+}
+
+fn granted(rights: &ScopeSet, wanted: &Scope) -> Option<Scope> {
+    let single =
+        |action: &Action| Scope::new(wanted.resource_type(), wanted.name(), [action.clone()]).ok();
+    let actions = wanted
+        .actions()
+        .filter(|action| single(action).is_some_and(|scope| rights.covers(&scope.into())));
+    Scope::new(
+        wanted.resource_type(),
+        wanted.name(),
+        actions.cloned().collect::<Vec<_>>(),
+    )
+    .ok()
+}
+
+/// Who is known to the registry: users by name, Entra identities by their token.
+#[derive(Debug, Default)]
+pub(crate) struct Identities {
+    users: BTreeMap<String, (Secret, Rights)>,
+    /// By a digest of the token, which is also the subject of what is made from it.
+    entra: BTreeMap<String, Rights>,
+    refuse_unknown_entra: bool,
+}
+
+impl Identities {
+    pub(crate) fn add_user(&mut self, name: String, password: String, rights: Rights) {
+        self.users.insert(name, (password.into(), rights));
+    }
+
+    pub(crate) fn add_entra_token(&mut self, token: String, rights: Rights) {
+        self.entra.insert(entra_subject(&token), rights);
+        self.refuse_unknown_entra = true;
+    }
+
+    pub(crate) fn refuse_unknown_entra_tokens(&mut self) {
+        self.refuse_unknown_entra = true;
+    }
+
+    /// The rights of a user whose password holds. The comparison takes as long for a wrong one.
+    pub(crate) fn login(&self, name: &str, password: &str) -> Option<Rights> {
+        let (expected, rights) = self.users.get(name)?;
+        let same: bool = expected
+            .expose()
+            .as_bytes()
+            .ct_eq(password.as_bytes())
+            .into();
+        same.then(|| rights.clone())
+    }
+
+    /// The subject of an Entra token that is taken.
+    pub(crate) fn entra(&self, token: &str) -> Option<String> {
+        let subject = entra_subject(token);
+        let taken =
+            !token.is_empty() && (!self.refuse_unknown_entra || self.entra.contains_key(&subject));
+        taken.then_some(subject)
+    }
+
+    /// The rights of the subject of a refresh token.
+    pub(crate) fn rights_of(&self, subject: &str) -> Option<Rights> {
+        if let Some(rights) = self.entra.get(subject) {
+            return Some(rights.clone());
+        }
+        (subject.starts_with(ENTRA_PREFIX) && !self.refuse_unknown_entra).then_some(Rights::All)
+    }
+}
+
+const ENTRA_PREFIX: &str = "entra-";
+
+/// Entra tokens are not kept: their digest stands for them.
+fn entra_subject(token: &str) -> String {
+    format!("{ENTRA_PREFIX}{}", &Digest::sha256(token).hex()[..32])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(text: &str) -> ScopeSet {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_token_holds_what_was_wanted_and_is_had() {
+        let rights = Rights::Only(set("repository:a:pull repository:b/c:*"));
+        assert_eq!(
+            rights.granted(&set("repository:a:pull,push")),
+            set("repository:a:pull")
+        );
+        assert_eq!(
+            rights.granted(&set("repository:b/c:pull,delete")),
+            set("repository:b/c:delete,pull")
+        );
+        assert!(rights.granted(&set("registry:catalog:*")).is_empty());
+        assert_eq!(
+            Rights::All.granted(&set("registry:catalog:*")),
+            set("registry:catalog:*")
+        );
+    }
+
+    #[test]
+    fn any_entra_token_is_taken_until_one_is_named() {
+        let mut identities = Identities::default();
+        let subject = identities.entra("anything").unwrap();
+        assert_eq!(identities.rights_of(&subject), Some(Rights::All));
+        assert_eq!(identities.entra(""), None);
+        identities.add_entra_token("named".into(), Rights::Only(set("repository:a:pull")));
+        assert_eq!(identities.entra("anything"), None);
+        assert_eq!(identities.rights_of(&subject), None);
+        let subject = identities.entra("named").unwrap();
+        assert_eq!(
+            identities.rights_of(&subject),
+            Some(Rights::Only(set("repository:a:pull")))
+        );
+        assert!(!subject.contains("named"));
+    }
+
+    #[test]
+    fn a_login_needs_the_very_password() {
+        let mut identities = Identities::default();
+        identities.add_user("ci".into(), "secret".into(), Rights::All);
+        assert!(identities.login("ci", "secret").is_some());
+        for (user, password) in [
+            ("ci", "secre"),
+            ("ci", ""),
+            ("ci", "secret "),
+            ("other", "secret"),
+        ] {
+            assert!(identities.login(user, password).is_none());
+        }
+        assert!(!format!("{identities:?}").contains("secret"));
+    }
+}

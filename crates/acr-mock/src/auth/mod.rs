@@ -1,0 +1,126 @@
+//! Who asks, and may they? Credentials of a request become an [`Access`], or a challenge.
+//!
+//! The order is the service's: the scope is checked before anything's existence and before the body is looked at, and no
+//! action implies another.
+
+mod identity;
+mod key;
+pub(crate) mod oauth;
+mod token;
+
+pub(crate) use identity::{ANONYMOUS, Identities, Rights};
+pub(crate) use key::SigningKey;
+pub(crate) use token::Tokens;
+
+use acr_protocol::auth::parse_basic_login;
+use acr_protocol::{Challenge, Scope, ScopeSet};
+use http::header::AUTHORIZATION;
+use serde_json::{Value, json};
+
+use crate::call::Call;
+use crate::error::Refusal;
+use crate::registry::Registry;
+
+/// User name that comes with a token in the place of a password, as `az acr login` sends it.
+const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
+
+impl Registry {
+    /// Lets a request pass whose credentials cover `needed`.
+    pub(crate) fn authorise(&self, call: &Call, needed: &ScopeSet) -> Result<(), Refusal> {
+        if !self.settings().authentication {
+            return Ok(());
+        }
+        let Some(value) = call.headers().get(AUTHORIZATION) else {
+            return Err(self.challenge(call, needed, None));
+        };
+        if let Some((user, password)) = parse_basic_login(value) {
+            let Some(rights) = self.rights_of_login(&user, password.expose()) else {
+                let challenge = self.challenge_text(call, needed, None);
+                return Err(Refusal::invalid_login().with_challenge(&challenge));
+            };
+            if rights.cover(needed) {
+                return Ok(());
+            }
+            return Err(self.challenge(call, needed, Some("insufficient_scope")));
+        }
+        let text = value.to_str().unwrap_or_default();
+        let bearer = text
+            .split_once(' ')
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let access = bearer.map(|(_, token)| self.tokens().read_access(token.trim(), call.now()));
+        match access {
+            Some(Ok(access)) if access.covers(needed) => Ok(()),
+            Some(Ok(_)) => Err(self.challenge(call, needed, Some("insufficient_scope"))),
+            Some(Err(_)) => Err(self.challenge(call, needed, Some("invalid_token"))),
+            // A scheme that the registry does not know is as good as none.
+            None => Err(self.challenge(call, needed, None)),
+        }
+    }
+
+    /// The rights behind a user name and password; `None` where they do not hold.
+    pub(crate) fn rights_of_login(&self, user: &str, password: &str) -> Option<Rights> {
+        if user == TOKEN_USER {
+            let now = self.now();
+            if let Ok(subject) = self.tokens().read_refresh(password, now) {
+                return self.settings().identities.rights_of(&subject);
+            }
+            let access = self.tokens().read_access(password, now).ok()?;
+            return Some(Rights::Only(access.into_scopes()));
+        }
+        self.settings().identities.login(user, password)
+    }
+
+    fn challenge(&self, call: &Call, needed: &ScopeSet, error: Option<&str>) -> Refusal {
+        Refusal::challenge(&self.challenge_text(call, needed, error), detail(needed))
+    }
+
+    fn challenge_text(&self, call: &Call, needed: &ScopeSet, error: Option<&str>) -> String {
+        let realm = format!("{}/oauth2/token", call.origin().base_url());
+        let realm = match &self.settings().login_server {
+            Some(name) => format!("{}://{name}/oauth2/token", call.origin().scheme()),
+            None => realm,
+        };
+        let scope = (!needed.is_empty()).then(|| self.shuffled(call, needed));
+        Challenge::bearer(&realm, call.login_server(), scope.as_deref(), error).to_string()
+    }
+
+    /// The scopes as the service writes them: the target of a mount first, the actions of each in an order that changes
+    /// from call to call.
+    fn shuffled(&self, call: &Call, needed: &ScopeSet) -> String {
+        let flip = self.next_scope_order();
+        let one = |scope: &Scope| {
+            let mut actions: Vec<&str> =
+                scope.actions().map(acr_protocol::Action::as_str).collect();
+            if flip {
+                actions.reverse();
+            }
+            format!(
+                "{}:{}:{}",
+                scope.resource_type(),
+                scope.name(),
+                actions.join(",")
+            )
+        };
+        let mut scopes: Vec<Scope> = needed.iter().collect();
+        // A stable sort: the repository in the path comes first.
+        scopes.sort_by_key(|scope| {
+            Some(scope.name()) != call.repository().map(acr_protocol::RepositoryName::as_str)
+        });
+        scopes.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The `detail` of a challenge's body: one element for each action, `pull` before `push`; `null` where any token will do.
+fn detail(needed: &ScopeSet) -> Value {
+    if needed.is_empty() {
+        return Value::Null;
+    }
+    let elements = needed.iter().flat_map(|scope| {
+        let elements: Vec<Value> = scope
+            .actions()
+            .map(|action| json!({ "Type": scope.resource_type(), "Name": scope.name(), "Action": action }))
+            .collect();
+        elements
+    });
+    Value::Array(elements.collect())
+}

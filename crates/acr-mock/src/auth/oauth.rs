@@ -1,0 +1,165 @@
+//! The endpoints under `/oauth2`: exchange and access tokens.
+
+use acr_protocol::auth::{
+    ExchangeEntraToken, Grant, RequestAccessToken, RequestAccessTokenWithLogin,
+};
+use acr_protocol::operation::headers::{CORRELATION_REQUEST_ID, RATE_LIMIT_REMAINING};
+use acr_protocol::{Operation, ScopeSet};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderValue, Response};
+
+use crate::Body;
+use crate::answer::{SERVER, TRANSPORT_SECURITY, uuid_value};
+use crate::auth::token::AccessToken;
+use crate::auth::{ANONYMOUS, Rights};
+use crate::call::Call;
+use crate::error::Refusal;
+use crate::registry::Registry;
+
+impl Registry {
+    /// `POST /oauth2/exchange`
+    pub(crate) fn exchange_entra_token(
+        &self,
+        call: &Call,
+        operation: &ExchangeEntraToken,
+    ) -> Response<Body> {
+        let Some(subject) = self
+            .settings()
+            .identities
+            .entra(operation.access_token.expose())
+        else {
+            if operation.access_token.is_empty() {
+                return refused(Refusal::token_refused());
+            }
+            return entra_refused();
+        };
+        // A valid identity without a role on the registry.
+        if self
+            .settings()
+            .identities
+            .rights_of(&subject)
+            .is_some_and(|rights| rights.is_empty())
+        {
+            return refused(Refusal::no_permissions());
+        }
+        let life = self.settings().refresh_token_life;
+        let token = self
+            .tokens()
+            .refresh(call.login_server(), &subject, call.now(), life);
+        granted(
+            operation.respond(&token.into()),
+            self.token_calls_left(call),
+        )
+    }
+
+    /// `POST /oauth2/token`
+    pub(crate) fn request_access_token(
+        &self,
+        call: &Call,
+        operation: &RequestAccessToken,
+    ) -> Response<Body> {
+        let token = match &operation.grant {
+            Grant::RefreshToken(token) => {
+                let subject = self.tokens().read_refresh(token.expose(), call.now()).ok();
+                let rights = subject
+                    .as_deref()
+                    .and_then(|subject| self.settings().identities.rights_of(subject));
+                subject.zip(rights).map(|(subject, rights)| {
+                    self.token_of(call, &subject, &rights, &operation.scope)
+                })
+            }
+            Grant::Anonymous => self.anonymous_token(call, &operation.scope),
+            Grant::Login(user, password) => match self.rights_of_login(user, password.expose()) {
+                Some(rights) => Some(self.token_of(call, user, &rights, &operation.scope)),
+                None => return refused(Refusal::invalid_login()),
+            },
+            _ => None,
+        };
+        match token {
+            Some(token) => granted(
+                operation.respond(&token.into()),
+                self.token_calls_left(call),
+            ),
+            None => refused(Refusal::token_refused()),
+        }
+    }
+
+    /// `GET /oauth2/token`
+    pub(crate) fn request_access_token_with_login(
+        &self,
+        call: &Call,
+        operation: &RequestAccessTokenWithLogin,
+    ) -> Response<Body> {
+        let token = match &operation.login {
+            Some((user, password)) => match self.rights_of_login(user, password.expose()) {
+                Some(rights) => Some(self.token_of(call, user, &rights, &operation.scope)),
+                None => return refused(Refusal::invalid_login()),
+            },
+            None => self.anonymous_token(call, &operation.scope),
+        };
+        match token {
+            Some(token) => granted(
+                operation.respond(&token.into()),
+                self.token_calls_left(call),
+            ),
+            None => refused(Refusal::token_refused()),
+        }
+    }
+
+    fn token_of(&self, call: &Call, subject: &str, rights: &Rights, wanted: &ScopeSet) -> String {
+        let scopes = &rights.granted(wanted);
+        let life = self.settings().access_token_life;
+        self.tokens().access(&AccessToken {
+            audience: call.login_server(),
+            subject,
+            scopes,
+            now: call.now(),
+            life,
+        })
+    }
+
+    /// Chosen: what a registry without anonymous pull answers is not known; here the endpoint refuses.
+    fn anonymous_token(&self, call: &Call, wanted: &ScopeSet) -> Option<String> {
+        debug_assert_eq!(ANONYMOUS, "acr_anon_pull");
+        self.settings().anonymous_pull.then(|| {
+            self.tokens()
+                .anonymous(call.login_server(), wanted, call.now())
+        })
+    }
+}
+
+/// A token answer: chunked, with how many calls are left, and few of the registry's headers.
+fn granted(response: Response<Bytes>, calls_left: HeaderValue) -> Response<Body> {
+    let mut response = response.map(|bytes| Body::from(bytes).chunked());
+    surround(&mut response);
+    response
+        .headers_mut()
+        .insert(RATE_LIMIT_REMAINING, calls_left);
+    response
+}
+
+fn refused(refusal: Refusal) -> Response<Body> {
+    let mut response = refusal.into_response();
+    surround(&mut response);
+    response
+}
+
+/// The one JSON error of the exchange: without charset, without a newline at its end.
+fn entra_refused() -> Response<Body> {
+    let mut response = Refusal::entra_token_refused().into_response();
+    *response.body_mut() =
+        Body::from(r#"{"errors":[{"code":"UNAUTHORIZED","message":"token validation failed"}]}"#);
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    surround(&mut response);
+    response
+}
+
+fn surround(response: &mut Response<Body>) {
+    let headers = response.headers_mut();
+    headers.insert(http::header::SERVER, SERVER);
+    headers.insert(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
+    headers.insert(CORRELATION_REQUEST_ID, uuid_value());
+}

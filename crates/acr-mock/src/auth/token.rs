@@ -1,0 +1,342 @@
+use acr_protocol::{Action, Scope, ScopeSet, Timestamp, TokenClaims};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::auth::identity::ANONYMOUS;
+use crate::auth::key::SigningKey;
+
+/// Makes and reads the registry's tokens.
+///
+/// They have the shape of the service's JWTs, and are stateless: everything is in the claims, under an HMAC of the
+/// registry's key in the place of the service's RSA signature (which no client checks).
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    key: SigningKey,
+    key_id: String,
+}
+
+/// What a token allows.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    scopes: ScopeSet,
+    anonymous: bool,
+}
+
+impl Access {
+    pub(crate) fn covers(&self, needed: &ScopeSet) -> bool {
+        self.clone().into_scopes().covers(needed)
+    }
+
+    /// The scopes of the token. An anonymous one names only `pull`, and yet reads properties and lists (recorded).
+    pub(crate) fn into_scopes(self) -> ScopeSet {
+        let mut scopes = self.scopes;
+        if self.anonymous
+            && scopes
+                .iter()
+                .any(|scope| scope.resource_type() == "repository")
+        {
+            scopes.extend(anonymous_rights());
+        }
+        scopes
+    }
+}
+
+/// The token is not this registry's, is of another kind, was tampered with, or is past its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TokenError;
+
+/// What a new access token is to say.
+pub(crate) struct AccessToken<'a> {
+    pub(crate) audience: &'a str,
+    pub(crate) subject: &'a str,
+    pub(crate) scopes: &'a ScopeSet,
+    pub(crate) now: Timestamp,
+    pub(crate) life: Duration,
+}
+
+impl Tokens {
+    pub(crate) fn new(key: SigningKey) -> Self {
+        // Shape of the service's key ids: twelve groups of four letters of base32.
+        let digest = key.sign("key id", b"");
+        let letters: String = digest
+            .iter()
+            .cycle()
+            .take(48)
+            .enumerate()
+            .map(|(at, byte)| {
+                char::from(
+                    BASE32[usize::from(byte.wrapping_add(u8::try_from(at).unwrap_or(0)) & 31)],
+                )
+            })
+            .collect();
+        let groups: Vec<&str> = (0..12)
+            .map(|group| &letters[group * 4..group * 4 + 4])
+            .collect();
+        Self {
+            key_id: groups.join(":"),
+            key,
+        }
+    }
+
+    /// A refresh token of this subject.
+    pub(crate) fn refresh(
+        &self,
+        audience: &str,
+        subject: &str,
+        now: Timestamp,
+        life: Duration,
+    ) -> String {
+        let issued = now.seconds();
+        self.sign(&json!({
+            "jti": uuid::Uuid::new_v4().to_string(), "sub": subject, "nbf": issued, "exp": (now + life).seconds(), "iat": issued,
+            "iss": ISSUER, "aud": audience, "version": "1.0", "rid": self.registry_id(), "grant_type": "refresh_token",
+            "appid": APP_ID,
+            "permissions": { "Actions": ["read", "write", "delete", "deleted/read", "deleted/restore/action"], "NotActions": null },
+            "roles": []
+        }))
+    }
+
+    pub(crate) fn access(&self, token: &AccessToken<'_>) -> String {
+        let issued = token.now.seconds();
+        self.sign(&json!({
+            "jti": uuid::Uuid::new_v4().to_string(), "sub": token.subject, "nbf": issued, "exp": (token.now + token.life).seconds(),
+            "iat": issued, "iss": ISSUER, "aud": token.audience, "version": "2.0", "rid": self.registry_id(),
+            "access": access_claim(token.scopes), "roles": [], "grant_type": "access_token", "appid": APP_ID
+        }))
+    }
+
+    /// An anonymous token. The service shares and caches these: it lives 20 minutes, but was made about a quarter of an
+    /// hour before it is handed out, and the same one, byte for byte, goes to all who ask within a while.
+    pub(crate) fn anonymous(&self, audience: &str, wanted: &ScopeSet, now: Timestamp) -> String {
+        let issued = now.seconds() - now.seconds().rem_euclid(60) - 900;
+        // Whatever repository was asked for, the claim says pull on all; the catalogue it names as it is.
+        let scopes: ScopeSet = wanted
+            .iter()
+            .filter_map(|scope| match scope.resource_type() {
+                "repository" => Scope::new("repository", "*", [Action::PULL]).ok(),
+                _ => (scope == Scope::catalog()).then_some(scope),
+            })
+            .collect();
+        let access = access_claim(&scopes);
+        let id = self.key.sign(
+            "anonymous token",
+            format!("{audience} {issued} {access}").as_bytes(),
+        );
+        let id =
+            uuid::Builder::from_random_bytes(id[..16].try_into().unwrap_or_default()).into_uuid();
+        self.sign(&json!({
+            "jti": id.to_string(), "sub": ANONYMOUS, "nbf": issued, "exp": issued + 1200, "iat": issued, "iss": ISSUER, "aud": audience,
+            "version": "1.0", "rid": self.registry_id(), "access": access, "roles": [], "grant_type": "access_token"
+        }))
+    }
+
+    /// What an access token allows.
+    pub(crate) fn read_access(&self, token: &str, now: Timestamp) -> Result<Access, TokenError> {
+        let claims = self.verify(token, "access_token", now)?;
+        let scopes = TokenClaims::read(token).ok_or(TokenError)?.access;
+        Ok(Access {
+            scopes,
+            anonymous: claims["sub"] == ANONYMOUS,
+        })
+    }
+
+    /// The subject of a refresh token.
+    pub(crate) fn read_refresh(&self, token: &str, now: Timestamp) -> Result<String, TokenError> {
+        let claims = self.verify(token, "refresh_token", now)?;
+        claims["sub"].as_str().map(str::to_owned).ok_or(TokenError)
+    }
+
+    fn verify(&self, token: &str, kind: &str, now: Timestamp) -> Result<Value, TokenError> {
+        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError)?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError)?;
+        if !self.key.verify(PURPOSE, signed.as_bytes(), &signature) {
+            return Err(TokenError);
+        }
+        let (_, payload) = signed.split_once('.').ok_or(TokenError)?;
+        let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError)?;
+        let claims: Value = serde_json::from_slice(&payload).map_err(|_| TokenError)?;
+        let alive = claims["exp"]
+            .as_i64()
+            .is_some_and(|end| now < Timestamp::new(end, 0));
+        if alive && claims["grant_type"] == kind {
+            Ok(claims)
+        } else {
+            Err(TokenError)
+        }
+    }
+
+    fn sign(&self, claims: &Value) -> String {
+        let header = json!({ "alg": "RS256", "typ": "JWT", "kid": self.key_id });
+        let encode = |value: &Value| URL_SAFE_NO_PAD.encode(plain_ascii(&value.to_string()));
+        let signed = format!("{}.{}", encode(&header), encode(claims));
+        let signature = self.key.sign(PURPOSE, signed.as_bytes());
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    fn registry_id(&self) -> String {
+        hex::encode(&self.key.sign("registry id", b"")[..16])
+    }
+}
+
+const PURPOSE: &str = "token";
+const ISSUER: &str = "Azure Container Registry";
+const APP_ID: &str = "00000000-0000-0000-0000-000000000000";
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+fn anonymous_rights() -> Option<Scope> {
+    Scope::new("repository", "*", [Action::PULL, Action::METADATA_READ]).ok()
+}
+
+fn access_claim(scopes: &ScopeSet) -> Value {
+    let entry = |scope: Scope| json!({ "Type": scope.resource_type(), "Name": scope.name(), "Actions": scope.actions().collect::<Vec<_>>() });
+    Value::Array(scopes.iter().map(entry).collect())
+}
+
+/// Escapes what would put `-` or `_` into base64url, and what is not ASCII: three of the official SDKs decode a token's
+/// payload with the standard alphabet and fail on either. These characters stand only within strings.
+fn plain_ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() && !matches!(c, '>' | '?' | '~' | '\u{7f}') {
+            text.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _infallible = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_700_000_000;
+
+    fn tokens() -> Tokens {
+        Tokens::new(SigningKey::random())
+    }
+
+    fn set(text: &str) -> ScopeSet {
+        text.parse().unwrap()
+    }
+
+    fn access(tokens: &Tokens, scopes: &str) -> String {
+        let now = Timestamp::new(NOW, 0);
+        tokens.access(&AccessToken {
+            audience: "r",
+            subject: "s",
+            scopes: &set(scopes),
+            now,
+            life: Duration::from_secs(10),
+        })
+    }
+
+    #[test]
+    fn a_token_lives_until_its_end_and_no_longer() {
+        let tokens = tokens();
+        let token = access(&tokens, "repository:a:pull");
+        assert!(
+            tokens
+                .read_access(&token, Timestamp::new(NOW + 9, 999_999_999))
+                .unwrap()
+                .covers(&set("repository:a:pull"))
+        );
+        assert!(
+            tokens
+                .read_access(&token, Timestamp::new(NOW + 10, 0))
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn forged_foreign_and_exchanged_tokens_are_refused() {
+        let tokens = tokens();
+        let now = Timestamp::new(NOW, 0);
+        let token = access(&tokens, "repository:a:pull");
+        assert!(
+            self::tokens().read_access(&token, now).is_err(),
+            "another registry's"
+        );
+        assert!(
+            tokens.read_refresh(&token, now).is_err(),
+            "of the other kind"
+        );
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let other = access(&tokens, "repository:a:push");
+        let forged = format!("{}.{signature}", other.rsplit_once('.').unwrap().0);
+        for token in [
+            "",
+            "x",
+            "a.b.c",
+            signed,
+            &forged,
+            &format!("{signed}."),
+            &format!("{token}x"),
+        ] {
+            assert!(tokens.read_access(token, now).is_err(), "{token}");
+        }
+    }
+
+    #[test]
+    fn no_payload_holds_what_the_standard_alphabet_lacks() {
+        let tokens = tokens();
+        for subject in ["a?b>c~d", "ä€😀", "\u{7f}\"\\"] {
+            let token = tokens.refresh(
+                "r?~>",
+                subject,
+                Timestamp::new(NOW, 0),
+                Duration::from_secs(10),
+            );
+            let payload = token.split('.').nth(1).unwrap();
+            assert!(!payload.contains(['-', '_']), "{payload}");
+            assert_eq!(
+                tokens.read_refresh(&token, Timestamp::new(NOW, 0)).unwrap(),
+                subject
+            );
+        }
+    }
+
+    #[test]
+    fn an_anonymous_token_is_shared_old_and_reads_properties_too() {
+        let tokens = tokens();
+        let now = Timestamp::new(NOW, 0);
+        let token = tokens.anonymous("r", &set("repository:a:metadata_write"), now);
+        assert_eq!(token, tokens.anonymous("r", &set("repository:b:pull"), now));
+        let claims = TokenClaims::read(&token).unwrap();
+        assert_eq!(claims.access, set("repository:*:pull"));
+        let left = claims
+            .expires_at
+            .unwrap()
+            .saturating_duration_since(now)
+            .as_secs();
+        assert!((200..=300).contains(&left), "{left}");
+        let access = tokens.read_access(&token, now).unwrap();
+        assert!(
+            access.covers(&set("repository:a:pull,metadata_read"))
+                && !access.covers(&set("repository:a:metadata_write"))
+        );
+        assert!(!access.covers(&set("registry:catalog:*")));
+        let catalog = tokens.anonymous("r", &set("registry:catalog:*"), now);
+        let access = tokens.read_access(&catalog, now).unwrap();
+        assert!(
+            access.covers(&set("registry:catalog:*")) && !access.covers(&set("repository:a:pull"))
+        );
+    }
+
+    #[test]
+    fn the_key_id_has_the_service_s_shape() {
+        let key_id = tokens().key_id;
+        let groups: Vec<_> = key_id.split(':').collect();
+        assert_eq!(groups.len(), 12);
+        assert!(
+            groups
+                .iter()
+                .all(|group| group.len() == 4 && group.bytes().all(|b| BASE32.contains(&b)))
+        );
+    }
+}

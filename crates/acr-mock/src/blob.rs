@@ -1,0 +1,144 @@
+//! The operations on blobs, but for uploads.
+
+use std::fmt::Write as _;
+
+use acr_protocol::blob::{DeleteBlob, GetBlob, HeadBlob, MountBlob};
+use acr_protocol::operation::headers::DOCKER_CONTENT_DIGEST;
+use acr_protocol::upload::StartedUpload;
+use acr_protocol::{Descriptor, MediaType};
+use http::header::{ACCEPT_RANGES, CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::call::Call;
+use crate::data::{self, ranged};
+use crate::error::Refusal;
+use crate::registry::{Registry, respond};
+use crate::{Body, locks};
+
+impl Registry {
+    /// `HEAD /v2/{name}/blobs/{digest}`: answered by the registry itself; ranges are ignored.
+    pub(crate) fn head_blob(&self, operation: &HeadBlob) -> Result<Response<Body>, Refusal> {
+        let store = self.store();
+        let content = store
+            .blob(&operation.repository, &operation.digest)
+            .ok_or_else(|| Refusal::blob_not_found(&operation.digest))?;
+        if let Some(repository) = store.record(&operation.repository) {
+            locks::get_blob(repository)?;
+        }
+        Ok(respond(
+            operation,
+            &Descriptor::new(
+                MediaType::OCTET_STREAM,
+                operation.digest.clone(),
+                content.length(),
+            ),
+        ))
+    }
+
+    /// `GET /v2/{name}/blobs/{digest}`: 307 to the data origin, or the bytes themselves where the redirect is off.
+    pub(crate) fn get_blob(
+        &self,
+        call: &Call,
+        operation: &GetBlob,
+    ) -> Result<Response<Body>, Refusal> {
+        let store = self.store();
+        let content = store
+            .blob(&operation.repository, &operation.digest)
+            .ok_or_else(|| Refusal::blob_not_found(&operation.digest))?;
+        if let Some(repository) = store.record(&operation.repository) {
+            locks::get_blob(repository)?;
+        }
+        let digest = HeaderValue::try_from(operation.digest.as_str())
+            .unwrap_or(HeaderValue::from_static(""));
+        if !self.settings().data_redirect {
+            let mut response = ranged(content, operation.range);
+            response.headers_mut().insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/octet-stream"),
+            );
+            response
+                .headers_mut()
+                .insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            response.headers_mut().insert(DOCKER_CONTENT_DIGEST, digest);
+            return Ok(response);
+        }
+        drop(store);
+        let location = data::signed_url(self, call, &operation.digest);
+        let mut response = Response::new(Body::from(format!(
+            "<a href=\"{}\">Temporary Redirect</a>.\n\n",
+            escaped(&location)
+        )));
+        *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        );
+        headers.insert(DOCKER_CONTENT_DIGEST, digest);
+        headers.insert(
+            LOCATION,
+            HeaderValue::try_from(location)
+                .map_err(|_| Refusal::blob_not_found(&operation.digest))?,
+        );
+        Ok(response)
+    }
+
+    /// `DELETE /v2/{name}/blobs/{digest}`: not held back by a manifest that needs it.
+    pub(crate) fn delete_blob(&self, operation: &DeleteBlob) -> Result<Response<Body>, Refusal> {
+        let mut store = self.store();
+        if let Some(repository) = store.record(&operation.repository) {
+            locks::delete_blob(repository)?;
+        }
+        Ok(respond(
+            operation,
+            &store.remove_blob(&operation.repository, &operation.digest),
+        ))
+    }
+
+    /// `POST /v2/{name}/blobs/uploads/?mount=&from=`: where the source has no such blob, or none is named, an upload begins.
+    pub(crate) fn mount_blob(
+        &self,
+        call: &Call,
+        operation: &MountBlob,
+    ) -> Result<Response<Body>, Refusal> {
+        let mut store = self.store();
+        if let Some(repository) = store.record(&operation.repository) {
+            locks::push(repository)?;
+        }
+        let source = operation
+            .from
+            .as_ref()
+            .and_then(|source| store.blob(source, &operation.digest))
+            .cloned();
+        let Some(content) = source else {
+            drop(store);
+            return Ok(respond(
+                operation,
+                &StartedUpload::Open(self.open_upload(call, &operation.repository)),
+            ));
+        };
+        store.share_blob(&operation.repository, operation.digest.clone(), content);
+        Ok(respond(
+            operation,
+            &StartedUpload::Created(operation.digest.clone()),
+        ))
+    }
+}
+
+/// A URL within HTML, as the web server of the service writes it.
+fn escaped(url: &str) -> String {
+    url.chars()
+        .fold(String::with_capacity(url.len()), |mut text, c| {
+            match c {
+                '&' => text.push_str("&amp;"),
+                '<' => text.push_str("&lt;"),
+                '>' => text.push_str("&gt;"),
+                '"' => text.push_str("&#34;"),
+                '\'' => text.push_str("&#39;"),
+                c => {
+                    let _infallible = write!(text, "{c}");
+                }
+            }
+            text
+        })
+}

@@ -1,0 +1,241 @@
+//! The data origin: the storage behind the registry, where blobs are read through signed URLs.
+//!
+//! A data request is known by its path. It needs no token; on the contrary, one with `Authorization` is refused, as
+//! storage does, so that a client that carries its token along fails here and not in earnest.
+
+use std::time::Duration;
+
+use acr_protocol::Digest;
+use acr_protocol::blob::{ByteRange, ContentRange};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use form_urlencoded::byte_serialize;
+use http::header::{ACCEPT_RANGES, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, RANGE, SERVER};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::Body;
+use crate::call::Call;
+use crate::registry::Registry;
+use crate::store::Content;
+
+const MARK: &str = "//docker/registry/v2/blobs/";
+const PURPOSE: &str = "data URL";
+/// The life of a signed URL, exactly as the service's.
+const LIFE: Duration = Duration::from_secs(20 * 60);
+const VERSION: &str = "2018-03-28";
+
+/// Whether the request is for the data origin.
+pub(crate) fn is_data_request(uri: &Uri) -> bool {
+    uri.path().contains(MARK)
+}
+
+/// The URL at which a blob can be read for a while: signed, so that nobody else can make one.
+pub(crate) fn signed_url(registry: &Registry, call: &Call, digest: &Digest) -> String {
+    let registry_id = registry_id(registry);
+    let hex = digest.hex();
+    let prefix = hex.get(..2).unwrap_or_default();
+    let path = format!(
+        "/{registry_id}{MARK}{}/{prefix}/{hex}/data",
+        digest.algorithm()
+    );
+    // Whole seconds.
+    let end = acr_protocol::Timestamp::new((call.now() + LIFE).seconds(), 0).to_string();
+    let signature = STANDARD.encode(
+        registry
+            .key()
+            .sign(PURPOSE, format!("{path} {end}").as_bytes()),
+    );
+    let escape = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+    format!(
+        "{}{path}?se={}&sig={}&sp=r&spr=https&sr=b&sv={VERSION}&regid={registry_id}",
+        call.origin().data_base_url(),
+        escape(&end),
+        escape(&signature),
+    )
+}
+
+impl Registry {
+    /// `GET` and `HEAD` of a signed URL.
+    pub(crate) fn get_data(&self, call: &Call) -> Response<Body> {
+        if !matches!(*call.method(), Method::GET | Method::HEAD) {
+            return failure(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "UnsupportedHttpVerb",
+                "The resource doesn't support specified Http Verb.",
+            );
+        }
+        if call.headers().contains_key(AUTHORIZATION) {
+            return failure(
+                StatusCode::BAD_REQUEST,
+                "InvalidAuthenticationInfo",
+                "Authentication information is not given in the correct format. Check the value of Authorization header.",
+            );
+        }
+        if !self.is_signed(call) {
+            return failure(
+                StatusCode::FORBIDDEN,
+                "AuthenticationFailed",
+                "Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly including the signature.",
+            );
+        }
+        let content = digest_of(call.uri().path()).and_then(|digest| self.store().content(&digest));
+        let Some(content) = content else {
+            return failure(
+                StatusCode::NOT_FOUND,
+                "BlobNotFound",
+                "The specified blob does not exist.",
+            );
+        };
+        let range = call
+            .headers()
+            .get(RANGE)
+            .and_then(|value| value.to_str().ok()?.parse::<ByteRange>().ok());
+        let mut response = ranged(&content, range);
+        if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+            // Chosen, after the storage service's documentation.
+            let unsatisfied = response.headers_mut().remove(CONTENT_RANGE);
+            let mut response = failure(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "InvalidRange",
+                "The range specified is invalid for the current size of the resource.",
+            );
+            if let Some(value) = unsatisfied {
+                response.headers_mut().insert(CONTENT_RANGE, value);
+            }
+            return response;
+        }
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        );
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        headers.insert(http::header::ETAG, etag(call.uri().path()));
+        surround(&mut response);
+        response
+    }
+
+    /// Whether the signature is this registry's, and its time not over.
+    fn is_signed(&self, call: &Call) -> bool {
+        let query = call.uri().query().unwrap_or_default();
+        let value = |name: &str| {
+            form_urlencoded::parse(query.as_bytes())
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.into_owned())
+        };
+        let check = || {
+            let end = value("se")?;
+            let signature = STANDARD.decode(value("sig")?).ok()?;
+            let signed = format!("{} {end}", call.uri().path());
+            let last = acr_protocol::Timestamp::from(std::time::SystemTime::from(
+                OffsetDateTime::parse(&end, &Rfc3339).ok()?,
+            ));
+            (self.key().verify(PURPOSE, signed.as_bytes(), &signature) && call.now() < last)
+                .then_some(())
+        };
+        check().is_some()
+    }
+}
+
+/// The whole content, the part that was asked for (206), or 416 where no byte of it is there.
+pub(crate) fn ranged(content: &Content, range: Option<ByteRange>) -> Response<Body> {
+    let Some(range) = range else {
+        return Response::new(Body::from_chunks(content.chunks().to_vec()));
+    };
+    let mut response = Response::new(Body::empty());
+    let size = content.length();
+    let value = match range.within(size) {
+        Some((first, last)) => {
+            *response.body_mut() = Body::from_chunks(content.slice(first, last));
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            ContentRange {
+                first,
+                last,
+                size: Some(size),
+            }
+            .to_string()
+        }
+        None => {
+            *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+            format!("bytes */{size}")
+        }
+    };
+    if let Ok(value) = HeaderValue::try_from(value) {
+        response.headers_mut().insert(CONTENT_RANGE, value);
+    }
+    response
+}
+
+fn digest_of(path: &str) -> Option<Digest> {
+    let (_, rest) = path.split_once(MARK)?;
+    let [algorithm, _, hex, "data"] = rest.split('/').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    Digest::new(format!("{algorithm}:{hex}")).ok()
+}
+
+/// Storage's own tag of a blob: a number of its writing, not the digest.
+fn etag(path: &str) -> HeaderValue {
+    let hash = Digest::sha256(path);
+    HeaderValue::try_from(format!("\"0x8D{}\"", hash.hex()[..13].to_ascii_uppercase()))
+        .unwrap_or(HeaderValue::from_static("\"0x8D\""))
+}
+
+fn failure(status: StatusCode, code: &str, message: &str) -> Response<Body> {
+    let text = format!(
+        "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    );
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    if let Ok(code) = HeaderValue::try_from(code) {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-ms-error-code"), code);
+    }
+    surround(&mut response);
+    response
+}
+
+fn surround(response: &mut Response<Body>) {
+    let headers = response.headers_mut();
+    headers.insert(
+        SERVER,
+        HeaderValue::from_static("Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0"),
+    );
+    headers.insert(
+        HeaderName::from_static("x-ms-request-id"),
+        crate::answer::uuid_value(),
+    );
+    headers.insert(
+        HeaderName::from_static("x-ms-version"),
+        HeaderValue::from_static(VERSION),
+    );
+    if response.status().is_success() {
+        let headers = response.headers_mut();
+        headers.insert(
+            HeaderName::from_static("x-ms-blob-type"),
+            HeaderValue::from_static("AppendBlob"),
+        );
+        headers.insert(
+            HeaderName::from_static("x-ms-lease-state"),
+            HeaderValue::from_static("available"),
+        );
+        headers.insert(
+            HeaderName::from_static("x-ms-lease-status"),
+            HeaderValue::from_static("unlocked"),
+        );
+        headers.insert(
+            HeaderName::from_static("x-ms-server-encrypted"),
+            HeaderValue::from_static("true"),
+        );
+    }
+}
+
+fn registry_id(registry: &Registry) -> String {
+    hex::encode(&registry.key().sign("registry id", b"")[..16])
+}

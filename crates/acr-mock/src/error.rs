@@ -1,0 +1,343 @@
+//! [`Refusal`]: every way in which the registry says no, in the service's words. One constructor for each wording.
+
+use acr_protocol::operation::JSON_UTF8;
+use acr_protocol::upload::UploadProgress;
+use acr_protocol::{
+    Digest, ErrorCode, ErrorEnvelope, Reference, RegistryError, RepositoryName, Tag,
+};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::Body;
+
+/// An answer that is not a success.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    content: Content,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    kind: RefusalKind,
+}
+
+#[derive(Debug)]
+enum Content {
+    Envelope(ErrorEnvelope),
+    Text(&'static str, &'static str),
+    Empty,
+}
+
+/// Which headers the service puts around an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RefusalKind {
+    /// The registry's own, after it knew who asks.
+    Authorised,
+    /// The registry's own, but without credentials that do.
+    Unauthorised,
+    /// The registry's plain 404 for what fits no grammar.
+    Malformed,
+    /// The proxy in front of the registry.
+    Front,
+}
+
+const DISALLOWED: &str = "The operation is disallowed on this registry, repository or image. View troubleshooting steps at https://aka.ms/acr/faq/#why-does-my-pull-or-push-request-fail-with-disallowed-operation";
+
+impl Refusal {
+    fn json(status: StatusCode, error: RegistryError) -> Self {
+        Self {
+            status,
+            content: Content::Envelope(error.into()),
+            headers: Vec::new(),
+            kind: RefusalKind::Authorised,
+        }
+    }
+
+    fn not_found(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::json(StatusCode::NOT_FOUND, RegistryError::new(code, message))
+    }
+
+    /// A path outside the API: answered in front of the registry.
+    pub(crate) fn unknown_path() -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            content: Content::Text("application/octet-stream", "Not found"),
+            headers: Vec::new(),
+            kind: RefusalKind::Front,
+        }
+    }
+
+    /// A name, tag or digest in the path that fits no grammar.
+    pub(crate) fn malformed_path() -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            content: Content::Text("text/plain; charset=utf-8", "404 page not found\n"),
+            headers: Vec::new(),
+            kind: RefusalKind::Malformed,
+        }
+    }
+
+    /// Chosen: what the service answers to a wrong method on a known path is not known. It comes before the challenge.
+    pub(crate) fn method_not_allowed(allowed: &[Method]) -> Self {
+        let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+        let error = RegistryError::new(ErrorCode::UNSUPPORTED, "The operation is unsupported.");
+        let refusal = Self::json(StatusCode::METHOD_NOT_ALLOWED, error);
+        match HeaderValue::try_from(names.join(", ")) {
+            Ok(value) => refusal.with_header(ALLOW, value),
+            Err(_) => refusal,
+        }
+    }
+
+    /// The challenge: no credentials, or not enough of them.
+    pub(crate) fn challenge(challenge: &str, detail: Value) -> Self {
+        let message =
+            "authentication required, visit https://aka.ms/acr/authorization for more information.";
+        Self::unauthorised(message, Some(detail)).with_challenge(challenge)
+    }
+
+    /// A user name or password that is wrong. The words are those that clients show; the exact body is chosen.
+    pub(crate) fn invalid_login() -> Self {
+        Self::unauthorised("Invalid clientid or client secret.", None)
+    }
+
+    fn unauthorised(message: &str, detail: Option<Value>) -> Self {
+        let mut error = RegistryError::new(ErrorCode::UNAUTHORIZED, message);
+        error.detail = detail;
+        let refusal = Self::json(StatusCode::UNAUTHORIZED, error);
+        Self {
+            kind: RefusalKind::Unauthorised,
+            ..refusal
+        }
+    }
+
+    /// Most failures of the token endpoints: 401 without a body or a challenge.
+    pub(crate) fn token_refused() -> Self {
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            content: Content::Empty,
+            headers: Vec::new(),
+            kind: RefusalKind::Unauthorised,
+        }
+    }
+
+    /// An Entra token that does not hold: an envelope of its own form (see `oauth`).
+    pub(crate) fn entra_token_refused() -> Self {
+        Self::unauthorised("token validation failed", None)
+    }
+
+    /// An identity without a role on the registry.
+    pub(crate) fn no_permissions() -> Self {
+        let error = RegistryError::new(ErrorCode::DENIED, "retrieving permissions failed");
+        Self::json(StatusCode::FORBIDDEN, error)
+    }
+
+    /// An unknown repository, where it is read, changed or listed.
+    pub(crate) fn repository_not_found(name: &RepositoryName) -> Self {
+        Self::not_found(
+            ErrorCode::NAME_UNKNOWN,
+            format!("repository \"{name}\" is not found"),
+        )
+    }
+
+    /// An unknown tag in the metadata API.
+    pub(crate) fn tag_unknown() -> Self {
+        Self::not_found(ErrorCode::TAG_UNKNOWN, "the specified tag does not exist")
+    }
+
+    /// An unknown manifest in the metadata API.
+    pub(crate) fn manifest_unknown() -> Self {
+        Self::not_found(ErrorCode::MANIFEST_UNKNOWN, "manifest unknown")
+    }
+
+    /// An unknown manifest in the OCI API.
+    pub(crate) fn manifest_not_found(repository: &RepositoryName, reference: &Reference) -> Self {
+        match reference {
+            Reference::Tag(tag) => Self::tagged_manifest_not_found(tag),
+            Reference::Digest(digest) => {
+                let message = format!("manifest {digest} is not found");
+                let error = RegistryError::new(ErrorCode::MANIFEST_UNKNOWN, message)
+                    .with_detail(json!({ "Name": repository, "Revision": digest }));
+                Self::json(StatusCode::NOT_FOUND, error)
+            }
+        }
+    }
+
+    fn tagged_manifest_not_found(tag: &Tag) -> Self {
+        let message = format!("manifest tagged by \"{tag}\" is not found");
+        let error = RegistryError::new(ErrorCode::MANIFEST_UNKNOWN, message)
+            .with_detail(json!({ "Tag": tag }));
+        Self::json(StatusCode::NOT_FOUND, error)
+    }
+
+    /// An unknown blob, where it is read.
+    pub(crate) fn blob_not_found(digest: &Digest) -> Self {
+        let error = RegistryError::new(ErrorCode::BLOB_UNKNOWN, "blob unknown to registry")
+            .with_detail(digest.as_str());
+        Self::json(StatusCode::NOT_FOUND, error)
+            .with_header(CACHE_CONTROL, HeaderValue::from_static("no-cache"))
+    }
+
+    /// A manifest can only be deleted by digest.
+    pub(crate) fn delete_by_tag() -> Self {
+        let message = "A manifest can only be deleted by digest.";
+        let error = RegistryError::new(ErrorCode::UNSUPPORTED, message);
+        Self::json(StatusCode::METHOD_NOT_ALLOWED, error)
+    }
+
+    /// A lock forbids it.
+    pub(crate) fn disallowed() -> Self {
+        let error = RegistryError::new(ErrorCode::REGISTRY_DISALLOWED_OPERATION, DISALLOWED)
+            .with_detail(json!({}));
+        Self::json(StatusCode::METHOD_NOT_ALLOWED, error)
+    }
+
+    /// A manifest that is not well-formed, or not of the type it came with.
+    pub(crate) fn manifest_invalid() -> Self {
+        let error = RegistryError::new(ErrorCode::MANIFEST_INVALID, "manifest invalid")
+            .with_detail(json!({ "Reason": {} }));
+        Self::json(StatusCode::BAD_REQUEST, error)
+    }
+
+    /// Chosen: how the service refuses a manifest over its bound is not known.
+    pub(crate) fn manifest_too_large() -> Self {
+        let refusal = Self::manifest_invalid();
+        Self {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            ..refusal
+        }
+    }
+
+    /// A request body over what its operation can need. Chosen.
+    pub(crate) fn body_too_large() -> Self {
+        let error = RegistryError::new(ErrorCode::SIZE_INVALID, "the request body is too large");
+        Self::json(StatusCode::PAYLOAD_TOO_LARGE, error)
+    }
+
+    /// Blobs, or children of an index, that the repository does not hold: one error for each.
+    pub(crate) fn content_missing<'a>(digests: impl IntoIterator<Item = &'a Digest>) -> Self {
+        let message = "blob unknown to registry";
+        let errors = digests.into_iter().map(|digest| {
+            RegistryError::new(ErrorCode::MANIFEST_BLOB_UNKNOWN, message)
+                .with_detail(digest.as_str())
+        });
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            content: Content::Envelope(ErrorEnvelope {
+                errors: errors.collect(),
+            }),
+            headers: Vec::new(),
+            kind: RefusalKind::Authorised,
+        }
+    }
+
+    /// A digest that is malformed, missing or not that of the content.
+    pub(crate) fn digest_invalid(detail: impl Into<Value>) -> Self {
+        let message = "provided digest did not match uploaded content";
+        let error = RegistryError::new(ErrorCode::DIGEST_INVALID, message).with_detail(detail);
+        Self::json(StatusCode::BAD_REQUEST, error)
+    }
+
+    /// A chunk that was sent to an old location: no body, but the upload's true state in the headers.
+    pub(crate) fn stale_location(progress: &UploadProgress) -> Self {
+        let (head, _) = progress.respond_stale().into_parts();
+        let headers = head.headers.iter();
+        Self {
+            status: head.status,
+            content: Content::Empty,
+            headers: headers
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            kind: RefusalKind::Authorised,
+        }
+    }
+
+    /// Chosen: an upload that is not there, or no longer.
+    pub(crate) fn upload_unknown() -> Self {
+        let message = "blob upload unknown to registry";
+        Self::not_found(ErrorCode::BLOB_UPLOAD_UNKNOWN, message)
+    }
+
+    /// Chosen: an upload's location whose state was tampered with.
+    pub(crate) fn upload_invalid() -> Self {
+        let error = RegistryError::new(ErrorCode::BLOB_UPLOAD_INVALID, "blob upload invalid");
+        Self::json(StatusCode::BAD_REQUEST, error)
+    }
+
+    /// A chunk's `Content-Range` that is malformed or out of order.
+    pub(crate) fn range_invalid(range: &str, reason: &str) -> Self {
+        let message = "blob upload range invalid";
+        let error = RegistryError::new(ErrorCode::BLOB_UPLOAD_RANGE_INVALID, message)
+            .with_detail(json!({ "Range": range, "Reason": reason }));
+        Self::json(StatusCode::RANGE_NOT_SATISFIABLE, error)
+    }
+
+    /// Chosen: a body that is not as long as announced.
+    pub(crate) fn size_invalid() -> Self {
+        let message = "provided length did not match content length";
+        let error = RegistryError::new(ErrorCode::SIZE_INVALID, message);
+        Self::json(StatusCode::BAD_REQUEST, error)
+    }
+
+    /// Chosen: a query parameter that is no number or no digest.
+    pub(crate) fn invalid_parameter(parameter: &str, value: &str) -> Self {
+        let (code, message) = match parameter {
+            "digest" => return Self::digest_invalid("digest parsing failed"),
+            "mount" => return Self::digest_invalid("digest parsing failed"),
+            "n" => {
+                let message = "invalid number of results requested";
+                (ErrorCode::PAGINATION_NUMBER_INVALID, message)
+            }
+            "from" => (ErrorCode::NAME_INVALID, "invalid repository name"),
+            _ => (ErrorCode::TAG_INVALID, "manifest tag did not match URI"),
+        };
+        let error = RegistryError::new(code, message).with_detail(json!({ parameter: value }));
+        Self::json(StatusCode::BAD_REQUEST, error)
+    }
+
+    /// Chosen: a body that is not the JSON of its operation.
+    pub(crate) fn invalid_body(reason: &str) -> Self {
+        let error = RegistryError::new(ErrorCode::UNSUPPORTED, "the request body is malformed")
+            .with_detail(reason);
+        Self::json(StatusCode::BAD_REQUEST, error)
+    }
+
+    pub(crate) fn with_challenge(self, challenge: &str) -> Self {
+        match HeaderValue::try_from(challenge) {
+            Ok(value) => self.with_header(http::header::WWW_AUTHENTICATE, value),
+            Err(_) => self,
+        }
+    }
+
+    fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(crate) fn kind(&self) -> RefusalKind {
+        self.kind
+    }
+
+    /// The answer without the headers that the service puts around every one.
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let (content_type, body) = match self.content {
+            Content::Envelope(envelope) => {
+                let mut text = serde_json::to_string(&envelope).unwrap_or_default();
+                text.push('\n');
+                (Some(JSON_UTF8), Body::from(text))
+            }
+            Content::Text(content_type, text) => (
+                Some(HeaderValue::from_static(content_type)),
+                Body::from(text),
+            ),
+            Content::Empty => (None, Body::empty()),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        if let Some(content_type) = content_type {
+            response.headers_mut().insert(CONTENT_TYPE, content_type);
+        }
+        for (name, value) in self.headers {
+            response.headers_mut().append(name, value);
+        }
+        response
+    }
+}

@@ -1,0 +1,224 @@
+//! The operations on manifests: getting, deleting, and their properties. Setting one is in [`push`].
+
+mod push;
+
+use acr_protocol::manifest::properties::{
+    GetManifestProperties, ListManifestProperties, UpdateManifestProperties,
+};
+use acr_protocol::manifest::{DeleteManifest, GetManifest, HeadManifest};
+use acr_protocol::{
+    ArtifactManifestOrder, ArtifactManifestProperties, Descriptor, Digest, Listing, Manifest,
+    Reference, RepositoryName,
+};
+use http::Response;
+
+use crate::call::Call;
+use crate::error::Refusal;
+use crate::paging::{Marker, Order, next_link};
+use crate::registry::{Registry, respond};
+use crate::store::{ManifestRecord, RepositoryRecord, Store};
+use crate::{Body, locks};
+
+impl Registry {
+    /// `GET /v2/{name}/manifests/{reference}`
+    ///
+    /// `Accept` is not looked at: the stored bytes are given whatever it says. The service would convert Docker images
+    /// to schema 1 for clients of old, and hide OCI indexes from clients that do not name them.
+    pub(crate) fn get_manifest(&self, operation: &GetManifest) -> Result<Response<Body>, Refusal> {
+        let store = self.store();
+        let (digest, record) = pulled(&store, &operation.repository, &operation.reference)?;
+        let manifest = Manifest {
+            bytes: record.bytes.clone(),
+            media_type: record.media_type.clone(),
+            digest,
+        };
+        Ok(respond(operation, &manifest))
+    }
+
+    /// `HEAD /v2/{name}/manifests/{reference}`
+    pub(crate) fn head_manifest(
+        &self,
+        operation: &HeadManifest,
+    ) -> Result<Response<Body>, Refusal> {
+        let store = self.store();
+        let (digest, record) = pulled(&store, &operation.repository, &operation.reference)?;
+        Ok(respond(
+            operation,
+            &Descriptor::new(&record.media_type, digest, record.bytes.len() as u64),
+        ))
+    }
+
+    /// `DELETE /v2/{name}/manifests/{digest}`
+    pub(crate) fn delete_manifest(
+        &self,
+        call: &Call,
+        operation: &DeleteManifest,
+    ) -> Result<Response<Body>, Refusal> {
+        let Reference::Digest(digest) = &operation.reference else {
+            return Err(Refusal::delete_by_tag());
+        };
+        let mut store = self.store();
+        let repository = store.repository(&operation.repository);
+        let Some((repository, manifest)) = repository.and_then(|repository| {
+            Some((repository, repository.manifests().get(digest.as_str())?))
+        }) else {
+            return Ok(respond(operation, &false));
+        };
+        let tags = repository
+            .tags_of(digest)
+            .filter_map(|tag| repository.tags().get(tag.as_str()));
+        locks::delete_manifest(repository, manifest, tags.map(AsRef::as_ref))?;
+        let time = store.write_time(call.now());
+        let removed = store
+            .repository_mut(&operation.repository)
+            .and_then(|repository| repository.remove_manifest(digest, time));
+        store.forget_if_empty(&operation.repository);
+        Ok(respond(operation, &removed.is_some()))
+    }
+
+    /// `GET /acr/v1/{name}/_manifests`
+    ///
+    /// Chosen: a manifest whose list switch is off is left out.
+    pub(crate) fn list_manifest_properties(
+        &self,
+        call: &Call,
+        operation: &ListManifestProperties,
+    ) -> Result<Response<Body>, Refusal> {
+        let store = self.store();
+        let repository = store
+            .repository(&operation.repository)
+            .ok_or_else(|| Refusal::repository_not_found(&operation.repository))?;
+        let order = match operation.order {
+            ArtifactManifestOrder::None => Order::Name,
+            ArtifactManifestOrder::LastUpdatedOnDescending => Order::NewestFirst,
+            ArtifactManifestOrder::LastUpdatedOnAscending => Order::OldestFirst,
+        };
+        let size = self.page_size(&operation.query);
+        let marker = Marker::read(order, operation.query.last.as_deref());
+        let (page, next) = repository
+            .manifests()
+            .page(order, &marker, size, |manifest| {
+                manifest.attributes.can_list()
+            });
+        let next = next.and_then(|marker| next_link(call, size, order, &marker));
+        let items = page
+            .iter()
+            .map(|(digest, record)| {
+                properties(call, &operation.repository, repository, digest, record)
+            })
+            .collect();
+        let registry_login_server = call.login_server().to_owned();
+        Ok(respond(
+            operation,
+            &Listing {
+                registry_login_server,
+                repository_name: operation.repository.clone(),
+                items,
+                next,
+            },
+        ))
+    }
+
+    /// `GET /acr/v1/{name}/_manifests/{digest}`
+    pub(crate) fn get_manifest_properties(
+        &self,
+        call: &Call,
+        operation: &GetManifestProperties,
+    ) -> Result<Response<Body>, Refusal> {
+        let store = self.store();
+        let repository = store
+            .repository(&operation.repository)
+            .ok_or_else(Refusal::manifest_unknown)?;
+        let record = repository
+            .manifests()
+            .get(operation.digest.as_str())
+            .ok_or_else(Refusal::manifest_unknown)?;
+        Ok(respond(
+            operation,
+            &properties(
+                call,
+                &operation.repository,
+                repository,
+                &operation.digest,
+                record,
+            ),
+        ))
+    }
+
+    /// `PATCH /acr/v1/{name}/_manifests/{digest}`
+    pub(crate) fn update_manifest_properties(
+        &self,
+        call: &Call,
+        operation: &UpdateManifestProperties,
+    ) -> Result<Response<Body>, Refusal> {
+        let mut store = self.store();
+        let repository = store
+            .repository_mut(&operation.repository)
+            .ok_or_else(Refusal::manifest_unknown)?;
+        let record = repository
+            .update_manifest(&operation.digest, &operation.attributes)
+            .ok_or_else(Refusal::manifest_unknown)?;
+        Ok(respond(
+            operation,
+            &properties(
+                call,
+                &operation.repository,
+                repository,
+                &operation.digest,
+                &record,
+            ),
+        ))
+    }
+}
+
+/// The manifest behind a tag or digest, for a pull.
+///
+/// Chosen: in an unknown repository the manifest is what is unknown.
+fn pulled<'a>(
+    store: &'a Store,
+    name: &RepositoryName,
+    reference: &Reference,
+) -> Result<(Digest, &'a ManifestRecord), Refusal> {
+    let not_found = || Refusal::manifest_not_found(name, reference);
+    let repository = store.repository(name).ok_or_else(not_found)?;
+    let digest = match reference {
+        Reference::Digest(digest) => digest.clone(),
+        Reference::Tag(tag) => repository
+            .tags()
+            .get(tag.as_str())
+            .ok_or_else(not_found)?
+            .digest
+            .clone(),
+    };
+    let record = repository
+        .manifests()
+        .get(digest.as_str())
+        .ok_or_else(not_found)?;
+    locks::get_manifest(repository, reference, record)?;
+    Ok((digest, record))
+}
+
+fn properties(
+    call: &Call,
+    name: &RepositoryName,
+    repository: &RepositoryRecord,
+    digest: &Digest,
+    record: &ManifestRecord,
+) -> ArtifactManifestProperties {
+    ArtifactManifestProperties {
+        registry_login_server: call.login_server().to_owned(),
+        repository_name: name.clone(),
+        digest: digest.clone(),
+        tags: repository.tags_of(digest).cloned().collect(),
+        size_in_bytes: Some(record.image_size),
+        created_on: record.created_on,
+        last_updated_on: record.last_updated_on,
+        architecture: record.architecture.clone(),
+        operating_system: record.operating_system.clone(),
+        media_type: Some(record.media_type.clone()),
+        config_media_type: record.config_media_type.clone(),
+        references: record.references.clone(),
+        attributes: record.attributes.clone(),
+        extra: serde_json::Map::new(),
+    }
+}

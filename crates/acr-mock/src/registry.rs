@@ -1,0 +1,348 @@
+//! [`Registry`]: the whole registry, its state and its one entrance.
+
+use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use acr_protocol::auth::RequestAccessToken;
+use acr_protocol::{Route, RouteError, Timestamp};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response};
+
+use crate::answer::{surround, with_length};
+use crate::auth::{SigningKey, Tokens};
+use crate::call::Call;
+use crate::error::{Refusal, RefusalKind};
+use crate::rate::{self, Counter};
+use crate::request_body::{self, ReadBody};
+use crate::settings::{RegistryBuilder, Settings};
+use crate::store::Store;
+use crate::{Body, data};
+
+/// An Azure container registry in memory. A cheap clone: all clones are the same registry.
+///
+/// It is one registry whatever the `Host` says; realm, service and login server follow the request unless
+/// [`RegistryBuilder::login_server`] sets them. It does no I/O, needs no runtime, and takes its time from its clock.
+///
+/// ```
+/// use acr_mock::Registry;
+/// # use futures_util::FutureExt as _;
+/// let registry = Registry::new();
+/// let request = http::Request::get("https://mock.azurecr.io/v2/").body(String::new()).unwrap();
+/// # let response = registry.handle(request).now_or_never().unwrap();
+/// # let _ = "
+/// let response = registry.handle(request).await;
+/// # ";
+/// assert_eq!(response.status(), 401);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Registry(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    key: SigningKey,
+    tokens: Tokens,
+    store: Mutex<Store>,
+    deletes: Mutex<Counter>,
+    token_calls: Mutex<Counter>,
+    challenges: AtomicU64,
+}
+
+impl Registry {
+    /// An empty registry with the usual settings: authentication on, every Entra token taken, no users.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Sets a registry up.
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder::default()
+    }
+
+    pub(crate) fn with_settings(settings: Settings) -> Self {
+        let key = SigningKey::random();
+        let challenges = AtomicU64::new(settings.scope_order_seed);
+        Self(Arc::new(Inner {
+            settings,
+            tokens: Tokens::new(key.clone()),
+            key,
+            store: Mutex::default(),
+            deletes: Mutex::new(Counter::deletes()),
+            token_calls: Mutex::new(Counter::tokens()),
+            challenges,
+        }))
+    }
+
+    /// Answers one request, of the registry's origin or of its data origin. Never fails: what is wrong with the request
+    /// is in the answer.
+    ///
+    /// The future does no I/O of its own; it waits only for the request's body, and holds no lock meanwhile.
+    pub fn handle<B>(
+        &self,
+        request: Request<B>,
+    ) -> impl Future<Output = Response<Body>> + Send + use<B> + 'static
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let registry = self.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let now = registry.now();
+            let call = Call::new(head, registry.settings().login_server.as_deref(), now);
+            registry.store().expire_uploads(now);
+            if data::is_data_request(call.uri()) {
+                return with_length(&call, registry.get_data(&call));
+            }
+            registry.answer(call, body).await
+        }
+    }
+
+    async fn answer<B>(&self, mut call: Call, body: B) -> Response<Body>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let parsed = Route::parse(call.head());
+        let (route, fault) = match parsed {
+            Ok(route) => (route, None),
+            Err(RouteError::Invalid {
+                route,
+                parameter,
+                value,
+            }) => (*route, Some((parameter, value))),
+            Err(RouteError::UnknownPath) => return refuse(&call, Refusal::unknown_path()),
+            Err(RouteError::MethodNotAllowed { allowed }) => {
+                return refuse(&call, Refusal::method_not_allowed(allowed));
+            }
+            Err(_) => return refuse(&call, Refusal::malformed_path()),
+        };
+        call.within(route.repository());
+        match route {
+            Route::ExchangeEntraToken(_)
+            | Route::RequestAccessToken(_)
+            | Route::RequestAccessTokenWithLogin(_) => self.answer_token(&call, route, body).await,
+            route => {
+                let result = self.authorise(&call, &route.scope());
+                let result = match result {
+                    Ok(()) => self.carry_out(&call, route, fault, body).await,
+                    Err(refusal) => Err(refusal),
+                };
+                let (kind, response) = match result {
+                    Ok(response) => (RefusalKind::Authorised, response),
+                    Err(refusal) => (refusal.kind(), refusal.into_response()),
+                };
+                let left = (call.method() == http::Method::DELETE
+                    && kind == RefusalKind::Authorised)
+                    .then(|| self.deletes_left(call.now()));
+                surround(&call, kind, left, response)
+            }
+        }
+    }
+
+    async fn answer_token<B>(&self, call: &Call, route: Route, body: B) -> Response<Body>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let route = if route.has_small_body() {
+            match request_body::read(body, request_body::SMALL).await {
+                ReadBody::Whole(bytes) => route
+                    .with_body(bytes)
+                    .unwrap_or(Route::RequestAccessToken(RequestAccessToken::default())),
+                ReadBody::TooLarge => return refuse(call, Refusal::body_too_large()),
+                ReadBody::Broken => return refuse(call, Refusal::size_invalid()),
+            }
+        } else {
+            route
+        };
+        let response = match &route {
+            Route::ExchangeEntraToken(operation) => self.exchange_entra_token(call, operation),
+            Route::RequestAccessTokenWithLogin(operation) => {
+                self.request_access_token_with_login(call, operation)
+            }
+            Route::RequestAccessToken(operation) => self.request_access_token(call, operation),
+            _ => Refusal::unknown_path().into_response(),
+        };
+        with_length(call, response)
+    }
+
+    async fn carry_out<B>(
+        &self,
+        call: &Call,
+        route: Route,
+        fault: Option<(&'static str, String)>,
+        body: B,
+    ) -> Result<Response<Body>, Refusal>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        if let Some((parameter, value)) = fault {
+            return Err(self.refuse_parameter(&route, parameter, &value));
+        }
+        match route {
+            Route::StartUpload(operation) => self.start_upload(call, &operation, body).await,
+            Route::UploadChunk(operation) => self.upload_chunk(call, &operation, body).await,
+            Route::CompleteUpload(operation) => self.complete_upload(&operation, body).await,
+            Route::SetManifest(operation) => {
+                // The locks come before the body is read.
+                self.may_set_manifest(&operation)?;
+                let bytes = match request_body::read(body, self.settings().manifest_limit).await {
+                    ReadBody::Whole(bytes) => bytes,
+                    ReadBody::TooLarge => return Err(Refusal::manifest_too_large()),
+                    ReadBody::Broken => return Err(Refusal::size_invalid()),
+                };
+                self.set_manifest(
+                    call,
+                    acr_protocol::manifest::SetManifest { bytes, ..operation },
+                )
+            }
+            route if route.has_small_body() => {
+                let bytes = match request_body::read(body, request_body::SMALL).await {
+                    ReadBody::Whole(bytes) => bytes,
+                    ReadBody::TooLarge => return Err(Refusal::body_too_large()),
+                    ReadBody::Broken => return Err(Refusal::size_invalid()),
+                };
+                // Existence comes before the body's form.
+                self.must_exist(&route)?;
+                let route = route
+                    .with_body(bytes)
+                    .map_err(|error| Refusal::invalid_body(&error.to_string()))?;
+                self.dispatch(call, route)
+            }
+            route => self.dispatch(call, route),
+        }
+    }
+
+    /// Operations whose request is complete with its head, or with a small body that was read.
+    fn dispatch(&self, call: &Call, route: Route) -> Result<Response<Body>, Refusal> {
+        match route {
+            Route::Ping(operation) => Ok(respond(&operation, &())),
+            Route::ListRepositoryNames(operation) => self.list_repository_names(call, &operation),
+            Route::ListRepositories(operation) => self.list_repositories(call, &operation),
+            Route::GetRepositoryProperties(operation) => {
+                self.get_repository_properties(call, &operation)
+            }
+            Route::UpdateRepositoryProperties(operation) => {
+                self.update_repository_properties(call, &operation)
+            }
+            Route::DeleteRepository(operation) => self.delete_repository(&operation),
+            Route::ListTagProperties(operation) => self.list_tag_properties(call, &operation),
+            Route::GetTagProperties(operation) => self.get_tag_properties(call, &operation),
+            Route::UpdateTagProperties(operation) => self.update_tag_properties(call, &operation),
+            Route::DeleteTag(operation) => self.delete_tag(call, &operation),
+            Route::ListTags(operation) => self.list_tags(call, &operation),
+            Route::ListManifestProperties(operation) => {
+                self.list_manifest_properties(call, &operation)
+            }
+            Route::GetManifestProperties(operation) => {
+                self.get_manifest_properties(call, &operation)
+            }
+            Route::UpdateManifestProperties(operation) => {
+                self.update_manifest_properties(call, &operation)
+            }
+            Route::GetManifest(operation) => self.get_manifest(&operation),
+            Route::HeadManifest(operation) => self.head_manifest(&operation),
+            Route::DeleteManifest(operation) => self.delete_manifest(call, &operation),
+            Route::ListReferrers(operation) => self.list_referrers(&operation),
+            Route::HeadBlob(operation) => self.head_blob(&operation),
+            Route::GetBlob(operation) => self.get_blob(call, &operation),
+            Route::DeleteBlob(operation) => self.delete_blob(&operation),
+            Route::MountBlob(operation) => self.mount_blob(call, &operation),
+            Route::GetUploadStatus(operation) => self.get_upload_status(&operation),
+            Route::CancelUpload(operation) => self.cancel_upload(&operation),
+            // The rest has been answered before it could come here.
+            _ => Err(Refusal::unknown_path()),
+        }
+    }
+
+    /// A malformed parameter is named only after what it belongs to was found.
+    fn refuse_parameter(&self, route: &Route, parameter: &str, value: &str) -> Refusal {
+        if let Err(refusal) = self.must_exist(route) {
+            return refusal;
+        }
+        match route {
+            Route::UploadChunk(operation) => {
+                self.refuse_chunk_range(&operation.repository, &operation.location, value)
+            }
+            Route::CompleteUpload(operation) if parameter == "content-range" => {
+                self.refuse_chunk_range(&operation.repository, &operation.location, value)
+            }
+            _ => Refusal::invalid_parameter(parameter, value),
+        }
+    }
+
+    /// The registry's clock, as the wire counts time.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from(self.0.settings.clock.now())
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    pub(crate) fn key(&self) -> &SigningKey {
+        &self.0.key
+    }
+
+    /// The state. Held for the time of one operation, never across an await.
+    pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
+        lock(&self.0.store)
+    }
+
+    /// Whether this challenge names its actions the other way round.
+    pub(crate) fn next_scope_order(&self) -> bool {
+        // SplitMix64: the service's order looks random, and a test must be able to repeat it.
+        let mut x = self
+            .0
+            .challenges
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (x ^ (x >> 31)) & 1 == 1
+    }
+
+    pub(crate) fn token_calls_left(&self, call: &Call) -> HeaderValue {
+        rate::trimmed(lock(&self.0.token_calls).count(call.now()))
+    }
+
+    fn deletes_left(&self, now: Timestamp) -> HeaderValue {
+        rate::padded(lock(&self.0.deletes).count(now))
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The answer of an operation that has gone well.
+pub(crate) fn respond<O: acr_protocol::Operation>(
+    operation: &O,
+    output: &O::Output,
+) -> Response<Body> {
+    operation
+        .respond(output)
+        .map(|bytes: Bytes| Body::from(bytes))
+}
+
+fn refuse(call: &Call, refusal: Refusal) -> Response<Body> {
+    surround(call, refusal.kind(), None, refusal.into_response())
+}
+
+/// A panic while the lock was held has broken nothing: each operation checks before it changes.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

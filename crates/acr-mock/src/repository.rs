@@ -1,0 +1,181 @@
+//! The operations on repositories.
+
+use std::sync::Arc;
+
+use acr_protocol::repository::{
+    DeleteRepository, GetRepositoryProperties, ListRepositories, ListRepositoryNames,
+    UpdateRepositoryProperties,
+};
+use acr_protocol::{
+    DeletedRepository, ListQuery, Page, RepositoryName, RepositoryProperties, Route,
+};
+use http::Response;
+
+use crate::call::Call;
+use crate::error::Refusal;
+use crate::paging::{Marker, Order, next_link};
+use crate::registry::{Registry, respond};
+use crate::store::RepositoryRecord;
+use crate::{Body, locks};
+
+impl Registry {
+    /// `GET /acr/v1/_catalog`
+    pub(crate) fn list_repository_names(
+        &self,
+        call: &Call,
+        operation: &ListRepositoryNames,
+    ) -> Result<Response<Body>, Refusal> {
+        Ok(respond(operation, &self.catalog(call, &operation.query)))
+    }
+
+    /// `GET /v2/_catalog`
+    pub(crate) fn list_repositories(
+        &self,
+        call: &Call,
+        operation: &ListRepositories,
+    ) -> Result<Response<Body>, Refusal> {
+        Ok(respond(operation, &self.catalog(call, &operation.query)))
+    }
+
+    /// By name. Chosen: a repository whose list switch is off is left out.
+    fn catalog(&self, call: &Call, query: &ListQuery) -> Page<RepositoryName> {
+        let size = self.page_size(query);
+        if size == 0 {
+            return Page::complete(Vec::new());
+        }
+        let store = self.store();
+        let listed = store
+            .repositories_behind(query.last.as_deref().unwrap_or_default())
+            .filter(|(_, repository)| repository.attributes.can_list());
+        let mut items: Vec<RepositoryName> = listed
+            .map(|(name, _)| name.clone())
+            .take(size + 1)
+            .collect();
+        if items.len() <= size {
+            return Page::complete(items);
+        }
+        items.truncate(size);
+        let next = items
+            .last()
+            .and_then(|name| next_link(call, size, Order::Name, &Marker::Name(name.to_string())));
+        Page { items, next }
+    }
+
+    /// `GET /acr/v1/{name}`
+    pub(crate) fn get_repository_properties(
+        &self,
+        call: &Call,
+        operation: &GetRepositoryProperties,
+    ) -> Result<Response<Body>, Refusal> {
+        let store = self.store();
+        let repository = store
+            .repository(&operation.repository)
+            .ok_or_else(|| Refusal::repository_not_found(&operation.repository))?;
+        Ok(respond(
+            operation,
+            &properties(call, &operation.repository, repository),
+        ))
+    }
+
+    /// `PATCH /acr/v1/{name}`
+    pub(crate) fn update_repository_properties(
+        &self,
+        call: &Call,
+        operation: &UpdateRepositoryProperties,
+    ) -> Result<Response<Body>, Refusal> {
+        let mut store = self.store();
+        let repository = store
+            .repository_mut(&operation.repository)
+            .ok_or_else(|| Refusal::repository_not_found(&operation.repository))?;
+        repository.attributes.apply(&operation.attributes);
+        Ok(respond(
+            operation,
+            &properties(call, &operation.repository, repository),
+        ))
+    }
+
+    /// `DELETE /acr/v1/{name}`
+    pub(crate) fn delete_repository(
+        &self,
+        operation: &DeleteRepository,
+    ) -> Result<Response<Body>, Refusal> {
+        let mut store = self.store();
+        let Some(repository) = store.repository(&operation.repository) else {
+            return Ok(respond(operation, &None));
+        };
+        locks::delete_repository(repository)?;
+        let deleted = store
+            .remove_repository(&operation.repository)
+            .map(|repository| DeletedRepository {
+                deleted_manifests: repository
+                    .manifests()
+                    .iter()
+                    .map(|(digest, _)| digest.clone())
+                    .collect(),
+                deleted_tags: repository
+                    .tags()
+                    .iter()
+                    .map(|(tag, _)| tag.clone())
+                    .collect(),
+            });
+        Ok(respond(operation, &deleted))
+    }
+
+    /// What an update needs to find before its body is looked at, and what a list needs before its parameters are.
+    pub(crate) fn must_exist(&self, route: &Route) -> Result<(), Refusal> {
+        let store = self.store();
+        let repository = |name: &RepositoryName| {
+            store
+                .repository(name)
+                .ok_or_else(|| Refusal::repository_not_found(name))
+        };
+        match route {
+            Route::UpdateRepositoryProperties(operation) => {
+                repository(&operation.repository).map(drop)
+            }
+            Route::ListTagProperties(operation) => repository(&operation.repository).map(drop),
+            Route::ListManifestProperties(operation) => repository(&operation.repository).map(drop),
+            Route::ListTags(operation) => repository(&operation.repository).map(drop),
+            Route::UpdateTagProperties(operation) => {
+                let found = store
+                    .repository(&operation.repository)
+                    .and_then(|repository| repository.tags().get(operation.tag.as_str()));
+                found.map(|_: &Arc<_>| ()).ok_or_else(Refusal::tag_unknown)
+            }
+            Route::UpdateManifestProperties(operation) => {
+                let found = store
+                    .repository(&operation.repository)
+                    .and_then(|repository| repository.manifests().get(operation.digest.as_str()));
+                found
+                    .map(|_: &Arc<_>| ())
+                    .ok_or_else(Refusal::manifest_unknown)
+            }
+            Route::UploadChunk(operation) => store
+                .upload(&operation.repository, operation.location.uuid())
+                .map(drop)
+                .ok_or_else(Refusal::upload_unknown),
+            Route::CompleteUpload(operation) => store
+                .upload(&operation.repository, operation.location.uuid())
+                .map(drop)
+                .ok_or_else(Refusal::upload_unknown),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn properties(
+    call: &Call,
+    name: &RepositoryName,
+    repository: &RepositoryRecord,
+) -> RepositoryProperties {
+    RepositoryProperties {
+        registry_login_server: call.login_server().to_owned(),
+        name: name.clone(),
+        created_on: repository.created_on,
+        last_updated_on: repository.last_updated_on,
+        manifest_count: repository.manifests().len() as u64,
+        tag_count: repository.tags().len() as u64,
+        attributes: repository.attributes.clone(),
+        extra: serde_json::Map::new(),
+    }
+}

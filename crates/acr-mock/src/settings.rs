@@ -1,0 +1,184 @@
+//! What a registry can be told before it starts: the switches, the lives of tokens and uploads, the bounds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use acr_protocol::ScopeSet;
+
+use crate::auth::{Identities, Rights};
+use crate::clock::{Clock, SystemClock};
+use crate::registry::Registry;
+
+/// Everything that a [`Registry`] was told. Fixed once it is built.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) login_server: Option<String>,
+    pub(crate) authentication: bool,
+    pub(crate) anonymous_pull: bool,
+    pub(crate) data_redirect: bool,
+    pub(crate) page_size: u32,
+    pub(crate) page_size_limit: u32,
+    pub(crate) access_token_life: Duration,
+    pub(crate) refresh_token_life: Duration,
+    pub(crate) upload_life: Duration,
+    pub(crate) manifest_limit: usize,
+    pub(crate) scope_order_seed: u64,
+    pub(crate) identities: Identities,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            login_server: None,
+            authentication: true,
+            anonymous_pull: false,
+            data_redirect: true,
+            // Chosen: the service's own default and bound are not known. Microsoft's tools ask for 100, the common
+            // registry tools for 1,000.
+            page_size: 100,
+            page_size_limit: 1_000,
+            access_token_life: Duration::from_secs(4_500),
+            refresh_token_life: Duration::from_secs(11_700),
+            // Chosen: the service names no time.
+            upload_life: Duration::from_secs(3_600),
+            manifest_limit: 4 * 1024 * 1024,
+            scope_order_seed: 0,
+            identities: Identities::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Sets a [`Registry`] up.
+///
+/// ```
+/// use acr_mock::{Registry, VirtualClock};
+/// let clock = VirtualClock::new();
+/// let registry = Registry::builder().user("ci", "secret").anonymous_pull(true).clock(clock.clone()).build();
+/// # let _ = registry;
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing before `build`"]
+pub struct RegistryBuilder {
+    settings: Settings,
+}
+
+impl RegistryBuilder {
+    /// The registry, empty.
+    #[must_use]
+    pub fn build(self) -> Registry {
+        Registry::with_settings(self.settings)
+    }
+
+    /// The name that the registry gives itself in bodies, challenges and tokens. Without it the authority of each
+    /// request is taken, so that mapped ports work.
+    pub fn login_server(mut self, name: impl Into<String>) -> Self {
+        self.settings.login_server = Some(name.into());
+        self
+    }
+
+    /// Whether credentials are asked for. On by default: a client that is only tested without will fail in earnest.
+    pub fn authentication(mut self, on: bool) -> Self {
+        self.settings.authentication = on;
+        self
+    }
+
+    /// Whether anybody may list, read and pull, as on a registry with anonymous pull. Off by default.
+    pub fn anonymous_pull(mut self, on: bool) -> Self {
+        self.settings.anonymous_pull = on;
+        self
+    }
+
+    /// Whether `GET` of a blob answers 307 to the data origin, as the service does (the default), or 200 with the bytes.
+    pub fn data_redirect(mut self, on: bool) -> Self {
+        self.settings.data_redirect = on;
+        self
+    }
+
+    /// A user who may do everything, like the registry's admin user.
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.settings
+            .identities
+            .add_user(name.into(), password.into(), Rights::All);
+        self
+    }
+
+    /// A user who may do only this, like a token with a scope map. A name or an action `*` stands for every one.
+    pub fn scoped_user(
+        mut self,
+        name: impl Into<String>,
+        password: impl Into<String>,
+        rights: ScopeSet,
+    ) -> Self {
+        self.settings
+            .identities
+            .add_user(name.into(), password.into(), Rights::Only(rights));
+        self
+    }
+
+    /// An Entra token that is taken, and what its bearer may do. Once one is named, no other token is taken; without,
+    /// every token that is not empty is, and gives every right.
+    pub fn entra_token(mut self, token: impl Into<String>, rights: ScopeSet) -> Self {
+        self.settings
+            .identities
+            .add_entra_token(token.into(), Rights::Only(rights));
+        self
+    }
+
+    /// Refuses every Entra token but those named by [`RegistryBuilder::entra_token`].
+    pub fn refuse_entra_tokens(mut self) -> Self {
+        self.settings.identities.refuse_unknown_entra_tokens();
+        self
+    }
+
+    /// How many items a page has where the request does not say; 100 by default. Small pages find clients that do not
+    /// follow the link.
+    pub fn page_size(mut self, items: u32) -> Self {
+        self.settings.page_size = items;
+        self
+    }
+
+    /// The most items a page may have, however many are asked for; 1,000 by default.
+    pub fn page_size_limit(mut self, items: u32) -> Self {
+        self.settings.page_size_limit = items;
+        self
+    }
+
+    /// The life of access tokens; 75 minutes by default, as the service's. Anonymous ones live by a rule of their own.
+    pub fn access_token_life(mut self, life: Duration) -> Self {
+        self.settings.access_token_life = life;
+        self
+    }
+
+    /// The life of refresh tokens; 3 hours and a quarter by default, as the service's.
+    pub fn refresh_token_life(mut self, life: Duration) -> Self {
+        self.settings.refresh_token_life = life;
+        self
+    }
+
+    /// How long an upload lives after its last byte; an hour by default.
+    pub fn upload_life(mut self, life: Duration) -> Self {
+        self.settings.upload_life = life;
+        self
+    }
+
+    /// The largest manifest that is taken, in bytes; 4 MiB by default.
+    pub fn manifest_limit(mut self, bytes: usize) -> Self {
+        self.settings.manifest_limit = bytes;
+        self
+    }
+
+    /// The seed of the order in which a challenge names its actions. The service shuffles them from call to call;
+    /// with the same seed and the same calls they come in the same orders.
+    pub fn scope_order_seed(mut self, seed: u64) -> Self {
+        self.settings.scope_order_seed = seed;
+        self
+    }
+
+    /// The clock that tokens, uploads, signed URLs and times go by; the machine's by default.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.settings.clock = Arc::new(clock);
+        self
+    }
+}

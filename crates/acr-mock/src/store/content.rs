@@ -1,0 +1,76 @@
+use bytes::Bytes;
+
+/// The bytes of a blob, in the pieces in which they came: never joined, so a large blob is not held twice.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Content {
+    chunks: Vec<Bytes>,
+    length: u64,
+}
+
+impl Content {
+    pub(crate) fn from_chunks(chunks: Vec<Bytes>) -> Self {
+        let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        Self { chunks, length }
+    }
+
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(crate) fn push(&mut self, chunks: impl IntoIterator<Item = Bytes>) {
+        for chunk in chunks {
+            self.length += chunk.len() as u64;
+            self.chunks.push(chunk);
+        }
+    }
+
+    pub(crate) fn chunks(&self) -> &[Bytes] {
+        &self.chunks
+    }
+
+    /// The pieces from the first byte to the last, both inclusive.
+    pub(crate) fn slice(&self, first: u64, last: u64) -> Vec<Bytes> {
+        let mut pieces = Vec::new();
+        let mut at = 0_u64;
+        for chunk in &self.chunks {
+            let end = at + chunk.len() as u64;
+            if end > first && at <= last {
+                // Both lie within the chunk, so they fit a usize.
+                let from = usize::try_from(first.saturating_sub(at))
+                    .unwrap_or(usize::MAX)
+                    .min(chunk.len());
+                let to = usize::try_from((last + 1).min(end) - at)
+                    .unwrap_or(usize::MAX)
+                    .min(chunk.len());
+                pieces.push(chunk.slice(from..to));
+            }
+            at = end;
+        }
+        pieces
+    }
+
+    /// The bytes in one piece, where they are few: configs.
+    pub(crate) fn joined(&self, limit: u64) -> Option<Bytes> {
+        match &self.chunks[..] {
+            _ if self.length > limit => None,
+            [chunk] => Some(chunk.clone()),
+            chunks => Some(chunks.concat().into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_crosses_the_pieces() {
+        let content = Content::from_chunks(vec!["abc".into(), "def".into(), "ghi".into()]);
+        assert_eq!(content.slice(0, 8).concat(), b"abcdefghi");
+        assert_eq!(content.slice(2, 6).concat(), b"cdefg");
+        assert_eq!(content.slice(3, 5).concat(), b"def");
+        assert_eq!(content.slice(8, 8).concat(), b"i");
+        assert_eq!(content.joined(8), None);
+        assert_eq!(content.joined(9).unwrap(), "abcdefghi");
+    }
+}

@@ -1,0 +1,173 @@
+//! The operations on tags.
+
+use acr_protocol::operation::headers::INT_DOCKER_CONTENT_DIGEST;
+use acr_protocol::tag::{
+    DeleteTag, GetTagProperties, ListTagProperties, ListTags, UpdateTagProperties,
+};
+use acr_protocol::{ArtifactTagOrder, ArtifactTagProperties, Listing, Page, RepositoryName, Tag};
+use http::{HeaderValue, Response};
+
+use crate::call::Call;
+use crate::error::Refusal;
+use crate::paging::{Marker, Order, next_link};
+use crate::registry::{Registry, respond};
+use crate::store::TagRecord;
+use crate::{Body, locks};
+
+impl Registry {
+    /// `GET /acr/v1/{name}/_tags`
+    ///
+    /// Chosen: a tag whose list switch is off is left out.
+    pub(crate) fn list_tag_properties(
+        &self,
+        call: &Call,
+        operation: &ListTagProperties,
+    ) -> Result<Response<Body>, Refusal> {
+        let store = self.store();
+        let repository = store
+            .repository(&operation.repository)
+            .ok_or_else(|| Refusal::repository_not_found(&operation.repository))?;
+        let order = match operation.order {
+            ArtifactTagOrder::None => Order::Name,
+            ArtifactTagOrder::LastUpdatedOnDescending => Order::NewestFirst,
+            ArtifactTagOrder::LastUpdatedOnAscending => Order::OldestFirst,
+        };
+        let size = self.page_size(&operation.query);
+        let marker = Marker::read(order, operation.query.last.as_deref());
+        let fits = |tag: &TagRecord| {
+            tag.attributes.can_list()
+                && operation
+                    .digest
+                    .as_ref()
+                    .is_none_or(|digest| tag.digest == *digest)
+        };
+        let (page, next) = repository.tags().page(order, &marker, size, fits);
+        // The service forgets the filter here, and so does the link.
+        let next = next.and_then(|marker| next_link(call, size, order, &marker));
+        let items = page
+            .iter()
+            .map(|(tag, record)| properties(call, &operation.repository, tag, record))
+            .collect();
+        let registry_login_server = call.login_server().to_owned();
+        Ok(respond(
+            operation,
+            &Listing {
+                registry_login_server,
+                repository_name: operation.repository.clone(),
+                items,
+                next,
+            },
+        ))
+    }
+
+    /// `GET /acr/v1/{name}/_tags/{tag}`
+    pub(crate) fn get_tag_properties(
+        &self,
+        call: &Call,
+        operation: &GetTagProperties,
+    ) -> Result<Response<Body>, Refusal> {
+        let store = self.store();
+        let record = store
+            .repository(&operation.repository)
+            .and_then(|repository| repository.tags().get(operation.tag.as_str()));
+        let record = record.ok_or_else(Refusal::tag_unknown)?;
+        Ok(respond(
+            operation,
+            &properties(call, &operation.repository, &operation.tag, record),
+        ))
+    }
+
+    /// `PATCH /acr/v1/{name}/_tags/{tag}`
+    pub(crate) fn update_tag_properties(
+        &self,
+        call: &Call,
+        operation: &UpdateTagProperties,
+    ) -> Result<Response<Body>, Refusal> {
+        let mut store = self.store();
+        let record = store
+            .repository_mut(&operation.repository)
+            .and_then(|repository| repository.update_tag(&operation.tag, &operation.attributes));
+        let record = record.ok_or_else(Refusal::tag_unknown)?;
+        Ok(respond(
+            operation,
+            &properties(call, &operation.repository, &operation.tag, &record),
+        ))
+    }
+
+    /// `DELETE /acr/v1/{name}/_tags/{tag}`
+    ///
+    /// Chosen: in an unknown repository the tag is what is unknown.
+    pub(crate) fn delete_tag(
+        &self,
+        call: &Call,
+        operation: &DeleteTag,
+    ) -> Result<Response<Body>, Refusal> {
+        let mut store = self.store();
+        let repository = store.repository(&operation.repository);
+        let Some((repository, tag)) = repository.and_then(|repository| {
+            Some((repository, repository.tags().get(operation.tag.as_str())?))
+        }) else {
+            return Ok(respond(operation, &false));
+        };
+        locks::delete_tag(repository, tag)?;
+        let time = store.write_time(call.now());
+        let removed = store
+            .repository_mut(&operation.repository)
+            .and_then(|repository| repository.remove_tag(&operation.tag, time));
+        let mut response = respond(operation, &removed.is_some());
+        if let Some(Ok(digest)) =
+            removed.map(|removed| HeaderValue::try_from(removed.digest.as_str()))
+        {
+            response
+                .headers_mut()
+                .insert(INT_DOCKER_CONTENT_DIGEST, digest);
+        }
+        Ok(response)
+    }
+
+    /// `GET /v2/{name}/tags/list`
+    pub(crate) fn list_tags(
+        &self,
+        call: &Call,
+        operation: &ListTags,
+    ) -> Result<Response<Body>, Refusal> {
+        let store = self.store();
+        let repository = store
+            .repository(&operation.repository)
+            .ok_or_else(|| Refusal::repository_not_found(&operation.repository))?;
+        let size = self.page_size(&operation.query);
+        let marker = Marker::read(Order::Name, operation.query.last.as_deref());
+        let (page, next) = repository
+            .tags()
+            .page(Order::Name, &marker, size, |tag| tag.attributes.can_list());
+        let next = next.and_then(|marker| next_link(call, size, Order::Name, &marker));
+        Ok(respond(
+            operation,
+            &Page {
+                items: page.into_iter().map(|(tag, _)| tag).collect(),
+                next,
+            },
+        ))
+    }
+}
+
+fn properties(
+    call: &Call,
+    repository: &RepositoryName,
+    tag: &Tag,
+    record: &TagRecord,
+) -> ArtifactTagProperties {
+    let mut extra = serde_json::Map::new();
+    // In every recording; it stands for Docker content trust, which is gone.
+    extra.insert("signed".to_owned(), false.into());
+    ArtifactTagProperties {
+        registry_login_server: call.login_server().to_owned(),
+        repository_name: repository.clone(),
+        name: tag.clone(),
+        digest: record.digest.clone(),
+        created_on: record.created_on,
+        last_updated_on: record.last_updated_on,
+        attributes: record.attributes.clone(),
+        extra,
+    }
+}

@@ -1,0 +1,343 @@
+//! Uploads: every answer hands out a new location, whose state says how far the upload was; an old one is recognised.
+
+use acr_protocol::upload::{
+    CancelUpload, CompleteUpload, GetUploadStatus, StartUpload, StartedUpload, UploadChunk,
+    UploadLocation, UploadProgress,
+};
+use acr_protocol::{Algorithm, Digest, Digester, RepositoryName, Timestamp};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use bytes::Bytes;
+use http::Response;
+use serde::{Deserialize, Serialize};
+use std::error::Error;
+
+use crate::call::Call;
+use crate::error::Refusal;
+use crate::registry::{Registry, respond};
+use crate::request_body::{self, ReadBody};
+use crate::store::{Content, Upload};
+use crate::{Body, locks};
+
+/// What the `_state` of a location holds, behind its signature.
+#[derive(Serialize, Deserialize)]
+struct State {
+    #[serde(rename = "Name")]
+    name: String,
+    #[serde(rename = "UUID")]
+    uuid: String,
+    #[serde(rename = "Offset")]
+    offset: u64,
+    #[serde(rename = "StartedAt")]
+    started_at: Timestamp,
+}
+
+const PURPOSE: &str = "upload state";
+const SIGNATURE: usize = 32;
+
+impl Registry {
+    /// `POST /v2/{name}/blobs/uploads/`, with or without the whole blob in the body.
+    pub(crate) async fn start_upload<B>(
+        &self,
+        call: &Call,
+        operation: &StartUpload,
+        body: B,
+    ) -> Result<Response<Body>, Refusal>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.may_push(&operation.repository)?;
+        let Some(digest) = &operation.digest else {
+            return Ok(respond(
+                operation,
+                &StartedUpload::Open(self.open_upload(call, &operation.repository)),
+            ));
+        };
+        let chunks = whole(body).await?;
+        let content = Content::from_chunks(chunks);
+        verify(digest, &content, None)?;
+        self.may_push(&operation.repository)?;
+        self.store()
+            .put_blob(&operation.repository, digest.clone(), content);
+        Ok(respond(operation, &StartedUpload::Created(digest.clone())))
+    }
+
+    /// Opens an upload. The repository need not exist.
+    pub(crate) fn open_upload(&self, call: &Call, repository: &RepositoryName) -> UploadProgress {
+        let mut store = self.store();
+        let upload = Upload::new(
+            uuid::Uuid::new_v4().to_string(),
+            repository.clone(),
+            call.now(),
+        );
+        let progress = self.progress(&upload);
+        store.add_upload(upload, call.now() + self.settings().upload_life);
+        progress
+    }
+
+    /// `PATCH` of an upload's location.
+    pub(crate) async fn upload_chunk<B>(
+        &self,
+        call: &Call,
+        operation: &UploadChunk,
+        body: B,
+    ) -> Result<Response<Body>, Refusal>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let range = operation.range.map(|range| range.to_string());
+        let offset =
+            self.offset_for_chunk(&operation.repository, &operation.location, range.as_deref())?;
+        let chunks = whole(body).await?;
+        if operation
+            .range
+            .is_some_and(|range| range.length() != total(&chunks))
+        {
+            return Err(Refusal::size_invalid());
+        }
+        self.may_push(&operation.repository)?;
+        let mut store = self.store();
+        let Some(mut upload) = store.take_upload(&operation.repository, operation.location.uuid())
+        else {
+            return Err(Refusal::upload_unknown());
+        };
+        if upload.offset() != offset {
+            // Another chunk came in between: this one's location has grown old.
+            let progress = self.progress(&upload);
+            let end = upload.end;
+            store.add_upload(upload, end);
+            return Err(Refusal::stale_location(&progress));
+        }
+        for chunk in &chunks {
+            upload.digester.update(chunk);
+        }
+        upload.content.push(chunks);
+        let progress = self.progress(&upload);
+        store.add_upload(upload, call.now() + self.settings().upload_life);
+        Ok(respond(operation, &progress))
+    }
+
+    /// `GET` of an upload's location, also of an old one.
+    pub(crate) fn get_upload_status(
+        &self,
+        operation: &GetUploadStatus,
+    ) -> Result<Response<Body>, Refusal> {
+        let store = self.store();
+        let upload = store
+            .upload(&operation.repository, operation.location.uuid())
+            .ok_or_else(Refusal::upload_unknown)?;
+        self.read_state(upload, &operation.location)?;
+        Ok(respond(operation, &self.progress(upload)))
+    }
+
+    /// `PUT` of an upload's location with `digest=`. A digest that is not the content's leaves the upload as it was.
+    pub(crate) async fn complete_upload<B>(
+        &self,
+        operation: &CompleteUpload,
+        body: B,
+    ) -> Result<Response<Body>, Refusal>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let range = operation.range.map(|range| range.to_string());
+        let offset =
+            self.offset_for_chunk(&operation.repository, &operation.location, range.as_deref())?;
+        // Chosen, after the distribution's own registry.
+        let digest = operation
+            .digest
+            .as_ref()
+            .ok_or_else(|| Refusal::digest_invalid("digest missing"))?;
+        let chunks = whole(body).await?;
+        if operation
+            .range
+            .is_some_and(|range| range.length() != total(&chunks))
+        {
+            return Err(Refusal::size_invalid());
+        }
+        self.may_push(&operation.repository)?;
+        let taken = {
+            let store = self.store();
+            let upload = store
+                .upload(&operation.repository, operation.location.uuid())
+                .ok_or_else(Refusal::upload_unknown)?;
+            if upload.offset() != offset {
+                return Err(Refusal::stale_location(&self.progress(upload)));
+            }
+            // A copy of the pieces' handles, not of the bytes: hashing goes on without the lock.
+            upload.clone()
+        };
+        let (mut content, mut digester) = (taken.content, taken.digester);
+        for chunk in &chunks {
+            digester.update(chunk);
+        }
+        content.push(chunks);
+        verify(digest, &content, Some(digester))?;
+        let mut store = self.store();
+        if store
+            .upload(&operation.repository, operation.location.uuid())
+            .is_none_or(|upload| upload.offset() != offset)
+        {
+            return Err(Refusal::upload_unknown());
+        }
+        store.take_upload(&operation.repository, operation.location.uuid());
+        store.put_blob(&operation.repository, digest.clone(), content);
+        Ok(respond(operation, digest))
+    }
+
+    /// `DELETE` of an upload's location.
+    pub(crate) fn cancel_upload(
+        &self,
+        operation: &CancelUpload,
+    ) -> Result<Response<Body>, Refusal> {
+        let mut store = self.store();
+        let upload = store
+            .upload(&operation.repository, operation.location.uuid())
+            .ok_or_else(Refusal::upload_unknown)?;
+        self.read_state(upload, &operation.location)?;
+        store.take_upload(&operation.repository, operation.location.uuid());
+        Ok(respond(operation, &()))
+    }
+
+    /// The answer to a chunk whose `Content-Range` is malformed. An old location is recognised before.
+    pub(crate) fn refuse_chunk_range(
+        &self,
+        repository: &RepositoryName,
+        location: &UploadLocation,
+        range: &str,
+    ) -> Refusal {
+        let store = self.store();
+        match store.upload(repository, location.uuid()) {
+            None => Refusal::upload_unknown(),
+            Some(upload) => match self.read_state(upload, location) {
+                Err(refusal) => refusal,
+                Ok(_) => {
+                    Refusal::range_invalid(range, "the Content-Range header format is invalid")
+                }
+            },
+        }
+    }
+
+    /// Where the next byte belongs, if the location is the newest and the range begins there.
+    fn offset_for_chunk(
+        &self,
+        repository: &RepositoryName,
+        location: &UploadLocation,
+        range: Option<&str>,
+    ) -> Result<u64, Refusal> {
+        let store = self.store();
+        let upload = store
+            .upload(repository, location.uuid())
+            .ok_or_else(Refusal::upload_unknown)?;
+        let state = self.read_state(upload, location)?;
+        let offset = upload.offset();
+        if state.offset != offset {
+            return Err(Refusal::stale_location(&self.progress(upload)));
+        }
+        let first = range.and_then(|range| range.split('-').next()?.parse::<u64>().ok());
+        match (range, first) {
+            (Some(range), Some(first)) if first != offset => {
+                let reason = format!("out of order chunk: content range should start at {offset}");
+                Err(Refusal::range_invalid(range, &reason))
+            }
+            _ => Ok(offset),
+        }
+    }
+
+    fn may_push(&self, repository: &RepositoryName) -> Result<(), Refusal> {
+        self.store().record(repository).map_or(Ok(()), locks::push)
+    }
+
+    /// How far the upload is, with a new location.
+    fn progress(&self, upload: &Upload) -> UploadProgress {
+        let offset = upload.offset();
+        // The first state has a fraction in its time, later ones have whole seconds (recorded).
+        let started_at = if offset == 0 {
+            upload.started_on()
+        } else {
+            Timestamp::new(upload.started_on().seconds(), 0)
+        };
+        let state = State {
+            name: upload.repository().to_string(),
+            uuid: upload.id().to_owned(),
+            offset,
+            started_at,
+        };
+        let text = serde_json::to_vec(&state).unwrap_or_default();
+        let mut signed = self.key().sign(PURPOSE, &text).to_vec();
+        signed.extend_from_slice(&text);
+        UploadProgress {
+            location: UploadLocation::acr(
+                upload.repository(),
+                upload.id(),
+                &URL_SAFE.encode(signed),
+            ),
+            // `0-0` for none as for one: the service cannot say it otherwise.
+            last_byte: Some(offset.saturating_sub(1)),
+            minimum_chunk: None,
+        }
+    }
+
+    /// The state of a location, which only this registry can have written.
+    fn read_state(&self, upload: &Upload, location: &UploadLocation) -> Result<State, Refusal> {
+        let read = || {
+            let signed = URL_SAFE.decode(location.parameter("_state")?).ok()?;
+            let (signature, text) = signed.split_at_checked(SIGNATURE)?;
+            let state: State = self
+                .key()
+                .verify(PURPOSE, text, signature)
+                .then(|| serde_json::from_slice(text).ok())??;
+            (state.uuid == upload.id() && upload.repository() == state.name.as_str())
+                .then_some(state)
+        };
+        read().ok_or_else(Refusal::upload_invalid)
+    }
+}
+
+/// Holds content against its digest. `digester` has hashed it on the way, if it was sha256.
+fn verify(digest: &Digest, content: &Content, digester: Option<Digester>) -> Result<(), Refusal> {
+    let digester = digester.filter(|digester| digester.algorithm() == digest.algorithm());
+    let actual = match (digester, digest.algorithm()) {
+        (Some(digester), _) => Some(digester.finish()),
+        (None, algorithm) => hash(&algorithm, content),
+    };
+    // The detail of this refusal is chosen.
+    if actual.as_ref() == Some(digest) {
+        Ok(())
+    } else {
+        Err(Refusal::digest_invalid(
+            "provided digest did not match uploaded content",
+        ))
+    }
+}
+
+fn hash(algorithm: &Algorithm, content: &Content) -> Option<Digest> {
+    let mut digester = Digester::new(algorithm)?;
+    content
+        .chunks()
+        .iter()
+        .for_each(|chunk| digester.update(chunk));
+    Some(digester.finish())
+}
+
+async fn whole<B>(body: B) -> Result<Vec<Bytes>, Refusal>
+where
+    B: http_body::Body + Send,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    match request_body::read_chunks(body, u64::MAX).await {
+        ReadBody::Whole(chunks) => Ok(chunks),
+        ReadBody::TooLarge => Err(Refusal::body_too_large()),
+        ReadBody::Broken => Err(Refusal::size_invalid()),
+    }
+}
+
+fn total(chunks: &[Bytes]) -> u64 {
+    chunks.iter().map(|chunk| chunk.len() as u64).sum()
+}
