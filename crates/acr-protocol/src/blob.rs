@@ -14,7 +14,7 @@ use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, excerpt
 use crate::media_type::MediaType;
 use crate::operation::{
     Describe, Operation, OperationClass, bare, check_status, content_digest, empty_response,
-    headers, insert, json_response, required_text, text,
+    headers, insert, json_response, required_length, required_text, text,
 };
 use crate::path::PathBuilder;
 use crate::reference::RepositoryName;
@@ -69,11 +69,10 @@ impl GetBlob {
     /// [`DecodeError`]: the status is no success, or a header is missing or malformed.
     pub fn decode_head(&self, head: &response::Parts) -> Result<BlobHead, DecodeError> {
         check_status(head, Self::SUCCESS)?;
-        let content_length = match text(&head.headers, &CONTENT_LENGTH)? {
-            Some(length) => Some(length.parse().map_err(|error| {
-                DecodeError::header(CONTENT_LENGTH, &head.headers[&CONTENT_LENGTH], error)
-            })?),
-            None => None,
+        let content_length = match required_length(&head.headers) {
+            Ok(length) => Some(length),
+            Err(DecodeError::MissingHeader(_)) => None,
+            Err(error) => return Err(error),
         };
         let content_range = if head.status == StatusCode::PARTIAL_CONTENT {
             let range = required_text(&head.headers, &CONTENT_RANGE)?;
@@ -248,10 +247,7 @@ impl Operation for HeadBlob {
 
     fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
         check_status(head, Self::SUCCESS)?;
-        let size = required_text(&head.headers, &CONTENT_LENGTH)?;
-        let size = size.parse().map_err(|error| {
-            DecodeError::header(CONTENT_LENGTH, &head.headers[&CONTENT_LENGTH], error)
-        })?;
+        let size = required_length(&head.headers)?;
         check_digest(&head.headers, &self.digest, size)?;
         let media_type = text(&head.headers, &CONTENT_TYPE)?;
         let media_type = media_type.map_or(MediaType::OCTET_STREAM, |value| {

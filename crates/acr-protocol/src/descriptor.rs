@@ -22,7 +22,11 @@ pub struct Descriptor {
     #[serde(default)]
     pub size: u64,
     /// Where else the content can be had.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::error::null_is_default"
+    )]
     pub urls: Vec<String>,
     /// The content itself in base64, where it is embedded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,7 +105,12 @@ pub struct Platform {
     )]
     pub os_version: Option<String>,
     /// Features that the operating system must have.
-    #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "os.features",
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "crate::error::null_is_default"
+    )]
     pub os_features: Vec<String>,
     /// The variant of the processor, such as `v8`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,7 +151,7 @@ mod tests {
     fn a_descriptor_without_size_is_read() {
         // The Python SDK's own samples push a config with `sizeInBytes` in the place of `size`.
         let text = format!(
-            r#"{{"mediaType":"application/vnd.oci.image.config.v1+json","sizeInBytes":171,"digest":"{}"}}"#,
+            r#"{{"mediaType":"application/vnd.oci.image.config.v1+json","sizeInBytes":171,"digest":"{}","urls":null}}"#,
             Digest::sha256(b"")
         );
         let descriptor: Descriptor = serde_json::from_str(&text).unwrap();

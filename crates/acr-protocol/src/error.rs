@@ -78,6 +78,8 @@ codes! {
     TOOMANYREQUESTS TooManyRequests "TOOMANYREQUESTS";
     /// No identity was given, or one that is not accepted or not sufficient.
     UNAUTHORIZED Unauthorized "UNAUTHORIZED";
+    /// The registry cannot say what it is.
+    UNKNOWN Unknown "UNKNOWN";
     /// The registry does not offer the operation.
     UNSUPPORTED Unsupported "UNSUPPORTED";
 }
@@ -141,9 +143,25 @@ pub struct ErrorEnvelope {
 impl ErrorEnvelope {
     /// Reads the body of an error answer, whatever it is: some of the service's errors are plain text
     /// (`404 page not found`), some are empty, and storage answers in XML. What is not an envelope gives no errors.
+    /// An error among them that is not of the form is passed over, one without a code is [`ErrorCode::UNKNOWN`].
     #[must_use]
     pub fn parse(body: &[u8]) -> Self {
-        serde_json::from_slice(body).unwrap_or_default()
+        #[derive(Deserialize)]
+        struct Errors {
+            errors: Vec<Value>,
+        }
+        let errors =
+            serde_json::from_slice(body).map_or_else(|_| Vec::new(), |body: Errors| body.errors);
+        let errors = errors.into_iter().filter_map(|mut error| {
+            let members = error.as_object_mut()?;
+            if members.get("code").is_none_or(Value::is_null) {
+                members.insert("code".to_owned(), Value::from(ErrorCode::UNKNOWN.as_str()));
+            }
+            serde_json::from_value(error).ok()
+        });
+        Self {
+            errors: errors.collect(),
+        }
     }
 }
 
@@ -207,7 +225,7 @@ impl DecodeError {
     pub(crate) fn json(expected: &'static str) -> impl FnOnce(serde_json::Error) -> Self {
         move |error| Self::Body {
             expected,
-            reason: error.to_string(),
+            reason: excerpt(&error.to_string()),
         }
     }
 }
@@ -278,10 +296,22 @@ mod tests {
             r#"{"errors":[{"code":"A","message":"m","detail":null}]}"#,
             r#"{"errors":[{"code":"A","message":"m","detail":"text"}]}"#,
             r#"{"errors":[{"code":"A","message":"m","detail":{"Tag":"x"}},{"code":"B","message":"","detail":[{"Type":"repository"}]}]}"#,
+            r#"{"errors":[{"code":"A","message":"m","detail":[{"Type":"repository","Name":"a","Action":"pull"}]}]}"#,
         ] {
             let envelope = ErrorEnvelope::parse(body.as_bytes());
             assert_eq!(serde_json::to_string(&envelope).unwrap(), body);
         }
+    }
+
+    #[test]
+    fn one_odd_error_does_not_hide_the_others() {
+        let body = br#"{"errors":[7,{"code":["x"]},{"message":"no code"},{"code":null},{"code":"A"}],"more":1}"#;
+        let texts: Vec<String> = ErrorEnvelope::parse(body)
+            .errors
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(texts, ["UNKNOWN: no code", "UNKNOWN", "A"]);
     }
 
     #[test]

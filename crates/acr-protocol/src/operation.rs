@@ -173,6 +173,31 @@ pub(crate) fn from_json<T: DeserializeOwned>(
     serde_json::from_slice(body).map_err(DecodeError::json(expected))
 }
 
+/// The same for a body that holds a secret: the error says where it is malformed, but repeats nothing of it.
+pub(crate) fn from_secret_json<T: DeserializeOwned>(
+    expected: &'static str,
+    body: &[u8],
+) -> Result<T, DecodeError> {
+    serde_json::from_slice(body).map_err(|error| DecodeError::Body {
+        expected,
+        reason: format!(
+            "malformed at line {} column {}",
+            error.line(),
+            error.column()
+        ),
+    })
+}
+
+/// The announced length, in bytes.
+pub(crate) fn required_length(headers: &HeaderMap) -> Result<u64, DecodeError> {
+    let name = header::CONTENT_LENGTH;
+    let value = headers
+        .get(&name)
+        .ok_or_else(|| DecodeError::MissingHeader(name.clone()))?;
+    let length = value.to_str().ok().and_then(crate::blob::number);
+    length.ok_or_else(|| DecodeError::header(name, value, "not a number of bytes"))
+}
+
 pub(crate) fn text(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, DecodeError> {
     headers
         .get(name)

@@ -85,8 +85,8 @@ impl PathBuilder {
             text.push('?');
             text.push_str(&query.finish());
         }
-        // Every piece was escaped, so the text is a path and query; the longest name and marker stay far below
-        // the 64 KiB that `Uri` can hold.
+        // Every piece was escaped, so the text is a path and query. Only a marker or scope of more than 64 KiB cannot
+        // be held by `Uri`; such a request then goes to no operation at all, rather than to a part of what was meant.
         Uri::try_from(text).unwrap_or_else(|_| Uri::from_static("/"))
     }
 }

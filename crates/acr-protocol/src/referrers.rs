@@ -97,11 +97,11 @@ impl Operation for ListReferrers {
 /// The tag under which clients keep the list of referrers where the registry has no such API: `sha256-2cf2…`.
 #[must_use]
 pub fn fallback_tag(subject: &Digest) -> Option<Tag> {
-    let text: String = subject.as_str().replacen(':', "-", 1);
-    // OCI cuts the algorithm to 32 characters and the hash to 64.
-    let (algorithm, hash) = text.split_at(subject.algorithm().as_str().len());
+    // OCI cuts the algorithm to 32 characters and the hash to 64, and puts a dash for what no tag may hold.
+    let (algorithm, hash) = subject.as_str().split_once(':')?;
     let cut = |text: &str, most: usize| text.chars().take(most).collect::<String>();
-    Tag::new(format!("{}{}", cut(algorithm, 32), cut(hash, 65))).ok()
+    let text = format!("{}-{}", cut(algorithm, 32), cut(hash, 64));
+    Tag::new(text.replace(['+', '='], "-")).ok()
 }
 
 #[cfg(test)]
@@ -118,6 +118,12 @@ mod tests {
         assert_eq!(
             fallback_tag(&Digest::sha512(b"")).unwrap().as_str().len(),
             "sha512-".len() + 64
+        );
+        let other =
+            Digest::new("multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx=").unwrap();
+        assert_eq!(
+            fallback_tag(&other).unwrap(),
+            "multihash-base58-QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx-"
         );
     }
 }

@@ -40,7 +40,11 @@ pub struct RepositoryProperties {
     #[serde(rename = "tagCount")]
     pub tag_count: u64,
     /// Its locks (`changeableAttributes`).
-    #[serde(rename = "changeableAttributes", default)]
+    #[serde(
+        rename = "changeableAttributes",
+        default,
+        deserialize_with = "crate::error::null_is_default"
+    )]
     pub attributes: Attributes,
     /// Members that this crate does not know.
     #[serde(flatten)]

@@ -31,7 +31,8 @@ use crate::tag::{
     ArtifactTagOrder, DeleteTag, GetTagProperties, ListTagProperties, ListTags, UpdateTagProperties,
 };
 use crate::upload::{
-    CancelUpload, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk, UploadLocation,
+    CancelUpload, ChunkRange, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk,
+    UploadLocation,
 };
 
 macro_rules! routes {
@@ -410,12 +411,14 @@ fn upload(
     {
         return Err(RouteError::Malformed);
     }
-    let location = UploadLocation::from_uri(&head.uri);
-    let range = header(&head.headers, CONTENT_RANGE);
-    let fault = range
-        .filter(|text| text.parse::<crate::upload::ChunkRange>().is_err())
-        .map(|text| ("content-range", excerpt(text)));
-    let range = range.and_then(|text| text.parse().ok());
+    let location = UploadLocation::from_request(&head.uri, &repository, uuid);
+    let range = head.headers.get(CONTENT_RANGE);
+    let range = range.map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let (range, fault) = match range.map(|text| (text.parse::<ChunkRange>().ok(), text)) {
+        Some((None, text)) => (None, Some(("content-range", excerpt(&text)))),
+        Some((range, _)) => (range, None),
+        None => (None, None),
+    };
     match *only(
         &head.method,
         &[Method::GET, Method::PATCH, Method::PUT, Method::DELETE],
@@ -496,7 +499,11 @@ fn unless(fault: Fault, route: Route) -> Result<Route, RouteError> {
 }
 
 fn with_page(query: &str, build: impl FnOnce(ListQuery) -> Route) -> Result<Route, RouteError> {
-    let (page_size, fault) = optional(query, "n", |text| text.parse().ok());
+    // A number that is too large for us is still a number.
+    let (page_size, fault) = optional(query, "n", |text| {
+        let digits = text.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| text.parse().unwrap_or(u32::MAX))
+    });
     let last = query_value(query, "last").filter(|last| !last.is_empty());
     unless(fault, build(ListQuery { page_size, last }))
 }
@@ -526,6 +533,6 @@ fn further_types(headers: &HeaderMap) -> Vec<MediaType> {
 fn attributes(body: &[u8]) -> Result<ChangeableAttributes, InvalidBody> {
     serde_json::from_slice(body).map_err(|error| InvalidBody {
         expected: "an object of changeable attributes",
-        reason: error.to_string(),
+        reason: excerpt(&error.to_string()),
     })
 }

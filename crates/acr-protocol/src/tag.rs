@@ -404,7 +404,11 @@ struct TagAttributesBody {
     /// Always false in every recording; it stands between the times and the locks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signed: Option<Value>,
-    #[serde(rename = "changeableAttributes", default)]
+    #[serde(
+        rename = "changeableAttributes",
+        default,
+        deserialize_with = "crate::error::null_is_default"
+    )]
     changeable_attributes: Attributes,
     #[serde(flatten)]
     extra: Map<String, Value>,

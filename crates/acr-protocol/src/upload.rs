@@ -9,6 +9,7 @@ use std::str::FromStr;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, response};
+use serde::{Deserialize, Deserializer};
 
 use crate::auth::{Action, Scope, ScopeSet};
 use crate::blob::{InvalidRange, check_digest, number, respond_created};
@@ -30,26 +31,34 @@ impl UploadLocation {
     /// Takes the text of a location that was kept.
     ///
     /// # Errors
-    /// The text is no URL reference.
+    /// The text is neither a path from the root nor an absolute URL, holds a user or a fragment, or is longer than
+    /// 60,000 characters.
     pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidUploadLocation> {
         let text = text.as_ref();
-        if text.is_empty() || text.contains('#') || text.parse::<Uri>().is_err() {
-            return Err(InvalidUploadLocation {
-                text: excerpt(text.split('?').next().unwrap_or_default()),
-            });
+        let fits = |uri: Uri| match uri.authority() {
+            // A host without a scheme, such as `name:443`, parses as well, but nothing can be appended to it.
+            Some(authority) => uri.scheme().is_some() && !authority.as_str().contains('@'),
+            None => text.starts_with('/'),
+        };
+        // The length leaves room for the digest within what a URI can hold.
+        if text.len() <= 60_000 && !text.contains('#') && text.parse().is_ok_and(fits) {
+            Ok(Self(text.into()))
+        } else {
+            let path = text.split(['?', '#']).next().unwrap_or_default();
+            // A password may stand before an `@`.
+            let shown = path.rsplit('@').next().unwrap_or_default();
+            Err(InvalidUploadLocation {
+                text: excerpt(shown),
+            })
         }
-        Ok(Self(text.into()))
     }
 
     /// The location that ACR gives for an upload: relative, with the state as a query parameter, whose text is opaque.
     #[must_use]
     pub fn acr(repository: &RepositoryName, uuid: &str, state: &str) -> Self {
-        let path = PathBuilder::new("/v2")
-            .name(repository.as_str())
-            .fixed("/blobs/uploads")
-            .segment(uuid);
         Self(
-            path.query("_nouploadcache", "false")
+            upload_path(repository, uuid)
+                .query("_nouploadcache", "false")
                 .query("_state", state)
                 .uri()
                 .to_string()
@@ -76,14 +85,21 @@ impl UploadLocation {
         query_value(self.0.split_once('?')?.1, name)
     }
 
-    pub(crate) fn from_uri(uri: &Uri) -> Self {
+    /// The location that a request went to, kept to the letter but for the digest. Only where the path escapes what
+    /// need not be escaped is it written anew, so that the id can be read off its end.
+    pub(crate) fn from_request(uri: &Uri, repository: &RepositoryName, uuid: &str) -> Self {
         let query = uri
             .query()
             .map(|query| without(query, "digest"))
             .filter(|query| !query.is_empty());
+        let path = if uri.path().rsplit('/').next() == Some(uuid) {
+            uri.path().to_owned()
+        } else {
+            upload_path(repository, uuid).uri().to_string()
+        };
         Self(match query {
-            Some(query) => format!("{}?{query}", uri.path()).into(),
-            None => uri.path().into(),
+            Some(query) => format!("{path}?{query}").into(),
+            None => path.into(),
         })
     }
 
@@ -105,6 +121,26 @@ impl UploadLocation {
 }
 
 text_traits!(UploadLocation);
+
+impl FromStr for UploadLocation {
+    type Err = InvalidUploadLocation;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::new(text)
+    }
+}
+
+impl<'de> Deserialize<'de> for UploadLocation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+fn upload_path(repository: &RepositoryName, uuid: &str) -> PathBuilder {
+    PathBuilder::new("/v2")
+        .name(repository.as_str())
+        .fixed("/blobs/uploads")
+        .segment(uuid)
+}
 
 /// The text is no location of an upload. Its query is not shown: it may hold a signature.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -499,10 +535,11 @@ impl ChunkRange {
         })
     }
 
-    /// How many bytes it spans.
+    /// How many bytes it spans; none where the last comes before the first.
     #[must_use]
     pub fn length(self) -> u64 {
-        (self.last - self.first).saturating_add(1)
+        let behind_first = self.last.checked_sub(self.first);
+        behind_first.map_or(0, |bytes| bytes.saturating_add(1))
     }
 }
 
@@ -555,7 +592,15 @@ mod tests {
         );
         let uri = location.with_digest(&digest);
         assert!(uri.to_string().contains("&digest=sha256%3Ae3b0"), "{uri}");
-        assert_eq!(UploadLocation::from_uri(&uri), location);
+        assert_eq!(
+            UploadLocation::from_request(&uri, &repository, "0f30"),
+            location
+        );
+        let escaped = Uri::from_static("/v2/a%2Fb%2Fblobs%2Fuploads%2F0f30?_state=abc%3D&digest=x");
+        assert_eq!(
+            UploadLocation::from_request(&escaped, &repository, "0f30"),
+            "/v2/a/b/blobs/uploads/0f30?_state=abc%3D"
+        );
         let bare = UploadLocation::new("/v2/a/b/blobs/uploads/1").unwrap();
         assert!(
             bare.with_digest(&digest)
@@ -566,9 +611,40 @@ mod tests {
 
     #[test]
     fn what_is_no_location_is_refused_without_its_query() {
-        for text in ["", "a b", "/x#y", "http://[", "/x y?_state=secret"] {
+        let long = format!("/{}", "a".repeat(60_000));
+        for text in [
+            "",
+            "*",
+            "a b",
+            "/x#y",
+            "http://[",
+            "/x y?_state=secret",
+            "/x y#secret",
+            "https://user:secret@r.example/x",
+            "r.example",
+            "r.example:443",
+            "mailto:x",
+            "uploads/0f30",
+            "?_state=secret",
+            &long,
+        ] {
             let error = UploadLocation::new(text).unwrap_err();
-            assert!(!error.to_string().contains("secret"));
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        for text in [
+            "/x",
+            "/x?y",
+            "https://r.example/x",
+            "https://r.example",
+            "//r.example/x",
+        ] {
+            let location = UploadLocation::new(text).unwrap();
+            assert_eq!(location, text);
+            let with_digest = location.with_digest(&Digest::sha512(b""));
+            assert_ne!(
+                with_digest.path_and_query().map(|path| path.as_str()),
+                Some("/")
+            );
         }
     }
 

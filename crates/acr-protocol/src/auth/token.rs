@@ -6,13 +6,14 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, response};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::auth::scope::{Action, Scope, ScopeSet};
 use crate::auth::secret::Secret;
 use crate::error::DecodeError;
 use crate::operation::{
-    API_VERSION, Describe, Operation, OperationClass, bare, check_status, from_json, json_response,
+    API_VERSION, Describe, Operation, OperationClass, bare, check_status, from_secret_json,
+    json_response,
 };
 use crate::path::PathBuilder;
 use crate::timestamp::Timestamp;
@@ -66,7 +67,7 @@ impl Operation for ExchangeEntraToken {
         }
         check_status(head, Self::SUCCESS)?;
         non_empty(
-            from_json::<Body>("a refresh token", &body)?.refresh_token,
+            from_secret_json::<Body>("a refresh token", &body)?.refresh_token,
             "a refresh token",
         )
     }
@@ -299,7 +300,7 @@ impl TokenClaims {
             return None;
         };
         let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-        let claims: Value = serde_json::from_slice(&payload).ok()?;
+        let claims: Map<String, Value> = serde_json::from_slice(&payload).ok()?;
         let time = |name: &str| {
             claims
                 .get(name)
@@ -348,7 +349,7 @@ fn access_token(head: &response::Parts, body: &[u8]) -> Result<Secret, DecodeErr
         token: Option<Secret>,
     }
     check_status(head, RequestAccessToken::SUCCESS)?;
-    let body: Body = from_json("an access token", body)?;
+    let body: Body = from_secret_json("an access token", body)?;
     let token = body
         .access_token
         .filter(|token| !token.is_empty())
@@ -433,13 +434,55 @@ mod tests {
 
     #[test]
     fn an_opaque_token_has_no_claims() {
-        for token in ["", "opaque", "a.b", "a.b.c", "a.b.c.d", "..", "YQ.YQ.YQ"] {
+        let number = jwt(&json!(7));
+        for token in [
+            "", "opaque", "a.b", "a.b.c", "a.b.c.d", "..", "YQ.YQ.YQ", &number,
+        ] {
             assert_eq!(TokenClaims::read(token), None, "{token}");
         }
         assert_eq!(
             TokenClaims::read(&jwt(&json!({"exp": "soon", "access": 7}))),
             Some(TokenClaims::default())
         );
+    }
+
+    #[test]
+    fn a_life_beyond_all_time_is_held_to_what_can_be_written() {
+        for (exp, year) in [
+            ("1e300", "9999"),
+            ("-1e300", "0001"),
+            ("18446744073709551615", "9999"),
+        ] {
+            let payload = format!("{{\"exp\":{exp}}}");
+            let claims = TokenClaims::read(&jwt(&serde_json::from_str(&payload).unwrap()));
+            assert!(
+                claims
+                    .unwrap()
+                    .expires_at
+                    .unwrap()
+                    .to_string()
+                    .starts_with(year)
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_about_a_token_does_not_repeat_it() {
+        let (head, ()) = Response::new(()).into_parts();
+        for body in [
+            r#""hunter2""#,
+            r#"{"access_token":["hunter2"],"refresh_token":"hunter2",}"#,
+        ] {
+            let body = Bytes::from_static(body.as_bytes());
+            let access = RequestAccessToken::default()
+                .decode(&head, body.clone())
+                .unwrap_err();
+            let refresh = ExchangeEntraToken::default()
+                .decode(&head, body)
+                .unwrap_err();
+            assert!(access.to_string().contains("line 1"), "{access}");
+            assert!(!format!("{access:?}{refresh:?}{access}{refresh}").contains("hunter2"));
+        }
     }
 
     #[test]

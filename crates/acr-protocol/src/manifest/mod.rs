@@ -18,7 +18,7 @@ use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError};
 use crate::media_type::MediaType;
 use crate::operation::{
     Describe, Operation, OperationClass, bare, check_status, content_digest, empty_response,
-    headers, insert, json_response, required_text,
+    headers, insert, json_response, required_length, required_text,
 };
 use crate::path::PathBuilder;
 use crate::reference::{Reference, RepositoryName, Tag};
@@ -247,10 +247,7 @@ impl Operation for HeadManifest {
         check_status(head, Self::SUCCESS)?;
         let media_type =
             MediaType::from_content_type(&required_text(&head.headers, &CONTENT_TYPE)?);
-        let size = required_text(&head.headers, &CONTENT_LENGTH)?;
-        let size = size.parse().map_err(|error| {
-            DecodeError::header(CONTENT_LENGTH, &head.headers[&CONTENT_LENGTH], error)
-        })?;
+        let size = required_length(&head.headers)?;
         let promised = content_digest(&head.headers)?;
         let digest = match (self.reference.digest(), promised) {
             (Some(asked), Some(promised))

@@ -334,7 +334,7 @@ struct ManifestAttributesBody {
         deserialize_with = "crate::error::null_is_default"
     )]
     tags: Vec<Tag>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::error::null_is_default")]
     changeable_attributes: Attributes,
     #[serde(
         default,
