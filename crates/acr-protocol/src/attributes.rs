@@ -12,6 +12,10 @@ use serde_json::{Map, Value};
 /// let lock = ChangeableAttributes::default().can_write(false);
 /// assert_eq!(serde_json::to_string(&lock).unwrap(), r#"{"writeEnabled":false}"#);
 /// ```
+#[doc(alias = "ContentProperties")]
+#[doc(alias = "TagWriteableProperties")]
+#[doc(alias = "ManifestWriteableProperties")]
+#[doc(alias = "RepositoryWriteableProperties")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ChangeableAttributes {
     /// Whether it may be deleted (`deleteEnabled`).

@@ -25,6 +25,12 @@ use crate::verify::DigestMismatch;
 ///
 /// ACR answers 307 to a storage origin, which must not be sent the registry's token; others answer 200 or 206 at once.
 /// The content is a stream, so there is [`GetBlob::decode_head`] in the place of an `Operation`.
+#[doc(alias = "download_blob")]
+#[doc(alias = "DownloadBlobContent")]
+#[doc(alias = "DownloadBlobStreaming")]
+#[doc(alias = "DownloadBlobTo")]
+#[doc(alias = "downloadStream")]
+#[doc(alias = "GetChunk")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GetBlob {
     /// Which repository.
@@ -212,6 +218,8 @@ pub struct InvalidRange {
 }
 
 /// Asks whether a blob is there, and how long it is: `HEAD /v2/{name}/blobs/{digest}`. Never redirected, ranges are ignored.
+#[doc(alias = "CheckBlobExists")]
+#[doc(alias = "CheckChunkExists")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HeadBlob {
     /// Which repository.

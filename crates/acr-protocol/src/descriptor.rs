@@ -10,6 +10,7 @@ use crate::media_type::MediaType;
 /// A pointer at a manifest, config or layer.
 ///
 /// Annotations are ordered by key, so that the same descriptor always has the same text and so the same digest.
+#[doc(alias = "OciDescriptor")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Descriptor {
     /// What the content is. Empty where a manifest does not say.
@@ -89,6 +90,7 @@ impl Descriptor {
 }
 
 /// What an image runs on.
+#[doc(alias = "ArtifactManifestPlatform")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Platform {
     /// The processor, in Go's words: `amd64`, `arm64`, … or `unknown`.

@@ -87,6 +87,7 @@ codes! {
 open_text!(ErrorCode);
 
 /// One error of a registry's answer.
+#[doc(alias = "AcrErrorInfo")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistryError {
     /// What kind of error it is.
@@ -133,6 +134,7 @@ impl fmt::Display for RegistryError {
 }
 
 /// The body of an error answer: `{"errors":[…]}`.
+#[doc(alias = "AcrErrors")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorEnvelope {
     /// The errors, usually one; one for each missing blob of a manifest.

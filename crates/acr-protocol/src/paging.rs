@@ -71,6 +71,8 @@ impl<T> From<Listing<T>> for Page<T> {
 ///
 /// It is a URL reference, relative in ACR's answers. Whoever follows an absolute one with credentials must see to it
 /// that it stays with the registry.
+#[doc(alias = "continuation_token")]
+#[doc(alias = "continuationToken")]
 #[derive(Clone, PartialEq, Eq)]
 pub struct PageToken(Box<str>);
 

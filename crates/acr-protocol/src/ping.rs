@@ -9,6 +9,7 @@ use crate::error::DecodeError;
 use crate::operation::{Describe, JSON_UTF8, Operation, OperationClass, bare, check_status};
 
 /// Asks whether the registry is there and takes the credentials: `GET /v2/`. Any valid token will do.
+#[doc(alias = "CheckDockerV2Support")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ping;
 

@@ -19,6 +19,7 @@ use crate::reference::{RepositoryName, Tag};
 use crate::timestamp::Timestamp;
 
 /// What the registry knows of a repository.
+#[doc(alias = "ContainerRepositoryProperties")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepositoryProperties {
     /// The registry's login server (`registry` on the wire).
@@ -52,6 +53,8 @@ pub struct RepositoryProperties {
 }
 
 /// What went with a repository.
+#[doc(alias = "DeleteRepositoryResult")]
+#[doc(alias = "ContainerRegistryClientDeleteRepositoryResponse")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletedRepository {
     /// The manifests, by ascending digest.
@@ -73,6 +76,9 @@ pub struct DeletedRepository {
 }
 
 /// Lists the names of the repositories: `GET /acr/v1/_catalog`, by name.
+#[doc(alias = "NewListRepositoriesPager")]
+#[doc(alias = "GetRepositoryNames")]
+#[doc(alias = "GetRepositories")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ListRepositoryNames {
     /// Which page.
@@ -110,6 +116,7 @@ impl Operation for ListRepositoryNames {
 
 /// Docker's listing of the repositories: `GET /v2/_catalog`. The same answer under another path; a client of ours uses
 /// [`ListRepositoryNames`], the common registry tools use this.
+#[doc(alias = "_catalog")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ListRepositories {
     /// Which page.
@@ -148,6 +155,8 @@ impl Operation for ListRepositories {
 }
 
 /// Reads a repository's properties: `GET /acr/v1/{name}`.
+#[doc(alias = "GetProperties")]
+#[doc(alias = "ContainerRepository")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GetRepositoryProperties {
     /// Which repository.
@@ -187,6 +196,7 @@ impl Operation for GetRepositoryProperties {
 }
 
 /// Changes a repository's locks: `PATCH /acr/v1/{name}`.
+#[doc(alias = "UpdateProperties")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UpdateRepositoryProperties {
     /// Which repository.

@@ -20,6 +20,8 @@ use crate::repository::metadata_path;
 use crate::timestamp::Timestamp;
 
 /// What the registry knows of a tag.
+#[doc(alias = "TagAttributes")]
+#[doc(alias = "TagAttributesBase")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArtifactTagProperties {
     /// The registry's login server (`registry` on the wire, around the tag).
@@ -41,6 +43,8 @@ pub struct ArtifactTagProperties {
 }
 
 /// In which order tags are listed.
+#[doc(alias = "ArtifactTagOrderBy")]
+#[doc(alias = "TagOrderBy")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ArtifactTagOrder {
     /// By name, byte by byte: the service's own order.
@@ -75,6 +79,9 @@ impl ArtifactTagOrder {
 }
 
 /// Lists tags with their properties: `GET /acr/v1/{name}/_tags`.
+#[doc(alias = "GetAllTagProperties")]
+#[doc(alias = "GetTagPropertiesCollection")]
+#[doc(alias = "NewListTagsPager")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ListTagProperties {
     /// Which repository.
@@ -234,6 +241,7 @@ impl Operation for UpdateTagProperties {
 }
 
 /// Takes a tag away: `DELETE /acr/v1/{name}/_tags/{tag}`. Its manifest stays.
+#[doc(alias = "untag")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DeleteTag {
     /// Which repository.
@@ -284,6 +292,7 @@ impl Operation for DeleteTag {
 /// Lists the names of tags by the OCI API: `GET /v2/{name}/tags/list`, by name, byte by byte.
 ///
 /// ACR asks for `metadata_read` here, not for `pull`.
+#[doc(alias = "tags/list")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ListTags {
     /// Which repository.

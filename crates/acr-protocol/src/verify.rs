@@ -210,6 +210,7 @@ impl Verifier {
 }
 
 /// The content is not what its address promised: it was damaged, exchanged or cut on the way.
+#[doc(alias = "DigestValidationError")]
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the content has the digest {actual} ({bytes} bytes), expected {expected}")]
 #[non_exhaustive]

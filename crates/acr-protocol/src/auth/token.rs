@@ -24,6 +24,7 @@ pub const EXCHANGE_PATH: &str = "/oauth2/exchange";
 pub const TOKEN_PATH: &str = "/oauth2/token";
 
 /// Exchanges an Entra ID token for a refresh token of the registry: `POST /oauth2/exchange`.
+#[doc(alias = "ExchangeAADAccessTokenForACRRefreshToken")]
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ExchangeEntraToken {
     /// The registry's login server, from the challenge's `service`.
@@ -112,6 +113,7 @@ impl Default for Grant {
 ///
 /// The answer has no life in it; that is in the token alone ([`TokenClaims`]). A token is given also for scopes that
 /// the identity does not have; it fails at use.
+#[doc(alias = "ExchangeACRRefreshTokenForACRAccessToken")]
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct RequestAccessToken {
     /// The registry's login server, from the challenge's `service`.

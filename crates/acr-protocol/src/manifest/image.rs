@@ -9,6 +9,8 @@ use crate::media_type::MediaType;
 ///
 /// A view for reading, and for building new manifests. To copy a manifest, pass its bytes on: writing the view again
 /// may give other bytes, and so another digest.
+#[doc(alias = "OciImageManifest")]
+#[doc(alias = "OciManifest")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageManifest {
     /// Always 2. Missing in some of the service's older artifacts; then 0 here.

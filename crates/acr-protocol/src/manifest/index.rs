@@ -8,6 +8,8 @@ use crate::media_type::MediaType;
 /// A typed view of an image index or a Docker manifest list: several manifests under one name.
 ///
 /// A view for reading, and for building new ones; see [`super::ImageManifest`] for why not to copy by it.
+#[doc(alias = "ManifestList")]
+#[doc(alias = "OciIndex")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageIndex {
     /// Always 2.

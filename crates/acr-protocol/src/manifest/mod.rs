@@ -27,6 +27,8 @@ use crate::verify::{DigestMismatch, Verifier};
 /// A manifest: its exact bytes, what they are, and their digest.
 ///
 /// The bytes are kept because the digest is over them: reading and writing the JSON again would change it.
+#[doc(alias = "GetManifestResult")]
+#[doc(alias = "DownloadManifestResult")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     /// The bytes, unchanged.
@@ -136,6 +138,8 @@ impl InvalidManifest {
 }
 
 /// Gets a manifest: `GET /v2/{name}/manifests/{reference}`.
+#[doc(alias = "download_manifest")]
+#[doc(alias = "DownloadManifest")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GetManifest {
     /// Which repository.
@@ -273,6 +277,9 @@ impl Operation for HeadManifest {
 }
 
 /// Sets a manifest: `PUT /v2/{name}/manifests/{reference}`.
+#[doc(alias = "upload_manifest")]
+#[doc(alias = "UploadManifest")]
+#[doc(alias = "PutManifest")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetManifest {
     /// Which repository.
@@ -288,6 +295,8 @@ pub struct SetManifest {
 }
 
 /// What a registry says to a manifest that it took.
+#[doc(alias = "SetManifestResult")]
+#[doc(alias = "UploadManifestResult")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptedManifest {
     /// The manifest's digest.

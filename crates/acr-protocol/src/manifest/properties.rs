@@ -21,6 +21,8 @@ use crate::repository::metadata_path;
 use crate::timestamp::Timestamp;
 
 /// What the registry knows of a manifest. Much of it is optional: the service fills some of it in only seconds after a push.
+#[doc(alias = "ManifestAttributes")]
+#[doc(alias = "ManifestAttributesBase")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArtifactManifestProperties {
     /// The registry's login server (`registry` on the wire, around the manifest).
@@ -55,6 +57,8 @@ pub struct ArtifactManifestProperties {
 }
 
 /// One manifest of an index, as the properties of the index name it.
+#[doc(alias = "ArtifactManifestPlatform")]
+#[doc(alias = "ManifestAttributesManifestReferences")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ArtifactManifestReference {
     /// The manifest's digest.
@@ -68,6 +72,8 @@ pub struct ArtifactManifestReference {
 }
 
 /// In which order manifests are listed.
+#[doc(alias = "ArtifactManifestOrderBy")]
+#[doc(alias = "ManifestOrderBy")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ArtifactManifestOrder {
     /// By digest: the service's own order.
@@ -102,6 +108,9 @@ impl ArtifactManifestOrder {
 }
 
 /// Lists manifests with their properties: `GET /acr/v1/{name}/_manifests`.
+#[doc(alias = "GetAllManifestProperties")]
+#[doc(alias = "GetManifestPropertiesCollection")]
+#[doc(alias = "NewListManifestsPager")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ListManifestProperties {
     /// Which repository.

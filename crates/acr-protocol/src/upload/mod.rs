@@ -3,151 +3,26 @@
 //! Every answer of an upload has a new [`UploadLocation`], which goes into the next request as it is: it is opaque,
 //! and an old one makes the service refuse the chunk.
 
-use std::fmt;
-use std::str::FromStr;
+mod chunk_range;
+mod location;
+
+pub use chunk_range::ChunkRange;
+pub use location::{InvalidUploadLocation, UploadLocation};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, response};
-use serde::{Deserialize, Deserializer};
+use http::{HeaderValue, Method, Request, Response, StatusCode, response};
 
 use crate::auth::{Action, Scope, ScopeSet};
-use crate::blob::{InvalidRange, check_digest, number, respond_created};
+use crate::blob::{check_digest, number, respond_created};
 use crate::digest::Digest;
-use crate::error::{DecodeError, excerpt};
+use crate::error::DecodeError;
 use crate::operation::{
     Describe, Operation, OperationClass, bare, check_status, content_digest, empty_response,
     headers, insert, required_text, text,
 };
-use crate::path::{PathBuilder, query_value, without};
+use crate::path::PathBuilder;
 use crate::reference::RepositoryName;
-use crate::text::text_traits;
-
-/// Where an upload goes on: the `Location` of its latest answer, as it came. ACR's is relative and has a query.
-#[derive(Clone, PartialEq, Eq)]
-pub struct UploadLocation(Box<str>);
-
-impl UploadLocation {
-    /// Takes the text of a location that was kept.
-    ///
-    /// # Errors
-    /// The text is neither a path from the root nor an absolute URL, holds a user or a fragment, or is longer than
-    /// 60,000 characters.
-    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidUploadLocation> {
-        let text = text.as_ref();
-        let fits = |uri: Uri| match uri.authority() {
-            // A host without a scheme, such as `name:443`, parses as well, but nothing can be appended to it.
-            Some(authority) => uri.scheme().is_some() && !authority.as_str().contains('@'),
-            None => text.starts_with('/'),
-        };
-        // The length leaves room for the digest within what a URI can hold.
-        if text.len() <= 60_000 && !text.contains('#') && text.parse().is_ok_and(fits) {
-            Ok(Self(text.into()))
-        } else {
-            let path = text.split(['?', '#']).next().unwrap_or_default();
-            // A password may stand before an `@`.
-            let shown = path.rsplit('@').next().unwrap_or_default();
-            Err(InvalidUploadLocation {
-                text: excerpt(shown),
-            })
-        }
-    }
-
-    /// The location that ACR gives for an upload: relative, with the state as a query parameter, whose text is opaque.
-    #[must_use]
-    pub fn acr(repository: &RepositoryName, uuid: &str, state: &str) -> Self {
-        Self(
-            upload_path(repository, uuid)
-                .query("_nouploadcache", "false")
-                .query("_state", state)
-                .uri()
-                .to_string()
-                .into(),
-        )
-    }
-
-    /// The URL reference.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The id of the upload: the last segment of the path.
-    #[must_use]
-    pub fn uuid(&self) -> &str {
-        let path = self.0.split('?').next().unwrap_or_default();
-        path.rsplit('/').next().unwrap_or_default()
-    }
-
-    /// A parameter of the query, such as ACR's `_state`.
-    #[must_use]
-    pub fn parameter(&self, name: &str) -> Option<String> {
-        query_value(self.0.split_once('?')?.1, name)
-    }
-
-    /// The location that a request went to, kept to the letter but for the digest. Only where the path escapes what
-    /// need not be escaped is it written anew, so that the id can be read off its end.
-    pub(crate) fn from_request(uri: &Uri, repository: &RepositoryName, uuid: &str) -> Self {
-        let query = uri
-            .query()
-            .map(|query| without(query, "digest"))
-            .filter(|query| !query.is_empty());
-        let path = if uri.path().rsplit('/').next() == Some(uuid) {
-            uri.path().to_owned()
-        } else {
-            upload_path(repository, uuid).uri().to_string()
-        };
-        Self(match query {
-            Some(query) => format!("{path}?{query}").into(),
-            None => path.into(),
-        })
-    }
-
-    fn uri(&self) -> Uri {
-        // Both ways in have parsed it.
-        self.0.parse().unwrap_or_default()
-    }
-
-    /// The location with the digest behind its query: appended, since the query is there already.
-    fn with_digest(&self, digest: &Digest) -> Uri {
-        let separator = if self.0.contains('?') { '&' } else { '?' };
-        let pair: String = form_urlencoded::Serializer::new(String::new())
-            .append_pair("digest", digest.as_str())
-            .finish();
-        format!("{}{separator}{pair}", self.0)
-            .parse()
-            .unwrap_or_default()
-    }
-}
-
-text_traits!(UploadLocation);
-
-impl FromStr for UploadLocation {
-    type Err = InvalidUploadLocation;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::new(text)
-    }
-}
-
-impl<'de> Deserialize<'de> for UploadLocation {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-    }
-}
-
-fn upload_path(repository: &RepositoryName, uuid: &str) -> PathBuilder {
-    PathBuilder::new("/v2")
-        .name(repository.as_str())
-        .fixed("/blobs/uploads")
-        .segment(uuid)
-}
-
-/// The text is no location of an upload. Its query is not shown: it may hold a signature.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not the location of an upload")]
-pub struct InvalidUploadLocation {
-    text: String,
-}
 
 /// How far an upload is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -515,156 +390,10 @@ impl Operation for CancelUpload {
     }
 }
 
-/// The bytes of a blob that a chunk holds, as a `Content-Range` without a unit: `0-255`. ACR refuses the form with a unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ChunkRange {
-    /// The first byte, counted from 0.
-    pub first: u64,
-    /// The last byte, inclusive.
-    pub last: u64,
-}
-
-impl ChunkRange {
-    /// The range of `length` bytes from `offset` on; `None` where there are none.
-    #[must_use]
-    pub fn new(offset: u64, length: u64) -> Option<Self> {
-        let last = offset.checked_add(length.checked_sub(1)?)?;
-        Some(Self {
-            first: offset,
-            last,
-        })
-    }
-
-    /// How many bytes it spans; none where the last comes before the first.
-    #[must_use]
-    pub fn length(self) -> u64 {
-        let behind_first = self.last.checked_sub(self.first);
-        behind_first.map_or(0, |bytes| bytes.saturating_add(1))
-    }
-}
-
-impl fmt::Display for ChunkRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.first, self.last)
-    }
-}
-
-impl FromStr for ChunkRange {
-    type Err = InvalidRange;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let ends = text
-            .split_once('-')
-            .and_then(|(first, last)| Some((number(first)?, number(last)?)));
-        match ends {
-            Some((first, last)) if first <= last => Ok(Self { first, last }),
-            _ => Err(InvalidRange {
-                text: excerpt(text),
-                expected: "the range of a chunk such as \"0-255\"",
-            }),
-        }
-    }
-}
-
 const OCTET_STREAM: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// The announced length of a body, for callers that hold it against a chunk's range.
 #[must_use]
 pub fn content_length(headers: &http::HeaderMap) -> Option<u64> {
     number(headers.get(CONTENT_LENGTH)?.to_str().ok()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_digest_is_appended_to_the_query_that_is_there() {
-        let (repository, digest) = (RepositoryName::new("a/b").unwrap(), Digest::sha256(b""));
-        let location = UploadLocation::acr(&repository, "0f30", "abc=");
-        assert_eq!(
-            location,
-            "/v2/a/b/blobs/uploads/0f30?_nouploadcache=false&_state=abc%3D"
-        );
-        assert_eq!(
-            (location.uuid(), location.parameter("_state").as_deref()),
-            ("0f30", Some("abc="))
-        );
-        let uri = location.with_digest(&digest);
-        assert!(uri.to_string().contains("&digest=sha256%3Ae3b0"), "{uri}");
-        assert_eq!(
-            UploadLocation::from_request(&uri, &repository, "0f30"),
-            location
-        );
-        let escaped = Uri::from_static("/v2/a%2Fb%2Fblobs%2Fuploads%2F0f30?_state=abc%3D&digest=x");
-        assert_eq!(
-            UploadLocation::from_request(&escaped, &repository, "0f30"),
-            "/v2/a/b/blobs/uploads/0f30?_state=abc%3D"
-        );
-        let bare = UploadLocation::new("/v2/a/b/blobs/uploads/1").unwrap();
-        assert!(
-            bare.with_digest(&digest)
-                .to_string()
-                .contains("/1?digest=sha256%3A")
-        );
-    }
-
-    #[test]
-    fn what_is_no_location_is_refused_without_its_query() {
-        let long = format!("/{}", "a".repeat(60_000));
-        for text in [
-            "",
-            "*",
-            "a b",
-            "/x#y",
-            "http://[",
-            "/x y?_state=secret",
-            "/x y#secret",
-            "https://user:secret@r.example/x",
-            "r.example",
-            "r.example:443",
-            "mailto:x",
-            "uploads/0f30",
-            "?_state=secret",
-            &long,
-        ] {
-            let error = UploadLocation::new(text).unwrap_err();
-            assert!(!error.to_string().contains("secret"), "{error}");
-        }
-        for text in [
-            "/x",
-            "/x?y",
-            "https://r.example/x",
-            "https://r.example",
-            "//r.example/x",
-        ] {
-            let location = UploadLocation::new(text).unwrap();
-            assert_eq!(location, text);
-            let with_digest = location.with_digest(&Digest::sha512(b""));
-            assert_ne!(
-                with_digest.path_and_query().map(|path| path.as_str()),
-                Some("/")
-            );
-        }
-    }
-
-    #[test]
-    fn chunk_ranges_round_trip() {
-        assert_eq!(ChunkRange::new(0, 256).unwrap().to_string(), "0-255");
-        assert_eq!("22-41".parse::<ChunkRange>().unwrap().length(), 20);
-        assert_eq!(ChunkRange::new(5, 0), None);
-        assert_eq!(ChunkRange::new(u64::MAX, 2), None);
-        for text in [
-            "",
-            "-1--1",
-            "1",
-            "2-1",
-            "bytes 0-1/2",
-            "bytes=0-1",
-            "0-",
-            "-5",
-        ] {
-            assert!(text.parse::<ChunkRange>().is_err(), "{text}");
-        }
-    }
 }
