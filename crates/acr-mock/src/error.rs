@@ -312,6 +312,13 @@ impl Refusal {
         self
     }
 
+    fn errors(&self) -> &[RegistryError] {
+        match &self.content {
+            Content::Envelope(envelope) => &envelope.errors,
+            _ => &[],
+        }
+    }
+
     pub(crate) fn kind(&self) -> RefusalKind {
         self.kind
     }
@@ -339,5 +346,14 @@ impl Refusal {
             response.headers_mut().append(name, value);
         }
         response
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.status)?;
+        self.errors()
+            .iter()
+            .try_for_each(|error| write!(f, ", {error}"))
     }
 }

@@ -17,6 +17,7 @@ mod referrers;
 mod registry;
 mod repository;
 mod request_body;
+mod seed;
 #[cfg(feature = "server")]
 mod server;
 mod settings;
@@ -30,6 +31,7 @@ pub use crate::body::{Body, BodyError};
 pub use crate::clock::{Clock, ClockHold, SystemClock, VirtualClock};
 pub use crate::origin::Origin;
 pub use crate::registry::Registry;
+pub use crate::seed::{RepositorySeed, SeedError};
 #[cfg(feature = "server")]
 pub use crate::server::{AcrMock, AcrMockBuilder, ServerEvent, StartError};
 pub use crate::settings::RegistryBuilder;

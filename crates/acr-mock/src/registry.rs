@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use acr_protocol::auth::RequestAccessToken;
+use acr_protocol::manifest::SetManifest;
 use acr_protocol::{Route, RouteError, Timestamp};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
@@ -47,6 +48,7 @@ struct Inner {
     deletes: Mutex<Counter>,
     token_calls: Mutex<Counter>,
     challenges: AtomicU64,
+    seeds: AtomicU64,
 }
 
 impl Registry {
@@ -72,6 +74,7 @@ impl Registry {
             deletes: Mutex::new(Counter::deletes()),
             token_calls: Mutex::new(Counter::tokens()),
             challenges,
+            seeds: AtomicU64::new(1),
         }))
     }
 
@@ -199,10 +202,7 @@ impl Registry {
                     ReadBody::TooLarge => return Err(Refusal::manifest_too_large()),
                     ReadBody::Broken => return Err(Refusal::size_invalid()),
                 };
-                self.set_manifest(
-                    call,
-                    acr_protocol::manifest::SetManifest { bytes, ..operation },
-                )
+                self.set_manifest(call, &SetManifest { bytes, ..operation })
             }
             route if route.has_small_body() => {
                 let bytes = match request_body::read(body, request_body::SMALL).await {
@@ -277,6 +277,11 @@ impl Registry {
             }
             _ => Refusal::invalid_parameter(parameter, value),
         }
+    }
+
+    /// A number that no seed had before, so that each has content of its own.
+    pub(crate) fn next_seed(&self) -> u64 {
+        self.0.seeds.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The registry's clock, as the wire counts time.

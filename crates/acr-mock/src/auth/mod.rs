@@ -8,7 +8,7 @@ mod key;
 pub(crate) mod oauth;
 mod token;
 
-pub(crate) use identity::{ANONYMOUS, Identities, Rights};
+pub(crate) use identity::{Identities, Rights};
 pub(crate) use key::SigningKey;
 pub(crate) use token::Tokens;
 

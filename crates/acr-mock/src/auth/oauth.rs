@@ -11,8 +11,8 @@ use http::{HeaderValue, Response};
 
 use crate::Body;
 use crate::answer::{SERVER, TRANSPORT_SECURITY, uuid_value};
+use crate::auth::Rights;
 use crate::auth::token::AccessToken;
-use crate::auth::{ANONYMOUS, Rights};
 use crate::call::Call;
 use crate::error::Refusal;
 use crate::registry::Registry;
@@ -108,20 +108,30 @@ impl Registry {
     }
 
     fn token_of(&self, call: &Call, subject: &str, rights: &Rights, wanted: &ScopeSet) -> String {
+        self.issue_access_token(call.login_server(), subject, rights, wanted)
+    }
+
+    /// An access token that holds what is wanted and had.
+    pub(crate) fn issue_access_token(
+        &self,
+        audience: &str,
+        subject: &str,
+        rights: &Rights,
+        wanted: &ScopeSet,
+    ) -> String {
         let scopes = &rights.granted(wanted);
         let life = self.settings().access_token_life;
         self.tokens().access(&AccessToken {
-            audience: call.login_server(),
+            audience,
             subject,
             scopes,
-            now: call.now(),
+            now: self.now(),
             life,
         })
     }
 
     /// Chosen: what a registry without anonymous pull answers is not known; here the endpoint refuses.
     fn anonymous_token(&self, call: &Call, wanted: &ScopeSet) -> Option<String> {
-        debug_assert_eq!(ANONYMOUS, "acr_anon_pull");
         self.settings().anonymous_pull.then(|| {
             self.tokens()
                 .anonymous(call.login_server(), wanted, call.now())

@@ -35,10 +35,22 @@ impl Registry {
     pub(crate) fn set_manifest(
         &self,
         call: &Call,
-        operation: SetManifest,
+        operation: &SetManifest,
     ) -> Result<Response<Body>, Refusal> {
         // Asked once more: a lock may have been set while the body came.
-        self.may_set_manifest(&operation)?;
+        self.may_set_manifest(operation)?;
+        Ok(respond(
+            operation,
+            &self.put_manifest(operation, call.now())?,
+        ))
+    }
+
+    /// Checks a manifest and puts it in.
+    pub(crate) fn put_manifest(
+        &self,
+        operation: &SetManifest,
+        now: Timestamp,
+    ) -> Result<AcceptedManifest, Refusal> {
         let digest = match &operation.reference {
             Reference::Tag(_) => Digest::sha256(&operation.bytes),
             Reference::Digest(digest) if digest.matches(&operation.bytes) == Some(true) => {
@@ -51,22 +63,19 @@ impl Registry {
                 ));
             }
         };
-        let content = Pushed::read(&operation)?;
+        let content = Pushed::read(operation)?;
         let mut store = self.store();
-        let time = store.write_time(call.now());
+        content.check(store.record(&operation.repository))?;
+        let time = store.write_time(now);
         let repository = store.record(&operation.repository);
-        content.check(repository)?;
-        let record = content.into_record(&operation, &digest, repository, time);
+        let record = content.into_record(operation, &digest, repository, time);
         let subject = record.subject.clone();
-        put(&mut store, &operation, digest.clone(), record, time);
-        Ok(respond(
-            &operation,
-            &AcceptedManifest {
-                digest,
-                subject,
-                tags: Vec::new(),
-            },
-        ))
+        put(&mut store, operation, digest.clone(), record, time);
+        Ok(AcceptedManifest {
+            digest,
+            subject,
+            tags: Vec::new(),
+        })
     }
 }
 

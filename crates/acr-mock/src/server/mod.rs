@@ -103,7 +103,7 @@ impl AcrMock {
         self.ca_pem.as_deref()
     }
 
-    /// Stops: no new connections, a third of a second for requests in progress, then the end of the thread.
+    /// Stops: no new connections, half a second for requests in progress, then the end of the thread.
     ///
     /// It blocks until then. Dropping does the same.
     ///

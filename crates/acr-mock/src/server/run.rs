@@ -67,7 +67,7 @@ impl ServerThread {
 }
 
 /// How long requests in progress may take to end once the server is stopped.
-const GRACE: Duration = Duration::from_millis(300);
+const GRACE: Duration = Duration::from_millis(500);
 
 /// How long to wait before accepting again when the machine is out of something, such as file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

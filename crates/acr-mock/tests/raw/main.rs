@@ -1,0 +1,20 @@
+//! Plain requests in, plain answers out: status, headers and bytes, against a registry in process.
+//!
+//! Client and mock share their wire types, so a mistake in those would hide from every test between the two. Here
+//! nothing of them is used: a request is a method, a path, headers and bytes, and what is expected is written out as it
+//! stands on the wire. Where the service's behaviour is not known, the test says that it was chosen.
+
+mod bad_input;
+mod blob;
+mod challenge;
+mod data;
+mod headers;
+mod locks;
+mod manifest;
+mod paging;
+mod referrers;
+mod repository;
+mod support;
+mod tag;
+mod token;
+mod upload;
