@@ -31,14 +31,10 @@ pub(super) async fn anonymously(
         grant: Grant::Anonymous,
     };
     match run(wire, &post, &realm.url).await {
-        Err(Refusal { status, .. })
-            if matches!(
-                status,
-                Some(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
-            ) =>
-        {
-            with_login(wire, realm, scope, None).await
-        }
+        Err(Refusal {
+            status: Some(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED),
+            ..
+        }) => with_login(wire, realm, scope, None).await,
         other => Ok(other?),
     }
 }
@@ -58,7 +54,7 @@ pub(super) async fn with_login(
     Ok(run(wire, &get, &realm.url).await?)
 }
 
-/// Asks for an access token with a refresh token. `Err(Ok(..))` is a refusal of the refresh token.
+/// Asks for an access token with a refresh token.
 pub(super) async fn with_refresh_token(
     wire: &Wire,
     realm: &Realm,
