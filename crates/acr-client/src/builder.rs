@@ -99,11 +99,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how long the server may be silent: from when a request is handed to the transport to
-    /// the head of its answer, and from one part of the body to the next. The default is 60 seconds.
-    ///
-    /// The time that a request's body takes counts as silence, so it bounds the time for one chunk
-    /// of an upload.
+    /// Sets how long the server may be silent: until the head of an answer, counted from when the
+    /// last 64 KiB of the request were taken by the transport, and from one part of the answer's body
+    /// to the next. The default is 60 seconds.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
         self
@@ -246,5 +244,58 @@ impl fmt::Debug for ClientBuilder {
             .field("clock", &self.clock)
             .field("idle_timeout", &self.idle_timeout)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::clock;
+    use crate::error::ErrorKind;
+    use crate::transport::{Body, from_fn};
+
+    fn builder() -> ClientBuilder {
+        ContainerRegistryClient::builder("https://r.example")
+            .transport(from_fn(|_| async { http::Response::new(Body::empty()) }))
+            .clock(clock::from_fn(SystemTime::now, |_| std::future::pending()))
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused() {
+        assert_eq!(builder().build().unwrap().endpoint(), "https://r.example");
+        for builder in [
+            builder().idle_timeout(Duration::ZERO),
+            builder().application("two\nlines"),
+            ContainerRegistryClient::builder("https://r.example/v2"),
+        ] {
+            let error = builder.build().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_application_stands_before_the_client_in_the_user_agent() {
+        let agent = builder().application("tool/1").user_agent().unwrap();
+        assert!(agent.to_str().unwrap().starts_with("tool/1 acr-client/"));
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let builder = ContainerRegistryClient::builder("https://u:hunter2@r.example")
+            .credential(Credential::password("robot", "hunter2"));
+        assert!(!format!("{builder:?}").contains("hunter2"));
+    }
+
+    #[cfg(not(feature = "hyper"))]
+    #[test]
+    fn without_a_default_a_transport_and_a_clock_are_asked_for() {
+        let bare = || ContainerRegistryClient::builder("https://r.example");
+        let error = bare().build().unwrap_err();
+        assert!(error.to_string().contains("no transport"), "{error}");
+        let transport = from_fn(|_| async { http::Response::new(Body::empty()) });
+        let error = bare().transport(transport).build().unwrap_err();
+        assert!(error.to_string().contains("no clock"), "{error}");
     }
 }

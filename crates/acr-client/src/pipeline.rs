@@ -218,7 +218,7 @@ impl Pipeline {
         let mut challenged = false;
         loop {
             *attempts += 1;
-            let answer = self
+            let mut answer = self
                 .send_once(call, template, &authorization, *attempts)
                 .await?;
             if answer.head.status != StatusCode::UNAUTHORIZED {
@@ -229,6 +229,7 @@ impl Pipeline {
                 return Ok(answer);
             }
             challenged = true;
+            self.drain(&mut answer).await;
             let headers = &answer.head.headers;
             match authorizer
                 .answer(headers, &authorization, &call.scope)
@@ -250,16 +251,27 @@ impl Pipeline {
         let bare = Authorization::Nothing;
         let template = Template { parts, body };
         let ping = self.call(&Ping);
-        let answer = self.send_once(&ping, &template, &bare, 1).await?;
+        let mut answer = self.send_once(&ping, &template, &bare, 1).await?;
+        self.drain(&mut answer).await;
         if answer.head.status != StatusCode::UNAUTHORIZED {
             self.0.authorizer.went_through(&bare);
             return Ok(bare);
         }
         let headers = &answer.head.headers;
-        match self.0.authorizer.answer_ping(headers, &call.scope).await? {
+        let verdict = self.0.authorizer.answer_ping(headers, &call.scope).await?;
+        match verdict {
             Verdict::Retry(authorization) => Ok(authorization),
             Verdict::GiveUp => Ok(bare),
         }
+    }
+
+    /// Reads the body of an answer of which only the head counts, so that its connection can be
+    /// used for the next request. It is a line or two; of a long one the beginning is kept.
+    pub(crate) async fn drain(&self, answer: &mut Answer) {
+        let body = std::mem::take(&mut answer.body);
+        let wire = &self.0.wire;
+        let beginning = wire.read_beginning(body, answer::MOST_OF_AN_ERROR);
+        answer.body = Body::bytes(beginning.await);
     }
 
     async fn send_once(
@@ -358,8 +370,8 @@ struct Template {
 }
 
 impl Template {
-    fn build(&self) -> Request<Body> {
-        let mut request = Request::new(Body::bytes(self.body.clone()));
+    fn build(&self) -> Request<Bytes> {
+        let mut request = Request::new(self.body.clone());
         *request.method_mut() = self.parts.method.clone();
         *request.uri_mut() = self.parts.uri.clone();
         *request.headers_mut() = self.parts.headers.clone();

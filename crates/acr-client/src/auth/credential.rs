@@ -103,7 +103,12 @@ impl fmt::Debug for Credential {
 /// Where Entra ID tokens come from.
 ///
 /// A source is asked once per refresh token of the registry, that is every three hours or so, and
-/// again when the registry refuses the token. It may cache; the client does not cache for it.
+/// again when the registry refuses the token. It may cache; the client does not cache for it. The
+/// client waits for it without a bound of its own, since a person may be signing in meanwhile.
+///
+/// For the credentials of the crate `azure_identity` the body of [`token`](Self::token) is one call of
+/// their `get_token` with the scope [`audience.default_scope()`](Audience::default_scope). Another
+/// source, in full:
 ///
 /// ```
 /// use acr_client::{Audience, Secret, TokenSource};

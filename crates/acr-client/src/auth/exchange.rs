@@ -5,7 +5,7 @@ use acr_protocol::auth::{
     TOKEN_PATH,
 };
 use acr_protocol::{ErrorEnvelope, Operation, ScopeSet, Secret};
-use http::{Request, StatusCode, Uri};
+use http::{StatusCode, Uri};
 
 use super::credential::TokenSource;
 use super::realm::Realm;
@@ -14,7 +14,6 @@ use crate::audience::Audience;
 use crate::context::OperationContext;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
-use crate::transport::Body;
 use crate::wire::Wire;
 
 /// Asks for an access token as nobody in particular.
@@ -126,7 +125,6 @@ where
 {
     let mut request = operation.request();
     *request.uri_mut() = join(url, request.uri())?;
-    let request: Request<Body> = request.map(Body::bytes);
     let context = OperationContext::new(O::NAME, None, 1);
     let (head, body) = wire.send(request, context).await?.into_parts();
     if !O::SUCCESS.contains(&head.status) {

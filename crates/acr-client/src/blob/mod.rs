@@ -205,10 +205,10 @@ impl RepositoryClient {
                 return Ok(answer);
             };
             let attempts = answer.attempts + 1;
+            let base = answer.url.clone();
+            self.pipeline.drain(&mut answer).await;
             answer = if self.pipeline.endpoint().is_origin_of(&next) {
-                let path = self
-                    .pipeline
-                    .own_path(&answer.url, "Location", next.as_str())?;
+                let path = self.pipeline.own_path(&base, "Location", next.as_str())?;
                 self.pipeline.send(call, again(path)).await?
             } else {
                 let url = to_uri(&next, "Location")?;

@@ -1,5 +1,7 @@
 //! One request to one server: the idle timeout, and bodies that are read whole.
 
+mod progress;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +12,11 @@ use http::header::{CONTENT_LENGTH, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 
+use self::progress::Progress;
 use crate::clock::Clock;
 use crate::context::OperationContext;
 use crate::error::{Error, ErrorKind};
-use crate::transport::{Body, Transport};
+use crate::transport::{Body, Transport, TransportError};
 
 /// The transport with the clock beside it: what every request goes through, also those for tokens.
 #[derive(Clone)]
@@ -30,7 +33,7 @@ impl Wire {
     /// Sends a request with an absolute URL; resolves at the head of the answer.
     pub(crate) async fn send(
         &self,
-        mut request: Request<Body>,
+        mut request: Request<Bytes>,
         context: OperationContext,
     ) -> Result<Response<Body>, Error> {
         let target = Target::of(&request);
@@ -39,13 +42,19 @@ impl Wire {
             .entry(USER_AGENT)
             .or_insert_with(|| self.user_agent.clone());
         request.extensions_mut().insert(context);
-        match self.within(self.transport.send(request)).await {
-            Some(Ok(response)) => Ok(response),
-            Some(Err(error)) => {
-                let (kind, what) = (Error::kind_of_transport(&error), error.to_string());
-                Err(Error::new(kind, format!("{target}: {what}")).with_source(error.into_source()))
-            }
-            None => Err(self.silent(&format!("{target}: no answer"))),
+        let progress = Progress::default();
+        let mut work = self
+            .transport
+            .send(request.map(|body| progress.meter(body)));
+        loop {
+            let before = progress.count();
+            work = match select(work, self.clock.sleep(self.idle_timeout)).await {
+                Either::Left((sent, _)) => return sent.map_err(|error| target.failed(error)),
+                Either::Right(((), _)) if progress.count() == before => {
+                    return Err(self.silent(&format!("{target}: no answer")));
+                }
+                Either::Right(((), work)) => work,
+            };
         }
     }
 
@@ -145,6 +154,13 @@ impl Target {
     }
 }
 
+impl Target {
+    fn failed(&self, error: TransportError) -> Error {
+        let kind = Error::kind_of_transport(&error);
+        Error::new(kind, format!("{self}: {error}")).with_source(error.into_source())
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.0)?;
@@ -189,7 +205,7 @@ mod tests {
 
     use super::*;
     use crate::clock;
-    use crate::transport::{TransportError, TransportErrorKind, from_fn};
+    use crate::transport::{TransportErrorKind, from_fn};
 
     /// A wire over a function, whose clock never lets a timeout pass.
     fn wire(transport: impl Transport) -> Wire {
@@ -210,10 +226,57 @@ mod tests {
         }
     }
 
-    fn request() -> Request<Body> {
+    fn request() -> Request<Bytes> {
         Request::get("https://r.example:8443/v2/a/blobs/x?sig=secret")
-            .body(Body::empty())
+            .body(Bytes::new())
             .unwrap()
+    }
+
+    /// A transport that takes one piece of a body each time it is polled, at most this many.
+    fn slow(pieces: usize) -> impl Transport {
+        from_fn(move |request: Request<Body>| async move {
+            let mut body = request.into_body();
+            let mut size = 0;
+            for _ in 0..pieces {
+                match body.frame().await {
+                    Some(frame) => size += frame.unwrap().into_data().unwrap().len(),
+                    None => return Response::new(size.to_string()),
+                }
+                yield_now().await;
+            }
+            std::future::pending().await
+        })
+    }
+
+    async fn yield_now() {
+        let mut yielded = false;
+        std::future::poll_fn(|cx| {
+            if std::mem::replace(&mut yielded, true) {
+                return std::task::Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            std::task::Poll::Pending
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_still_on_its_way_is_no_silence() {
+        let body = Bytes::from(vec![0; 10 * progress::PIECE + 1]);
+        let put = || request().map(|_| body.clone());
+        let wire = impatient(slow(99));
+        let answer = wire.send(put(), context()).await.unwrap();
+        let size = wire.read(&HeaderMap::new(), answer.into_body(), 99).await;
+        assert_eq!(size.unwrap(), body.len().to_string());
+
+        let error = impatient(slow(3)).send(put(), context()).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+
+    #[test]
+    fn a_body_in_pieces_keeps_its_length() {
+        let body = Progress::default().meter(vec![0; 2 * progress::PIECE].into());
+        assert_eq!(body.content_length(), Some(2 * progress::PIECE as u64));
     }
 
     fn context() -> OperationContext {
