@@ -1,0 +1,117 @@
+//! The documents at the root of the repository hold what they say.
+//!
+//! The Rust in the README has no hidden lines, because code hosts would show them. Each of its blocks stands in
+//! `snippets.rs` instead, word for word and only laid out differently, where it is compiled and run against the mock.
+
+mod snippets;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use acr_client::protocol::Route;
+
+#[test]
+fn every_rust_block_of_the_readme_is_compiled_and_run() {
+    let compiled = without_layout(include_str!("snippets.rs"));
+    let mut count = 0;
+    for (line, block) in rust_blocks(&read("README.md")) {
+        count += 1;
+        assert!(
+            compiled.contains(&without_layout(&block)),
+            "README.md, line {line}: this block is not in tests/readme/snippets.rs, so nothing compiles it:\n{block}"
+        );
+    }
+    assert!(count > 9, "only {count} blocks were found");
+}
+
+#[test]
+fn the_table_of_the_other_sdks_has_every_operation_of_the_wire() {
+    let readme = read("README.md");
+    let (_, section) = readme.split_once("\n## Coming from another SDK").unwrap();
+    let missing: Vec<_> = Route::NAMES
+        .iter()
+        .filter(|name| !section.contains(&format!("| `{name}` ")))
+        .collect();
+    assert!(missing.is_empty(), "no row for {missing:?}");
+}
+
+#[test]
+fn links_and_files_that_the_documents_name_exist() {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+    ] {
+        let text = read(document);
+        for target in links(&text) {
+            assert!(root().join(target).exists(), "{document} links to {target}");
+        }
+    }
+    // The code map: a line of a table names a file from the folder in the heading above it.
+    let mut folder = String::new();
+    let mut count = 0;
+    for line in read("ARCHITECTURE.md").lines() {
+        if let Some(heading) = line.strip_prefix("### ") {
+            folder = heading.trim_matches('`').to_owned();
+        } else if let Some(row) = line.strip_prefix("| `") {
+            let (name, _) = row.split_once('`').unwrap();
+            let place = root().join(&folder).join(name);
+            assert!(place.exists(), "ARCHITECTURE.md names {}", place.display());
+            count += 1;
+        }
+    }
+    assert!(count > 60, "only {count} files were found in the code map");
+}
+
+/// The line and the text of each block that is marked as Rust.
+fn rust_blocks(text: &str) -> Vec<(usize, String)> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(usize, bool, String)> = None;
+    for (index, line) in text.lines().enumerate() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(language)) => {
+                open = Some((index + 1, language.starts_with("rust"), String::new()))
+            }
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (Some((_, _, block)), None) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    blocks.retain(|(_, is_rust, _)| *is_rust);
+    blocks
+        .into_iter()
+        .map(|(line, _, block)| (line, block))
+        .collect()
+}
+
+/// The targets of links to files of the repository.
+fn links(text: &str) -> Vec<&str> {
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target.split('#').next().unwrap_or_default())
+        .filter(|target| !target.is_empty() && !target.contains("://"))
+        .collect()
+}
+
+/// A block on a page is laid out for its readers, the same code in a file by rustfmt: other blanks, and a comma more
+/// where a list takes several lines.
+fn without_layout(text: &str) -> String {
+    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    [",)", ",]", ",}"]
+        .into_iter()
+        .fold(text, |text, end| text.replace(end, &end[1..]))
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
