@@ -307,7 +307,7 @@ pub(crate) fn metadata_path(repository: &RepositoryName) -> PathBuilder {
 
 #[derive(Serialize, Deserialize)]
 struct Catalog {
-    #[serde(default, deserialize_with = "crate::error::null_is_default")]
+    #[serde(deserialize_with = "crate::error::null_is_default")]
     repositories: Vec<RepositoryName>,
 }
 

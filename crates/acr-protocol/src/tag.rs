@@ -355,7 +355,6 @@ struct TagNamesBody {
     #[serde(default)]
     name: String,
     #[serde(
-        default,
         deserialize_with = "crate::error::null_is_default",
         serialize_with = "crate::error::empty_is_null"
     )]
@@ -370,7 +369,6 @@ struct TagListBody {
     image_name: RepositoryName,
     /// `null`, not `[]`, where there are none.
     #[serde(
-        default,
         deserialize_with = "crate::error::null_is_default",
         serialize_with = "crate::error::empty_is_null"
     )]

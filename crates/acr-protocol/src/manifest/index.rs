@@ -26,7 +26,7 @@ pub struct ImageIndex {
     )]
     pub artifact_type: Option<MediaType>,
     /// The manifests.
-    #[serde(default, deserialize_with = "crate::error::null_is_default")]
+    #[serde(deserialize_with = "crate::error::null_is_default")]
     pub manifests: Vec<Descriptor>,
     /// The manifest that this index refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]

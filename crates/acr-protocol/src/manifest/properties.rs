@@ -288,7 +288,6 @@ struct ManifestListBody {
     #[serde(rename = "imageName")]
     image_name: RepositoryName,
     #[serde(
-        default,
         deserialize_with = "crate::error::null_is_default",
         serialize_with = "crate::error::empty_is_null"
     )]
