@@ -50,7 +50,7 @@ impl Registry {
         }
         let digest = HeaderValue::try_from(operation.digest.as_str())
             .unwrap_or(HeaderValue::from_static(""));
-        if !self.settings().data_redirect {
+        if !self.settings().redirects_to_data() {
             let mut response = ranged(content, operation.range);
             response.headers_mut().insert(
                 CONTENT_TYPE,
@@ -95,7 +95,8 @@ impl Registry {
         ))
     }
 
-    /// `POST /v2/{name}/blobs/uploads/?mount=&from=`: where the source has no such blob, or none is named, an upload begins.
+    /// `POST /v2/{name}/blobs/uploads/?mount=&from=`: where the source has no such blob, an upload begins; where none is
+    /// named, the profile says whether one is looked for.
     pub(crate) fn mount_blob(
         &self,
         call: &Call,
@@ -105,11 +106,13 @@ impl Registry {
         if let Some(repository) = store.record(&operation.repository) {
             locks::push(repository)?;
         }
-        let source = operation
-            .from
-            .as_ref()
-            .and_then(|source| store.blob(source, &operation.digest))
-            .cloned();
+        let source = match &operation.from {
+            Some(source) => store.blob(source, &operation.digest).cloned(),
+            None if self.settings().profile.mounts_from_anywhere() => {
+                store.content(&operation.digest)
+            }
+            None => None,
+        };
         let Some(content) = source else {
             drop(store);
             return Ok(respond(

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use acr_mock::ServerEvent;
-use clap::builder::Resettable;
+use acr_mock::{Profile, ServerEvent};
+use clap::builder::{PossibleValuesParser, Resettable, TypedValueParser as _};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
@@ -22,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) ready_file: Option<PathBuf>,
     /// At least one.
     pub(crate) users: Vec<User>,
+    pub(crate) profile: Profile,
     pub(crate) anonymous_pull: bool,
     pub(crate) exit_on_stdin_close: bool,
     pub(crate) log: Log,
@@ -103,6 +104,19 @@ struct Args {
     )]
     users: Vec<String>,
 
+    /// Follow these rules where the service and the OCI specification differ.
+    ///
+    /// `acr` is the service as it is recorded: blobs come by a redirect, manifests are deleted by digest alone, and
+    /// what they name must be there. `oci` does all that the OCI conformance suite asks for.
+    #[arg(
+        long,
+        value_name = "PROFILE",
+        env = "ACR_MOCK_PROFILE",
+        default_value = Profile::default().as_str(),
+        value_parser = PossibleValuesParser::new(PROFILES).try_map(|name| name.parse::<Profile>())
+    )]
+    profile: Profile,
+
     /// Let everyone pull, without a login.
     #[arg(long, env = "ACR_MOCK_ANONYMOUS_PULL", action = ArgAction::SetTrue, value_parser = parse_switch)]
     anonymous_pull: bool,
@@ -121,6 +135,8 @@ struct Args {
     )]
     log: Level,
 }
+
+const PROFILES: [&str; 2] = [Profile::Acr.as_str(), Profile::Oci.as_str()];
 
 const AFTER_HELP: &str = "\
 Each option may be given as an environment variable too; switches take 1 or true (0 or false is off), repeatable \
@@ -184,6 +200,7 @@ fn settings(args: Args) -> Result<Settings, Usage> {
         ca_out: absolute("--ca-out", args.ca_out)?,
         ready_file: absolute("--ready-file", args.ready_file)?,
         users,
+        profile: args.profile,
         anonymous_pull: args.anonymous_pull,
         exit_on_stdin_close: args.exit_on_stdin_close,
         log: Log { level: args.log },

@@ -76,6 +76,14 @@ impl Refusal {
         }
     }
 
+    /// Chosen: a push to what is neither a tag nor a digest, where the profile says more than that there is no such path.
+    pub(crate) fn malformed_reference(reference: &str) -> Self {
+        if reference.contains(':') || reference.to_ascii_lowercase().contains("%3a") {
+            return Self::invalid_parameter("digest", reference);
+        }
+        Self::invalid_parameter("tag", reference)
+    }
+
     /// Chosen: what the service answers to a wrong method on a known path is not known. It comes before the challenge.
     pub(crate) fn method_not_allowed(allowed: &[Method]) -> Self {
         let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();

@@ -1,4 +1,5 @@
-//! x
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
 mod auth;
@@ -12,6 +13,7 @@ mod locks;
 mod manifest;
 mod origin;
 mod paging;
+mod profile;
 mod rate;
 mod referrers;
 mod registry;
@@ -30,6 +32,7 @@ mod upload;
 pub use crate::body::{Body, BodyError};
 pub use crate::clock::{Clock, ClockHold, SystemClock, VirtualClock};
 pub use crate::origin::Origin;
+pub use crate::profile::{Profile, UnknownProfile};
 pub use crate::registry::Registry;
 pub use crate::seed::{RepositorySeed, SeedError};
 #[cfg(feature = "server")]

@@ -74,7 +74,9 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
 }
 
 fn start(settings: &Settings) -> Result<AcrMock, Failure> {
-    let mut registry = Registry::builder().anonymous_pull(settings.anonymous_pull);
+    let mut registry = Registry::builder()
+        .profile(settings.profile)
+        .anonymous_pull(settings.anonymous_pull);
     for user in &settings.users {
         registry = registry.user(&user.name, &user.password);
     }
@@ -107,6 +109,7 @@ struct Ready<'a> {
     ca_pem: Option<&'a str>,
     username: &'a str,
     password: &'a str,
+    profile: &'static str,
     version: &'static str,
     pid: u32,
 }
@@ -123,6 +126,7 @@ fn announce(settings: &Settings, mock: &AcrMock, ca: Option<&CaFile>) -> Result<
         ca_pem: mock.ca_pem(),
         username: &user.name,
         password: &user.password,
+        profile: settings.profile.as_str(),
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
     };

@@ -122,7 +122,7 @@ impl Registry {
             Err(RouteError::MethodNotAllowed { allowed }) => {
                 return refuse(&call, Refusal::method_not_allowed(allowed));
             }
-            Err(_) => return refuse(&call, Refusal::malformed_path()),
+            Err(_) => return refuse(&call, self.refuse_path(&call)),
         };
         call.within(route.repository());
         match route {
@@ -130,7 +130,7 @@ impl Registry {
             | Route::RequestAccessToken(_)
             | Route::RequestAccessTokenWithLogin(_) => self.answer_token(&call, route, body).await,
             route => {
-                let result = self.authorise(&call, &route.scope());
+                let result = self.authorise(&call, &self.settings().profile.scope(&route));
                 let result = match result {
                     Ok(()) => self.carry_out(&call, route, fault, body).await,
                     Err(refusal) => Err(refusal),
@@ -187,14 +187,17 @@ impl Registry {
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        if let Some((parameter, value)) = fault {
+        if let Some((parameter, value)) = fault
+            && !self.passes_over(parameter)
+        {
             return Err(self.refuse_parameter(&route, parameter, &value));
         }
         match route {
             Route::StartUpload(operation) => self.start_upload(call, &operation, body).await,
             Route::UploadChunk(operation) => self.upload_chunk(call, &operation, body).await,
             Route::CompleteUpload(operation) => self.complete_upload(&operation, body).await,
-            Route::SetManifest(operation) => {
+            Route::SetManifest(mut operation) => {
+                self.settle_tags(&mut operation);
                 // The locks come before the body is read.
                 self.may_set_manifest(&operation)?;
                 let bytes = match request_body::read(body, self.settings().manifest_limit).await {
@@ -260,6 +263,24 @@ impl Registry {
             Route::CancelUpload(operation) => self.cancel_upload(&operation),
             // The rest has been answered before it could come here.
             _ => Err(Refusal::unknown_path()),
+        }
+    }
+
+    /// Whether a query parameter means nothing here, so that a malformed one does no harm.
+    fn passes_over(&self, parameter: &str) -> bool {
+        parameter == "tag" && !self.settings().profile.sets_tags_by_query()
+    }
+
+    /// A path that fits no grammar.
+    fn refuse_path(&self, call: &Call) -> Refusal {
+        let pushed = (*call.method() == http::Method::PUT)
+            .then(|| call.uri().path().rsplit_once("/manifests/"))
+            .flatten();
+        match pushed {
+            Some((_, reference)) if self.settings().profile.explains_malformed_references() => {
+                Refusal::malformed_reference(reference)
+            }
+            _ => Refusal::malformed_path(),
         }
     }
 

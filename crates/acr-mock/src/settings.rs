@@ -7,15 +7,17 @@ use acr_protocol::ScopeSet;
 
 use crate::auth::{Identities, Rights};
 use crate::clock::{Clock, SystemClock};
+use crate::profile::Profile;
 use crate::registry::Registry;
 
 /// Everything that a [`Registry`] was told. Fixed once it is built.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    pub(crate) profile: Profile,
     pub(crate) login_server: Option<String>,
     pub(crate) authentication: bool,
     pub(crate) anonymous_pull: bool,
-    pub(crate) data_redirect: bool,
+    pub(crate) data_redirect: Option<bool>,
     pub(crate) page_size: u32,
     pub(crate) page_size_limit: u32,
     pub(crate) access_token_life: Duration,
@@ -30,10 +32,11 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            profile: Profile::Acr,
             login_server: None,
             authentication: true,
             anonymous_pull: false,
-            data_redirect: true,
+            data_redirect: None,
             // Chosen: the service's own default and bound are not known. Microsoft's tools ask for 100, the common
             // registry tools for 1,000.
             page_size: 100,
@@ -47,6 +50,14 @@ impl Default for Settings {
             identities: Identities::default(),
             clock: Arc::new(SystemClock),
         }
+    }
+}
+
+impl Settings {
+    /// Whether `GET` of a blob leads to the data origin.
+    pub(crate) fn redirects_to_data(&self) -> bool {
+        self.data_redirect
+            .unwrap_or(self.profile.redirects_to_data())
     }
 }
 
@@ -71,6 +82,12 @@ impl RegistryBuilder {
         Registry::with_settings(self.settings)
     }
 
+    /// Whose rules hold where the service and the OCI specification differ; the service's by default.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.settings.profile = profile;
+        self
+    }
+
     /// The name that the registry gives itself in bodies, challenges and tokens. Without it the authority of each
     /// request is taken, so that mapped ports work.
     pub fn login_server(mut self, name: impl Into<String>) -> Self {
@@ -90,9 +107,10 @@ impl RegistryBuilder {
         self
     }
 
-    /// Whether `GET` of a blob answers 307 to the data origin, as the service does (the default), or 200 with the bytes.
+    /// Whether `GET` of a blob answers 307 to the data origin, as the service does, or 200 with the bytes, as most other
+    /// registries do. The profile decides unless it is said here.
     pub fn data_redirect(mut self, on: bool) -> Self {
-        self.settings.data_redirect = on;
+        self.settings.data_redirect = Some(on);
         self
     }
 

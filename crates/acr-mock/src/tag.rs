@@ -1,5 +1,7 @@
 //! The operations on tags.
 
+use std::sync::Arc;
+
 use acr_protocol::operation::headers::INT_DOCKER_CONTENT_DIGEST;
 use acr_protocol::tag::{
     DeleteTag, GetTagProperties, ListTagProperties, ListTags, UpdateTagProperties,
@@ -102,18 +104,7 @@ impl Registry {
         call: &Call,
         operation: &DeleteTag,
     ) -> Result<Response<Body>, Refusal> {
-        let mut store = self.store();
-        let repository = store.repository(&operation.repository);
-        let Some((repository, tag)) = repository.and_then(|repository| {
-            Some((repository, repository.tags().get(operation.tag.as_str())?))
-        }) else {
-            return Ok(respond(operation, &false));
-        };
-        locks::delete_tag(repository, tag)?;
-        let time = store.write_time(call.now());
-        let removed = store
-            .repository_mut(&operation.repository)
-            .and_then(|repository| repository.remove_tag(&operation.tag, time));
+        let removed = self.untag(call, &operation.repository, &operation.tag)?;
         let mut response = respond(operation, &removed.is_some());
         if let Some(Ok(digest)) =
             removed.map(|removed| HeaderValue::try_from(removed.digest.as_str()))
@@ -123,6 +114,27 @@ impl Registry {
                 .insert(INT_DOCKER_CONTENT_DIGEST, digest);
         }
         Ok(response)
+    }
+
+    /// Takes a tag away, if it is there and no lock holds it.
+    pub(crate) fn untag(
+        &self,
+        call: &Call,
+        repository: &RepositoryName,
+        tag: &Tag,
+    ) -> Result<Option<Arc<TagRecord>>, Refusal> {
+        let mut store = self.store();
+        let found = store
+            .repository(repository)
+            .and_then(|record| Some((record, record.tags().get(tag.as_str())?)));
+        let Some((record, tagged)) = found else {
+            return Ok(None);
+        };
+        locks::delete_tag(record, tagged)?;
+        let time = store.write_time(call.now());
+        Ok(store
+            .repository_mut(repository)
+            .and_then(|record| record.remove_tag(tag, time)))
     }
 
     /// `GET /v2/{name}/tags/list`

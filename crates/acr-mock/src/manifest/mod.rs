@@ -48,14 +48,19 @@ impl Registry {
         ))
     }
 
-    /// `DELETE /v2/{name}/manifests/{digest}`
+    /// `DELETE /v2/{name}/manifests/{digest}`; by a tag only where the profile has it, and then the manifest stays.
     pub(crate) fn delete_manifest(
         &self,
         call: &Call,
         operation: &DeleteManifest,
     ) -> Result<Response<Body>, Refusal> {
-        let Reference::Digest(digest) = &operation.reference else {
-            return Err(Refusal::delete_by_tag());
+        let digest = match &operation.reference {
+            Reference::Digest(digest) => digest,
+            Reference::Tag(tag) if self.settings().profile.deletes_by_tag() => {
+                let removed = self.untag(call, &operation.repository, tag)?;
+                return Ok(respond(operation, &removed.is_some()));
+            }
+            Reference::Tag(_) => return Err(Refusal::delete_by_tag()),
         };
         let mut store = self.store();
         let repository = store.repository(&operation.repository);

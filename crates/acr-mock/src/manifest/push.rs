@@ -16,6 +16,13 @@ use crate::store::{ManifestRecord, RepositoryRecord, Store};
 use crate::{Body, locks};
 
 impl Registry {
+    /// Leaves only the tags of the query that count: those of a push by digest, where the profile has them.
+    pub(crate) fn settle_tags(&self, operation: &mut SetManifest) {
+        if operation.reference.tag().is_some() || !self.settings().profile.sets_tags_by_query() {
+            operation.tags.clear();
+        }
+    }
+
     /// Whether the locks let a manifest in. Asked before the body is read.
     pub(crate) fn may_set_manifest(&self, operation: &SetManifest) -> Result<(), Refusal> {
         let store = self.store();
@@ -65,7 +72,9 @@ impl Registry {
         };
         let content = Pushed::read(operation)?;
         let mut store = self.store();
-        content.check(store.record(&operation.repository))?;
+        if !self.settings().profile.takes_sparse_manifests() {
+            content.check(store.record(&operation.repository))?;
+        }
         let time = store.write_time(now);
         let repository = store.record(&operation.repository);
         let record = content.into_record(operation, &digest, repository, time);
@@ -74,7 +83,7 @@ impl Registry {
         Ok(AcceptedManifest {
             digest,
             subject,
-            tags: Vec::new(),
+            tags: operation.tags.clone(),
         })
     }
 }

@@ -28,6 +28,7 @@ fn the_ready_line_has_every_member_and_nothing_else_is_on_stdout() {
         "ca_pem",
         "username",
         "password",
+        "profile",
         "version",
         "pid",
     ]);
@@ -39,6 +40,7 @@ fn the_ready_line_has_every_member_and_nothing_else_is_on_stdout() {
     assert_eq!(ready["schema"], 1);
     assert_eq!(text(&ready, "username"), "mock");
     assert_eq!(text(&ready, "version"), env!("CARGO_PKG_VERSION"));
+    assert_eq!(text(&ready, "profile"), "acr");
     assert_eq!(ready["pid"], mock.child.id());
     assert_eq!(
         fs::read_to_string(text(&ready, "ca")).unwrap(),
@@ -61,6 +63,16 @@ fn each_start_has_another_random_password_and_it_is_not_logged() {
     let end = one.terminate("TERM");
     assert!(!end.stderr.contains(password), "{}", end.stderr);
     two.terminate("TERM");
+}
+
+#[test]
+fn the_profile_comes_from_a_flag_or_the_environment() {
+    let mut flag = Mock::start(&["--profile", "oci"]);
+    assert_eq!(text(&flag.ready(), "profile"), "oci");
+    flag.terminate("TERM");
+    let mut variable = Mock::spawn(command(&[]).env("ACR_MOCK_PROFILE", "oci"));
+    assert_eq!(text(&variable.ready(), "profile"), "oci");
+    variable.terminate("TERM");
 }
 
 #[test]

@@ -10,6 +10,7 @@ fn bad_usage_is_2_and_says_what_is_wrong() {
         (&["--no-such-option"], "--no-such-option"),
         (&["--listen", "here"], "--listen"),
         (&["--log", "loud"], "loud"),
+        (&["--profile", "docker"], "acr, oci"),
         (&["--host", "http://acr"], "http://acr"),
         (&["--host", "acr:5000"], "acr:5000"),
         (&["--host", ""], "host name"),
