@@ -1,0 +1,48 @@
+//! Other people's software on our mock, our client on other people's servers: `cargo xtask interop PROGRAM`.
+//!
+//! Exit codes: 0 all passed, 1 something failed, 2 bad usage, 3 skipped (the last line says why).
+
+use std::process::ExitCode;
+
+use acr_harness::interop::{Ending, python, report, skopeo};
+
+const USAGE: &str = "\
+usage: interop python
+       interop skopeo [--install]
+
+python   Microsoft's azure-containerregistry, sync and async, on acr-mock; needs Python 3 with venv, and PyPI
+skopeo   skopeo on acr-mock, acr-client on docker-registry; needs both programs, which --install installs
+         with apt-get (as root)";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments.as_slice() {
+        ["python"] => python::run(),
+        ["skopeo"] => skopeo::run(false).await,
+        ["skopeo", "--install"] => skopeo::run(true).await,
+        ["--help" | "-h" | "help"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => {
+            println!("interop {}: passed", arguments[0]);
+            ExitCode::SUCCESS
+        }
+        Err(Ending::Failed(failure)) => {
+            eprintln!("interop {}: {}", arguments[0], report::chain(&*failure));
+            ExitCode::FAILURE
+        }
+        Err(Ending::Skipped(reason)) => {
+            println!("skipped: {reason}");
+            ExitCode::from(3)
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The binary `acr-mock`, built and started as anybody's tests would start it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::Result;
+
+/// A running `acr-mock`. It ends when this is dropped, or with this program, because its stdin ends then.
+#[derive(Debug)]
+pub struct MockProcess {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    // Kept open: a program must not fail because nobody reads its stdout.
+    _stdout: BufReader<ChildStdout>,
+    ready: Value,
+}
+
+impl MockProcess {
+    /// Builds the binary, starts it with these arguments, and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// If cargo cannot build it, or if it ends or prints something else before its ready line.
+    pub fn start(arguments: &[&str]) -> Result<Self> {
+        let mut child = Command::new(build()?)
+            .args(["--exit-on-stdin-close", "--log", "warn"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("acr-mock does not start: {error}"))?;
+        let stdin = child.stdin.take();
+        let mut stdout = BufReader::new(child.stdout.take().ok_or("acr-mock has no stdout")?);
+        let mut line = String::new();
+        // Ends with the program's stdout if it never becomes ready.
+        let read = stdout.read_line(&mut line);
+        let ready = match read {
+            Ok(0) => Err(format!(
+                "acr-mock was never ready; it ended with {}",
+                child.wait()?
+            )),
+            Ok(_) => serde_json::from_str(&line).map_err(|error| {
+                format!("the ready line of acr-mock is no JSON: {error}: {line:?}")
+            }),
+            Err(error) => Err(format!(
+                "the ready line of acr-mock cannot be read: {error}"
+            )),
+        };
+        let mut mock = Self {
+            child,
+            stdin,
+            _stdout: stdout,
+            ready: Value::Null,
+        };
+        mock.ready = ready?;
+        Ok(mock)
+    }
+
+    /// A member of the ready line that is text, such as `endpoint`, `login_server`, `ca`, `username` or `password`.
+    ///
+    /// # Errors
+    ///
+    /// If the ready line has no such member.
+    pub fn ready(&self, member: &str) -> Result<&str> {
+        let text = self.ready[member].as_str();
+        Ok(text.ok_or_else(|| format!("the ready line of acr-mock has no text `{member}`"))?)
+    }
+
+    /// The CA that clients must trust, as a file.
+    ///
+    /// # Errors
+    ///
+    /// If the ready line names none.
+    pub fn ca(&self) -> Result<&Path> {
+        Ok(Path::new(self.ready("ca")?))
+    }
+
+    /// Ends it by closing its stdin.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end soon, or not with code 0.
+    pub fn stop(mut self) -> Result<()> {
+        drop(self.stdin.take());
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            match self.child.try_wait()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(format!("acr-mock ended with {status}").into()),
+                None if Instant::now() > deadline => {
+                    return Err("acr-mock did not end with its stdin".into());
+                }
+                None => sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+}
+
+impl Drop for MockProcess {
+    fn drop(&mut self) {
+        // Both fail for a child that has ended, as after `stop`.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Builds `acr-mock` with the profile of this program, and returns where it is.
+fn build() -> Result<PathBuf> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "acr-mock",
+            "--bin",
+            "acr-mock",
+        ])
+        .arg("--message-format=json-render-diagnostics");
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let messages = super::output_of(&mut command)?;
+    let executable = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "acr-mock")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    Ok(executable.ok_or("cargo built acr-mock, but does not say where")?)
+}

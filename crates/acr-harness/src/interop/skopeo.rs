@@ -1,0 +1,481 @@
+//! skopeo on acr-mock, and acr-client on `docker-registry`: each side with a partner that we did not write.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use acr_client::{ContainerRegistryClient, Credential, Digest, ErrorKind, RepositoryClient};
+use tempfile::TempDir;
+
+use super::docker_registry::{self, DockerRegistry};
+use super::mock::MockProcess;
+use super::report::Report;
+use super::{Ending, output_of};
+use crate::Result;
+use crate::image::Image;
+use crate::layout::OciLayout;
+use crate::pull::pull;
+use crate::push::push;
+
+const REPOSITORY: &str = "interop/app";
+
+/// The images that travel: an OCI index, and a Docker manifest list.
+const IMAGES: [&str; 2] = ["v1", "docker-v2"];
+
+/// Runs all checks and prints their table; `install` lets Debian's package manager install what is missing.
+///
+/// # Errors
+///
+/// Skipped without skopeo or docker-registry; failed if a check failed.
+pub async fn run(install: bool) -> Result<(), Ending> {
+    if install {
+        install_packages()?;
+    }
+    let skopeo = version("skopeo", &["--version"])?;
+    let registry = version("docker-registry", &["--version"])?;
+    let mut report = Report::default();
+
+    let mock = MockProcess::start(&[])?;
+    let mock_version = format!("acr-mock {}", mock.ready("version")?);
+    on_mock(&mock, &mut report).await?;
+    mock.stop()?;
+    for (with_password, server) in [
+        (false, "docker-registry, open"),
+        (true, "docker-registry, Basic"),
+    ] {
+        let server_process = DockerRegistry::start(with_password)?;
+        on_docker_registry(&server_process, with_password, server, &mut report).await?;
+    }
+
+    println!(
+        "\n{skopeo}; {registry}; {mock_version}\n\n{}",
+        report.table()
+    );
+    if report.passed() {
+        Ok(())
+    } else {
+        Err("not all checks passed".into())
+    }
+}
+
+/// skopeo pushes, acr-client and skopeo pull; then the other way round.
+async fn on_mock(mock: &MockProcess, report: &mut Report) -> Result<()> {
+    let (user, password) = (mock.ready("username")?, mock.ready("password")?);
+    let skopeo = Skopeo::new(mock.ready("login_server")?)?
+        .with_ca(mock.ca()?)?
+        .with_login(user, password);
+    let client = ContainerRegistryClient::builder(mock.ready("endpoint")?)
+        .credential(Credential::password(user, password))
+        .root_certificate_pem(fs::read(mock.ca()?)?)
+        .build()?;
+    let repository = client.repository_client(REPOSITORY)?;
+
+    let server = "acr-mock";
+    for name in IMAGES {
+        let layout = OciLayout::fixture(name)?;
+        let image = layout.image()?;
+        let outcome = skopeo.push(&layout, name);
+        report.note(
+            "skopeo",
+            server,
+            &format!("push {name}, all platforms"),
+            outcome,
+        );
+        let outcome = skopeo
+            .pull(name)
+            .and_then(|files| same_files(&files, &image));
+        report.note(
+            "skopeo",
+            server,
+            &format!("pull {name}: the same bytes"),
+            outcome,
+        );
+        let outcome = pull_and_compare(&repository, name, &image).await;
+        report.note(
+            "acr-client",
+            server,
+            &format!("pull {name}, pushed by skopeo"),
+            outcome,
+        );
+    }
+    let image = OciLayout::fixture("v2")?.image()?;
+    let outcome = push(&repository, &image, "v2").await.map(|_| ());
+    report.note("acr-client", server, "push v2, all platforms", outcome);
+    let outcome = skopeo
+        .pull("v2")
+        .and_then(|files| same_files(&files, &image));
+    report.note("skopeo", server, "pull v2, pushed by acr-client", outcome);
+
+    let outcome = skopeo
+        .tags()
+        .and_then(|tags| same_tags(tags, &["docker-v2", "v1", "v2"]));
+    report.note("skopeo", server, "list tags", outcome);
+    let outcome = skopeo.delete("v2");
+    report.note("skopeo", server, "delete v2", outcome);
+    let outcome = skopeo
+        .tags()
+        .and_then(|tags| same_tags(tags, &["docker-v2", "v1"]));
+    report.note("skopeo", server, "list tags afterwards", outcome);
+
+    let stranger = Skopeo::new(mock.ready("login_server")?)?
+        .with_ca(mock.ca()?)?
+        .with_login(user, "not the password");
+    let outcome = match stranger.push(&OciLayout::fixture("v1")?, "v1") {
+        Ok(()) => Err("it was let in".into()),
+        Err(failure) if failure.to_string().contains("unauthorized") => Ok(()),
+        Err(failure) => Err(failure),
+    };
+    report.note("skopeo", server, "a wrong password is refused", outcome);
+    Ok(())
+}
+
+/// acr-client pushes and pulls; skopeo, as a witness, pulls what it pushed.
+async fn on_docker_registry(
+    registry: &DockerRegistry,
+    with_password: bool,
+    server: &str,
+    report: &mut Report,
+) -> Result<()> {
+    let mut skopeo = Skopeo::new(&registry.login_server())?.without_tls();
+    let mut credential = Credential::anonymous();
+    if with_password {
+        let (user, password) = (docker_registry::USER, docker_registry::PASSWORD);
+        skopeo = skopeo.with_login(user, password);
+        credential = Credential::password(user, password);
+    }
+    let client_with = |credential| {
+        ContainerRegistryClient::builder(registry.endpoint())
+            .credential(credential)
+            .danger_allow_http(true)
+            .build()
+    };
+    let client = client_with(credential)?;
+    let repository = client.repository_client(REPOSITORY)?;
+
+    report.note(
+        "acr-client",
+        server,
+        "ping",
+        client.ping().await.map_err(Into::into),
+    );
+    for name in IMAGES {
+        let image = OciLayout::fixture(name)?.image()?;
+        let outcome = push(&repository, &image, name).await.map(|_| ());
+        report.note(
+            "acr-client",
+            server,
+            &format!("push {name}, all platforms"),
+            outcome,
+        );
+        let outcome = pull_and_compare(&repository, name, &image).await;
+        report.note(
+            "acr-client",
+            server,
+            &format!("pull {name}: the same bytes"),
+            outcome,
+        );
+        let outcome = skopeo
+            .pull(name)
+            .and_then(|files| same_files(&files, &image));
+        report.note(
+            "skopeo",
+            server,
+            &format!("pull {name}, pushed by acr-client"),
+            outcome,
+        );
+    }
+    let outcome = tags(&repository)
+        .await
+        .and_then(|tags| same_tags(tags, &IMAGES));
+    report.note("acr-client", server, "list tags", outcome);
+    let outcome = delete_and_miss(&repository, IMAGES[0]).await;
+    report.note("acr-client", server, "delete v1", outcome);
+    if with_password {
+        let stranger = client_with(Credential::password(docker_registry::USER, "wrong"))?;
+        let outcome = match stranger.ping().await {
+            Ok(()) => Err("it was let in".into()),
+            Err(error) if error.kind() == ErrorKind::Unauthorized => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        report.note("acr-client", server, "a wrong password is refused", outcome);
+    }
+    Ok(())
+}
+
+/// skopeo, with what it needs to reach one registry.
+struct Skopeo {
+    server: String,
+    folder: TempDir,
+    tls: bool,
+    login: Option<String>,
+    /// Tells apart the folders of several pulls.
+    pulls: std::cell::Cell<u32>,
+}
+
+impl Skopeo {
+    fn new(server: &str) -> Result<Self> {
+        Ok(Self {
+            server: server.to_owned(),
+            folder: tempfile::tempdir()?,
+            tls: true,
+            login: None,
+            pulls: std::cell::Cell::new(0),
+        })
+    }
+
+    /// Trusts a CA. skopeo takes a folder, and of that the files that end in `.crt`.
+    fn with_ca(self, ca: &Path) -> Result<Self> {
+        let certificates = self.certificates();
+        fs::create_dir_all(&certificates)?;
+        fs::copy(ca, certificates.join("ca.crt"))?;
+        Ok(self)
+    }
+
+    fn with_login(mut self, user: &str, password: &str) -> Self {
+        self.login = Some(format!("{user}:{password}"));
+        self
+    }
+
+    fn without_tls(mut self) -> Self {
+        self.tls = false;
+        self
+    }
+
+    /// Copies an image of all platforms to the registry.
+    fn push(&self, layout: &OciLayout, tag: &str) -> Result<()> {
+        // Without a name, because this version finds an OCI index by name, but no Docker list.
+        let source = format!("oci:{}", layout.path().display());
+        let mut command = self.command(&["copy", "--all", "--preserve-digests"], "dest-");
+        command.args([source, self.place(tag)]);
+        run_quietly(command)
+    }
+
+    /// Copies an image of all platforms from the registry, to a folder of files.
+    fn pull(&self, tag: &str) -> Result<PathBuf> {
+        self.pulls.set(self.pulls.get() + 1);
+        let folder = self
+            .folder
+            .path()
+            .join(format!("pull-{}", self.pulls.get()));
+        let mut command = self.command(&["copy", "--all", "--preserve-digests"], "src-");
+        command.args([self.place(tag), format!("dir:{}", folder.display())]);
+        run_quietly(command)?;
+        Ok(folder)
+    }
+
+    fn tags(&self) -> Result<Vec<String>> {
+        let mut command = self.command(&["list-tags"], "");
+        command.arg(format!("docker://{}/{REPOSITORY}", self.server));
+        let answer: serde_json::Value = serde_json::from_str(&output_of(&mut command)?)?;
+        let tags = answer["Tags"]
+            .as_array()
+            .ok_or("the answer has no `Tags`")?;
+        Ok(tags
+            .iter()
+            .filter_map(|tag| tag.as_str().map(str::to_owned))
+            .collect())
+    }
+
+    fn delete(&self, tag: &str) -> Result<()> {
+        let mut command = self.command(&["delete"], "");
+        command.arg(self.place(tag));
+        run_quietly(command)
+    }
+
+    fn place(&self, tag: &str) -> String {
+        format!("docker://{}/{REPOSITORY}:{tag}", self.server)
+    }
+
+    /// A command with the options that concern the registry; a copy wants to know of each which side is meant.
+    fn command(&self, command: &[&str], side: &str) -> Command {
+        let mut skopeo = Command::new("skopeo");
+        skopeo
+            // The policy is a file of the machine, which may not be there.
+            .args(["--insecure-policy", "--command-timeout", "60s"])
+            .args(command)
+            // A proxy is for other hosts than this one.
+            .env("NO_PROXY", "127.0.0.1,localhost")
+            .env("no_proxy", "127.0.0.1,localhost")
+            .stdin(Stdio::null());
+        if self.tls {
+            skopeo
+                .arg(format!("--{side}cert-dir"))
+                .arg(self.certificates());
+        } else {
+            skopeo.arg(format!("--{side}tls-verify=false"));
+        }
+        if let Some(login) = &self.login {
+            skopeo.arg(format!("--{side}creds")).arg(login);
+        }
+        skopeo
+    }
+
+    fn certificates(&self) -> PathBuf {
+        self.folder.path().join("certificates")
+    }
+}
+
+fn run_quietly(mut command: Command) -> Result<()> {
+    output_of(&mut command)?;
+    Ok(())
+}
+
+async fn tags(repository: &RepositoryClient) -> Result<Vec<String>> {
+    let tags = repository.list_tags().collect_all().await?;
+    Ok(tags.iter().map(ToString::to_string).collect())
+}
+
+async fn pull_and_compare(repository: &RepositoryClient, tag: &str, image: &Image) -> Result<()> {
+    if pull(repository, tag).await? == *image {
+        Ok(())
+    } else {
+        Err("the bytes differ".into())
+    }
+}
+
+async fn delete_and_miss(repository: &RepositoryClient, tag: &str) -> Result<()> {
+    if !repository.delete_manifest(tag).await? {
+        return Err(format!("{tag} was not there").into());
+    }
+    match repository.get_manifest(tag).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(_) => Err(format!("{tag} is still there").into()),
+    }
+}
+
+fn same_tags(mut found: Vec<String>, expected: &[&str]) -> Result<()> {
+    found.sort_unstable();
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    if found == expected {
+        Ok(())
+    } else {
+        Err(format!("found {found:?}, expected {expected:?}").into())
+    }
+}
+
+/// Compares a folder that skopeo wrote with an image: no byte more or less.
+fn same_files(folder: &Path, image: &Image) -> Result<()> {
+    let root = image.root()?;
+    let mut expected: BTreeMap<String, &[u8]> = BTreeMap::new();
+    for manifest in &image.manifests {
+        let name = if manifest == root {
+            "manifest.json".to_owned()
+        } else {
+            format!("{}.manifest.json", manifest.digest.hex())
+        };
+        expected.insert(name, &manifest.bytes);
+    }
+    for (digest, bytes) in &image.blobs {
+        expected.insert(digest.hex().to_owned(), bytes);
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name == "version" {
+            continue; // Of the folder's format.
+        }
+        let bytes = fs::read(entry.path())?;
+        match expected.remove(&name) {
+            Some(wanted) if wanted == bytes => {}
+            Some(wanted) => {
+                let (is, was) = (Digest::sha256(&bytes), Digest::sha256(wanted));
+                return Err(format!("{name} has the digest {is} instead of {was}").into());
+            }
+            None => return Err(format!("{name} is not part of the image").into()),
+        }
+    }
+    match expected.keys().next() {
+        None => Ok(()),
+        Some(name) => Err(format!("{name} is missing").into()),
+    }
+}
+
+fn install_packages() -> Result<(), Ending> {
+    for arguments in [
+        &["update", "--quiet"][..],
+        &[
+            "install",
+            "--yes",
+            "--quiet",
+            "--no-install-recommends",
+            "skopeo",
+            "docker-registry",
+        ],
+    ] {
+        let mut apt = Command::new("apt-get");
+        apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        output_of(&mut apt).map_err(|reason| {
+            Ending::skipped(format!(
+                "apt-get installs nothing (it needs root): {reason}"
+            ))
+        })?;
+    }
+    Ok(())
+}
+
+/// The first line that a program says about itself.
+fn version(program: &str, arguments: &[&str]) -> Result<String, Ending> {
+    let output = output_of(Command::new(program).args(arguments)).map_err(|reason| {
+        Ending::skipped(format!(
+            "{reason}; `cargo xtask interop skopeo --install` as root installs Debian's packages"
+        ))
+    })?;
+    Ok(output.lines().next().unwrap_or(program).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The files that skopeo writes for an image.
+    fn write(image: &Image) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(
+            folder.path().join("version"),
+            "Directory Transport Version: 1.1\n",
+        )
+        .unwrap();
+        for manifest in &image.manifests {
+            let name = format!("{}.manifest.json", manifest.digest.hex());
+            fs::write(folder.path().join(name), &manifest.bytes).unwrap();
+        }
+        let root = image.root().unwrap();
+        let name = format!("{}.manifest.json", root.digest.hex());
+        fs::rename(
+            folder.path().join(name),
+            folder.path().join("manifest.json"),
+        )
+        .unwrap();
+        for (digest, bytes) in &image.blobs {
+            fs::write(folder.path().join(digest.hex()), bytes).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn files_differ_by_a_byte_a_missing_and_a_further_one() {
+        let image = OciLayout::fixture("v1").unwrap().image().unwrap();
+        let layer = image.blobs.keys().next().unwrap().hex();
+        let folder = write(&image);
+        same_files(folder.path(), &image).unwrap();
+
+        fs::write(folder.path().join(layer), "other bytes").unwrap();
+        let error = same_files(folder.path(), &image).unwrap_err().to_string();
+        assert!(
+            error.contains(layer) && error.contains("instead of"),
+            "{error}"
+        );
+
+        fs::remove_file(folder.path().join(layer)).unwrap();
+        let error = same_files(folder.path(), &image).unwrap_err().to_string();
+        assert_eq!(error, format!("{layer} is missing"));
+
+        let folder = write(&image);
+        fs::write(folder.path().join("stray"), "").unwrap();
+        let error = same_files(folder.path(), &image).unwrap_err().to_string();
+        assert_eq!(error, "stray is not part of the image");
+    }
+}
