@@ -36,6 +36,49 @@ fn the_table_of_the_other_sdks_has_every_operation_of_the_wire() {
 }
 
 #[test]
+fn the_contract_of_the_program_is_in_the_readme() {
+    let readme = read("README.md");
+    let cli = read("crates/acr-mock/src/cli.rs");
+    let options: Vec<_> = cli
+        .split("env = \"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    assert!(options.len() > 8, "only {options:?} were found");
+    for variable in options {
+        let row = format!("| `{variable}` |");
+        assert!(readme.contains(&row), "no row for {variable}");
+    }
+    let (_, ready) = readme.split_once("```json\n").unwrap();
+    let (ready, _) = ready.split_once('\n').unwrap();
+    let ready: serde_json::Value = serde_json::from_str(ready).unwrap();
+    let main = read("crates/acr-mock/src/main.rs");
+    let (_, members) = main.split_once("struct Ready<'a> {\n").unwrap();
+    let (members, _) = members.split_once('}').unwrap();
+    for member in members.lines().filter_map(|line| line.split_once(':')) {
+        let name = member.0.trim();
+        assert!(ready.get(name).is_some(), "the ready line lacks {name}");
+    }
+}
+
+#[test]
+fn every_setting_of_the_mock_is_in_its_readme() {
+    let readme = read("crates/acr-mock/README.md");
+    let settings = read("crates/acr-mock/src/settings.rs");
+    let names: Vec<_> = settings
+        .split("pub fn ")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('('))
+        .filter(|(_, rest)| rest.trim_start().starts_with("mut self"))
+        .map(|(name, _)| name)
+        .collect();
+    assert!(names.len() > 10, "only {names:?} were found");
+    for name in names {
+        assert!(readme.contains(&format!("`{name}`")), "no row for {name}");
+    }
+}
+
+#[test]
 fn links_and_files_that_the_documents_name_exist() {
     for document in [
         "README.md",
