@@ -531,7 +531,10 @@ fn further_types(headers: &HeaderMap) -> Vec<MediaType> {
 }
 
 fn attributes(body: &[u8]) -> Result<ChangeableAttributes, InvalidBody> {
-    serde_json::from_slice(body).map_err(|error| InvalidBody {
+    // By way of a map, because a struct can be read from a list too.
+    let object = serde_json::from_slice::<serde_json::Map<_, _>>(body);
+    let read = object.and_then(|object| serde_json::from_value(object.into()));
+    read.map_err(|error| InvalidBody {
         expected: "an object of changeable attributes",
         reason: excerpt(&error.to_string()),
     })

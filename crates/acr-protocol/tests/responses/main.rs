@@ -1,0 +1,113 @@
+//! An answer that is built is read back as the same outcome, and the bytes of answers are those of the service.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod content;
+mod hostile;
+mod metadata;
+mod outcomes;
+mod values;
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use acr_protocol::auth::{
+    ExchangeEntraToken, Grant, RequestAccessToken, RequestAccessTokenWithLogin,
+};
+use acr_protocol::blob::{ContentRange, DeleteBlob, GetBlob, HeadBlob, MountBlob};
+use acr_protocol::manifest::properties::{
+    ArtifactManifestReference, GetManifestProperties, ListManifestProperties,
+    UpdateManifestProperties,
+};
+use acr_protocol::manifest::{
+    AcceptedManifest, DeleteManifest, GetManifest, HeadManifest, SetManifest,
+};
+use acr_protocol::operation::headers;
+use acr_protocol::referrers::{ListReferrers, Referrers};
+use acr_protocol::repository::{
+    DeleteRepository, DeletedRepository, GetRepositoryProperties, ListRepositories,
+    ListRepositoryNames, UpdateRepositoryProperties,
+};
+use acr_protocol::tag::{
+    DeleteTag, GetTagProperties, ListTagProperties, ListTags, UpdateTagProperties,
+};
+use acr_protocol::upload::{
+    CancelUpload, CompleteUpload, GetUploadStatus, StartUpload, StartedUpload, UploadChunk,
+    UploadLocation, UploadProgress,
+};
+use acr_protocol::{
+    ArtifactManifestOrder, ArtifactManifestProperties, ArtifactTagOrder, ArtifactTagProperties,
+    Attributes, ChangeableAttributes, DecodeError, Descriptor, Digest, Digester, ErrorEnvelope,
+    ListQuery, Listing, Manifest, MediaType, Operation, Page, PageToken, Ping, Reference,
+    RepositoryName, RepositoryProperties, Route, Tag,
+};
+use bytes::Bytes;
+use http::header::{
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, LINK, LOCATION, RANGE,
+};
+use http::{HeaderValue, Response, StatusCode};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use support::*;
+
+pub(crate) fn list_tag_properties(repository: RepositoryName) -> ListTagProperties {
+    ListTagProperties {
+        repository,
+        query: ListQuery::default(),
+        order: ArtifactTagOrder::None,
+        digest: None,
+    }
+}
+
+pub(crate) fn list_manifest_properties(repository: RepositoryName) -> ListManifestProperties {
+    ListManifestProperties {
+        repository,
+        query: ListQuery::default(),
+        order: ArtifactManifestOrder::None,
+    }
+}
+
+pub(crate) fn name(text: &str) -> RepositoryName {
+    valid(RepositoryName::new(text))
+}
+
+pub(crate) fn tag_named(text: &str) -> Tag {
+    valid(Tag::new(text))
+}
+
+/// An answer of the service, as bytes.
+pub(crate) fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Response<Bytes> {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    response
+        .body(Bytes::copy_from_slice(body.as_bytes()))
+        .expect("an answer")
+}
+
+pub(crate) const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
+
+/// The service's answer is read as this outcome, and this outcome is written as that answer, to the byte.
+#[track_caller]
+pub(crate) fn golden<O: Operation<Output: PartialEq + Debug>>(
+    operation: &O,
+    answer: Response<Bytes>,
+    output: &O::Output,
+) {
+    let written = operation.respond(output);
+    assert_eq!(written.status(), answer.status());
+    assert_eq!(written.headers(), answer.headers());
+    assert_eq!(
+        String::from_utf8_lossy(written.body()),
+        String::from_utf8_lossy(answer.body())
+    );
+    let (head, body) = answer.into_parts();
+    assert_eq!(&operation.decode(&head, body).expect("a success"), output);
+}
+
+pub(crate) const DIGEST: &str =
+    "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

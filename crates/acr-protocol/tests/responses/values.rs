@@ -1,0 +1,181 @@
+//! Arbitrary outcomes.
+
+use super::*;
+
+pub(crate) fn repository_properties() -> impl Strategy<Value = RepositoryProperties> {
+    let counts = any::<(u64, u64)>();
+    (
+        odd_text(),
+        repository_name(),
+        timestamp(),
+        timestamp(),
+        counts,
+        attributes(),
+        extra(),
+    )
+        .prop_map(
+            |(
+                registry_login_server,
+                name,
+                created_on,
+                last_updated_on,
+                counts,
+                attributes,
+                extra,
+            )| {
+                RepositoryProperties {
+                    registry_login_server,
+                    name,
+                    created_on,
+                    last_updated_on,
+                    manifest_count: counts.0,
+                    tag_count: counts.1,
+                    attributes,
+                    extra,
+                }
+            },
+        )
+}
+
+pub(crate) fn tag_properties() -> impl Strategy<Value = ArtifactTagProperties> {
+    let times = (timestamp(), timestamp());
+    let envelope = (odd_text(), repository_name());
+    (
+        envelope,
+        tag(),
+        digest(),
+        times,
+        option::of(any::<bool>()),
+        attributes(),
+        extra(),
+    )
+        .prop_map(
+            |(envelope, name, digest, times, signed, attributes, mut extra)| {
+                extra.extend(signed.map(|signed| ("signed".to_owned(), signed.into())));
+                ArtifactTagProperties {
+                    registry_login_server: envelope.0,
+                    repository_name: envelope.1,
+                    name,
+                    digest,
+                    created_on: times.0,
+                    last_updated_on: times.1,
+                    attributes,
+                    extra,
+                }
+            },
+        )
+}
+
+pub(crate) fn manifest_properties() -> impl Strategy<Value = ArtifactManifestProperties> {
+    let reference = (digest(), option::of(odd_text()), option::of(odd_text())).prop_map(
+        |(digest, architecture, operating_system)| ArtifactManifestReference {
+            digest,
+            architecture,
+            operating_system,
+        },
+    );
+    let envelope = (odd_text(), repository_name(), digest(), vec(tag(), 0..3));
+    let platform = (
+        option::of(any::<u64>()),
+        option::of(odd_text()),
+        option::of(odd_text()),
+    );
+    let kinds = (
+        option::of(media_type()),
+        option::of(media_type()),
+        vec(reference, 0..3),
+    );
+    (
+        envelope,
+        platform,
+        kinds,
+        timestamp(),
+        timestamp(),
+        attributes(),
+        extra(),
+    )
+        .prop_map(
+            |(envelope, platform, kinds, created_on, last_updated_on, attributes, extra)| {
+                ArtifactManifestProperties {
+                    registry_login_server: envelope.0,
+                    repository_name: envelope.1,
+                    digest: envelope.2,
+                    tags: envelope.3,
+                    size_in_bytes: platform.0,
+                    created_on,
+                    last_updated_on,
+                    architecture: platform.1,
+                    operating_system: platform.2,
+                    media_type: kinds.0,
+                    config_media_type: kinds.1,
+                    references: kinds.2,
+                    attributes,
+                    extra,
+                }
+            },
+        )
+}
+
+/// A page of properties: every item within the same envelope.
+pub(crate) fn listing<T: Debug + Clone>(
+    item: impl Strategy<Value = T>,
+    within: impl Fn(&mut T, &str, &RepositoryName),
+) -> impl Strategy<Value = Listing<T>> {
+    (
+        odd_text(),
+        repository_name(),
+        vec(item, 0..4),
+        option::of(page_token()),
+    )
+        .prop_map(
+            move |(registry_login_server, repository_name, mut items, next)| {
+                for item in &mut items {
+                    within(item, &registry_login_server, &repository_name);
+                }
+                Listing {
+                    registry_login_server,
+                    repository_name,
+                    items,
+                    next,
+                }
+            },
+        )
+}
+
+pub(crate) fn page<T: Debug>(item: impl Strategy<Value = T>) -> impl Strategy<Value = Page<T>> {
+    (vec(item, 0..5), option::of(page_token())).prop_map(|(items, next)| Page { items, next })
+}
+
+pub(crate) fn progress() -> impl Strategy<Value = (RepositoryName, UploadProgress)> {
+    let progress = |name: RepositoryName| {
+        let numbers = any::<(Option<u64>, Option<u64>)>();
+        (upload_location(&name), numbers).prop_map(move |(location, (last_byte, minimum_chunk))| {
+            (
+                name.clone(),
+                UploadProgress {
+                    location,
+                    last_byte,
+                    minimum_chunk,
+                },
+            )
+        })
+    };
+    repository_name().prop_flat_map(progress)
+}
+
+/// Bytes, and a tag or one of their digests to ask for them by.
+pub(crate) fn content() -> impl Strategy<Value = (Bytes, Reference, Digest)> {
+    (vec(any::<u8>(), 0..100), option::of(tag()), any::<bool>()).prop_map(|(bytes, tag, long)| {
+        let digest = if long {
+            Digest::sha512(&bytes)
+        } else {
+            Digest::sha256(&bytes)
+        };
+        let reference = tag.map_or_else(|| Reference::from(&digest), Reference::from);
+        (Bytes::from(bytes), reference, digest)
+    })
+}
+
+pub(crate) fn token() -> impl Strategy<Value = acr_protocol::Secret> {
+    odd_word().prop_map(acr_protocol::Secret::new)
+}
