@@ -152,7 +152,7 @@ fn without_layout(text: &str) -> String {
 }
 
 fn read(name: &str) -> String {
-    fs::read_to_string(root().join(name)).unwrap()
+    fs::read_to_string(root().join(name)).expect("a document of the repository")
 }
 
 fn root() -> PathBuf {
