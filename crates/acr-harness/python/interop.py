@@ -61,7 +61,8 @@ def run_in_process(index, options):
     }
     if variable:
         environment[variable] = options.ca
-    command = [sys.executable, __file__, "--endpoint", options.endpoint, "--ca", options.ca, "--run", str(index)]
+    # -B: no cache of bytecode beside the sources.
+    command = [sys.executable, "-B", __file__, "--endpoint", options.endpoint, "--ca", options.ca, "--run", str(index)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     watchdog = threading.Timer(SECONDS_PER_RUN, process.kill)
     watchdog.start()
