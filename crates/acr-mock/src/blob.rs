@@ -86,7 +86,9 @@ impl Registry {
     /// `DELETE /v2/{name}/blobs/{digest}`: not held back by a manifest that needs it.
     pub(crate) fn delete_blob(&self, operation: &DeleteBlob) -> Result<Response<Body>, Refusal> {
         let mut store = self.store();
-        if let Some(repository) = store.record(&operation.repository) {
+        if let Some(repository) = store.record(&operation.repository)
+            && repository.blobs.contains_key(&operation.digest)
+        {
             locks::delete_blob(repository)?;
         }
         Ok(respond(
@@ -107,7 +109,12 @@ impl Registry {
             locks::push(repository)?;
         }
         let source = match &operation.from {
-            Some(source) => store.blob(source, &operation.digest).cloned(),
+            // Chosen: a source that must not be read has nothing to mount.
+            Some(source) => store
+                .record(source)
+                .filter(|source| locks::get_blob(source).is_ok())
+                .and_then(|source| source.blobs.get(&operation.digest))
+                .cloned(),
             None if self.settings().profile.mounts_from_anywhere() => {
                 store.content(&operation.digest)
             }

@@ -3,17 +3,20 @@
 //! A data request is known by its path. It needs no token; on the contrary, one with `Authorization` is refused, as
 //! storage does, so that a client that carries its token along fails here and not in earnest.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use acr_protocol::Digest;
 use acr_protocol::blob::{ByteRange, ContentRange};
+use acr_protocol::{Digest, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use form_urlencoded::byte_serialize;
-use http::header::{ACCEPT_RANGES, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, RANGE, SERVER};
+use http::header::{
+    ACCEPT_RANGES, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, LAST_MODIFIED, RANGE, SERVER,
+};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 
 use crate::Body;
 use crate::call::Call;
@@ -41,7 +44,7 @@ pub(crate) fn signed_url(registry: &Registry, call: &Call, digest: &Digest) -> S
         digest.algorithm()
     );
     // Whole seconds.
-    let end = acr_protocol::Timestamp::new((call.now() + LIFE).seconds(), 0).to_string();
+    let end = Timestamp::new((call.now() + LIFE).seconds(), 0).to_string();
     let signature = STANDARD.encode(
         registry
             .key()
@@ -113,6 +116,9 @@ impl Registry {
         );
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.insert(http::header::ETAG, etag(call.uri().path()));
+        if let Some(value) = last_modified(content.created_on()) {
+            headers.insert(LAST_MODIFIED, value);
+        }
         surround(&mut response);
         response
     }
@@ -129,7 +135,7 @@ impl Registry {
             let end = value("se")?;
             let signature = STANDARD.decode(value("sig")?).ok()?;
             let signed = format!("{} {end}", call.uri().path());
-            let last = acr_protocol::Timestamp::from(std::time::SystemTime::from(
+            let last = Timestamp::from(SystemTime::from(
                 OffsetDateTime::parse(&end, &Rfc3339).ok()?,
             ));
             (self.key().verify(PURPOSE, signed.as_bytes(), &signature) && call.now() < last)
@@ -141,6 +147,8 @@ impl Registry {
 
 /// The whole content, the part that was asked for (206), or 416 where no byte of it is there.
 pub(crate) fn ranged(content: &Content, range: Option<ByteRange>) -> Response<Body> {
+    // A range that ends before it begins is malformed, and passed over as HTTP has it.
+    let range = range.filter(|range| !matches!(range, ByteRange::FromTo(from, to) if from > to));
     let Some(range) = range else {
         return Response::new(Body::from_chunks(content.chunks().to_vec()));
     };
@@ -181,6 +189,15 @@ fn etag(path: &str) -> HeaderValue {
     let hash = Digest::sha256(path);
     HeaderValue::try_from(format!("\"0x8D{}\"", hash.hex()[..13].to_ascii_uppercase()))
         .unwrap_or(HeaderValue::from_static("\"0x8D\""))
+}
+
+/// The time in the form of HTTP's headers.
+fn last_modified(time: Timestamp) -> Option<HeaderValue> {
+    let time = OffsetDateTime::from(SystemTime::from(time));
+    let text = time.format(format_description!(
+        "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+    ));
+    HeaderValue::try_from(text.ok()?).ok()
 }
 
 fn failure(status: StatusCode, code: &str, message: &str) -> Response<Body> {

@@ -75,6 +75,7 @@ impl RepositorySeed {
             &self.repository,
             descriptor.digest.clone(),
             Content::from_chunks(vec![bytes]),
+            self.registry.now(),
         );
         descriptor
     }

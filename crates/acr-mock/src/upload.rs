@@ -60,7 +60,7 @@ impl Registry {
         verify(digest, &content, None)?;
         self.may_push(&operation.repository)?;
         self.store()
-            .put_blob(&operation.repository, digest.clone(), content);
+            .put_blob(&operation.repository, digest.clone(), content, self.now());
         Ok(respond(operation, &StartedUpload::Created(digest.clone())))
     }
 
@@ -186,7 +186,7 @@ impl Registry {
             return Err(Refusal::upload_unknown());
         }
         store.take_upload(&operation.repository, operation.location.uuid());
-        store.put_blob(&operation.repository, digest.clone(), content);
+        store.put_blob(&operation.repository, digest.clone(), content, self.now());
         Ok(respond(operation, digest))
     }
 

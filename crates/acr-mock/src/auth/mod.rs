@@ -71,7 +71,8 @@ impl Registry {
     }
 
     fn challenge(&self, call: &Call, needed: &ScopeSet, error: Option<&str>) -> Refusal {
-        Refusal::challenge(&self.challenge_text(call, needed, error), detail(needed))
+        let detail = detail(&in_order(call, needed));
+        Refusal::challenge(&self.challenge_text(call, needed, error), detail)
     }
 
     fn challenge_text(&self, call: &Call, needed: &ScopeSet, error: Option<&str>) -> String {
@@ -101,17 +102,23 @@ impl Registry {
                 actions.join(",")
             )
         };
-        let mut scopes: Vec<Scope> = needed.iter().collect();
-        // A stable sort: the repository in the path comes first.
-        scopes.sort_by_key(|scope| {
-            Some(scope.name()) != call.repository().map(acr_protocol::RepositoryName::as_str)
-        });
+        let scopes = in_order(call, needed);
         scopes.iter().map(one).collect::<Vec<_>>().join(" ")
     }
 }
 
+/// The scopes with that of the repository in the path first: the target of a mount, before its source.
+fn in_order(call: &Call, needed: &ScopeSet) -> Vec<Scope> {
+    let mut scopes: Vec<Scope> = needed.iter().collect();
+    // A stable sort.
+    scopes.sort_by_key(|scope| {
+        Some(scope.name()) != call.repository().map(acr_protocol::RepositoryName::as_str)
+    });
+    scopes
+}
+
 /// The `detail` of a challenge's body: one element for each action, `pull` before `push`; `null` where any token will do.
-fn detail(needed: &ScopeSet) -> Value {
+fn detail(needed: &[Scope]) -> Value {
     if needed.is_empty() {
         return Value::Null;
     }

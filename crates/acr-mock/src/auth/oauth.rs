@@ -32,7 +32,7 @@ impl Registry {
             if operation.access_token.is_empty() {
                 return refused(Refusal::token_refused());
             }
-            return entra_refused();
+            return entra_refused(self.token_calls_left(call));
         };
         // A valid identity without a role on the registry.
         if self
@@ -156,13 +156,16 @@ fn refused(refusal: Refusal) -> Response<Body> {
 }
 
 /// The one JSON error of the exchange: without charset, without a newline at its end.
-fn entra_refused() -> Response<Body> {
+fn entra_refused(calls_left: HeaderValue) -> Response<Body> {
     let mut response = Refusal::entra_token_refused().into_response();
     *response.body_mut() =
         Body::from(r#"{"errors":[{"code":"UNAUTHORIZED","message":"token validation failed"}]}"#);
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(RATE_LIMIT_REMAINING, calls_left);
     surround(&mut response);
     response
 }

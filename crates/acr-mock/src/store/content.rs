@@ -1,3 +1,4 @@
+use acr_protocol::Timestamp;
 use bytes::Bytes;
 
 /// The bytes of a blob, in the pieces in which they came: never joined, so a large blob is not held twice.
@@ -5,12 +6,26 @@ use bytes::Bytes;
 pub(crate) struct Content {
     chunks: Vec<Bytes>,
     length: u64,
+    created_on: Timestamp,
 }
 
 impl Content {
     pub(crate) fn from_chunks(chunks: Vec<Bytes>) -> Self {
         let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        Self { chunks, length }
+        Self {
+            chunks,
+            length,
+            created_on: Timestamp::default(),
+        }
+    }
+
+    /// Says when it was put in.
+    pub(crate) fn created(self, created_on: Timestamp) -> Self {
+        Self { created_on, ..self }
+    }
+
+    pub(crate) fn created_on(&self) -> Timestamp {
+        self.created_on
     }
 
     pub(crate) fn length(&self) -> u64 {

@@ -23,6 +23,8 @@ pub(crate) struct Store {
     repositories: BTreeMap<RepositoryName, RepositoryRecord>,
     /// Every content that somebody still holds, by digest: the same bytes are held once.
     contents: HashMap<Digest, Weak<Content>>,
+    /// At how many contents those that nobody holds are looked for.
+    sweep_at: usize,
     uploads: HashMap<String, Upload>,
     upload_ends: BTreeSet<(Timestamp, String)>,
     last_write: Timestamp,
@@ -101,8 +103,11 @@ impl Store {
         repository: &RepositoryName,
         digest: Digest,
         content: Content,
+        now: Timestamp,
     ) {
-        let content = self.content(&digest).unwrap_or_else(|| Arc::new(content));
+        let content = self
+            .content(&digest)
+            .unwrap_or_else(|| Arc::new(content.created(now)));
         self.share_blob(repository, digest, content);
     }
 
@@ -113,7 +118,11 @@ impl Store {
         digest: Digest,
         content: Arc<Content>,
     ) {
-        self.contents.retain(|_, held| held.strong_count() > 0);
+        if self.contents.len() >= self.sweep_at {
+            self.contents.retain(|_, held| held.strong_count() > 0);
+            // Seldom enough that putting many blobs in stays cheap for each.
+            self.sweep_at = 2 * self.contents.len() + 64;
+        }
         self.contents
             .insert(digest.clone(), Arc::downgrade(&content));
         self.record_mut(repository).blobs.insert(digest, content);
@@ -199,8 +208,18 @@ mod tests {
             RepositoryName::new("b").unwrap(),
         );
         let digest = Digest::sha256(b"x");
-        store.put_blob(&a, digest.clone(), Content::from_chunks(vec!["x".into()]));
-        store.put_blob(&b, digest.clone(), Content::from_chunks(vec!["x".into()]));
+        store.put_blob(
+            &a,
+            digest.clone(),
+            Content::from_chunks(vec!["x".into()]),
+            Timestamp::default(),
+        );
+        store.put_blob(
+            &b,
+            digest.clone(),
+            Content::from_chunks(vec!["x".into()]),
+            Timestamp::default(),
+        );
         assert!(Arc::ptr_eq(
             store.blob(&a, &digest).unwrap(),
             store.blob(&b, &digest).unwrap()

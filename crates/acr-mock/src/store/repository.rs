@@ -170,6 +170,10 @@ impl RepositoryRecord {
                 self.referrers_of.remove(subject);
             }
         }
+        if !self.exists() {
+            // The repository has gone, and its locks with it, even if blobs are left.
+            self.attributes = Attributes::enabled();
+        }
         self.last_updated_on = time;
         Some(record)
     }
