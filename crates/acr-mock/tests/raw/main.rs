@@ -4,6 +4,9 @@
 //! nothing of them is used: a request is a method, a path, headers and bytes, and what is expected is written out as it
 //! stands on the wire. Where the service's behaviour is not known, the test says that it was chosen.
 
+#![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
+
+mod anonymous;
 mod bad_input;
 mod blob;
 mod challenge;
@@ -12,6 +15,7 @@ mod headers;
 mod locks;
 mod manifest;
 mod paging;
+mod push;
 mod referrers;
 mod repository;
 mod support;

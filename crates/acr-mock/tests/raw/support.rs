@@ -1,5 +1,6 @@
 //! What the tests send with, and what they read answers with.
 
+use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
 use acr_mock::{Registry, RegistryBuilder, VirtualClock};
@@ -8,9 +9,10 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, Method, Request};
-use http_body_util::{BodyExt as _, Full};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 
 pub(crate) const HOST: &str = "mock.azurecr.io";
 /// When every test begins, so that times in bodies can be written out.
@@ -34,12 +36,18 @@ pub(crate) const DISALLOWED: &str = concat!(
 
 /// The body of an error without a detail.
 pub(crate) fn error(code: &str, message: &str) -> String {
-    format!("{}\n", json!({ "errors": [{ "code": code, "message": message }] }))
+    format!(
+        "{}\n",
+        json!({ "errors": [{ "code": code, "message": message }] })
+    )
 }
 
 /// The body of an error with a detail.
 pub(crate) fn error_with(code: &str, message: &str, detail: Value) -> String {
-    format!("{}\n", json!({ "errors": [{ "code": code, "message": message, "detail": detail }] }))
+    format!(
+        "{}\n",
+        json!({ "errors": [{ "code": code, "message": message, "detail": detail }] })
+    )
 }
 
 /// A registry whose time stands still, and a way to talk to it.
@@ -63,9 +71,17 @@ impl Raw {
     /// A request without credentials.
     pub(crate) fn ask(&self, method: Method, path: impl AsRef<str>) -> Ask<'_> {
         let path = path.as_ref();
-        let uri = if path.starts_with('/') { format!("https://{HOST}{path}") } else { path.to_owned() };
+        let uri = if path.starts_with('/') {
+            format!("https://{HOST}{path}")
+        } else {
+            path.to_owned()
+        };
         let request = Request::builder().method(method).uri(uri);
-        Ask { raw: self, request, body: Bytes::new() }
+        Ask {
+            raw: self,
+            request,
+            body: Bytes::new(),
+        }
     }
 
     pub(crate) fn get(&self, path: impl AsRef<str>) -> Ask<'_> {
@@ -95,8 +111,14 @@ impl Raw {
     /// The refresh token for an Entra token.
     pub(crate) fn refresh_token(&self, entra: &str) -> String {
         let form = format!("grant_type=access_token&service={HOST}&access_token={entra}");
-        let answer = self.post("/oauth2/exchange?api-version=2021-07-01").form(form).send();
-        answer.expect(200).json()["refresh_token"].as_str().unwrap().to_owned()
+        let answer = self
+            .post("/oauth2/exchange?api-version=2021-07-01")
+            .form(form)
+            .send();
+        answer.expect(200).json()["refresh_token"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// An access token for these scopes, by way of an Entra token.
@@ -106,8 +128,14 @@ impl Raw {
             "grant_type=refresh_token&service={HOST}&scope={}&refresh_token={refresh}",
             escape(scope)
         );
-        let answer = self.post("/oauth2/token?api-version=2021-07-01").form(form).send();
-        answer.expect(200).json()["access_token"].as_str().unwrap().to_owned()
+        let answer = self
+            .post("/oauth2/token?api-version=2021-07-01")
+            .form(form)
+            .send();
+        answer.expect(200).json()["access_token"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Uploads a blob in one request; returns its digest.
@@ -124,7 +152,13 @@ impl Raw {
 
     /// Sets a manifest; returns its digest.
     #[track_caller]
-    pub(crate) fn push_manifest(&self, repository: &str, reference: &str, media_type: &str, bytes: &str) -> String {
+    pub(crate) fn push_manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+        media_type: &str,
+        bytes: &str,
+    ) -> String {
         self.put(format!("/v2/{repository}/manifests/{reference}"))
             .scope(&format!("repository:{repository}:pull,push"))
             .header("content-type", media_type)
@@ -204,18 +238,47 @@ impl Ask<'_> {
     }
 
     pub(crate) fn form(self, form: impl Into<String>) -> Self {
-        self.header("content-type", "application/x-www-form-urlencoded").body(form.into())
+        self.header("content-type", "application/x-www-form-urlencoded")
+            .body(form.into())
     }
 
     #[track_caller]
     pub(crate) fn send(self) -> Answer {
         let request = self.request.body(Full::new(self.body)).unwrap();
-        let line = format!("{} {}", request.method(), request.uri());
-        let answer = self.raw.registry.handle(request).now_or_never();
-        let (head, body) = answer.expect("a registry waits for nothing but the body").into_parts();
-        let announced = http_body::Body::size_hint(&body).exact();
-        let body = body.collect().now_or_never().unwrap().unwrap().to_bytes();
-        Answer { line, status: head.status.as_u16(), headers: head.headers, announced, body }
+        deliver(self.raw, request)
+    }
+
+    /// Sends the body in pieces of so many bytes, and without a length, as a client that streams does.
+    #[track_caller]
+    pub(crate) fn send_in_pieces(self, size: usize) -> Answer {
+        let pieces = self
+            .body
+            .chunks(size)
+            .map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece))));
+        let pieces: Vec<Result<_, Infallible>> = pieces.collect();
+        let body = StreamBody::new(futures_util::stream::iter(pieces));
+        deliver(self.raw, self.request.body(body).unwrap())
+    }
+}
+
+#[track_caller]
+fn deliver<B>(raw: &Raw, request: Request<B>) -> Answer
+where
+    B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
+{
+    let line = format!("{} {}", request.method(), request.uri());
+    let answer = raw.registry.handle(request).now_or_never();
+    let (head, body) = answer
+        .expect("a registry waits for nothing but the body")
+        .into_parts();
+    let announced = http_body::Body::size_hint(&body).exact();
+    let body = body.collect().now_or_never().unwrap().unwrap().to_bytes();
+    Answer {
+        line,
+        status: head.status.as_u16(),
+        headers: head.headers,
+        announced,
+        body,
     }
 }
 
@@ -233,7 +296,13 @@ pub(crate) struct Answer {
 impl Answer {
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "{}: {}", self.line, String::from_utf8_lossy(&self.body));
+        assert_eq!(
+            self.status,
+            status,
+            "{}: {}",
+            self.line,
+            String::from_utf8_lossy(&self.body)
+        );
         self
     }
 
@@ -242,8 +311,18 @@ impl Answer {
     pub(crate) fn expect_json(self, status: u16, body: &str) -> Self {
         let answer = self.expect(status);
         assert_eq!(answer.text(), body, "{}", answer.line);
-        assert_eq!(answer.header("content-type"), "application/json; charset=utf-8", "{}", answer.line);
-        assert_eq!(answer.header("content-length"), body.len().to_string(), "{}", answer.line);
+        assert_eq!(
+            answer.header("content-type"),
+            "application/json; charset=utf-8",
+            "{}",
+            answer.line
+        );
+        assert_eq!(
+            answer.header("content-length"),
+            body.len().to_string(),
+            "{}",
+            answer.line
+        );
         answer
     }
 
@@ -261,9 +340,19 @@ impl Answer {
     pub(crate) fn expect_not_routed(self) -> Self {
         let answer = self.expect(404);
         assert_eq!(answer.text(), NOT_ROUTED, "{}", answer.line);
-        assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8", "{}", answer.line);
+        assert_eq!(
+            answer.header("content-type"),
+            "text/plain; charset=utf-8",
+            "{}",
+            answer.line
+        );
         assert_eq!(answer.header("content-length"), "19", "{}", answer.line);
-        assert_eq!(answer.header("docker-distribution-api-version"), "registry/2.0", "{}", answer.line);
+        assert_eq!(
+            answer.header("docker-distribution-api-version"),
+            "registry/2.0",
+            "{}",
+            answer.line
+        );
         assert!(answer.has("x-ms-correlation-request-id"), "{}", answer.line);
         for absent in ["www-authenticate", "access-control-expose-headers"] {
             assert!(!answer.has(absent), "{}: {absent}", answer.line);
@@ -284,7 +373,8 @@ impl Answer {
     #[track_caller]
     pub(crate) fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
-        let value = value.unwrap_or_else(|| panic!("{}: no header {name} in {:?}", self.line, self.headers));
+        let value = value
+            .unwrap_or_else(|| panic!("{}: no header {name} in {:?}", self.line, self.headers));
         value.to_str().unwrap()
     }
 
@@ -309,6 +399,11 @@ pub(crate) fn digest(content: &[u8]) -> String {
     format!("sha256:{}", hex::encode(Sha256::digest(content)))
 }
 
+/// The sha512 digest of bytes.
+pub(crate) fn digest_512(content: &[u8]) -> String {
+    format!("sha512:{}", hex::encode(Sha512::digest(content)))
+}
+
 /// Text as it stands in a query or a form.
 pub(crate) fn escape(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
@@ -325,4 +420,12 @@ pub(crate) fn claims(token: &str) -> Value {
 /// `n` digits as a digest that belongs to nothing.
 pub(crate) fn nowhere() -> String {
     format!("sha256:{}", "7e02".repeat(16))
+}
+
+/// The `manifest` member of a single read in the repository `app`.
+#[track_caller]
+pub(crate) fn properties(raw: &Raw, digest: &str) -> Value {
+    let path = format!("/acr/v1/app/_manifests/{digest}");
+    let answer = raw.get(path).scope("repository:app:metadata_read").send();
+    answer.expect(200).json()["manifest"].clone()
 }

@@ -1,0 +1,180 @@
+//! Referrers: the list, its order, its filter.
+
+use serde_json::{Value, json};
+
+use crate::support::{Answer, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Raw, nowhere};
+
+const EMPTY: &str = "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[]}\n";
+
+fn list(raw: &Raw, subject: &str, query: &str) -> Answer {
+    let path = format!("/v2/app/referrers/{subject}{query}");
+    let answer = raw
+        .get(path)
+        .scope("repository:app:pull")
+        .send()
+        .expect(200);
+    assert_eq!(answer.header("content-type"), OCI_INDEX);
+    assert_eq!(
+        answer.header("content-length"),
+        answer.body.len().to_string()
+    );
+    assert!(!answer.has("link"));
+    answer
+}
+
+fn digests(answer: &Answer) -> Vec<String> {
+    let manifests = answer.json()["manifests"].as_array().unwrap().clone();
+    manifests
+        .iter()
+        .map(|manifest| manifest["digest"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Pushes an artifact that refers to a subject, with members of its own; returns its digest and size.
+fn artifact(raw: &Raw, subject: &str, label: &str, members: Value) -> (String, usize) {
+    let config = raw.push_blob("app", label.as_bytes());
+    let mut manifest = json!({
+        "schemaVersion": 2, "mediaType": OCI_MANIFEST,
+        "config": { "mediaType": OCI_CONFIG, "digest": config, "size": label.len() }, "layers": [],
+        "subject": { "mediaType": OCI_MANIFEST, "digest": subject, "size": 1 },
+    });
+    manifest
+        .as_object_mut()
+        .unwrap()
+        .extend(members.as_object().unwrap().clone());
+    let bytes = manifest.to_string();
+    let digest = crate::support::digest(bytes.as_bytes());
+    (
+        raw.push_manifest("app", &digest, OCI_MANIFEST, &bytes),
+        bytes.len(),
+    )
+}
+
+#[test]
+fn where_nothing_refers_the_list_is_empty() {
+    let raw = Raw::new();
+    let image = raw.push_image("app", "v1");
+    assert_eq!(list(&raw, &image, "").text(), EMPTY);
+    assert_eq!(list(&raw, &nowhere(), "").text(), EMPTY);
+    // Chosen: also in an unknown repository.
+    let answer = raw
+        .get(format!("/v2/nowhere/referrers/{}", nowhere()))
+        .scope("repository:nowhere:pull")
+        .send();
+    assert_eq!(answer.expect(200).text(), EMPTY);
+}
+
+#[test]
+fn a_referrer_stands_in_the_list_as_the_service_writes_it() {
+    let raw = Raw::new();
+    let subject = raw.push_image("app", "v1");
+    let members = json!({ "artifactType": "application/vnd.example.one", "annotations": { "z": "1", "a": "2" } });
+    let (typed, typed_size) = artifact(&raw, &subject, "typed", members);
+    // Without a type of its own the config's counts.
+    let (plain, plain_size) = artifact(&raw, &subject, "plain", json!({}));
+    let expected = format!(
+        concat!(
+            "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[",
+            "{{\"mediaType\":\"{mt}\",\"digest\":\"{plain}\",\"size\":{plain_size},\"artifactType\":\"{config}\"}},",
+            "{{\"mediaType\":\"{mt}\",\"digest\":\"{typed}\",\"size\":{typed_size},",
+            "\"annotations\":{{\"a\":\"2\",\"z\":\"1\"}},\"artifactType\":\"application/vnd.example.one\"}}]}}\n"
+        ),
+        mt = OCI_MANIFEST,
+        config = OCI_CONFIG,
+        plain = plain,
+        plain_size = plain_size,
+        typed = typed,
+        typed_size = typed_size,
+    );
+    let answer = list(&raw, &subject, "");
+    assert_eq!(answer.text(), expected);
+    assert!(!answer.has("oci-filters-applied"));
+    assert_eq!(
+        list(&raw, &subject.replace(':', "%3A"), "").text(),
+        expected
+    );
+}
+
+#[test]
+fn the_latest_push_comes_first() {
+    let raw = Raw::new();
+    let subject = raw.push_image("app", "v1");
+    let mut pushed: Vec<String> = (0..5)
+        .map(|at| artifact(&raw, &subject, &format!("number {at}"), json!({})).0)
+        .collect();
+    pushed.reverse();
+    assert_eq!(digests(&list(&raw, &subject, "")), pushed);
+}
+
+#[test]
+fn a_filter_gives_matches_only_and_says_so() {
+    let raw = Raw::new();
+    let subject = raw.push_image("app", "v1");
+    let one = artifact(
+        &raw,
+        &subject,
+        "one",
+        json!({ "artifactType": "application/vnd.one+json" }),
+    )
+    .0;
+    artifact(
+        &raw,
+        &subject,
+        "two",
+        json!({ "artifactType": "application/vnd.two" }),
+    );
+    for (kind, expected) in [
+        ("application%2Fvnd.one%2Bjson", vec![one]),
+        ("none", vec![]),
+    ] {
+        let answer = list(&raw, &subject, &format!("?artifactType={kind}"));
+        assert_eq!(digests(&answer), expected);
+        assert_eq!(answer.header("oci-filters-applied"), "artifactType");
+    }
+    let unfiltered = list(&raw, &subject, "?artifactType=");
+    assert_eq!(digests(&unfiltered).len(), 2);
+}
+
+#[test]
+fn a_subject_need_not_exist() {
+    let raw = Raw::new();
+    let subject = nowhere();
+    let referrer = artifact(&raw, &subject, "one", json!({})).0;
+    assert_eq!(digests(&list(&raw, &subject, "")), [referrer]);
+}
+
+#[test]
+fn an_index_refers_too() {
+    let raw = Raw::new();
+    let subject = nowhere();
+    let index = json!({
+        "schemaVersion": 2, "mediaType": OCI_INDEX, "artifactType": "application/vnd.example", "manifests": [],
+        "subject": { "mediaType": OCI_MANIFEST, "digest": subject, "size": 1 }
+    });
+    let index = raw.push_manifest("app", "v1", OCI_INDEX, &index.to_string());
+    let answer = list(&raw, &subject, "");
+    assert_eq!(digests(&answer), [index]);
+    assert_eq!(
+        answer.json()["manifests"][0]["artifactType"],
+        "application/vnd.example"
+    );
+}
+
+#[test]
+fn a_deleted_referrer_is_no_longer_listed_and_a_deleted_subject_s_still_are() {
+    // Chosen as to the second: whether the service takes them along at once is not known.
+    let raw = Raw::new();
+    let subject = raw.push_image("app", "v1");
+    let first = artifact(&raw, &subject, "first", json!({})).0;
+    let second = artifact(&raw, &subject, "second", json!({})).0;
+    let delete = |digest: &str| {
+        raw.delete(format!("/v2/app/manifests/{digest}"))
+            .scope("repository:app:delete")
+            .send()
+            .expect(202)
+    };
+    delete(&first);
+    assert_eq!(digests(&list(&raw, &subject, "")), [second.as_str()]);
+    delete(&subject);
+    assert_eq!(digests(&list(&raw, &subject, "")), [second]);
+}
