@@ -70,9 +70,7 @@ pub fn blobs(manifest: &Manifest) -> Result<Vec<Descriptor>> {
 
 /// Walks over all manifests of an image, wherever they come from: it names those that it wants, and is given them.
 ///
-/// ```ignore
-/// while let Some(descriptor) = walk.wanted() { walk.found(/* the manifest of that digest */)?; }
-/// ```
+/// Ask `wanted` for the next descriptor, and give the manifest of that digest to `found`, until nothing is wanted.
 #[derive(Debug)]
 pub(crate) struct Walk {
     steps: Vec<Step>,
