@@ -6,11 +6,11 @@ use acr_protocol::blob::{DeleteBlob, GetBlob, HeadBlob, MountBlob};
 use acr_protocol::operation::headers::DOCKER_CONTENT_DIGEST;
 use acr_protocol::upload::StartedUpload;
 use acr_protocol::{Descriptor, MediaType};
-use http::header::{ACCEPT_RANGES, CONTENT_TYPE, LOCATION};
+use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Response, StatusCode};
 
 use crate::call::Call;
-use crate::data::{self, ranged};
+use crate::data;
 use crate::error::Refusal;
 use crate::registry::{Registry, respond};
 use crate::{Body, locks};
@@ -51,14 +51,11 @@ impl Registry {
         let digest = HeaderValue::try_from(operation.digest.as_str())
             .unwrap_or(HeaderValue::from_static(""));
         if !self.settings().redirects_to_data() {
-            let mut response = ranged(content, operation.range);
+            let mut response = self.ranged(content, operation.range);
             response.headers_mut().insert(
                 CONTENT_TYPE,
                 HeaderValue::from_static("application/octet-stream"),
             );
-            response
-                .headers_mut()
-                .insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
             response.headers_mut().insert(DOCKER_CONTENT_DIGEST, digest);
             return Ok(response);
         }
@@ -124,7 +121,7 @@ impl Registry {
             drop(store);
             return Ok(respond(
                 operation,
-                &StartedUpload::Open(self.open_upload(call, &operation.repository)),
+                &StartedUpload::Open(self.open_upload(call, &operation.repository)?),
             ));
         };
         store.share_blob(&operation.repository, operation.digest.clone(), content);

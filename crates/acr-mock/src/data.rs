@@ -95,7 +95,7 @@ impl Registry {
             .headers()
             .get(RANGE)
             .and_then(|value| value.to_str().ok()?.parse::<ByteRange>().ok());
-        let mut response = ranged(&content, range);
+        let mut response = self.ranged(&content, range);
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             // Chosen, after the storage service's documentation.
             let unsatisfied = response.headers_mut().remove(CONTENT_RANGE);
@@ -114,7 +114,6 @@ impl Registry {
             CONTENT_TYPE,
             HeaderValue::from_static("application/octet-stream"),
         );
-        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.insert(http::header::ETAG, etag(call.uri().path()));
         if let Some(value) = last_modified(content.created_on()) {
             headers.insert(LAST_MODIFIED, value);
@@ -145,10 +144,26 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// A content or the part of it that was asked for, where ranges are heeded.
+    pub(crate) fn ranged(&self, content: &Content, range: Option<ByteRange>) -> Response<Body> {
+        // A range that ends before it begins is malformed, and passed over as HTTP has it.
+        let refuses = self.settings().profile.refuses_reversed_ranges();
+        let heeded = |range: &ByteRange| {
+            let is_reversed = matches!(range, ByteRange::FromTo(from, to) if from > to);
+            self.settings().ranges && (refuses || !is_reversed)
+        };
+        let mut response = ranged(content, range.filter(heeded));
+        if self.settings().ranges {
+            let headers = response.headers_mut();
+            headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        }
+        response
+    }
+}
+
 /// The whole content, the part that was asked for (206), or 416 where no byte of it is there.
-pub(crate) fn ranged(content: &Content, range: Option<ByteRange>) -> Response<Body> {
-    // A range that ends before it begins is malformed, and passed over as HTTP has it.
-    let range = range.filter(|range| !matches!(range, ByteRange::FromTo(from, to) if from > to));
+fn ranged(content: &Content, range: Option<ByteRange>) -> Response<Body> {
     let Some(range) = range else {
         return Response::new(Body::from_chunks(content.chunks().to_vec()));
     };

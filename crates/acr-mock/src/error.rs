@@ -1,11 +1,13 @@
 //! [`Refusal`]: every way in which the registry says no, in the service's words. One constructor for each wording.
 
+use std::net::IpAddr;
+
 use acr_protocol::operation::JSON_UTF8;
 use acr_protocol::upload::UploadProgress;
 use acr_protocol::{
     Digest, ErrorCode, ErrorEnvelope, Reference, RegistryError, RepositoryName, Tag,
 };
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -218,6 +220,49 @@ impl Refusal {
     pub(crate) fn body_too_large() -> Self {
         let error = RegistryError::new(ErrorCode::SIZE_INVALID, "the request body is too large");
         Self::json(StatusCode::PAYLOAD_TOO_LARGE, error)
+    }
+
+    /// A head over the bound. Chosen, in the form of what is answered in front of the registry.
+    pub(crate) fn head_too_large() -> Self {
+        Self {
+            status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            content: Content::Text(
+                "text/plain; charset=utf-8",
+                "the head of the request is too large\n",
+            ),
+            headers: Vec::new(),
+            kind: RefusalKind::Front,
+        }
+    }
+
+    /// More than there may be in a time, or at once. The code is that of the OCI specification, the message is chosen.
+    pub(crate) fn too_many_requests(retry_after: Option<i64>) -> Self {
+        let error = RegistryError::new(ErrorCode::TOOMANYREQUESTS, "too many requests");
+        let refusal = Self::json(StatusCode::TOO_MANY_REQUESTS, error);
+        match retry_after {
+            Some(seconds) => refusal.with_header(RETRY_AFTER, HeaderValue::from(seconds)),
+            None => refusal,
+        }
+    }
+
+    /// The firewall's word to a client that it does not let in.
+    pub(crate) fn not_allowed_access(client: IpAddr) -> Self {
+        let message = format!(
+            "client with IP '{client}' is not allowed access. Refer https://aka.ms/acr/firewall to grant access."
+        );
+        let error = RegistryError::new(ErrorCode::DENIED, message);
+        Self {
+            kind: RefusalKind::Unauthorised,
+            ..Self::json(StatusCode::FORBIDDEN, error)
+        }
+    }
+
+    /// Chosen: a chunk behind one that was shorter than the registry allows for any but the last.
+    pub(crate) fn chunk_too_short(minimum: u64) -> Self {
+        let message =
+            format!("the chunk before was shorter than {minimum} bytes, so it must be the last");
+        let error = RegistryError::new(ErrorCode::SIZE_INVALID, message);
+        Self::json(StatusCode::BAD_REQUEST, error)
     }
 
     /// Blobs, or children of an index, that the repository does not hold: one error for each.

@@ -9,6 +9,7 @@ mod call;
 mod clock;
 mod data;
 mod error;
+mod firewall;
 mod locks;
 mod manifest;
 mod origin;
@@ -23,14 +24,17 @@ mod seed;
 #[cfg(feature = "server")]
 mod server;
 mod settings;
+mod statistics;
 mod store;
 mod tag;
+mod throttle;
 #[cfg(feature = "server")]
 mod tls;
 mod upload;
 
 pub use crate::body::{Body, BodyError};
 pub use crate::clock::{Clock, ClockHold, SystemClock, VirtualClock};
+pub use crate::firewall::ClientAddress;
 pub use crate::origin::Origin;
 pub use crate::profile::{Profile, UnknownProfile};
 pub use crate::registry::Registry;
@@ -38,3 +42,5 @@ pub use crate::seed::{RepositorySeed, SeedError};
 #[cfg(feature = "server")]
 pub use crate::server::{AcrMock, AcrMockBuilder, ServerEvent, StartError};
 pub use crate::settings::RegistryBuilder;
+pub use crate::statistics::Statistics;
+pub use crate::throttle::Throttle;

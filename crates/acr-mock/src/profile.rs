@@ -13,7 +13,9 @@ use acr_protocol::{Action, Route, Scope, ScopeSet};
 /// | `DELETE` of a manifest by tag | 405 | 202, and the manifest stays |
 /// | a manifest whose blobs or children are missing | 400 | 201 |
 /// | a mount without `from` | 202, an upload | 201 where any repository holds the blob |
+/// | a range that ends before it begins | passed over | 416 |
 /// | `?tag=` at a push by digest | passed over | sets the tags and names them in `OCI-Tag` |
+/// | no tags in `tags/list` | `null` (chosen, after the service's other lists) | `[]` |
 /// | scope of `tags/list` | `metadata_read` | `pull` |
 /// | a push to a malformed tag or digest | a plain 404 | 400 with a code |
 ///
@@ -68,6 +70,16 @@ impl Profile {
     /// Whether a push to a malformed reference is a bad request, and not only a path that leads nowhere.
     pub(crate) fn explains_malformed_references(self) -> bool {
         self == Self::Oci
+    }
+
+    /// Whether a range that ends before it begins is one that cannot be satisfied. HTTP has it passed over as malformed.
+    pub(crate) fn refuses_reversed_ranges(self) -> bool {
+        self == Self::Oci
+    }
+
+    /// Whether the list of no tags at all is `null`, as the service's own lists have it, or an empty array.
+    pub(crate) fn says_null_for_no_tags(self) -> bool {
+        self == Self::Acr
     }
 
     /// The scopes that an operation needs.

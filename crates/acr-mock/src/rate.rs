@@ -1,4 +1,4 @@
-//! How many calls are left in this second, as the service tells in a header. It counts; it does not throttle.
+//! How many calls are left in this second, as the service tells in a header. It counts; a throttle is something else.
 
 use acr_protocol::Timestamp;
 use http::HeaderValue;
@@ -12,19 +12,19 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// All deletes share one counter, which starts at 8.
-    pub(crate) fn deletes() -> Self {
+    /// All deletes share one counter, which starts at 8 unless another limit holds.
+    pub(crate) fn deletes(limit: Option<u32>) -> Self {
         Self {
-            per_second: 8.0,
+            per_second: limit.map_or(8.0, f64::from),
             second: 0,
             calls: 0,
         }
     }
 
     /// The token endpoints' counter.
-    pub(crate) fn tokens() -> Self {
+    pub(crate) fn tokens(limit: Option<u32>) -> Self {
         Self {
-            per_second: 166.666_666,
+            per_second: limit.map_or(166.666_666, f64::from),
             second: 0,
             calls: 0,
         }
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_burst_counts_down_and_a_new_second_starts_anew() {
-        let mut counter = Counter::deletes();
+        let mut counter = Counter::deletes(None);
         let now = Timestamp::new(100, 0);
         assert_eq!(padded(counter.count(now)), "8.000000");
         assert_eq!(padded(counter.count(now)), "7.000000");

@@ -6,18 +6,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use acr_protocol::auth::RequestAccessToken;
 use acr_protocol::manifest::SetManifest;
-use acr_protocol::{Route, RouteError, Timestamp};
+use acr_protocol::{OperationClass, Route, RouteError, Timestamp};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 
 use crate::answer::{surround, with_length};
-use crate::auth::{SigningKey, Tokens};
+use crate::auth::{SigningKey, Tokens, oauth};
 use crate::call::Call;
 use crate::error::{Refusal, RefusalKind};
 use crate::rate::{self, Counter};
 use crate::request_body::{self, ReadBody};
 use crate::settings::{RegistryBuilder, Settings};
 use crate::store::Store;
+use crate::throttle::Throttles;
 use crate::{Body, data};
 
 /// An Azure container registry in memory. A cheap clone: all clones are the same registry.
@@ -47,6 +48,7 @@ struct Inner {
     store: Mutex<Store>,
     deletes: Mutex<Counter>,
     token_calls: Mutex<Counter>,
+    throttles: Throttles,
     challenges: AtomicU64,
     seeds: AtomicU64,
 }
@@ -66,13 +68,18 @@ impl Registry {
     pub(crate) fn with_settings(settings: Settings) -> Self {
         let key = SigningKey::random();
         let challenges = AtomicU64::new(settings.scope_order_seed);
+        let per_second = |class| settings.throttles.get(&class)?.calls_per_second();
+        let deletes = Counter::deletes(per_second(OperationClass::Delete));
+        let token_calls = Counter::tokens(per_second(OperationClass::Token));
+        let throttles = Throttles::new(settings.throttles.clone());
         Self(Arc::new(Inner {
             settings,
             tokens: Tokens::new(key.clone()),
             key,
             store: Mutex::default(),
-            deletes: Mutex::new(Counter::deletes()),
-            token_calls: Mutex::new(Counter::tokens()),
+            deletes: Mutex::new(deletes),
+            token_calls: Mutex::new(token_calls),
+            throttles,
             challenges,
             seeds: AtomicU64::new(1),
         }))
@@ -97,6 +104,9 @@ impl Registry {
             let now = registry.now();
             let call = Call::new(head, registry.settings().login_server.as_deref(), now);
             registry.store().expire_uploads(now);
+            if head_size(&call) > registry.settings().limits.head {
+                return refuse(&call, Refusal::head_too_large());
+            }
             if data::is_data_request(call.uri()) {
                 return with_length(&call, registry.get_data(&call));
             }
@@ -110,6 +120,13 @@ impl Registry {
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        if let Err(refusal) = self.pass_firewall(&call) {
+            return if call.uri().path().starts_with("/oauth2/") {
+                refuse_token(&call, refusal)
+            } else {
+                refuse(&call, refusal)
+            };
+        }
         let parsed = Route::parse(call.head());
         let (route, fault) = match parsed {
             Ok(route) => (route, None),
@@ -124,6 +141,9 @@ impl Registry {
             }
             Err(_) => return refuse(&call, self.refuse_path(&call)),
         };
+        if matches!(route, Route::ListReferrers(_)) && !self.settings().referrers_api {
+            return refuse(&call, Refusal::malformed_path());
+        }
         call.within(route.repository());
         match route {
             Route::ExchangeEntraToken(_)
@@ -131,6 +151,7 @@ impl Registry {
             | Route::RequestAccessTokenWithLogin(_) => self.answer_token(&call, route, body).await,
             route => {
                 let result = self.authorise(&call, &self.settings().profile.scope(&route));
+                let result = result.and_then(|()| self.admit(&call, &route));
                 let result = match result {
                     Ok(()) => self.carry_out(&call, route, fault, body).await,
                     Err(refusal) => Err(refusal),
@@ -153,13 +174,16 @@ impl Registry {
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        if let Err(refusal) = self.admit(call, &route) {
+            return refuse_token(call, refusal);
+        }
         let route = if route.has_small_body() {
-            match request_body::read(body, request_body::SMALL).await {
+            match request_body::read(body, self.settings().limits.body).await {
                 ReadBody::Whole(bytes) => route
                     .with_body(bytes)
                     .unwrap_or(Route::RequestAccessToken(RequestAccessToken::default())),
-                ReadBody::TooLarge => return refuse(call, Refusal::body_too_large()),
-                ReadBody::Broken => return refuse(call, Refusal::size_invalid()),
+                ReadBody::TooLarge => return refuse_token(call, Refusal::body_too_large()),
+                ReadBody::Broken => return refuse_token(call, Refusal::size_invalid()),
             }
         } else {
             route
@@ -200,7 +224,7 @@ impl Registry {
                 self.settle_tags(&mut operation);
                 // The locks come before the body is read.
                 self.may_set_manifest(&operation)?;
-                let bytes = match request_body::read(body, self.settings().manifest_limit).await {
+                let bytes = match request_body::read(body, self.settings().limits.manifest).await {
                     ReadBody::Whole(bytes) => bytes,
                     ReadBody::TooLarge => return Err(Refusal::manifest_too_large()),
                     ReadBody::Broken => return Err(Refusal::size_invalid()),
@@ -208,7 +232,7 @@ impl Registry {
                 self.set_manifest(call, &SetManifest { bytes, ..operation })
             }
             route if route.has_small_body() => {
-                let bytes = match request_body::read(body, request_body::SMALL).await {
+                let bytes = match request_body::read(body, self.settings().limits.body).await {
                     ReadBody::Whole(bytes) => bytes,
                     ReadBody::TooLarge => return Err(Refusal::body_too_large()),
                     ReadBody::Broken => return Err(Refusal::size_invalid()),
@@ -300,6 +324,11 @@ impl Registry {
         }
     }
 
+    /// Counts an operation whose credentials are good.
+    fn admit(&self, call: &Call, route: &Route) -> Result<(), Refusal> {
+        self.0.throttles.admit(route.class(), call.now())
+    }
+
     /// A number that no seed had before, so that each has content of its own.
     pub(crate) fn next_seed(&self) -> u64 {
         self.0.seeds.fetch_add(1, Ordering::Relaxed)
@@ -362,6 +391,21 @@ pub(crate) fn respond<O: acr_protocol::Operation>(
     operation
         .respond(output)
         .map(|bytes: Bytes| Body::from(bytes))
+}
+
+/// How many bytes the head of a request has, but for the separators.
+fn head_size(call: &Call) -> usize {
+    let headers = call.headers().iter();
+    let headers: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    let uri = call.uri();
+    uri.path().len() + uri.query().unwrap_or_default().len() + headers
+}
+
+/// The same at the token endpoints, which put fewer headers around it.
+fn refuse_token(call: &Call, refusal: Refusal) -> Response<Body> {
+    with_length(call, oauth::refused(refusal))
 }
 
 fn refuse(call: &Call, refusal: Refusal) -> Response<Body> {

@@ -6,9 +6,6 @@ use std::pin::pin;
 use bytes::{Buf, Bytes};
 use http_body_util::BodyExt as _;
 
-/// The bound of what is no content: forms and attributes, in bytes. Entra tokens can be long.
-pub(crate) const SMALL: usize = 256 * 1024;
-
 /// What has become of a body.
 #[derive(Debug)]
 pub(crate) enum ReadBody<T = Bytes> {

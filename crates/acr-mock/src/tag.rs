@@ -8,6 +8,7 @@ use acr_protocol::tag::{
 };
 use acr_protocol::{ArtifactTagOrder, ArtifactTagProperties, Listing, Page, RepositoryName, Tag};
 use http::{HeaderValue, Response};
+use serde_json::json;
 
 use crate::call::Call;
 use crate::error::Refusal;
@@ -153,13 +154,14 @@ impl Registry {
             .tags()
             .page(Order::Name, &marker, size, |tag| tag.attributes.can_list());
         let next = next.and_then(|marker| next_link(call, size, Order::Name, &marker));
-        Ok(respond(
-            operation,
-            &Page {
-                items: page.into_iter().map(|(tag, _)| tag).collect(),
-                next,
-            },
-        ))
+        let items: Vec<Tag> = page.into_iter().map(|(tag, _)| tag).collect();
+        let is_empty = items.is_empty() && !self.settings().profile.says_null_for_no_tags();
+        let mut response = respond(operation, &Page { items, next });
+        if is_empty {
+            let body = json!({ "name": operation.repository, "tags": [] });
+            *response.body_mut() = Body::from(format!("{body}\n"));
+        }
+        Ok(response)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::call::Call;
 use crate::error::Refusal;
 use crate::registry::{Registry, respond};
 use crate::request_body::{self, ReadBody};
-use crate::store::{Content, Upload};
+use crate::store::{Content, Store, Upload};
 use crate::{Body, locks};
 
 /// What the `_state` of a location holds, behind its signature.
@@ -52,10 +52,10 @@ impl Registry {
         let Some(digest) = &operation.digest else {
             return Ok(respond(
                 operation,
-                &StartedUpload::Open(self.open_upload(call, &operation.repository)),
+                &StartedUpload::Open(self.open_upload(call, &operation.repository)?),
             ));
         };
-        let chunks = whole(body).await?;
+        let chunks = whole(body, self.settings().limits.blob).await?;
         let content = Content::from_chunks(chunks);
         verify(digest, &content, None)?;
         self.may_push(&operation.repository)?;
@@ -65,8 +65,15 @@ impl Registry {
     }
 
     /// Opens an upload. The repository need not exist.
-    pub(crate) fn open_upload(&self, call: &Call, repository: &RepositoryName) -> UploadProgress {
+    pub(crate) fn open_upload(
+        &self,
+        call: &Call,
+        repository: &RepositoryName,
+    ) -> Result<UploadProgress, Refusal> {
         let mut store = self.store();
+        if store.uploads() >= self.settings().limits.uploads {
+            return Err(Refusal::too_many_requests(None));
+        }
         let upload = Upload::new(
             uuid::Uuid::new_v4().to_string(),
             repository.clone(),
@@ -74,7 +81,7 @@ impl Registry {
         );
         let progress = self.progress(&upload);
         store.add_upload(upload, call.now() + self.settings().upload_life);
-        progress
+        Ok(progress)
     }
 
     /// `PATCH` of an upload's location.
@@ -92,29 +99,34 @@ impl Registry {
         let range = operation.range.map(|range| range.to_string());
         let offset =
             self.offset_for_chunk(&operation.repository, &operation.location, range.as_deref())?;
-        let chunks = whole(body).await?;
+        let chunks = self.chunk(body, offset).await?;
+        let length = total(&chunks);
         if operation
             .range
-            .is_some_and(|range| range.length() != total(&chunks))
+            .is_some_and(|range| range.length() != length)
         {
             return Err(Refusal::size_invalid());
         }
         self.may_push(&operation.repository)?;
-        let mut store = self.store();
-        let Some(mut upload) = store.take_upload(&operation.repository, operation.location.uuid())
-        else {
-            return Err(Refusal::upload_unknown());
+        let (repository, id) = (&operation.repository, operation.location.uuid());
+        // The hash goes on without the lock, from where the bytes before left it.
+        let mut digester = {
+            let store = self.store();
+            let upload = self.appendable(&store, repository, id, offset, length)?;
+            upload.digester.clone()
         };
-        if upload.offset() != offset {
-            // Another chunk came in between: this one's location has grown old.
-            let progress = self.progress(&upload);
-            let end = upload.end;
-            store.add_upload(upload, end);
-            return Err(Refusal::stale_location(&progress));
-        }
         for chunk in &chunks {
-            upload.digester.update(chunk);
+            digester.update(chunk);
         }
+        let mut store = self.store();
+        // Once more: another chunk may have come in between, and this one's location grown old.
+        self.appendable(&store, repository, id, offset, length)?;
+        let mut upload = store
+            .take_upload(repository, id)
+            .ok_or_else(Refusal::upload_unknown)?;
+        let minimum = self.settings().minimum_chunk.unwrap_or_default();
+        upload.is_closed |= length < minimum;
+        upload.digester = digester;
         upload.content.push(chunks);
         let progress = self.progress(&upload);
         store.add_upload(upload, call.now() + self.settings().upload_life);
@@ -153,24 +165,21 @@ impl Registry {
             .digest
             .as_ref()
             .ok_or_else(|| Refusal::digest_invalid("digest missing"))?;
-        let chunks = whole(body).await?;
+        let chunks = self.chunk(body, offset).await?;
+        let length = total(&chunks);
         if operation
             .range
-            .is_some_and(|range| range.length() != total(&chunks))
+            .is_some_and(|range| range.length() != length)
         {
             return Err(Refusal::size_invalid());
         }
         self.may_push(&operation.repository)?;
+        let (repository, id) = (&operation.repository, operation.location.uuid());
         let taken = {
             let store = self.store();
-            let upload = store
-                .upload(&operation.repository, operation.location.uuid())
-                .ok_or_else(Refusal::upload_unknown)?;
-            if upload.offset() != offset {
-                return Err(Refusal::stale_location(&self.progress(upload)));
-            }
             // A copy of the pieces' handles, not of the bytes: hashing goes on without the lock.
-            upload.clone()
+            self.appendable(&store, repository, id, offset, length)?
+                .clone()
         };
         let (mut content, mut digester) = (taken.content, taken.digester);
         for chunk in &chunks {
@@ -179,13 +188,8 @@ impl Registry {
         content.push(chunks);
         verify(digest, &content, Some(digester))?;
         let mut store = self.store();
-        if store
-            .upload(&operation.repository, operation.location.uuid())
-            .is_none_or(|upload| upload.offset() != offset)
-        {
-            return Err(Refusal::upload_unknown());
-        }
-        store.take_upload(&operation.repository, operation.location.uuid());
+        self.appendable(&store, repository, id, offset, length)?;
+        store.take_upload(repository, id);
         store.put_blob(&operation.repository, digest.clone(), content, self.now());
         Ok(respond(operation, digest))
     }
@@ -249,6 +253,39 @@ impl Registry {
         }
     }
 
+    /// The upload that so many bytes may go to, which were to begin at `offset`.
+    fn appendable<'a>(
+        &self,
+        store: &'a Store,
+        repository: &RepositoryName,
+        id: &str,
+        offset: u64,
+        length: u64,
+    ) -> Result<&'a Upload, Refusal> {
+        let upload = store
+            .upload(repository, id)
+            .ok_or_else(Refusal::upload_unknown)?;
+        if upload.offset() != offset {
+            return Err(Refusal::stale_location(&self.progress(upload)));
+        }
+        match self.settings().minimum_chunk {
+            Some(minimum) if upload.is_closed && length > 0 => {
+                Err(Refusal::chunk_too_short(minimum))
+            }
+            _ => Ok(upload),
+        }
+    }
+
+    /// The bytes of a chunk, as long as the blob does not grow beyond its bound.
+    async fn chunk<B>(&self, body: B, offset: u64) -> Result<Vec<Bytes>, Refusal>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        whole(body, self.settings().limits.blob.saturating_sub(offset)).await
+    }
+
     fn may_push(&self, repository: &RepositoryName) -> Result<(), Refusal> {
         self.store().record(repository).map_or(Ok(()), locks::push)
     }
@@ -279,7 +316,7 @@ impl Registry {
             ),
             // `0-0` for none as for one: the service cannot say it otherwise.
             last_byte: Some(offset.saturating_sub(1)),
-            minimum_chunk: None,
+            minimum_chunk: self.settings().minimum_chunk,
         }
     }
 
@@ -325,13 +362,13 @@ fn hash(algorithm: &Algorithm, content: &Content) -> Option<Digest> {
     Some(digester.finish())
 }
 
-async fn whole<B>(body: B) -> Result<Vec<Bytes>, Refusal>
+async fn whole<B>(body: B, limit: u64) -> Result<Vec<Bytes>, Refusal>
 where
     B: http_body::Body + Send,
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    match request_body::read_chunks(body, u64::MAX).await {
+    match request_body::read_chunks(body, limit).await {
         ReadBody::Whole(chunks) => Ok(chunks),
         ReadBody::TooLarge => Err(Refusal::body_too_large()),
         ReadBody::Broken => Err(Refusal::size_invalid()),

@@ -12,7 +12,7 @@ use http::{HeaderValue, Response};
 use crate::Body;
 use crate::answer::{SERVER, TRANSPORT_SECURITY, uuid_value};
 use crate::auth::Rights;
-use crate::auth::token::AccessToken;
+use crate::auth::token::{AccessToken, RefreshToken};
 use crate::call::Call;
 use crate::error::Refusal;
 use crate::registry::Registry;
@@ -44,9 +44,13 @@ impl Registry {
             return refused(Refusal::no_permissions());
         }
         let life = self.settings().refresh_token_life;
-        let token = self
-            .tokens()
-            .refresh(call.login_server(), &subject, call.now(), life);
+        let token = self.tokens().refresh(&RefreshToken {
+            audience: call.login_server(),
+            subject: &subject,
+            now: call.now(),
+            life,
+            abac: self.settings().abac,
+        });
         granted(
             operation.respond(&token.into()),
             self.token_calls_left(call),
@@ -119,6 +123,13 @@ impl Registry {
         rights: &Rights,
         wanted: &ScopeSet,
     ) -> String {
+        let named;
+        let wanted = if self.settings().abac {
+            named = without_wildcards(wanted);
+            &named
+        } else {
+            wanted
+        };
         let scopes = &rights.granted(wanted);
         let life = self.settings().access_token_life;
         self.tokens().access(&AccessToken {
@@ -139,6 +150,14 @@ impl Registry {
     }
 }
 
+/// The scopes that name their repository: the others go unsaid on a registry whose permissions go by repository.
+fn without_wildcards(wanted: &ScopeSet) -> ScopeSet {
+    wanted
+        .iter()
+        .filter(|scope| scope.resource_type() != "repository" || !scope.name().contains('*'))
+        .collect()
+}
+
 /// A token answer: chunked, with how many calls are left, and few of the registry's headers.
 fn granted(response: Response<Bytes>, calls_left: HeaderValue) -> Response<Body> {
     let mut response = response.map(|bytes| Body::from(bytes).chunked());
@@ -149,7 +168,8 @@ fn granted(response: Response<Bytes>, calls_left: HeaderValue) -> Response<Body>
     response
 }
 
-fn refused(refusal: Refusal) -> Response<Body> {
+/// An answer of the token endpoints that says no.
+pub(crate) fn refused(refusal: Refusal) -> Response<Body> {
     let mut response = refusal.into_response();
     surround(&mut response);
     response

@@ -48,6 +48,16 @@ impl Access {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TokenError;
 
+/// What a new refresh token is to say.
+pub(crate) struct RefreshToken<'a> {
+    pub(crate) audience: &'a str,
+    pub(crate) subject: &'a str,
+    pub(crate) now: Timestamp,
+    pub(crate) life: Duration,
+    /// Whether it is for a registry whose permissions go by repository.
+    pub(crate) abac: bool,
+}
+
 /// What a new access token is to say.
 pub(crate) struct AccessToken<'a> {
     pub(crate) audience: &'a str,
@@ -82,21 +92,19 @@ impl Tokens {
     }
 
     /// A refresh token of this subject.
-    pub(crate) fn refresh(
-        &self,
-        audience: &str,
-        subject: &str,
-        now: Timestamp,
-        life: Duration,
-    ) -> String {
-        let issued = now.seconds();
-        self.sign(&json!({
-            "jti": uuid::Uuid::new_v4().to_string(), "sub": subject, "nbf": issued, "exp": (now + life).seconds(), "iat": issued,
-            "iss": ISSUER, "aud": audience, "version": "1.0", "rid": self.registry_id(), "grant_type": "refresh_token",
+    pub(crate) fn refresh(&self, token: &RefreshToken<'_>) -> String {
+        let issued = token.now.seconds();
+        let mut claims = json!({
+            "jti": uuid::Uuid::new_v4().to_string(), "sub": token.subject, "nbf": issued, "exp": (token.now + token.life).seconds(),
+            "iat": issued, "iss": ISSUER, "aud": token.audience, "version": "1.0", "rid": self.registry_id(), "grant_type": "refresh_token",
             "appid": APP_ID,
             "permissions": { "Actions": ["read", "write", "delete", "deleted/read", "deleted/restore/action"], "NotActions": null },
             "roles": []
-        }))
+        });
+        if token.abac {
+            claims["aad_identity"] = token.subject.into();
+        }
+        self.sign(&claims)
     }
 
     pub(crate) fn access(&self, token: &AccessToken<'_>) -> String {
@@ -286,12 +294,13 @@ mod tests {
     fn no_payload_holds_what_the_standard_alphabet_lacks() {
         let tokens = tokens();
         for subject in ["a?b>c~d", "ä€😀", "\u{7f}\"\\"] {
-            let token = tokens.refresh(
-                "r?~>",
+            let token = tokens.refresh(&RefreshToken {
+                audience: "r?~>",
                 subject,
-                Timestamp::new(NOW, 0),
-                Duration::from_secs(10),
-            );
+                now: Timestamp::new(NOW, 0),
+                life: Duration::from_secs(10),
+                abac: true,
+            });
             let payload = token.split('.').nth(1).unwrap();
             assert!(!payload.contains(['-', '_']), "{payload}");
             assert_eq!(

@@ -2,13 +2,15 @@
 
 mod push;
 
+use std::time::Duration;
+
 use acr_protocol::manifest::properties::{
     GetManifestProperties, ListManifestProperties, UpdateManifestProperties,
 };
 use acr_protocol::manifest::{DeleteManifest, GetManifest, HeadManifest};
 use acr_protocol::{
     ArtifactManifestOrder, ArtifactManifestProperties, Descriptor, Digest, Listing, Manifest,
-    Reference, RepositoryName,
+    Reference, RepositoryName, Timestamp,
 };
 use http::Response;
 
@@ -26,7 +28,7 @@ impl Registry {
     /// to schema 1 for clients of old, and hide OCI indexes from clients that do not name them.
     pub(crate) fn get_manifest(&self, operation: &GetManifest) -> Result<Response<Body>, Refusal> {
         let store = self.store();
-        let (digest, record) = pulled(&store, &operation.repository, &operation.reference)?;
+        let (digest, record) = self.pulled(&store, &operation.repository, &operation.reference)?;
         let manifest = Manifest {
             bytes: record.bytes.clone(),
             media_type: record.media_type.clone(),
@@ -41,7 +43,7 @@ impl Registry {
         operation: &HeadManifest,
     ) -> Result<Response<Body>, Refusal> {
         let store = self.store();
-        let (digest, record) = pulled(&store, &operation.repository, &operation.reference)?;
+        let (digest, record) = self.pulled(&store, &operation.repository, &operation.reference)?;
         Ok(respond(
             operation,
             &Descriptor::new(&record.media_type, digest, record.bytes.len() as u64),
@@ -109,7 +111,7 @@ impl Registry {
         let items = page
             .iter()
             .map(|(digest, record)| {
-                properties(call, &operation.repository, repository, digest, record)
+                self.properties(call, &operation.repository, repository, digest, record)
             })
             .collect();
         let registry_login_server = call.login_server().to_owned();
@@ -140,7 +142,7 @@ impl Registry {
             .ok_or_else(Refusal::manifest_unknown)?;
         Ok(respond(
             operation,
-            &properties(
+            &self.properties(
                 call,
                 &operation.repository,
                 repository,
@@ -165,7 +167,7 @@ impl Registry {
             .ok_or_else(Refusal::manifest_unknown)?;
         Ok(respond(
             operation,
-            &properties(
+            &self.properties(
                 call,
                 &operation.repository,
                 repository,
@@ -176,54 +178,69 @@ impl Registry {
     }
 }
 
-/// The manifest behind a tag or digest, for a pull.
-///
-/// Chosen: in an unknown repository the manifest is what is unknown.
-fn pulled<'a>(
-    store: &'a Store,
-    name: &RepositoryName,
-    reference: &Reference,
-) -> Result<(Digest, &'a ManifestRecord), Refusal> {
-    let not_found = || Refusal::manifest_not_found(name, reference);
-    let repository = store.repository(name).ok_or_else(not_found)?;
-    let digest = match reference {
-        Reference::Digest(digest) => digest.clone(),
-        Reference::Tag(tag) => repository
-            .tags()
-            .get(tag.as_str())
-            .ok_or_else(not_found)?
-            .digest
-            .clone(),
-    };
-    let record = repository
-        .manifests()
-        .get(digest.as_str())
-        .ok_or_else(not_found)?;
-    locks::get_manifest(repository, reference, record)?;
-    Ok((digest, record))
+impl Registry {
+    /// The manifest behind a tag or digest, for a pull.
+    ///
+    /// Chosen: in an unknown repository the manifest is what is unknown.
+    fn pulled<'a>(
+        &self,
+        store: &'a Store,
+        name: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<(Digest, &'a ManifestRecord), Refusal> {
+        let not_found = || Refusal::manifest_not_found(name, reference);
+        let repository = store.repository(name).ok_or_else(not_found)?;
+        let lag = self.settings().replication_lag;
+        let digest = match reference {
+            Reference::Digest(digest) => digest.clone(),
+            Reference::Tag(tag) => repository
+                .tags()
+                .get(tag.as_str())
+                .filter(|tag| is_behind(self.now(), tag.last_updated_on, lag))
+                .ok_or_else(not_found)?
+                .digest
+                .clone(),
+        };
+        let record = repository
+            .manifests()
+            .get(digest.as_str())
+            .ok_or_else(not_found)?;
+        locks::get_manifest(repository, reference, record)?;
+        Ok((digest, record))
+    }
+
+    fn properties(
+        &self,
+        call: &Call,
+        name: &RepositoryName,
+        repository: &RepositoryRecord,
+        digest: &Digest,
+        record: &ManifestRecord,
+    ) -> ArtifactManifestProperties {
+        let lag = self.settings().metadata_lag;
+        let known = is_behind(call.now(), record.created_on, lag);
+        ArtifactManifestProperties {
+            registry_login_server: call.login_server().to_owned(),
+            repository_name: name.clone(),
+            digest: digest.clone(),
+            tags: repository.tags_of(digest).cloned().collect(),
+            size_in_bytes: Some(record.image_size),
+            created_on: record.created_on,
+            last_updated_on: record.last_updated_on,
+            architecture: record.architecture.clone(),
+            operating_system: record.operating_system.clone(),
+            media_type: Some(record.media_type.clone()),
+            config_media_type: record.config_media_type.clone().filter(|_| known),
+            references: record.references.clone(),
+            attributes: record.attributes.clone(),
+            extra: serde_json::Map::new(),
+        }
+    }
 }
 
-fn properties(
-    call: &Call,
-    name: &RepositoryName,
-    repository: &RepositoryRecord,
-    digest: &Digest,
-    record: &ManifestRecord,
-) -> ArtifactManifestProperties {
-    ArtifactManifestProperties {
-        registry_login_server: call.login_server().to_owned(),
-        repository_name: name.clone(),
-        digest: digest.clone(),
-        tags: repository.tags_of(digest).cloned().collect(),
-        size_in_bytes: Some(record.image_size),
-        created_on: record.created_on,
-        last_updated_on: record.last_updated_on,
-        architecture: record.architecture.clone(),
-        operating_system: record.operating_system.clone(),
-        media_type: Some(record.media_type.clone()),
-        config_media_type: record.config_media_type.clone(),
-        references: record.references.clone(),
-        attributes: record.attributes.clone(),
-        extra: serde_json::Map::new(),
-    }
+/// Whether a write lies so far behind.
+fn is_behind(now: Timestamp, write: Timestamp, lag: Duration) -> bool {
+    // The times of writes run ahead of a clock that stands still, each by the smallest unit.
+    let tolerance = Duration::from_millis(1);
+    lag.is_zero() || write + lag <= now + tolerance
 }

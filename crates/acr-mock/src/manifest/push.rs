@@ -82,7 +82,8 @@ impl Registry {
         put(&mut store, operation, digest.clone(), record, time);
         Ok(AcceptedManifest {
             digest,
-            subject,
+            // A registry without the list of referrers does not say that it took note.
+            subject: subject.filter(|_| self.settings().referrers_api),
             tags: operation.tags.clone(),
         })
     }

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use super::names::Names;
 use super::request_body::RequestBody;
 use super::{ServerEvent, reserved};
-use crate::Body;
+use crate::{Body, ClientAddress};
 
 pub(super) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -119,6 +119,7 @@ async fn serve_http<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let answering = service.clone();
+    let address = ClientAddress(peer.ip());
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
@@ -128,7 +129,7 @@ async fn serve_http<S>(
         .half_close(true)
         .serve_connection(
             TokioIo::new(stream),
-            service_fn(move |request| answering.clone().answer(request)),
+            service_fn(move |request| answering.clone().answer(request, address)),
         );
     let mut connection = pin!(connection);
     let result = tokio::select! {
@@ -154,6 +155,7 @@ impl Service {
     async fn answer(
         self: Arc<Self>,
         mut request: Request<Incoming>,
+        address: ClientAddress,
     ) -> Result<Response<Body>, Infallible> {
         let method = request.method().clone();
         let uri = request.uri().clone();
@@ -162,6 +164,7 @@ impl Service {
             reserved::answer(&method, path, self.ca_pem.as_deref())
         } else if let Some(origin) = self.names.origin(&uri, request.headers()) {
             request.extensions_mut().insert(origin);
+            request.extensions_mut().insert(address);
             let (parts, body) = request.into_parts();
             let body = RequestBody::new(&parts.headers, body);
             (self.handler)(Request::from_parts(parts, body)).await

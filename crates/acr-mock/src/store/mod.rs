@@ -17,6 +17,8 @@ use std::sync::{Arc, Weak};
 
 use acr_protocol::{Digest, RepositoryName, Timestamp};
 
+use crate::statistics::Statistics;
+
 /// Everything that a registry holds.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
@@ -147,6 +149,32 @@ impl Store {
         {
             self.repositories.remove(name);
         }
+    }
+
+    /// How many uploads are open.
+    pub(crate) fn uploads(&self) -> usize {
+        self.uploads.len()
+    }
+
+    /// Counts what is there.
+    pub(crate) fn statistics(&self) -> Statistics {
+        let mut statistics = Statistics::default();
+        for repository in self.repositories.values() {
+            statistics.repositories += usize::from(repository.exists());
+            statistics.tags += repository.tags().len();
+            statistics.manifests += repository.manifests().len();
+            let manifests = repository.manifests().iter();
+            statistics.manifest_bytes += manifests
+                .map(|(_, manifest)| manifest.bytes.len() as u64)
+                .sum::<u64>();
+        }
+        for content in self.contents.values().filter_map(Weak::upgrade) {
+            statistics.blobs += 1;
+            statistics.blob_bytes += content.length();
+        }
+        statistics.uploads = self.uploads.len();
+        statistics.upload_bytes = self.uploads.values().map(Upload::offset).sum();
+        statistics
     }
 
     /// Opens an upload, which ends at `end` unless bytes come.

@@ -10,6 +10,8 @@ pub(crate) struct Upload {
     started_on: Timestamp,
     pub(crate) content: Content,
     pub(crate) digester: Digester,
+    /// Whether a chunk has come that may only be the last.
+    pub(crate) is_closed: bool,
     /// When it ends if no further byte comes.
     pub(crate) end: Timestamp,
 }
@@ -22,6 +24,7 @@ impl Upload {
             started_on,
             content: Content::default(),
             digester: Digester::sha256(),
+            is_closed: false,
             end: started_on,
         }
     }

@@ -1,14 +1,23 @@
-//! What a registry can be told before it starts: the switches, the lives of tokens and uploads, the bounds.
+//! What a registry can be told before it starts: its profile, who may come, the lives of tokens and uploads. The
+//! switches are in [`switches`], the bounds in [`limits`].
 
+mod limits;
+mod switches;
+
+pub(crate) use limits::Limits;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use acr_protocol::ScopeSet;
+use acr_protocol::{OperationClass, ScopeSet};
 
 use crate::auth::{Identities, Rights};
 use crate::clock::{Clock, SystemClock};
 use crate::profile::Profile;
 use crate::registry::Registry;
+use crate::throttle::Throttle;
 
 /// Everything that a [`Registry`] was told. Fixed once it is built.
 #[derive(Debug)]
@@ -18,12 +27,21 @@ pub(crate) struct Settings {
     pub(crate) authentication: bool,
     pub(crate) anonymous_pull: bool,
     pub(crate) data_redirect: Option<bool>,
+    pub(crate) referrers_api: bool,
+    pub(crate) minimum_chunk: Option<u64>,
+    pub(crate) ranges: bool,
+    pub(crate) abac: bool,
+    /// The client addresses that may come, if not all may.
+    pub(crate) firewall: Option<BTreeSet<IpAddr>>,
+    pub(crate) throttles: BTreeMap<OperationClass, Throttle>,
+    pub(crate) replication_lag: Duration,
+    pub(crate) metadata_lag: Duration,
     pub(crate) page_size: u32,
     pub(crate) page_size_limit: u32,
     pub(crate) access_token_life: Duration,
     pub(crate) refresh_token_life: Duration,
     pub(crate) upload_life: Duration,
-    pub(crate) manifest_limit: usize,
+    pub(crate) limits: Limits,
     pub(crate) scope_order_seed: u64,
     pub(crate) identities: Identities,
     pub(crate) clock: Arc<dyn Clock>,
@@ -37,6 +55,14 @@ impl Default for Settings {
             authentication: true,
             anonymous_pull: false,
             data_redirect: None,
+            referrers_api: true,
+            minimum_chunk: None,
+            ranges: true,
+            abac: false,
+            firewall: None,
+            throttles: BTreeMap::new(),
+            replication_lag: Duration::ZERO,
+            metadata_lag: Duration::ZERO,
             // Chosen: the service's own default and bound are not known. Microsoft's tools ask for 100, the common
             // registry tools for 1,000.
             page_size: 100,
@@ -45,7 +71,7 @@ impl Default for Settings {
             refresh_token_life: Duration::from_secs(11_700),
             // Chosen: the service names no time.
             upload_life: Duration::from_secs(3_600),
-            manifest_limit: 4 * 1024 * 1024,
+            limits: Limits::default(),
             scope_order_seed: 0,
             identities: Identities::default(),
             clock: Arc::new(SystemClock),
@@ -101,19 +127,6 @@ impl RegistryBuilder {
         self
     }
 
-    /// Whether anybody may list, read and pull, as on a registry with anonymous pull. Off by default.
-    pub fn anonymous_pull(mut self, on: bool) -> Self {
-        self.settings.anonymous_pull = on;
-        self
-    }
-
-    /// Whether `GET` of a blob answers 307 to the data origin, as the service does, or 200 with the bytes, as most other
-    /// registries do. The profile decides unless it is said here.
-    pub fn data_redirect(mut self, on: bool) -> Self {
-        self.settings.data_redirect = Some(on);
-        self
-    }
-
     /// A user who may do everything, like the registry's admin user.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.settings
@@ -150,19 +163,6 @@ impl RegistryBuilder {
         self
     }
 
-    /// How many items a page has where the request does not say; 100 by default. Small pages find clients that do not
-    /// follow the link.
-    pub fn page_size(mut self, items: u32) -> Self {
-        self.settings.page_size = items;
-        self
-    }
-
-    /// The most items a page may have, however many are asked for; 1,000 by default.
-    pub fn page_size_limit(mut self, items: u32) -> Self {
-        self.settings.page_size_limit = items;
-        self
-    }
-
     /// The life of access tokens; 75 minutes by default, as the service's. Anonymous ones live by a rule of their own.
     pub fn access_token_life(mut self, life: Duration) -> Self {
         self.settings.access_token_life = life;
@@ -178,12 +178,6 @@ impl RegistryBuilder {
     /// How long an upload lives after its last byte; an hour by default.
     pub fn upload_life(mut self, life: Duration) -> Self {
         self.settings.upload_life = life;
-        self
-    }
-
-    /// The largest manifest that is taken, in bytes; 4 MiB by default.
-    pub fn manifest_limit(mut self, bytes: usize) -> Self {
-        self.settings.manifest_limit = bytes;
         self
     }
 

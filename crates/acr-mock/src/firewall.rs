@@ -1,0 +1,34 @@
+//! The firewall: which client addresses may come.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::call::Call;
+use crate::error::Refusal;
+use crate::registry::Registry;
+
+/// The address that a request came from: a request extension.
+///
+/// A server inserts it into each request before [`Registry::handle`]. A request without it (in process) came from 127.0.0.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientAddress(
+    /// The address; an IPv4 address that is written as IPv6 is taken for what it is.
+    pub IpAddr,
+);
+
+impl Registry {
+    /// Lets a client in whose address is allowed.
+    pub(crate) fn pass_firewall(&self, call: &Call) -> Result<(), Refusal> {
+        let Some(allowed) = &self.settings().firewall else {
+            return Ok(());
+        };
+        let address = call.head().extensions.get::<ClientAddress>();
+        let address = address.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| {
+            address.0.to_canonical()
+        });
+        if allowed.contains(&address) {
+            Ok(())
+        } else {
+            Err(Refusal::not_allowed_access(address))
+        }
+    }
+}
