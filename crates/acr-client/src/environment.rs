@@ -15,32 +15,50 @@ pub(crate) struct Environment {
 impl Environment {
     /// Reads the variables of this process.
     pub(crate) fn read() -> Result<Self, Error> {
-        Self::from_lookup(|name| match env::var(name) {
-            Ok(value) => Ok(Some(value)),
-            Err(VarError::NotPresent) => Ok(None),
-            Err(VarError::NotUnicode(_)) => {
-                Err(Error::invalid(format!("the variable {name} is not UTF-8")))
-            }
-        })
+        Self::from_lookup(variable)
     }
 
-    /// Reads the variables by a function; one that is empty counts as one that is not set.
+    /// Reads the variables by a function.
     fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, Error>) -> Result<Self, Error> {
-        let lookup = |name: &str| Ok::<_, Error>(lookup(name)?.filter(|value| !value.is_empty()));
-        let endpoint = lookup(ENDPOINT)?.ok_or_else(|| {
+        let endpoint = lookup(ENDPOINT)?.filter(|endpoint| !endpoint.is_empty());
+        let endpoint = endpoint.ok_or_else(|| {
             Error::invalid(format!(
                 "the variable {ENDPOINT} is not set; it names the registry, such as \
                  https://name.azurecr.io"
             ))
         })?;
+        Ok(Self {
+            endpoint,
+            credential: Credential::from_lookup(lookup)?,
+        })
+    }
+}
+
+impl Credential {
+    /// Reads the credential that the environment names, as [`ContainerRegistryClient::from_env`] does: user name and
+    /// password, or a refresh token, or an Entra token; anonymous if it names none.
+    ///
+    /// [`ContainerRegistryClient::from_env`]: crate::ContainerRegistryClient::from_env
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) if the environment names two credentials, half of one, or one
+    /// that only `azure_identity` can use; the error names the variables.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_lookup(variable)
+    }
+
+    /// Reads the variables by a function; one that is empty counts as one that is not set.
+    fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, Error>) -> Result<Self, Error> {
+        let lookup = |name: &str| Ok::<_, Error>(lookup(name)?.filter(|value| !value.is_empty()));
         let password = match (lookup(USERNAME)?, lookup(PASSWORD)?) {
-            (Some(user), Some(password)) => Some(Credential::password(user, password)),
+            (Some(user), Some(password)) => Some(Self::password(user, password)),
             (Some(_), None) => return Err(alone(USERNAME, PASSWORD)),
             (None, Some(_)) => return Err(alone(PASSWORD, USERNAME)),
             (None, None) => None,
         };
-        let refresh_token = lookup(REFRESH_TOKEN)?.map(Credential::refresh_token);
-        let entra_token = lookup(ENTRA_TOKEN)?.map(Credential::entra_token);
+        let refresh_token = lookup(REFRESH_TOKEN)?.map(Self::refresh_token);
+        let entra_token = lookup(ENTRA_TOKEN)?.map(Self::entra_token);
         let mut credential = None;
         for (name, found) in [
             (USERNAME, password),
@@ -58,10 +76,7 @@ impl Environment {
             }
         }
         if let Some((_, credential)) = credential {
-            return Ok(Self {
-                endpoint,
-                credential,
-            });
+            return Ok(credential);
         }
         for name in OF_AZURE_IDENTITY {
             if lookup(name)?.is_some() {
@@ -72,10 +87,17 @@ impl Environment {
                 )));
             }
         }
-        Ok(Self {
-            endpoint,
-            credential: Credential::anonymous(),
-        })
+        Ok(Self::anonymous())
+    }
+}
+
+fn variable(name: &str) -> Result<Option<String>, Error> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => {
+            Err(Error::invalid(format!("the variable {name} is not UTF-8")))
+        }
     }
 }
 

@@ -307,29 +307,13 @@ fn connect(target: Target) -> Result<(ContainerRegistryClient, Option<AcrMock>)>
     Ok((builder.build()?, None))
 }
 
-/// The login for a registry that was named by an argument. Where the environment names the registry too,
-/// `ClientBuilder::from_env` does this.
+/// The login for a registry that was named by an argument.
 fn login_from_environment() -> Result<Credential> {
-    let variable = |name: &str| {
-        let value = std::env::var(format!("AZURE_CONTAINERREGISTRY_{name}"));
-        value.ok().filter(|value| !value.is_empty())
-    };
-    let found = (
-        variable("USERNAME").zip(variable("PASSWORD")),
-        variable("REFRESH_TOKEN"),
-        variable("ENTRA_TOKEN"),
-    );
-    match found {
-        (Some((user, password)), None, None) => Ok(Credential::password(user, password)),
-        (None, Some(token), None) => Ok(Credential::refresh_token(token)),
-        (None, None, Some(token)) => Ok(Credential::entra_token(token)),
-        (None, None, None) => {
-            Err(format!("there is no login, and pushing needs one\n\n{USAGE}").into())
-        }
-        _ => Err(
-            format!("the environment has several logins, and a client has one\n\n{USAGE}").into(),
-        ),
+    let credential = Credential::from_env()?;
+    if credential.is_anonymous() {
+        return Err(format!("there is no login, and pushing needs one\n\n{USAGE}").into());
     }
+    Ok(credential)
 }
 
 fn step(what: &str) {

@@ -148,7 +148,7 @@ fn a_missing_a_double_and_a_wrong_login_are_told_apart() {
     for (login, reason) in [
         (&[][..], "there is no login"),
         (&one, "401 Unauthorized"),
-        (&two, "several logins"),
+        (&two, "are both set"),
     ] {
         let output = quickstart(&mock.arguments(), login);
         let stderr = text(&output.stderr);
