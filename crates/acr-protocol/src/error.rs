@@ -217,9 +217,16 @@ impl DecodeError {
         value: &http::HeaderValue,
         reason: impl fmt::Display,
     ) -> Self {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let shown = if name == http::header::LOCATION {
+            // There may be a signature in the query.
+            value.split('?').next().unwrap_or_default()
+        } else {
+            &value
+        };
         Self::Header {
+            value: excerpt(shown),
             name,
-            value: excerpt(&String::from_utf8_lossy(value.as_bytes())),
             reason: reason.to_string(),
         }
     }

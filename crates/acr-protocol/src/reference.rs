@@ -24,14 +24,16 @@ impl RepositoryName {
     /// A name as a registry gave it: checked only for what would lead a URL astray.
     ///
     /// # Errors
-    /// The name is empty, longer than 255 characters, has an empty, `.` or `..` segment, or holds a control character.
+    /// The name is empty, longer than 2,000 characters, has an empty, `.` or `..` segment, or holds a control character.
     pub fn from_server(text: impl AsRef<str>) -> Result<Self, InvalidRepositoryName> {
         let text = text.as_ref();
         let fail = |reason| InvalidRepositoryName {
             text: excerpt(text),
             reason,
         };
-        check_length(text).map_err(fail)?;
+        if text.len() > LONGEST_FROM_SERVER {
+            return Err(fail("it is longer than 2,000 characters"));
+        }
         if text
             .split('/')
             .any(|segment| matches!(segment, "" | "." | ".."))
@@ -91,14 +93,14 @@ impl Tag {
     /// A tag as a registry gave it: checked only for what would lead a URL astray.
     ///
     /// # Errors
-    /// The tag is empty, longer than 255 characters, `.` or `..`, or holds a slash or a control character.
+    /// The tag is empty, longer than 2,000 characters, `.` or `..`, or holds a slash or a control character.
     pub fn from_server(text: impl AsRef<str>) -> Result<Self, InvalidTag> {
         let text = text.as_ref();
         let fail = |reason| InvalidTag {
             text: excerpt(text),
             reason,
         };
-        if text.is_empty() || text.len() > 255 || matches!(text, "." | "..") {
+        if text.is_empty() || text.len() > LONGEST_FROM_SERVER || matches!(text, "." | "..") {
             return Err(fail("it is empty, too long, or a path of its own"));
         }
         if text.chars().any(|c| c == '/' || c.is_control()) {
@@ -303,6 +305,9 @@ pub enum InvalidReference {
     Digest(#[from] InvalidDigest),
 }
 
+/// A registry may bear longer names than the specification's clients; a URL still has to hold them.
+const LONGEST_FROM_SERVER: usize = 2000;
+
 fn check_length(text: &str) -> Result<(), &'static str> {
     if text.is_empty() {
         return Err("it is empty");
@@ -391,9 +396,15 @@ mod tests {
 
     #[test]
     fn names_from_a_server_are_held_only_to_what_is_safe_in_a_url() {
-        for name in ["Old_Name", "a..b", "with blank", "q?x#y%"] {
+        let long = "a".repeat(2000);
+        for name in ["Old_Name", "a..b", "with blank", "q?x#y%", &long] {
             assert!(RepositoryName::from_server(name).is_ok(), "{name}");
+            assert!(Tag::from_server(name).is_ok(), "{name}");
         }
+        for name in ["", ".", "..", "a/b", "a\nb", &format!("{long}a")] {
+            assert!(Tag::from_server(name).is_err(), "{name:?}");
+        }
+        assert!(RepositoryName::from_server(format!("{long}a")).is_err());
         for name in ["", "..", "a/../b", "a//b", "/a", "a/.", "a\nb"] {
             assert!(RepositoryName::from_server(name).is_err(), "{name:?}");
         }

@@ -206,6 +206,22 @@ fn properties_of_an_image_and_of_an_index_are_written_as_the_service_does() {
 }
 
 #[test]
+fn a_list_of_manifests_names_no_references() {
+    let times = r#""createdTime":"2025-09-01T10:00:02Z","lastUpdateTime":"2025-09-01T10:00:02Z""#;
+    let locks = r#""changeableAttributes":{"deleteEnabled":true,"writeEnabled":true,"readEnabled":true,"listEnabled":true}"#;
+    let start = r#"{"registry":"r.azurecr.io","imageName":"a","manifests":["#;
+    let item = |references: &str| format!(r#"{{"digest":"{DIGEST}",{times},{locks}{references}}}"#);
+    let references = format!(r#","references":[{{"digest":"{DIGEST}"}}]"#);
+    let operation = list_manifest_properties(name("a"));
+    let body = format!("{start}{}]}}\n", item(&references));
+    let (head, body) = answer(200, &[JSON], &body).into_parts();
+    let listing = operation.decode(&head, body).unwrap();
+    assert_eq!(listing.items[0].references.len(), 1);
+    let written = operation.respond(&listing);
+    assert_eq!(written.body(), &format!("{start}{}]}}\n", item("")));
+}
+
+#[test]
 fn what_the_service_may_leave_out_of_a_manifest_s_properties_is_optional() {
     let operation = GetManifestProperties {
         repository: name("a"),
