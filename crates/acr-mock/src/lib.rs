@@ -44,3 +44,4 @@ pub use crate::server::{AcrMock, AcrMockBuilder, ServerEvent, StartError};
 pub use crate::settings::RegistryBuilder;
 pub use crate::statistics::Statistics;
 pub use crate::throttle::Throttle;
+pub use acr_protocol::OperationClass;

@@ -191,10 +191,7 @@ fn a_token_s_header_is_that_of_a_jwt() {
                     .bytes()
                     .all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'))
         };
-        assert!(
-            groups.len() == 12 && groups.iter().all(fits),
-            "{key_id}"
-        );
+        assert!(groups.len() == 12 && groups.iter().all(fits), "{key_id}");
     }
 }
 

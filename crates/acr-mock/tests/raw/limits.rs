@@ -1,0 +1,325 @@
+//! What is taken in, and what is kept: bounds, which are all chosen, and memory that is freed in time.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{Method, Request};
+use http_body::Frame;
+use http_body_util::StreamBody;
+
+use crate::support::{Answer, HOST, OCI_MANIFEST, Raw, digest, error, error_with, escape};
+
+const PULL: &str = "repository:app:pull";
+const PUSH: &str = "repository:app:pull,push";
+const DELETE: &str = "repository:app:delete";
+
+fn start(raw: &Raw) -> Answer {
+    raw.post("/v2/app/blobs/uploads/").scope(PUSH).send()
+}
+
+#[test]
+fn a_head_over_the_bound_is_431_whatever_it_asks_for() {
+    let raw = Raw::with(|builder| builder.head_limit(1_000));
+    let long = "x".repeat(1_000);
+    for path in ["/v2/", "/v2/app/manifests/v1", "/oauth2/token", "/nothing"] {
+        let answer = raw.get(path).header("x-long", &long).send().expect(431);
+        assert_eq!(answer.text(), "the head of the request is too large\n");
+    }
+    raw.get(format!("/v2/?{long}")).send().expect(431);
+    raw.get("/v2/")
+        .header("x-long", &long[..900])
+        .send()
+        .expect(401);
+}
+
+#[test]
+fn a_form_or_an_update_over_the_bound_is_413_and_changes_nothing() {
+    let raw = Raw::with(|builder| builder.body_limit(2_000));
+    raw.push_image("app", "v1");
+    let long = "x".repeat(2_000);
+    let too_large = error("SIZE_INVALID", "the request body is too large");
+    for path in ["/oauth2/exchange", "/oauth2/token"] {
+        let form = format!("grant_type=access_token&access_token={long}");
+        raw.post(path)
+            .form(form)
+            .send()
+            .expect_json(413, &too_large);
+    }
+    let update = format!("{{\"writeEnabled\":false,\"quarantineDetails\":\"{long}\"}}");
+    let token = raw.token("repository:app:metadata_write");
+    let update = raw.patch("/acr/v1/app").bearer(&token).body(update);
+    update.send().expect_json(413, &too_large);
+    raw.push_image("app", "v2");
+}
+
+#[test]
+fn a_manifest_over_the_bound_is_413_with_and_without_a_length() {
+    let raw = Raw::with(|builder| builder.manifest_limit(1_000));
+    let long = format!("{}{}", raw.image("app", "v1"), " ".repeat(1_000));
+    let put = || {
+        raw.put("/v2/app/manifests/v1")
+            .scope(PUSH)
+            .header("content-type", OCI_MANIFEST)
+            .body(long.clone())
+    };
+    let invalid = error_with(
+        "MANIFEST_INVALID",
+        "manifest invalid",
+        serde_json::json!({ "Reason": {} }),
+    );
+    put().send().expect_json(413, &invalid);
+    put().send_in_pieces(100).expect_json(413, &invalid);
+    raw.head("/v2/app/manifests/v1")
+        .scope(PULL)
+        .send()
+        .expect(404);
+}
+
+#[test]
+fn a_blob_over_the_bound_is_413_in_every_way_to_send_it_and_the_upload_stays() {
+    let raw = Raw::with(|builder| builder.blob_limit(10));
+    let too_large = error("SIZE_INVALID", "the request body is too large");
+    let whole = |content: &'static [u8]| {
+        raw.post(format!("/v2/app/blobs/uploads/?digest={}", digest(content)))
+            .scope(PUSH)
+            .body(content)
+    };
+    whole(b"0123456789a").send().expect_json(413, &too_large);
+    whole(b"0123456789a")
+        .send_in_pieces(3)
+        .expect_json(413, &too_large);
+    whole(b"0123456789").send().expect(201);
+
+    let first = raw
+        .patch(start(&raw).header("location"))
+        .scope(PUSH)
+        .body("01234567")
+        .send();
+    let location = first.expect(202).header("location").to_owned();
+    raw.patch(&location)
+        .scope(PUSH)
+        .body("89a")
+        .send()
+        .expect_json(413, &too_large);
+    let end = |content: &[u8], last: &'static str| {
+        let path = format!("{location}&digest={}", escape(&digest(content)));
+        raw.put(path).scope(PUSH).body(last).send()
+    };
+    end(b"0123456789a", "89a").expect_json(413, &too_large);
+    let status = raw.get(&location).scope(PULL).send().expect(204);
+    assert_eq!(status.header("range"), "0-7");
+    end(b"0123456789", "89").expect(201);
+}
+
+#[test]
+fn an_upload_too_many_is_429_until_one_has_ended() {
+    let raw = Raw::with(|builder| builder.upload_limit(2).upload_life(Duration::from_secs(60)));
+    let open = |raw: &Raw| start(raw).expect(202).header("location").to_owned();
+    let full = |raw: &Raw| {
+        let refused = start(raw);
+        refused.expect_json(429, &error("TOOMANYREQUESTS", "too many requests"));
+        // A mount that finds nothing begins an upload too.
+        let mount = format!("/v2/app/blobs/uploads/?mount={}", digest(b"unknown"));
+        raw.post(mount).scope(PUSH).send().expect(429);
+    };
+    let (first, second) = (open(&raw), open(&raw));
+    full(&raw);
+    // One that needs no upload is none.
+    raw.push_blob("app", b"whole");
+    raw.delete(first).scope(DELETE).send().expect(204);
+    let third = open(&raw);
+    full(&raw);
+    let end = format!("{third}&digest={}", escape(&digest(b"third")));
+    raw.put(end).scope(PUSH).body("third").send().expect(201);
+    open(&raw);
+    full(&raw);
+    raw.clock.advance(Duration::from_secs(60));
+    raw.get(second).scope(PULL).send().expect(404);
+    open(&raw);
+    open(&raw);
+    full(&raw);
+}
+
+#[test]
+fn a_blob_is_held_once_however_many_repositories_have_it() {
+    let raw = Raw::new();
+    let blob = raw.push_blob("app", &[7; 1_000]);
+    for copy in 0..20 {
+        let scope = format!("repository:copy{copy}:pull,push {PULL}");
+        let mount = format!("/v2/copy{copy}/blobs/uploads/?mount={blob}&from=app");
+        raw.post(mount).scope(&scope).send().expect(201);
+        // Sent once more in full, it is the same blob too.
+        raw.push_blob(&format!("again{copy}"), &[7; 1_000]);
+    }
+    let statistics = raw.registry.statistics();
+    assert_eq!((statistics.blobs, statistics.blob_bytes), (1, 1_000));
+    assert_eq!(statistics.held_bytes(), 1_000);
+    // Freed with the last of them.
+    let repositories = std::iter::once("app".to_owned())
+        .chain((0..20).flat_map(|copy| [format!("copy{copy}"), format!("again{copy}")]));
+    for repository in repositories {
+        assert_eq!(raw.registry.statistics().blobs, 1);
+        let path = format!("/v2/{repository}/blobs/{blob}");
+        let scope = format!("repository:{repository}:delete");
+        raw.delete(path).scope(&scope).send().expect(202);
+    }
+    assert_eq!(raw.registry.statistics().held_bytes(), 0);
+}
+
+/// Bytes that tell when nobody holds them any more.
+struct Told(Vec<u8>, Arc<AtomicBool>);
+
+impl AsRef<[u8]> for Told {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.1.store(true, Ordering::SeqCst);
+    }
+}
+
+fn told(content: &[u8]) -> (Bytes, Arc<AtomicBool>) {
+    let freed = Arc::new(AtomicBool::new(false));
+    (
+        Bytes::from_owner(Told(content.to_vec(), freed.clone())),
+        freed,
+    )
+}
+
+#[test]
+fn the_memory_of_an_abandoned_upload_is_free_when_its_time_is_over() {
+    let raw = Raw::with(|builder| builder.upload_life(Duration::from_secs(60)));
+    let (bytes, freed) = told(&[1; 5_000]);
+    let chunk = raw
+        .patch(start(&raw).header("location"))
+        .scope(PUSH)
+        .body(bytes)
+        .send();
+    let location = chunk.expect(202).header("location").to_owned();
+    let statistics = raw.registry.statistics();
+    assert_eq!((statistics.uploads, statistics.upload_bytes), (1, 5_000));
+    raw.clock.advance(Duration::from_secs(59));
+    assert_eq!(raw.registry.statistics().uploads, 1);
+    assert!(!freed.load(Ordering::SeqCst));
+    raw.clock.advance(Duration::from_secs(1));
+    // Any request will do, also one that is refused.
+    raw.get("/v2/").send().expect(401);
+    assert!(freed.load(Ordering::SeqCst));
+    assert_eq!(raw.registry.statistics().held_bytes(), 0);
+    raw.get(&location).scope(PULL).send().expect(404);
+}
+
+#[test]
+fn the_memory_of_what_is_cancelled_deleted_or_refused_is_free_at_once() {
+    let raw = Raw::new();
+    let (bytes, cancelled) = told(b"cancelled");
+    let chunk = raw
+        .patch(start(&raw).header("location"))
+        .scope(PUSH)
+        .body(bytes)
+        .send();
+    let location = chunk.expect(202).header("location").to_owned();
+    raw.delete(location).scope(DELETE).send().expect(204);
+    assert!(cancelled.load(Ordering::SeqCst));
+
+    let (bytes, deleted) = told(b"deleted");
+    let blob = digest(b"deleted");
+    let path = format!("/v2/app/blobs/uploads/?digest={blob}");
+    raw.post(path).scope(PUSH).body(bytes).send().expect(201);
+    assert!(!deleted.load(Ordering::SeqCst));
+    raw.delete(format!("/v2/app/blobs/{blob}"))
+        .scope(DELETE)
+        .send()
+        .expect(202);
+    assert!(deleted.load(Ordering::SeqCst));
+
+    let (bytes, refused) = told(b"refused");
+    let path = format!("/v2/app/blobs/uploads/?digest={blob}");
+    raw.post(path).scope(PUSH).body(bytes).send().expect(400);
+    assert!(refused.load(Ordering::SeqCst));
+    assert_eq!(
+        raw.registry.statistics(),
+        acr_mock::Registry::new().statistics()
+    );
+}
+
+#[test]
+fn a_slow_client_blocks_nobody() {
+    let raw = Raw::new();
+    let blob = raw.push_blob("app", b"content");
+    raw.push_image("app", "v1");
+    let open = || start(&raw).header("location").to_owned();
+    let (upload, ended) = (open(), open());
+    let slow_content = b"slowly";
+    for (method, path, content_type) in [
+        (Method::PATCH, upload.clone(), ""),
+        (
+            Method::PUT,
+            format!("{ended}&digest={}", escape(&digest(slow_content))),
+            "",
+        ),
+        (
+            Method::POST,
+            format!("/v2/app/blobs/uploads/?digest={}", digest(slow_content)),
+            "",
+        ),
+        (
+            Method::PUT,
+            "/v2/app/manifests/slow".to_owned(),
+            OCI_MANIFEST,
+        ),
+        (Method::PATCH, "/acr/v1/app".to_owned(), "application/json"),
+        (
+            Method::POST,
+            "/oauth2/token".to_owned(),
+            "application/x-www-form-urlencoded",
+        ),
+    ] {
+        // A body of which one byte comes, and then nothing for as long as the test likes.
+        let sent = Arc::new(Mutex::new(VecDeque::from([Some(Bytes::from_static(b"s"))])));
+        let pieces = sent.clone();
+        let body = StreamBody::new(futures_util::stream::poll_fn(move |_| {
+            match pieces.lock().unwrap().pop_front() {
+                Some(piece) => {
+                    Poll::Ready(piece.map(|bytes| Ok::<_, Infallible>(Frame::data(bytes))))
+                }
+                None => Poll::Pending,
+            }
+        }));
+        let token = raw.token(&format!("{PUSH} repository:app:metadata_write"));
+        let request = Request::builder()
+            .method(method.clone())
+            .uri(format!("https://{HOST}{path}"))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", content_type)
+            .body(body)
+            .unwrap();
+        let mut slow = Box::pin(raw.registry.handle(request));
+        assert!(slow.as_mut().now_or_never().is_none(), "{method} {path}");
+
+        // Meanwhile all else is answered: reading, writing the same things, signing in.
+        raw.get(format!("/v2/app/blobs/{blob}"))
+            .scope(PULL)
+            .send()
+            .expect(307);
+        raw.push_image("app", "v1");
+        raw.get(&upload).scope(PULL).send().expect(204);
+        raw.set_locks("app", "", r#"{"listEnabled":true}"#);
+        start(&raw).expect(202);
+        assert!(slow.as_mut().now_or_never().is_none(), "{method} {path}");
+
+        // And the slow one is answered when it is done.
+        let rest = Bytes::from_static(&slow_content[1..]);
+        sent.lock().unwrap().extend([Some(rest), None]);
+        assert!(slow.as_mut().now_or_never().is_some(), "{method} {path}");
+    }
+}
