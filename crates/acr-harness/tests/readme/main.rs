@@ -64,7 +64,9 @@ fn the_contract_of_the_program_is_in_the_readme() {
 #[test]
 fn every_setting_of_the_mock_is_in_its_readme() {
     let readme = read("crates/acr-mock/README.md");
-    let settings = read("crates/acr-mock/src/settings.rs");
+    let settings = ["mod", "switches", "limits"]
+        .map(|file| read(&format!("crates/acr-mock/src/settings/{file}.rs")))
+        .concat();
     let names: Vec<_> = settings
         .split("pub fn ")
         .skip(1)
