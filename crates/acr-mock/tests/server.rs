@@ -209,6 +209,24 @@ fn a_token_comes_chunked() {
 }
 
 #[test]
+fn a_firewall_sees_the_address_of_the_connection() {
+    for (allowed, status) in [("127.0.0.1", 401), ("192.0.2.7", 403)] {
+        let registry = Registry::builder().firewall([allowed.parse().unwrap()]);
+        let mock = AcrMock::builder()
+            .registry(registry.build())
+            .start()
+            .unwrap();
+        let mut client = Client::tls(&mock, "127.0.0.1", mock.local_addr());
+        let answer = client.get("/v2/", "");
+        assert_eq!(answer.status, status, "{}", answer.body);
+        let named = answer.body.contains("client with IP '127.0.0.1' is not");
+        assert_eq!(named, status == 403, "{}", answer.body);
+        // What is the mock's own, and not the registry's, is open to all.
+        assert_eq!(client.get("/_mock/health", "").status, 200);
+    }
+}
+
+#[test]
 fn a_slow_client_does_not_hold_up_another() {
     let mock = AcrMock::start().unwrap();
     let mut silent = TcpStream::connect(mock.local_addr()).unwrap();
