@@ -13,7 +13,7 @@ use form_urlencoded::byte_serialize;
 use http::header::{
     ACCEPT_RANGES, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, LAST_MODIFIED, RANGE, SERVER,
 };
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
@@ -36,7 +36,13 @@ pub(crate) fn is_data_request(uri: &Uri) -> bool {
 
 /// The URL at which a blob can be read for a while: signed, so that nobody else can make one.
 pub(crate) fn signed_url(registry: &Registry, call: &Call, digest: &Digest) -> String {
-    let registry_id = registry_id(registry);
+    let storage = registry.recording().storage.clone();
+    let registry_id = storage.registry_id.unwrap_or_else(|| registry_id(registry));
+    let host = match storage.host {
+        Some(host) => format!("{}://{host}", call.origin().scheme()),
+        None => call.origin().data_base_url(),
+    };
+    let version = storage.version.as_deref().unwrap_or(VERSION);
     let hex = digest.hex();
     let prefix = hex.get(..2).unwrap_or_default();
     let path = format!(
@@ -52,8 +58,7 @@ pub(crate) fn signed_url(registry: &Registry, call: &Call, digest: &Digest) -> S
     );
     let escape = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
     format!(
-        "{}{path}?se={}&sig={}&sp=r&spr=https&sr=b&sv={VERSION}&regid={registry_id}",
-        call.origin().data_base_url(),
+        "{host}{path}?se={}&sig={}&sp=r&spr=https&sr=b&sv={version}&regid={registry_id}",
         escape(&end),
         escape(&signature),
     )
@@ -62,6 +67,17 @@ pub(crate) fn signed_url(registry: &Registry, call: &Call, digest: &Digest) -> S
 impl Registry {
     /// `GET` and `HEAD` of a signed URL.
     pub(crate) fn get_data(&self, call: &Call) -> Response<Body> {
+        let mut response = self.read_data(call);
+        // Storage answers in the version of its API that the URL was signed for.
+        let version = parameter(call.uri(), "sv").and_then(|text| HeaderValue::try_from(text).ok());
+        response.headers_mut().insert(
+            HeaderName::from_static("x-ms-version"),
+            version.unwrap_or(HeaderValue::from_static(VERSION)),
+        );
+        response
+    }
+
+    fn read_data(&self, call: &Call) -> Response<Body> {
         if !matches!(*call.method(), Method::GET | Method::HEAD) {
             return failure(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -115,24 +131,16 @@ impl Registry {
             HeaderValue::from_static("application/octet-stream"),
         );
         headers.insert(http::header::ETAG, etag(call.uri().path()));
-        if let Some(value) = last_modified(content.created_on()) {
-            headers.insert(LAST_MODIFIED, value);
-        }
         surround(&mut response);
+        describe(&content, response.headers_mut());
         response
     }
 
     /// Whether the signature is this registry's, and its time not over.
     fn is_signed(&self, call: &Call) -> bool {
-        let query = call.uri().query().unwrap_or_default();
-        let value = |name: &str| {
-            form_urlencoded::parse(query.as_bytes())
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.into_owned())
-        };
         let check = || {
-            let end = value("se")?;
-            let signature = STANDARD.decode(value("sig")?).ok()?;
+            let end = parameter(call.uri(), "se")?;
+            let signature = STANDARD.decode(parameter(call.uri(), "sig")?).ok()?;
             let signed = format!("{} {end}", call.uri().path());
             let last = Timestamp::from(SystemTime::from(
                 OffsetDateTime::parse(&end, &Rfc3339).ok()?,
@@ -207,7 +215,7 @@ fn etag(path: &str) -> HeaderValue {
 }
 
 /// The time in the form of HTTP's headers.
-fn last_modified(time: Timestamp) -> Option<HeaderValue> {
+fn date(time: Timestamp) -> Option<HeaderValue> {
     let time = OffsetDateTime::from(SystemTime::from(time));
     let text = time.format(format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
@@ -243,29 +251,39 @@ fn surround(response: &mut Response<Body>) {
         HeaderName::from_static("x-ms-request-id"),
         crate::answer::uuid_value(),
     );
-    headers.insert(
-        HeaderName::from_static("x-ms-version"),
-        HeaderValue::from_static(VERSION),
-    );
-    if response.status().is_success() {
-        let headers = response.headers_mut();
+}
+
+/// What storage says of a blob: that of the registry is one that chunks were appended to.
+fn describe(content: &Content, headers: &mut HeaderMap) {
+    for (name, value) in [
+        ("x-ms-blob-type", "AppendBlob"),
+        ("x-ms-lease-state", "available"),
+        ("x-ms-lease-status", "unlocked"),
+        ("x-ms-server-encrypted", "true"),
+    ] {
         headers.insert(
-            HeaderName::from_static("x-ms-blob-type"),
-            HeaderValue::from_static("AppendBlob"),
-        );
-        headers.insert(
-            HeaderName::from_static("x-ms-lease-state"),
-            HeaderValue::from_static("available"),
-        );
-        headers.insert(
-            HeaderName::from_static("x-ms-lease-status"),
-            HeaderValue::from_static("unlocked"),
-        );
-        headers.insert(
-            HeaderName::from_static("x-ms-server-encrypted"),
-            HeaderValue::from_static("true"),
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
         );
     }
+    headers.insert(
+        HeaderName::from_static("x-ms-blob-committed-block-count"),
+        HeaderValue::from(content.blocks()),
+    );
+    if let Some(time) = date(content.created_on()) {
+        headers.insert(LAST_MODIFIED, time.clone());
+        headers.insert(HeaderName::from_static("x-ms-creation-time"), time);
+    }
+    for (name, value) in content.properties() {
+        headers.insert(name, value.clone());
+    }
+}
+
+/// A parameter of the query.
+fn parameter(uri: &Uri, name: &str) -> Option<String> {
+    form_urlencoded::parse(uri.query()?.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
 }
 
 fn registry_id(registry: &Registry) -> String {

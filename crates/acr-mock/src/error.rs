@@ -98,9 +98,13 @@ impl Refusal {
     }
 
     /// The challenge: no credentials, or not enough of them.
-    pub(crate) fn challenge(challenge: &str, detail: Value) -> Self {
-        let message =
-            "authentication required, visit https://aka.ms/acr/authorization for more information.";
+    pub(crate) fn challenge(challenge: &str, detail: Value, short_message: bool) -> Self {
+        let message = match short_message {
+            false => {
+                "authentication required, visit https://aka.ms/acr/authorization for more information."
+            }
+            true => "authentication required",
+        };
         Self::unauthorised(message, Some(detail)).with_challenge(challenge)
     }
 
@@ -130,8 +134,8 @@ impl Refusal {
     }
 
     /// An Entra token that does not hold: an envelope of its own form (see `oauth`).
-    pub(crate) fn entra_token_refused() -> Self {
-        Self::unauthorised("token validation failed", None)
+    pub(crate) fn entra_token_refused(message: &str) -> Self {
+        Self::unauthorised(message, None)
     }
 
     /// An identity without a role on the registry.
@@ -246,10 +250,13 @@ impl Refusal {
     }
 
     /// The firewall's word to a client that it does not let in.
-    pub(crate) fn not_allowed_access(client: IpAddr) -> Self {
-        let message = format!(
+    pub(crate) fn not_allowed_access(client: IpAddr, names_correlation: bool) -> Self {
+        let mut message = format!(
             "client with IP '{client}' is not allowed access. Refer https://aka.ms/acr/firewall to grant access."
         );
+        if names_correlation {
+            message.push_str(&format!(" CorrelationId: {}.", uuid::Uuid::new_v4()));
+        }
         let error = RegistryError::new(ErrorCode::DENIED, message);
         Self {
             kind: RefusalKind::Unauthorised,

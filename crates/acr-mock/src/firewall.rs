@@ -18,6 +18,9 @@ pub struct ClientAddress(
 impl Registry {
     /// Lets a client in whose address is allowed.
     pub(crate) fn pass_firewall(&self, call: &Call) -> Result<(), Refusal> {
+        if let Some((client, names_correlation)) = self.recording().refused_client {
+            return Err(Refusal::not_allowed_access(client, names_correlation));
+        }
         let Some(allowed) = &self.settings().firewall else {
             return Ok(());
         };
@@ -28,7 +31,7 @@ impl Registry {
         if allowed.contains(&address) {
             Ok(())
         } else {
-            Err(Refusal::not_allowed_access(address))
+            Err(Refusal::not_allowed_access(address, false))
         }
     }
 }

@@ -16,6 +16,7 @@ mod origin;
 mod paging;
 mod profile;
 mod rate;
+mod recording;
 mod referrers;
 mod registry;
 mod repository;
@@ -38,6 +39,7 @@ pub use crate::firewall::ClientAddress;
 pub use crate::origin::Origin;
 pub use crate::profile::{Profile, UnknownProfile};
 pub use crate::registry::Registry;
+pub use crate::seed::recorded;
 pub use crate::seed::{RepositorySeed, SeedError};
 #[cfg(feature = "server")]
 pub use crate::server::{AcrMock, AcrMockBuilder, ServerEvent, StartError};

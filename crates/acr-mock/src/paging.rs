@@ -74,13 +74,22 @@ pub(crate) fn next_link(
     order: Order,
     marker: &Marker,
 ) -> Option<PageToken> {
-    let last: String = byte_serialize(marker.as_query().as_bytes()).collect();
+    let escaped = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
     PageToken::new(format!(
-        "{}?last={last}&n={size}&orderby={}",
+        "{}?last={}&n={size}&orderby={}",
         call.uri().path(),
-        order.as_query()
+        escaped(&marker.as_query()),
+        escaped(&asked_order(call).unwrap_or_else(|| order.as_query().to_owned())),
     ))
     .ok()
+}
+
+/// The order in the words of the request, such as `none`, which two of the official SDKs send (chosen: the service has
+/// been seen to give back the two orders that it knows, and an empty one).
+fn asked_order(call: &Call) -> Option<String> {
+    form_urlencoded::parse(call.uri().query()?.as_bytes())
+        .find(|(name, _)| name == "orderby")
+        .map(|(_, value)| value.into_owned())
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::auth::{SigningKey, Tokens, oauth};
 use crate::call::Call;
 use crate::error::{Refusal, RefusalKind};
 use crate::rate::{self, Counter};
+use crate::recording::Recording;
 use crate::request_body::{self, ReadBody};
 use crate::settings::{RegistryBuilder, Settings};
 use crate::store::Store;
@@ -51,6 +52,7 @@ struct Inner {
     throttles: Throttles,
     challenges: AtomicU64,
     seeds: AtomicU64,
+    recording: Mutex<Recording>,
 }
 
 impl Registry {
@@ -82,6 +84,7 @@ impl Registry {
             throttles,
             challenges,
             seeds: AtomicU64::new(1),
+            recording: Mutex::default(),
         }))
     }
 
@@ -354,6 +357,11 @@ impl Registry {
     /// The state. Held for the time of one operation, never across an await.
     pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
         lock(&self.0.store)
+    }
+
+    /// What a replay has told of its recording; nothing in a registry that replays none.
+    pub(crate) fn recording(&self) -> MutexGuard<'_, Recording> {
+        lock(&self.0.recording)
     }
 
     /// Whether this challenge names its actions the other way round.

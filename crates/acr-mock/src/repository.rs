@@ -173,9 +173,9 @@ fn properties(
         name: name.clone(),
         created_on: repository.created_on,
         last_updated_on: repository.last_updated_on,
-        manifest_count: repository.manifests().len() as u64,
-        tag_count: repository.tags().len() as u64,
+        manifest_count: repository.manifest_count(),
+        tag_count: repository.tag_count(),
         attributes: repository.attributes.clone(),
-        extra: serde_json::Map::new(),
+        extra: repository.extra.clone(),
     }
 }

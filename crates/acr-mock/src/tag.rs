@@ -171,9 +171,6 @@ fn properties(
     tag: &Tag,
     record: &TagRecord,
 ) -> ArtifactTagProperties {
-    let mut extra = serde_json::Map::new();
-    // In every recording; it stands for Docker content trust, which is gone.
-    extra.insert("signed".to_owned(), false.into());
     ArtifactTagProperties {
         registry_login_server: call.login_server().to_owned(),
         repository_name: repository.clone(),
@@ -182,6 +179,6 @@ fn properties(
         created_on: record.created_on,
         last_updated_on: record.last_updated_on,
         attributes: record.attributes.clone(),
-        extra,
+        extra: record.extra.clone(),
     }
 }

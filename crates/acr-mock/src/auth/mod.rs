@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::error::Refusal;
+use crate::recorded::ScopeOrder;
 use crate::registry::Registry;
 
 /// User name that comes with a token in the place of a password, as `az acr login` sends it.
@@ -71,8 +72,10 @@ impl Registry {
     }
 
     fn challenge(&self, call: &Call, needed: &ScopeSet, error: Option<&str>) -> Refusal {
-        let detail = detail(&in_order(call, needed));
-        Refusal::challenge(&self.challenge_text(call, needed, error), detail)
+        let wording = self.recording().wording;
+        let detail = detail(&in_order(call, needed), wording.small_letters);
+        let text = self.challenge_text(call, needed, error);
+        Refusal::challenge(&text, detail, wording.short_message)
     }
 
     fn challenge_text(&self, call: &Call, needed: &ScopeSet, error: Option<&str>) -> String {
@@ -88,11 +91,15 @@ impl Registry {
     /// The scopes as the service writes them: the target of a mount first, the actions of each in an order that changes
     /// from call to call.
     fn shuffled(&self, call: &Call, needed: &ScopeSet) -> String {
-        let flip = self.next_scope_order();
+        let recorded = self.recording().scope_order.take();
+        let order = recorded.unwrap_or_else(|| ScopeOrder {
+            actions_reversed: self.next_scope_order(),
+            scopes_reversed: false,
+        });
         let one = |scope: &Scope| {
             let mut actions: Vec<&str> =
                 scope.actions().map(acr_protocol::Action::as_str).collect();
-            if flip {
+            if order.actions_reversed {
                 actions.reverse();
             }
             format!(
@@ -102,7 +109,10 @@ impl Registry {
                 actions.join(",")
             )
         };
-        let scopes = in_order(call, needed);
+        let mut scopes = in_order(call, needed);
+        if order.scopes_reversed {
+            scopes.reverse();
+        }
         scopes.iter().map(one).collect::<Vec<_>>().join(" ")
     }
 }
@@ -118,14 +128,21 @@ fn in_order(call: &Call, needed: &ScopeSet) -> Vec<Scope> {
 }
 
 /// The `detail` of a challenge's body: one element for each action, `pull` before `push`; `null` where any token will do.
-fn detail(needed: &[Scope]) -> Value {
+fn detail(needed: &[Scope], small_letters: bool) -> Value {
     if needed.is_empty() {
         return Value::Null;
     }
     let elements = needed.iter().flat_map(|scope| {
         let elements: Vec<Value> = scope
             .actions()
-            .map(|action| json!({ "Type": scope.resource_type(), "Name": scope.name(), "Action": action }))
+            .map(|action| match small_letters {
+                false => {
+                    json!({ "Type": scope.resource_type(), "Name": scope.name(), "Action": action })
+                }
+                true => {
+                    json!({ "type": scope.resource_type(), "name": scope.name(), "action": action })
+                }
+            })
             .collect();
         elements
     });

@@ -15,6 +15,7 @@ use crate::auth::Rights;
 use crate::auth::token::{AccessToken, RefreshToken};
 use crate::call::Call;
 use crate::error::Refusal;
+use crate::recorded::EntraRefusal;
 use crate::registry::Registry;
 
 impl Registry {
@@ -24,15 +25,23 @@ impl Registry {
         call: &Call,
         operation: &ExchangeEntraToken,
     ) -> Response<Body> {
+        let recorded = self.recording().entra_refusal;
+        if let Some(refusal) = recorded {
+            return self.refuse_entra_token(call, refusal);
+        }
         let Some(subject) = self
             .settings()
             .identities
             .entra(operation.access_token.expose())
         else {
-            if operation.access_token.is_empty() {
-                return refused(Refusal::token_refused());
-            }
-            return entra_refused(self.token_calls_left(call));
+            let is_empty = operation.access_token.is_empty();
+            return self.refuse_entra_token(
+                call,
+                match is_empty {
+                    true => EntraRefusal::Silent,
+                    false => EntraRefusal::Validation,
+                },
+            );
         };
         // A valid identity without a role on the registry.
         if self
@@ -41,7 +50,7 @@ impl Registry {
             .rights_of(&subject)
             .is_some_and(|rights| rights.is_empty())
         {
-            return refused(Refusal::no_permissions());
+            return self.refuse_entra_token(call, EntraRefusal::NoRole);
         }
         let life = self.settings().refresh_token_life;
         let token = self.tokens().refresh(&RefreshToken {
@@ -55,6 +64,28 @@ impl Registry {
             operation.respond(&token.into()),
             self.token_calls_left(call),
         )
+    }
+
+    fn refuse_entra_token(&self, call: &Call, refusal: EntraRefusal) -> Response<Body> {
+        match refusal {
+            EntraRefusal::Silent => self.refuse_silently(call),
+            EntraRefusal::Validation => {
+                entra_refused("token validation failed", self.token_calls_left(call))
+            }
+            EntraRefusal::Permissions => {
+                entra_refused("retrieving permissions failed", self.token_calls_left(call))
+            }
+            EntraRefusal::NoRole => refused(Refusal::no_permissions()),
+        }
+    }
+
+    /// Most failures: no body, no challenge.
+    fn refuse_silently(&self, call: &Call) -> Response<Body> {
+        let mut response = refused(Refusal::token_refused());
+        response
+            .headers_mut()
+            .insert(RATE_LIMIT_REMAINING, self.token_calls_left(call));
+        response
     }
 
     /// `POST /oauth2/token`
@@ -85,7 +116,7 @@ impl Registry {
                 operation.respond(&token.into()),
                 self.token_calls_left(call),
             ),
-            None => refused(Refusal::token_refused()),
+            None => self.refuse_silently(call),
         }
     }
 
@@ -107,7 +138,7 @@ impl Registry {
                 operation.respond(&token.into()),
                 self.token_calls_left(call),
             ),
-            None => refused(Refusal::token_refused()),
+            None => self.refuse_silently(call),
         }
     }
 
@@ -176,10 +207,11 @@ pub(crate) fn refused(refusal: Refusal) -> Response<Body> {
 }
 
 /// The one JSON error of the exchange: without charset, without a newline at its end.
-fn entra_refused(calls_left: HeaderValue) -> Response<Body> {
-    let mut response = Refusal::entra_token_refused().into_response();
-    *response.body_mut() =
-        Body::from(r#"{"errors":[{"code":"UNAUTHORIZED","message":"token validation failed"}]}"#);
+fn entra_refused(message: &str, calls_left: HeaderValue) -> Response<Body> {
+    let mut response = Refusal::entra_token_refused(message).into_response();
+    *response.body_mut() = Body::from(format!(
+        r#"{{"errors":[{{"code":"UNAUTHORIZED","message":"{message}"}}]}}"#
+    ));
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -224,7 +224,7 @@ impl Registry {
             repository_name: name.clone(),
             digest: digest.clone(),
             tags: repository.tags_of(digest).cloned().collect(),
-            size_in_bytes: Some(record.image_size),
+            size_in_bytes: record.image_size,
             created_on: record.created_on,
             last_updated_on: record.last_updated_on,
             architecture: record.architecture.clone(),
@@ -233,7 +233,7 @@ impl Registry {
             config_media_type: record.config_media_type.clone().filter(|_| known),
             references: record.references.clone(),
             attributes: record.attributes.clone(),
-            extra: serde_json::Map::new(),
+            extra: record.extra.clone(),
         }
     }
 }

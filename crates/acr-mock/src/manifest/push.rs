@@ -222,18 +222,19 @@ impl Pushed {
             created_on: time,
             last_updated_on: time,
             attributes: Attributes::enabled(),
-            image_size: 0,
+            image_size: Some(0),
             architecture: None,
             operating_system: None,
             config_media_type: None,
             references: Vec::new(),
+            extra: serde_json::Map::new(),
             subject: None,
             descriptor: descriptor.clone(),
         };
         match self {
             Self::Image(image) => {
                 // The service counts the layers, not the config.
-                record.image_size = size_of(&image.layers);
+                record.image_size = Some(size_of(&image.layers));
                 let platform = platform(&image.config, repository);
                 (record.operating_system, record.architecture) =
                     (platform.os, platform.architecture);
@@ -251,16 +252,16 @@ impl Pushed {
                     .manifests
                     .iter()
                     .filter_map(|child| repository?.manifests().get(child.digest.as_str()));
-                record.image_size = children
-                    .map(|child| child.image_size)
-                    .fold(0, u64::saturating_add);
+                let sizes = children.filter_map(|child| child.image_size);
+                record.image_size = Some(sizes.fold(0, u64::saturating_add));
                 record.references = index.manifests.iter().map(reference).collect();
                 record.subject = index.subject.map(|subject| subject.digest);
                 descriptor.annotations = index.annotations;
                 descriptor.artifact_type = index.artifact_type;
             }
             Self::Artifact(artifact) => {
-                record.image_size = size_of(artifact.blobs.as_deref().unwrap_or_default());
+                let blobs = artifact.blobs.as_deref().unwrap_or_default();
+                record.image_size = Some(size_of(blobs));
                 record.subject = artifact.subject.map(|subject| subject.digest);
                 descriptor.annotations = artifact.annotations.unwrap_or_default();
                 descriptor.artifact_type = artifact.artifact_type;

@@ -8,7 +8,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::header::CONNECTION;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -160,6 +161,8 @@ impl Service {
         let method = request.method().clone();
         let uri = request.uri().clone();
         let path = uri.path();
+        let version = request.version();
+        let closes = asks_to_close(request.headers());
         let response = if path.starts_with(reserved::PREFIX) {
             reserved::answer(&method, path, self.ca_pem.as_deref())
         } else if let Some(origin) = self.names.origin(&uri, request.headers()) {
@@ -171,6 +174,12 @@ impl Service {
         } else {
             reserved::plain(StatusCode::BAD_REQUEST, "the request names no valid host\n")
         };
+        let mut response = response;
+        // The service says so in every answer of a connection that stays open.
+        if !closes && version == Version::HTTP_11 {
+            let headers = response.headers_mut();
+            headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
+        }
         self.tell(&ServerEvent::Request {
             method: &method,
             path,
@@ -184,4 +193,13 @@ impl Service {
             listener(event);
         }
     }
+}
+
+/// Whether the client wants the connection to end with this answer.
+fn asks_to_close(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(CONNECTION).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|word| word.trim().eq_ignore_ascii_case("close"))
 }

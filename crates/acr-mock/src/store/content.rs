@@ -1,5 +1,6 @@
 use acr_protocol::Timestamp;
 use bytes::Bytes;
+use http::HeaderMap;
 
 /// The bytes of a blob, in the pieces in which they came: never joined, so a large blob is not held twice.
 #[derive(Clone, Debug, Default)]
@@ -7,16 +8,18 @@ pub(crate) struct Content {
     chunks: Vec<Bytes>,
     length: u64,
     created_on: Timestamp,
+    blocks: u64,
+    properties: HeaderMap,
 }
+
+/// The most that storage appends at once, in bytes.
+const BLOCK: u64 = 4 * 1024 * 1024;
 
 impl Content {
     pub(crate) fn from_chunks(chunks: Vec<Bytes>) -> Self {
-        let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        Self {
-            chunks,
-            length,
-            created_on: Timestamp::default(),
-        }
+        let mut content = Self::default();
+        content.push(chunks);
+        content
     }
 
     /// Says when it was put in.
@@ -33,10 +36,26 @@ impl Content {
     }
 
     pub(crate) fn push(&mut self, chunks: impl IntoIterator<Item = Bytes>) {
+        let before = self.length;
         for chunk in chunks {
             self.length += chunk.len() as u64;
             self.chunks.push(chunk);
         }
+        self.blocks += (self.length - before).div_ceil(BLOCK);
+    }
+
+    /// How many blocks storage has appended to hold it: one for each request that brought bytes, or more for a long one.
+    pub(crate) fn blocks(&self) -> u64 {
+        self.blocks
+    }
+
+    /// Says what storage tells of it, in the place of what it would tell by itself.
+    pub(crate) fn with_properties(self, properties: HeaderMap) -> Self {
+        Self { properties, ..self }
+    }
+
+    pub(crate) fn properties(&self) -> &HeaderMap {
+        &self.properties
     }
 
     pub(crate) fn chunks(&self) -> &[Bytes] {

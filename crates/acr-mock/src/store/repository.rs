@@ -6,6 +6,7 @@ use acr_protocol::{
     Tag, Timestamp,
 };
 use bytes::Bytes;
+use serde_json::{Map, Value};
 
 use crate::store::content::Content;
 use crate::store::ordered::{Ordered, Recorded};
@@ -17,6 +18,11 @@ pub(crate) struct RepositoryRecord {
     pub(crate) created_on: Timestamp,
     pub(crate) last_updated_on: Timestamp,
     pub(crate) blobs: HashMap<Digest, Arc<Content>>,
+    /// Further members of its properties, as a recording shows them.
+    pub(crate) extra: Map<String, Value>,
+    /// Manifests and tags that a recording counts, but does not show.
+    pub(crate) unseen_manifests: u64,
+    pub(crate) unseen_tags: u64,
     manifests: Ordered<Digest, ManifestRecord>,
     tags: Ordered<Tag, TagRecord>,
     tags_of: BTreeMap<Digest, BTreeSet<Tag>>,
@@ -30,6 +36,9 @@ impl Default for RepositoryRecord {
             created_on: Timestamp::default(),
             last_updated_on: Timestamp::default(),
             blobs: HashMap::new(),
+            extra: Map::new(),
+            unseen_manifests: 0,
+            unseen_tags: 0,
             manifests: Ordered::default(),
             tags: Ordered::default(),
             tags_of: BTreeMap::new(),
@@ -45,6 +54,24 @@ pub(crate) struct TagRecord {
     pub(crate) created_on: Timestamp,
     pub(crate) last_updated_on: Timestamp,
     pub(crate) attributes: Attributes,
+    /// Further members of its properties.
+    pub(crate) extra: Map<String, Value>,
+}
+
+impl TagRecord {
+    /// A tag of this time, with the locks of a new one.
+    pub(crate) fn new(digest: Digest, time: Timestamp) -> Self {
+        let mut extra = Map::new();
+        // In every recording; it stands for Docker content trust, which is gone.
+        extra.insert("signed".to_owned(), false.into());
+        Self {
+            digest,
+            created_on: time,
+            last_updated_on: time,
+            attributes: Attributes::enabled(),
+            extra,
+        }
+    }
 }
 
 impl Recorded for TagRecord {
@@ -61,11 +88,13 @@ pub(crate) struct ManifestRecord {
     pub(crate) created_on: Timestamp,
     pub(crate) last_updated_on: Timestamp,
     pub(crate) attributes: Attributes,
-    pub(crate) image_size: u64,
+    pub(crate) image_size: Option<u64>,
     pub(crate) architecture: Option<String>,
     pub(crate) operating_system: Option<String>,
     pub(crate) config_media_type: Option<MediaType>,
     pub(crate) references: Vec<ArtifactManifestReference>,
+    /// Further members of its properties.
+    pub(crate) extra: Map<String, Value>,
     pub(crate) subject: Option<Digest>,
     /// How it stands in the list of its subject's referrers.
     pub(crate) descriptor: Descriptor,
@@ -80,7 +109,17 @@ impl Recorded for ManifestRecord {
 impl RepositoryRecord {
     /// Whether there is a manifest in it.
     pub(crate) fn exists(&self) -> bool {
-        !self.manifests.is_empty()
+        !self.manifests.is_empty() || self.unseen_manifests > 0
+    }
+
+    /// How many manifests it has.
+    pub(crate) fn manifest_count(&self) -> u64 {
+        self.manifests.len() as u64 + self.unseen_manifests
+    }
+
+    /// How many tags it has.
+    pub(crate) fn tag_count(&self) -> u64 {
+        self.tags.len() as u64 + self.unseen_tags
     }
 
     pub(crate) fn manifests(&self) -> &Ordered<Digest, ManifestRecord> {
@@ -117,31 +156,39 @@ impl RepositoryRecord {
             record.created_on = old.created_on;
             record.attributes = old.attributes.clone();
         }
+        self.restore_manifest(digest, record);
+        self.last_updated_on = time;
+    }
+
+    /// Puts a manifest in as it is, in the place of one of the same digest.
+    pub(crate) fn restore_manifest(&mut self, digest: Digest, record: ManifestRecord) {
         if let Some(subject) = &record.subject {
-            self.referrers_of
-                .entry(subject.clone())
-                .or_default()
-                .insert(digest.clone());
+            let referrers = self.referrers_of.entry(subject.clone()).or_default();
+            referrers.insert(digest.clone());
         }
         self.manifests.insert(digest, record);
-        self.last_updated_on = time;
     }
 
     /// Points a tag at a manifest. A tag that moves keeps its age and its locks.
     pub(crate) fn put_tag(&mut self, tag: Tag, digest: Digest, time: Timestamp) {
         let old = self.tags.get(tag.as_str()).cloned();
-        if let Some(old) = &old {
+        let mut record = TagRecord::new(digest, time);
+        if let Some(old) = old {
+            record.created_on = old.created_on;
+            record.attributes = old.attributes.clone();
+        }
+        self.restore_tag(tag, record);
+        self.last_updated_on = time;
+    }
+
+    /// Puts a tag in as it is, in the place of one of the same name.
+    pub(crate) fn restore_tag(&mut self, tag: Tag, record: TagRecord) {
+        if let Some(old) = self.tags.remove(tag.as_str()) {
             self.untie(&old.digest, &tag);
         }
-        let record = TagRecord {
-            digest: digest.clone(),
-            created_on: old.as_ref().map_or(time, |old| old.created_on),
-            last_updated_on: time,
-            attributes: old.map_or_else(Attributes::enabled, |old| old.attributes.clone()),
-        };
-        self.tags_of.entry(digest).or_default().insert(tag.clone());
+        let tags = self.tags_of.entry(record.digest.clone()).or_default();
+        tags.insert(tag.clone());
         self.tags.insert(tag, record);
-        self.last_updated_on = time;
     }
 
     /// Takes a tag away; its manifest stays.
@@ -184,8 +231,16 @@ impl RepositoryRecord {
         tag: &Tag,
         change: &ChangeableAttributes,
     ) -> Option<Arc<TagRecord>> {
-        self.tags
-            .update(tag.as_str(), |record| record.attributes.apply(change))
+        self.change_tag(tag, |record| record.attributes.apply(change))
+    }
+
+    /// Changes a tag in any way but its name and digest.
+    pub(crate) fn change_tag(
+        &mut self,
+        tag: &Tag,
+        change: impl FnOnce(&mut TagRecord),
+    ) -> Option<Arc<TagRecord>> {
+        self.tags.update(tag.as_str(), change)
     }
 
     /// Changes a manifest's locks, which is no change of the manifest's time.
@@ -194,8 +249,16 @@ impl RepositoryRecord {
         digest: &Digest,
         change: &ChangeableAttributes,
     ) -> Option<Arc<ManifestRecord>> {
-        self.manifests
-            .update(digest.as_str(), |record| record.attributes.apply(change))
+        self.change_manifest(digest, |record| record.attributes.apply(change))
+    }
+
+    /// Changes what is known of a manifest beside its bytes.
+    pub(crate) fn change_manifest(
+        &mut self,
+        digest: &Digest,
+        change: impl FnOnce(&mut ManifestRecord),
+    ) -> Option<Arc<ManifestRecord>> {
+        self.manifests.update(digest.as_str(), change)
     }
 
     fn untie(&mut self, digest: &Digest, tag: &Tag) {
