@@ -70,6 +70,7 @@ impl RepositoryClient {
     ///
     /// [`NotFound`](ErrorKind::NotFound) when there is no such blob;
     /// [`Registry`](ErrorKind::Registry) with the status 416 when the range begins behind its end;
+    /// [`InvalidInput`](ErrorKind::InvalidInput) when the range holds no byte of any blob;
     /// [`Protocol`](ErrorKind::Protocol) when the server gives another range.
     #[doc(alias = "GetChunk")]
     pub async fn get_blob(
@@ -160,6 +161,12 @@ impl RepositoryClient {
     }
 
     async fn open(&self, operation: &GetBlob, call: &Call) -> Result<BlobStream, Error> {
+        // A range that ends before it begins is passed over by servers, which would send all.
+        if let Some(range) = operation.range
+            && range.within(u64::MAX).is_none()
+        {
+            return Err(Error::invalid(format!("the range {range} holds no byte")));
+        }
         // A digest that cannot be verified is refused before anything is sent.
         let verifier = match operation.range {
             None => Some(
