@@ -455,3 +455,23 @@ async fn a_registry_without_authentication_costs_no_token(backend: Backend) {
         );
     }
 }
+
+#[tokio::test]
+async fn tokens_that_the_registry_no_longer_knows_are_replaced_silently() {
+    // A registry that takes the first one's place has another key: both kinds of token are worthless there.
+    let (old, new) = (served(Backend::InProcess), served(Backend::InProcess));
+    let registry = std::sync::Arc::new(std::sync::Mutex::new(old.registry.clone()));
+    let current = registry.clone();
+    let client = old
+        .builder(Credential::entra_token("any"))
+        .transport(acr_client::transport::from_fn(move |request| {
+            current.lock().unwrap().handle(request)
+        }))
+        .build()
+        .unwrap();
+    let app = client.repository_client("samples/app").unwrap();
+    app.get_manifest("v1").await.unwrap();
+    *registry.lock().unwrap() = new.registry.clone();
+    app.get_manifest("v1").await.unwrap();
+    app.upload_blob(b"content").await.unwrap();
+}
