@@ -33,6 +33,9 @@ mod throttle;
 mod tls;
 mod upload;
 
+/// The wire types, which some of this crate's functions take and give.
+pub use acr_protocol as protocol;
+
 pub use crate::body::{Body, BodyError};
 pub use crate::clock::{Clock, ClockHold, SystemClock, VirtualClock};
 pub use crate::firewall::ClientAddress;
