@@ -173,6 +173,18 @@ pub struct ContentRange {
     pub size: Option<u64>,
 }
 
+impl ContentRange {
+    /// How many bytes it spans; none where the last comes before the first.
+    #[must_use]
+    pub const fn length(self) -> u64 {
+        match self.last.checked_sub(self.first) {
+            // A server may send the largest number there is, where it does not say how long the blob is.
+            Some(behind_first) => behind_first.saturating_add(1),
+            None => 0,
+        }
+    }
+}
+
 impl fmt::Display for ContentRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "bytes {}-{}/", self.first, self.last)?;
@@ -474,6 +486,21 @@ mod tests {
         ] {
             assert!(text.parse::<ContentRange>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_length_of_a_range_is_bounded() {
+        let length = |first, last| {
+            ContentRange {
+                first,
+                last,
+                size: None,
+            }
+            .length()
+        };
+        assert_eq!(length(5, 9), 5);
+        assert_eq!(length(9, 5), 0);
+        assert_eq!(length(0, u64::MAX), u64::MAX);
     }
 
     #[test]

@@ -297,7 +297,7 @@ fn check_range(asked: Option<ByteRange>, head: &BlobHead) -> Result<(), Error> {
                 (ByteRange::From(first), None) => given.first == first,
                 (ByteRange::Last(count), None) => given.last - given.first < count,
             };
-            let length = given.last - given.first + 1;
+            let length = given.length();
             if right
                 && head
                     .content_length

@@ -206,7 +206,7 @@ impl BlobStream {
     /// Judges the whole at its end.
     fn finish(&mut self) -> Result<(), Error> {
         let expected = match self.head.content_range {
-            Some(range) => Some(range.last - range.first + 1),
+            Some(range) => Some(range.length()),
             None => self.head.content_length,
         };
         check_length(expected, self.received)?;

@@ -183,7 +183,8 @@ impl<'a> Session<'a> {
             // One byte or none: what fits what was sent so far is tried first, then the other.
             None | Some(0) if self.offset <= 1 => (self.offset + *recoveries - 1) % 2,
             None | Some(0) => 0,
-            Some(last) => last + 1,
+            // A server may send the largest number there is.
+            Some(last) => last.saturating_add(1),
         };
         let further = held.checked_sub(self.offset);
         let further = further.filter(|further| *further <= chunk.len() as u64);

@@ -106,15 +106,20 @@ impl Wire {
         Ok(all)
     }
 
-    /// Reads the beginning of the body of an error answer; one that breaks is as good as its
-    /// beginning, because the status is the news.
+    /// Reads the beginning of the body of an error answer; one that breaks, or is not over within
+    /// the idle timeout, is as good as its beginning, because the status is the news.
     pub(crate) async fn read_beginning(&self, mut body: Body, limit: usize) -> Bytes {
         let mut all = BytesMut::new();
-        while let Ok(Some(data)) = self.next(&mut body).await {
-            let room = limit - all.len();
-            all.extend_from_slice(&data[..data.len().min(room)]);
-            if all.len() == limit {
+        // One timeout for all of it: a server that sends a byte now and then could hold up for days
+        // a call whose outcome is known.
+        let mut over = self.clock.sleep(self.idle_timeout);
+        while all.len() < limit {
+            let Either::Left((Some(Ok(frame)), _)) = select(body.frame(), &mut over).await else {
                 break;
+            };
+            if let Ok(data) = frame.into_data() {
+                let room = limit - all.len();
+                all.extend_from_slice(&data[..data.len().min(room)]);
             }
         }
         all.freeze()
@@ -374,5 +379,31 @@ mod tests {
     async fn of_an_error_body_the_beginning_is_enough() {
         let beginning = nothing().read_beginning(chunks(&["abc", "def"]), 4).await;
         assert_eq!(beginning, "abcd");
+    }
+
+    #[tokio::test]
+    async fn an_error_body_that_drips_is_not_read_for_longer_than_the_idle_timeout() {
+        // Lets a timeout pass when it is looked at for the tenth time.
+        let clock = clock::from_fn(SystemTime::now, |_| {
+            let mut looks = 0;
+            std::future::poll_fn(move |_| {
+                looks += 1;
+                match looks {
+                    10 => std::task::Poll::Ready(()),
+                    _ => std::task::Poll::Pending,
+                }
+            })
+        });
+        let wire = Wire {
+            clock: Arc::new(clock),
+            ..nothing()
+        };
+        let drip = stream::repeat_with(|| Ok::<_, TransportError>(Bytes::from_static(b"x")));
+        let drip = futures_util::StreamExt::then(drip, |byte| async {
+            yield_now().await;
+            byte
+        });
+        let beginning = wire.read_beginning(Body::stream(drip), 1000).await;
+        assert_eq!(beginning.len(), 9);
     }
 }

@@ -241,6 +241,15 @@ async fn another_range_than_the_one_asked_for_is_a_protocol_error() {
 }
 
 #[tokio::test]
+async fn a_range_up_to_the_largest_number_is_a_body_cut_short() {
+    let all = [("content-range", "bytes 0-18446744073709551615/*")];
+    let repository = over(move |_| response(206, &all, "content"));
+    let stream = repository.get_blob(digest(), ByteRange::From(0)).await;
+    let error = stream.unwrap().read(9).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport, "{}", text(&error));
+}
+
+#[tokio::test]
 async fn a_digest_that_cannot_be_verified_is_refused_before_anything_is_sent() {
     let server = MockServer::start().await;
     let repository = repository(&server);

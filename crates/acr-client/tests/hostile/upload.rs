@@ -280,6 +280,21 @@ async fn an_upload_that_is_refused_again_and_again_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_registry_that_claims_to_hold_more_than_there_is_ends_the_upload() {
+    let repository = over(|request| {
+        let open = ("location", OPEN);
+        match request.method().as_str() {
+            "POST" => response(202, &[open, ("range", "0-0")], ""),
+            "GET" => response(204, &[open, ("range", "0-18446744073709551615")], ""),
+            _ => response(416, &[], ""),
+        }
+    });
+    let error = repository.upload_blob(b"0123").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Registry, "{}", text(&error));
+    assert!(error.to_string().contains("the registry holds"), "{error}");
+}
+
+#[tokio::test]
 async fn an_empty_blob_and_one_of_a_whole_number_of_chunks_are_uploaded() {
     for content in [&b""[..], b"0", b"0123", b"01234567"] {
         assert_eq!(
