@@ -1,12 +1,12 @@
 //! Tasks of this repository that `cargo` alone cannot do. Run `cargo xtask help` for the list.
 //!
-//! Exit codes: 0 done, 1 something failed, 2 bad usage; `interop` passes on the code of the program
-//! that it starts, where 3 means skipped.
+//! Exit codes: 0 done, 1 something failed, 2 bad usage; `interop` and `conformance` pass on the code of
+//! the program that they start, where 3 means skipped.
 
 mod cargo;
 mod check;
 mod fixtures;
-mod interop;
+mod harness;
 mod package;
 mod report;
 mod test;
@@ -26,6 +26,9 @@ Usage: cargo xtask <COMMAND>
   tidy                        the repository rules alone: layering, dependency trees, source files
   fixtures [--check]          list the fixtures, or verify their digests, sizes and form
   interop python|skopeo ..    try another program against acr-mock (exit code 3: skipped)
+  conformance [--suite PATH] [--results FOLDER]
+                              the OCI conformance suite on acr-mock in both profiles; PATH is the built suite,
+                              otherwise OCI_CONFORMANCE_SUITE names it (exit code 3: there is none)
   help                        this text
 
 test and check begin with `cargo fetch --locked`, unless CARGO_NET_OFFLINE=true; after that they need no network.
@@ -42,10 +45,11 @@ fn main() -> ExitCode {
         ["tidy"] => Steps::new("tidy", root).run(&[tidy::run]),
         ["fixtures"] => fixtures::list(&root),
         ["fixtures", "--check"] => Steps::new("fixtures --check", root).run(&[fixtures::check]),
-        ["interop", program, rest @ ..] if interop::PROGRAMS.contains(program) => {
-            return interop::run(&root, program, rest);
+        ["interop", "python" | "skopeo", ..] => {
+            return harness::run(&root, "interop", &arguments[1..]);
         }
         ["interop", ..] => return usage("interop wants one of: python, skopeo"),
+        ["conformance", rest @ ..] => return harness::run(&root, "conformance", rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

@@ -6,9 +6,11 @@
 //! | [`layout`] | reads an image from an OCI image layout, such as those in `fixtures/images` |
 //! | [`push`], [`pull`] | move an image to a repository and back, with the operations of acr-client |
 //! | [`cleanup`] | finds what may be deleted when the newest images are to stay |
+//! | [`conformance`] | the OCI conformance suite on our mock |
 //! | [`interop`] | other people's software on our mock, our client on other people's servers |
 
 pub mod cleanup;
+pub mod conformance;
 pub mod image;
 pub mod interop;
 pub mod layout;

@@ -27,7 +27,14 @@ impl MockProcess {
     ///
     /// If cargo cannot build it, or if it ends or prints something else before its ready line.
     pub fn start(arguments: &[&str]) -> Result<Self> {
-        let mut child = Command::new(build()?)
+        let mut command = Command::new(build()?);
+        // A setting of the caller's would make it another mock.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("ACR_MOCK_") {
+                command.env_remove(name);
+            }
+        }
+        let mut child = command
             .args(["--exit-on-stdin-close", "--log", "warn"])
             .args(arguments)
             .stdin(Stdio::piped())
