@@ -1,17 +1,16 @@
-//! Arguments and environment of the binary, and what it says on stderr.
+//! Arguments and environment of the binary.
 
 use std::collections::BTreeSet;
-use std::error::Error;
-use std::fmt::{Display, Write as _};
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use acr_mock::{Profile, ServerEvent};
+use acr_mock::Profile;
 use clap::builder::{PossibleValuesParser, Resettable, TypedValueParser as _};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
+use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser};
+
+use crate::log::Level;
 
 /// What the program is to do, checked.
 pub(crate) struct Settings {
@@ -25,7 +24,7 @@ pub(crate) struct Settings {
     pub(crate) profile: Profile,
     pub(crate) anonymous_pull: bool,
     pub(crate) exit_on_stdin_close: bool,
-    pub(crate) log: Log,
+    pub(crate) log: Level,
 }
 
 pub(crate) struct User {
@@ -203,7 +202,7 @@ fn settings(args: Args) -> Result<Settings, Usage> {
         profile: args.profile,
         anonymous_pull: args.anonymous_pull,
         exit_on_stdin_close: args.exit_on_stdin_close,
-        log: Log { level: args.log },
+        log: args.log,
     })
 }
 
@@ -268,80 +267,4 @@ fn without_stray_values(error: clap::Error) -> clap::Error {
         );
     }
     error
-}
-
-/// How much is said on stderr; each level includes those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum Level {
-    Off,
-    Error,
-    Warn,
-    Info,
-    Debug,
-}
-
-/// The log: lines on stderr, none of which holds a secret.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Log {
-    level: Level,
-}
-
-impl Log {
-    pub(crate) fn write(self, level: Level, text: &dyn Display) {
-        if level <= self.level {
-            write_line(&format!("{level:?}").to_lowercase(), text);
-        }
-    }
-
-    pub(crate) fn event(self, event: &ServerEvent<'_>) {
-        match event {
-            ServerEvent::Request {
-                method,
-                path,
-                status,
-                ..
-            } => {
-                self.write(
-                    Level::Info,
-                    &format_args!("{method} {path} {}", status.as_u16()),
-                );
-            }
-            ServerEvent::HandshakeFailed { peer, error, .. } => self.write(
-                Level::Warn,
-                &format_args!(
-                    "no TLS with {peer}: {} (does the client trust the CA?)",
-                    chain(*error)
-                ),
-            ),
-            ServerEvent::ConnectionFailed { peer, error, .. } => {
-                self.write(
-                    Level::Debug,
-                    &format_args!("the connection of {peer} broke: {}", chain(*error)),
-                );
-            }
-            other => self.write(Level::Debug, &format_args!("{other:?}")),
-        }
-    }
-}
-
-/// Why the program ends: told at every level, since it is the last word.
-pub(crate) fn complain(text: &str) {
-    write_line("error", &text);
-}
-
-/// An error with all its causes, in one line.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
-}
-
-fn write_line(level: &str, text: &dyn Display) {
-    let line = format!("acr-mock: {level}: {text}").replace(['\n', '\r'], " ");
-    // Nobody is left to be told when stderr is closed.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -3,6 +3,7 @@
 //! Its contract (flags, environment, ready line, exit codes) is that of the README; others rely on it.
 
 mod cli;
+mod log;
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -14,7 +15,8 @@ use serde::Serialize;
 use tempfile::{NamedTempFile, TempPath};
 use tokio::sync::oneshot;
 
-use self::cli::{Level, Settings};
+use self::cli::Settings;
+use self::log::{Level, Log};
 
 fn main() -> ExitCode {
     let settings = match cli::parse() {
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
     match run(&settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            cli::complain(&failure.text);
+            log::complain(&failure.text);
             failure.exit
         }
     }
@@ -35,22 +37,25 @@ fn run(settings: &Settings) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::of("cannot start", &error))?;
-    runtime.block_on(serve(settings))
+    let log = Log::new(settings.log);
+    let outcome = runtime.block_on(serve(settings, &log));
+    log.flush();
+    outcome
 }
 
-async fn serve(settings: &Settings) -> Result<(), Failure> {
+async fn serve(settings: &Settings, log: &Log) -> Result<(), Failure> {
     // First of all, so that a signal during the start leaves no file behind.
     let end = End::watch(settings.exit_on_stdin_close)?;
     if let Some(file) = &settings.ready_file {
         // Whoever waits for it must not find that of an earlier run.
         remove_stale(file)?;
     }
-    let mock = start(settings)?;
+    let mock = start(settings, log)?;
     let ca = match mock.ca_pem() {
         Some(pem) => Some(CaFile::write(pem, settings.ca_out.as_deref())?),
         None => {
             if settings.ca_out.is_some() {
-                settings.log.write(
+                log.write(
                     Level::Warn,
                     &"no CA file is written: plain http has no certificate",
                 );
@@ -59,28 +64,24 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         }
     };
     announce(settings, &mock, ca.as_ref())?;
-    settings
-        .log
-        .write(Level::Info, &format_args!("ready at {}", mock.endpoint()));
+    log.write(Level::Info, &format_args!("ready at {}", mock.endpoint()));
 
     let reason = end.wait().await;
-    settings
-        .log
-        .write(Level::Info, &format_args!("ends: {reason}"));
+    log.write(Level::Info, &format_args!("ends: {reason}"));
     mock.try_shutdown().map_err(|_| Failure {
         text: "the server panicked; the message is above".to_owned(),
         exit: ExitCode::FAILURE,
     })
 }
 
-fn start(settings: &Settings) -> Result<AcrMock, Failure> {
+fn start(settings: &Settings, log: &Log) -> Result<AcrMock, Failure> {
     let mut registry = Registry::builder()
         .profile(settings.profile)
         .anonymous_pull(settings.anonymous_pull);
     for user in &settings.users {
         registry = registry.user(&user.name, &user.password);
     }
-    let log = settings.log;
+    let log = log.clone();
     let mut builder = AcrMock::builder()
         .registry(registry.build())
         .plain_http(settings.plain_http)
@@ -293,7 +294,7 @@ struct Failure {
 impl Failure {
     fn of(what: &str, error: &(dyn std::error::Error + 'static)) -> Self {
         Self {
-            text: format!("{what}: {}", cli::chain(error)),
+            text: format!("{what}: {}", log::chain(error)),
             exit: ExitCode::FAILURE,
         }
     }

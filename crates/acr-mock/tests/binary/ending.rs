@@ -98,3 +98,23 @@ fn a_port_in_use_is_one_clear_line_and_1() {
     );
     assert_eq!(end.stdout, "");
 }
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_neither_answers_nor_the_end() {
+    let mut mock = Mock::start(&["--plain-http"]);
+    let ready = mock.ready();
+    let server = text(&ready, "login_server");
+    // Long paths, so that what a pipe takes is soon exceeded.
+    let path = format!("/v2/{}/tags/list", "a".repeat(16 * 1024));
+    for _ in 0..128 {
+        assert_eq!(get(server, &path).0, 404);
+    }
+    let start = Instant::now();
+    let end = mock.terminate_unread("TERM");
+    assert_eq!(end.code(), Some(0));
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+}

@@ -54,11 +54,21 @@ impl Mock {
     }
 
     pub(crate) fn terminate(mut self, signal: &str) -> End {
+        self.send(signal);
+        self.end()
+    }
+
+    /// The same, but nobody reads what it says.
+    pub(crate) fn terminate_unread(mut self, signal: &str) -> ExitStatus {
+        self.send(signal);
+        self.child.wait().expect("it ends")
+    }
+
+    fn send(&self, signal: &str) {
         let sent = Command::new("kill")
             .args([&format!("-{signal}"), &self.child.id().to_string()])
             .status();
         assert!(sent.expect("`kill` runs").success());
-        self.end()
     }
 
     pub(crate) fn wait(mut self) -> End {
