@@ -25,6 +25,8 @@ Usage: cargo xtask <COMMAND>
   ci                          test, then check
   tidy                        the repository rules alone: layering, dependency trees, source files
   fixtures [--check]          list the fixtures, or verify their digests, sizes and form
+  fidelity [FILE...]          replay recorded exchanges on acr-mock and compare the answers to the byte; without FILE
+                              those of fixtures/
   interop python|skopeo ..    try another program against acr-mock (exit code 3: skipped)
   conformance [--suite PATH] [--results FOLDER]
                               the OCI conformance suite on acr-mock in both profiles; PATH is the built suite,
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
             return harness::run(&root, "interop", &arguments[1..]);
         }
         ["interop", ..] => return usage("interop wants one of: python, skopeo"),
+        ["fidelity", rest @ ..] => return harness::run(&root, "fidelity", rest),
         ["conformance", rest @ ..] => return harness::run(&root, "conformance", rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

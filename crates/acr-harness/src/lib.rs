@@ -7,10 +7,12 @@
 //! | [`push`], [`pull`] | move an image to a repository and back, with the operations of acr-client |
 //! | [`cleanup`] | finds what may be deleted when the newest images are to stay |
 //! | [`conformance`] | the OCI conformance suite on our mock |
+//! | [`fidelity`] | recorded exchanges of the real service on our mock, compared to the byte |
 //! | [`interop`] | other people's software on our mock, our client on other people's servers |
 
 pub mod cleanup;
 pub mod conformance;
+pub mod fidelity;
 pub mod image;
 pub mod interop;
 pub mod layout;

@@ -10,7 +10,7 @@ mod token;
 
 pub(crate) use identity::{Identities, Rights};
 pub(crate) use key::SigningKey;
-pub(crate) use token::Tokens;
+pub(crate) use token::{RefreshToken, Tokens};
 
 use acr_protocol::auth::parse_basic_login;
 use acr_protocol::{Challenge, Scope, ScopeSet};

@@ -58,6 +58,8 @@ impl Registry {
         operation: &SetManifest,
         now: Timestamp,
     ) -> Result<AcceptedManifest, Refusal> {
+        // Recorded: a manifest of the wrong type is invalid, also under a digest that is not its own.
+        let content = Pushed::read(operation)?;
         let digest = match &operation.reference {
             Reference::Tag(_) => Digest::sha256(&operation.bytes),
             Reference::Digest(digest) if digest.matches(&operation.bytes) == Some(true) => {
@@ -70,7 +72,6 @@ impl Registry {
                 ));
             }
         };
-        let content = Pushed::read(operation)?;
         let mut store = self.store();
         if !self.settings().profile.takes_sparse_manifests() {
             content.check(store.record(&operation.repository))?;

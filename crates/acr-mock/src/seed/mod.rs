@@ -10,7 +10,7 @@ use acr_protocol::{
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::auth::Rights;
+use crate::auth::{RefreshToken, Rights};
 use crate::registry::Registry;
 use crate::store::Content;
 
@@ -49,6 +49,25 @@ impl Registry {
             .as_deref()
             .unwrap_or("mock.azurecr.io");
         Ok(self.issue_access_token(audience, "seed", &Rights::All, &scopes))
+    }
+
+    /// A refresh token, as the exchange would give it for this Entra token; `None` where that is refused.
+    #[must_use]
+    pub fn refresh_token(&self, entra_token: &str) -> Option<String> {
+        let settings = self.settings();
+        let subject = settings.identities.entra(entra_token)?;
+        Some(
+            self.tokens().refresh(&RefreshToken {
+                audience: settings
+                    .login_server
+                    .as_deref()
+                    .unwrap_or("mock.azurecr.io"),
+                subject: &subject,
+                now: self.now(),
+                life: settings.refresh_token_life,
+                abac: settings.abac,
+            }),
+        )
     }
 }
 

@@ -1,0 +1,41 @@
+//! The clock of a replay: it stands at the time of the recording, step by step, in either direction.
+
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use acr_mock::Clock;
+
+/// A clock that is set.
+#[derive(Clone, Debug)]
+pub struct ReplayClock(Arc<Mutex<SystemTime>>);
+
+impl ReplayClock {
+    /// A clock that stands at this time.
+    pub fn at(time: SystemTime) -> Self {
+        Self(Arc::new(Mutex::new(time)))
+    }
+
+    /// Sets it.
+    pub fn set(&self, time: SystemTime) {
+        *self.lock() = time;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SystemTime> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock for ReplayClock {
+    fn now(&self) -> SystemTime {
+        *self.lock()
+    }
+
+    /// Ends at once: in a replay nobody waits.
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut time = self.lock();
+        *time = time.checked_add(duration).unwrap_or(*time);
+        Box::pin(ready(()))
+    }
+}

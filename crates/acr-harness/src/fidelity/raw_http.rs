@@ -1,0 +1,279 @@
+//! HTTP/1.1 written and read by hand over TLS, so that nothing of an answer is hidden: each header line, the framing,
+//! every byte, and bytes that should not be there.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::Result;
+
+/// An answer as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The number in the first line.
+    pub status: u16,
+    /// Header lines in their order.
+    pub headers: Vec<(String, String)>,
+    /// The body, taken out of its chunks.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The lines of a header.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let lines = self
+            .headers
+            .iter()
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        lines.map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The first line of a header.
+    pub fn first(&self, name: &str) -> Option<&str> {
+        self.all(name).first().copied()
+    }
+}
+
+/// Reaches one server, trusting its CA alone.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+}
+
+impl Connector {
+    /// Reaches the server at `address`, whose CA is `ca_pem`.
+    ///
+    /// # Errors
+    ///
+    /// If the PEM holds no certificate.
+    pub fn new(address: SocketAddr, ca_pem: &str) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes())?)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self {
+            address,
+            config: Arc::new(config),
+        })
+    }
+
+    /// Sends a request, byte for byte, and reads its answer. A connection serves one request only.
+    ///
+    /// # Errors
+    ///
+    /// If the server cannot be reached, says nothing for half a minute, or answers what is not HTTP/1.1; also if bytes
+    /// follow that belong to no answer, such as the body of an answer to HEAD.
+    pub fn send(&self, request: &[u8]) -> Result<Answer> {
+        let socket = TcpStream::connect_timeout(&self.address, PATIENCE)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.set_nodelay(true)?;
+        let name = ServerName::IpAddress(self.address.ip().into());
+        let connection = ClientConnection::new(self.config.clone(), name)?;
+        let mut stream = StreamOwned::new(connection, socket);
+        stream.write_all(request)?;
+        stream.flush()?;
+        let is_head = request.starts_with(b"HEAD ");
+        let (answer, rest) = read_answer(&mut stream, is_head)?;
+        if !rest.is_empty() {
+            let count = rest.len();
+            return Err(format!("{count} bytes follow the answer that belong to none").into());
+        }
+        Ok(answer)
+    }
+}
+
+/// How long a server may be silent.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The most that a head or a line between chunks may have, in bytes.
+const HEAD_LIMIT: usize = 256 * 1024;
+
+/// Reads one answer; and what came with its last bytes and is no part of it.
+fn read_answer(stream: &mut impl Read, is_head: bool) -> Result<(Answer, Vec<u8>)> {
+    let mut input = Input {
+        stream,
+        held: Vec::new(),
+    };
+    let head = loop {
+        let line = input.line()?;
+        let (status, headers) = input.head(&line)?;
+        // Interim answers come before the one that counts.
+        if status >= 200 {
+            break (status, headers);
+        }
+    };
+    let mut answer = Answer {
+        status: head.0,
+        headers: head.1,
+        body: Vec::new(),
+    };
+    let has_no_body = is_head || matches!(answer.status, 204 | 304);
+    let chunked = answer
+        .first("Transfer-Encoding")
+        .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
+    if has_no_body {
+    } else if chunked {
+        answer.body = input.chunks()?;
+    } else if let Some(length) = answer.first("Content-Length") {
+        let length = length
+            .parse()
+            .map_err(|_| format!("Content-Length is {length:?}"))?;
+        answer.body = input.exactly(length)?;
+    } else {
+        answer.body = input.to_end()?;
+    }
+    Ok((answer, input.held))
+}
+
+struct Input<'a, R> {
+    stream: &'a mut R,
+    /// Read, but not yet taken.
+    held: Vec<u8>,
+}
+
+impl<R: Read> Input<'_, R> {
+    /// Whether there was more.
+    fn more(&mut self) -> Result<bool> {
+        let mut buffer = [0; 16 * 1024];
+        let count = match self.stream.read(&mut buffer) {
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            Err(error) => return Err(format!("the answer breaks off: {error}").into()),
+        };
+        self.held.extend_from_slice(&buffer[..count]);
+        Ok(count > 0)
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let end = loop {
+            if let Some(end) = self.held.windows(2).position(|pair| pair == b"\r\n") {
+                break end;
+            }
+            if self.held.len() > HEAD_LIMIT {
+                return Err("a line of the answer's head has no end".into());
+            }
+            if !self.more()? {
+                return Err("the answer ends within its head".into());
+            }
+        };
+        let line = String::from_utf8_lossy(&self.held[..end]).into_owned();
+        self.held.drain(..end + 2);
+        Ok(line)
+    }
+
+    fn head(&mut self, first: &str) -> Result<(u16, Vec<(String, String)>)> {
+        let status = first
+            .strip_prefix("HTTP/1.1 ")
+            .and_then(|rest| rest.get(..3)?.parse().ok())
+            .ok_or_else(|| format!("the answer begins with {first:?}"))?;
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                return Ok((status, headers));
+            }
+            let (name, value) = line
+                .split_once(':')
+                .ok_or_else(|| format!("{line:?} is no header line"))?;
+            headers.push((name.to_owned(), value.trim().to_owned()));
+        }
+    }
+
+    fn exactly(&mut self, length: usize) -> Result<Vec<u8>> {
+        while self.held.len() < length {
+            if !self.more()? {
+                let held = self.held.len();
+                return Err(format!("the body ends after {held} of {length} bytes").into());
+            }
+        }
+        Ok(self.held.drain(..length).collect())
+    }
+
+    fn chunks(&mut self) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let line = self.line()?;
+            let size = line.split(';').next().unwrap_or_default().trim();
+            let size = usize::from_str_radix(size, 16)
+                .map_err(|_| format!("a chunk begins with {line:?}"))?;
+            if size == 0 {
+                while !self.line()?.is_empty() {}
+                return Ok(body);
+            }
+            body.extend(self.exactly(size)?);
+            if !self.line()?.is_empty() {
+                return Err("a chunk is longer than it says".into());
+            }
+        }
+    }
+
+    fn to_end(&mut self) -> Result<Vec<u8>> {
+        while self.more()? {}
+        Ok(std::mem::take(&mut self.held))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, is_head: bool) -> Result<(Answer, Vec<u8>)> {
+        read_answer(&mut text.as_bytes(), is_head)
+    }
+
+    #[test]
+    fn lines_framing_and_bytes_are_kept() {
+        let (answer, rest) = read(
+            "HTTP/1.1 200 OK\r\na: 1\r\nA: 2 \r\ncontent-length: 3\r\n\r\nabc",
+            false,
+        )
+        .expect("an answer");
+        assert_eq!((answer.status, answer.all("A")), (200, vec!["1", "2"]));
+        assert_eq!((&answer.body[..], rest.len()), (&b"abc"[..], 0));
+        let chunked =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x\r\nc\r\n0\r\n\r\n";
+        assert_eq!(read(chunked, false).expect("an answer").0.body, b"abc");
+        let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
+        assert_eq!(read(interim, false).expect("an answer").0.status, 204);
+    }
+
+    #[test]
+    fn a_body_behind_the_answer_to_head_is_seen() {
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+        assert_eq!(read(text, true).expect("an answer").1, b"abc");
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        for (text, problem) in [
+            ("", "within its head"),
+            ("HTTP/1.0 200 OK\r\n\r\n", "begins with"),
+            ("HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", "no header line"),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc",
+                "after 3 of 4",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+                "Content-Length is",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n",
+                "a chunk begins",
+            ),
+        ] {
+            let error = read(text, false).expect_err(text).to_string();
+            assert!(error.contains(problem), "{error}");
+        }
+    }
+}
