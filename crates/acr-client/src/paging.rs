@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -95,6 +96,8 @@ impl<T> Pager<T> {
                 under_way: None,
                 begun: None,
                 seen: HashSet::new(),
+                hasher: RandomState::new(),
+                most_pages: MOST_PAGES,
                 empty: 0,
             },
         }
@@ -103,7 +106,8 @@ impl<T> Pager<T> {
     /// A list that begins where a token leads.
     pub(crate) fn resumed_at(mut self, token: Option<PageToken>) -> Self {
         if let Some(token) = token {
-            self.pages.seen.insert(token.clone());
+            let hash = self.pages.hasher.hash_one(&token);
+            self.pages.seen.insert(hash);
             self.pages.next = Next::At(token);
         }
         self
@@ -122,6 +126,8 @@ impl<T> Pager<T> {
                 under_way: None,
                 begun: None,
                 seen: HashSet::new(),
+                hasher: RandomState::new(),
+                most_pages: MOST_PAGES,
                 empty: 0,
             },
         }
@@ -185,7 +191,9 @@ pub struct Pages<T> {
     under_way: Option<BoxFuture<'static, Result<Page<T>, Error>>>,
     begun: Option<Vec<T>>,
     /// Where the list has been, to notice a circle.
-    seen: HashSet<PageToken>,
+    seen: HashSet<u64>,
+    hasher: RandomState,
+    most_pages: usize,
     /// How many pages without items came in a row.
     empty: u32,
 }
@@ -227,7 +235,16 @@ impl<T> Pages<T> {
                 "the list has {MOST_EMPTY_PAGES} pages in a row without an item and does not end"
             )));
         }
-        if !self.seen.insert(token.clone()) {
+        if self.seen.len() >= self.most_pages {
+            return Err(Error::protocol(format!(
+                "the list has more than {} pages and does not end; resume it behind its last item \
+                 if that is right",
+                self.most_pages
+            )));
+        }
+        // Hashes under a key of this list's own, because a server that goes on and on must not fill
+        // the memory with its tokens.
+        if !self.seen.insert(self.hasher.hash_one(token)) {
             return Err(Error::protocol(
                 "the list leads in a circle: a page names as the next one a page that came before",
             ));
@@ -274,6 +291,8 @@ impl<T> fmt::Debug for Pages<T> {
 /// A filter may leave pages empty, a few in a row on a large list; a list that goes on like this is
 /// one that never ends.
 const MOST_EMPTY_PAGES: u32 = 1000;
+/// More than any registry has, even at one item a page; a server that names ever new pages ends here.
+const MOST_PAGES: usize = 1_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -315,6 +334,25 @@ mod tests {
         let streamed: Vec<u32> = TryStreamExt::try_collect(numbers(3)).await.unwrap();
         assert_eq!(streamed, seen);
         assert_eq!(numbers(3).collect_all().await.unwrap(), seen);
+    }
+
+    #[tokio::test]
+    async fn a_list_of_ever_new_pages_is_ended() {
+        let count = Arc::new(AtomicU32::new(0));
+        let mut list = Pager::new(move |_| {
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async move {
+                let next = PageToken::new(format!("/v2/_catalog?last={number}")).ok();
+                Ok(Page {
+                    items: vec![number],
+                    next,
+                })
+            })
+        });
+        list.pages.most_pages = 50;
+        let error = list.collect_all().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        assert!(error.to_string().contains("does not end"), "{error}");
     }
 
     #[tokio::test]

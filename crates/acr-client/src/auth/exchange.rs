@@ -121,7 +121,7 @@ impl From<Refusal> for Error {
 /// Sends one request for a token to `url`, whose path stands for the operation's own.
 async fn run<O>(wire: &Wire, operation: &O, url: &Uri) -> Result<Secret, Refusal>
 where
-    O: Operation<Output = Secret> + Sync,
+    O: Operation<Output = Secret> + Secrets + Sync,
 {
     let mut request = operation.request();
     *request.uri_mut() = join(url, request.uri())?;
@@ -129,8 +129,19 @@ where
     let (head, body) = wire.send(request, context).await?.into_parts();
     if !O::SUCCESS.contains(&head.status) {
         let body = wire.read_beginning(body, answer::MOST_OF_AN_ERROR).await;
-        let errors = ErrorEnvelope::parse(&body).errors;
-        let text = answer::text(head.status, &errors, &head.headers, &body);
+        // A token server may repeat in its words what it was sent.
+        let masked = mask(&String::from_utf8_lossy(&body), &operation.secrets());
+        let mut errors = ErrorEnvelope::parse(masked.as_bytes()).errors;
+        for error in &mut errors {
+            error.message = mask(&error.message, &operation.secrets());
+            let repeats = |detail: &serde_json::Value| {
+                let text = detail.to_string();
+                mask(&text, &operation.secrets()) != text
+            };
+            error.detail = error.detail.take().filter(|detail| !repeats(detail));
+        }
+        let text = answer::text(head.status, &errors, &head.headers, masked.as_bytes());
+        let text = mask(&text, &operation.secrets());
         let kind = kind_of_refusal(head.status);
         let error = Error::new(kind, format!("no token from {}: {text}", O::NAME))
             .with_answer(
@@ -146,6 +157,48 @@ where
     operation.decode(&head, body).map_err(|_| {
         Error::protocol(format!("the answer of {} has no token in it", O::NAME)).into()
     })
+}
+
+/// What a request holds that must not come back in an error.
+trait Secrets {
+    fn secrets(&self) -> Vec<&Secret>;
+}
+
+impl Secrets for ExchangeEntraToken {
+    fn secrets(&self) -> Vec<&Secret> {
+        vec![&self.access_token]
+    }
+}
+
+impl Secrets for RequestAccessToken {
+    fn secrets(&self) -> Vec<&Secret> {
+        match &self.grant {
+            Grant::RefreshToken(secret) | Grant::Login(_, secret) => vec![secret],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Secrets for RequestAccessTokenWithLogin {
+    fn secrets(&self) -> Vec<&Secret> {
+        self.login.iter().map(|(_, password)| password).collect()
+    }
+}
+
+/// Puts stars in the place of secrets: as they are, as they stand in JSON, and as they stand in a form.
+fn mask(text: &str, secrets: &[&Secret]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        let json = serde_json::Value::from(secret.expose()).to_string();
+        let form: String =
+            url::form_urlencoded::byte_serialize(secret.expose().as_bytes()).collect();
+        for shape in [secret.expose(), json.trim_matches('"'), &form] {
+            if !shape.is_empty() {
+                text = text.replace(shape, "***");
+            }
+        }
+    }
+    text
 }
 
 /// The kind of a token server's refusal. Not that of the status as such: a token server that is not
@@ -210,6 +263,23 @@ mod tests {
         }
         let bare = Uri::from_static("https://auth.example/token");
         assert_eq!(join(&bare, &Uri::from_static("/x")).unwrap(), bare);
+    }
+
+    #[test]
+    fn what_was_sent_does_not_come_back_in_an_error() {
+        let secret = Secret::new("hun\"ter 2");
+        for text in [
+            "bad hun\"ter 2",
+            r#"{"message":"bad hun\"ter 2"}"#,
+            "password=hun%22ter+2",
+        ] {
+            let masked = mask(text, &[&secret]);
+            assert!(
+                masked.contains("***") && !masked.contains("ter"),
+                "{masked}"
+            );
+        }
+        assert_eq!(mask("text", &[&Secret::new("")]), "text");
     }
 
     #[test]

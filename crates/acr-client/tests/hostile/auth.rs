@@ -334,3 +334,34 @@ async fn a_credential_over_plain_http_is_refused_at_the_start() {
         assert!(text(&error).contains("danger_allow_http"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_token_server_that_repeats_the_secret_is_not_quoted() {
+    let escaped: String = SECRET
+        .chars()
+        .map(|c| format!("\\u{:04x}", u32::from(c)))
+        .collect();
+    for shape in [SECRET.to_owned(), escaped] {
+        let body = format!(
+            r#"{{"errors":[{{"code":"UNAUTHORIZED","message":"bad password {shape}","detail":{{"sent":"{shape}"}}}}]}}"#
+        );
+        for credential in credentials() {
+            let server = MockServer::start().await;
+            challenging(&server, None).await;
+            for at in ["/oauth2/token", "/oauth2/exchange"] {
+                let answer = ResponseTemplate::new(401).set_body_string(body.clone());
+                answers(&server, at, answer).await;
+            }
+            let client = client(&server, credential);
+            let error = client.list_repository_names().try_next().await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unauthorized);
+            assert!(error.to_string().contains("UNAUTHORIZED"), "{error}");
+            for shown in [
+                text(&error),
+                format!("{error:?} {:?}", error.registry_errors()),
+            ] {
+                assert!(!shown.contains(SECRET), "{shown}");
+            }
+        }
+    }
+}
