@@ -35,6 +35,9 @@ pub(crate) fn surround(
     mut response: Response<Body>,
 ) -> Response<Body> {
     if kind == RefusalKind::Front {
+        let headers = response.headers_mut();
+        headers.insert(SERVER_NAME, SERVER);
+        headers.insert(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
         return with_length(call, response);
     }
     let is_redirect = response.status() == StatusCode::TEMPORARY_REDIRECT;

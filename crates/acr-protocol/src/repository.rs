@@ -307,7 +307,11 @@ pub(crate) fn metadata_path(repository: &RepositoryName) -> PathBuilder {
 
 #[derive(Serialize, Deserialize)]
 struct Catalog {
-    #[serde(deserialize_with = "crate::error::null_is_default")]
+    /// `null`, not an empty list, where there is none (recorded).
+    #[serde(
+        serialize_with = "crate::error::empty_is_null",
+        deserialize_with = "crate::error::null_is_default"
+    )]
     repositories: Vec<RepositoryName>,
 }
 

@@ -212,6 +212,13 @@ impl Headers {
         self.all(name).first().map(String::as_str)
     }
 
+    /// Changes every line.
+    pub(super) fn change(&mut self, change: impl Fn(&str) -> String) {
+        for line in self.0.iter_mut().flat_map(|(_, lines)| lines) {
+            *line = change(line);
+        }
+    }
+
     /// Whether the header was recorded.
     pub fn has(&self, name: &str) -> bool {
         !self.all(name).is_empty()

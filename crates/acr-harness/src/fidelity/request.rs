@@ -45,6 +45,14 @@ impl Prepared {
         if let Some(id) = echoed.filter(|id| !id.is_empty() && !request.headers.has(CLIENT_ID)) {
             headers.push((CLIENT_ID.to_owned(), id.to_owned()));
         }
+        if exchange.response.headers.first("Connection") == Some("close") {
+            headers.push(("Connection".to_owned(), "close".to_owned()));
+        }
+        let body = body_of(exchange);
+        let is_push = matches!(exchange.target, Target::Manifest { .. }) && request.method == "PUT";
+        if is_push && !request.headers.has("Content-Type") {
+            headers.push(("Content-Type".to_owned(), stated_type(&body)));
+        }
         let mut target = request.path.clone();
         if !request.query.is_empty() {
             let _infallible = write!(target, "?{}", request.query);
@@ -55,7 +63,7 @@ impl Prepared {
             host: host.to_owned(),
             headers,
             authorization: None,
-            body: body_of(exchange),
+            body,
         }
     }
 
@@ -127,6 +135,16 @@ fn body_of(exchange: &Exchange) -> Bytes {
             request_bytes(request).unwrap_or_else(|| filler(length))
         }
     }
+}
+
+/// The type that a manifest says it has, for a push whose `Content-Type` the recorder has dropped.
+fn stated_type(manifest: &[u8]) -> String {
+    let manifest: Value = serde_json::from_slice(manifest).unwrap_or_default();
+    let usual = match manifest.get("manifests") {
+        Some(_) => "application/vnd.oci.image.index.v1+json",
+        None => "application/vnd.oci.image.manifest.v1+json",
+    };
+    manifest["mediaType"].as_str().unwrap_or(usual).to_owned()
 }
 
 /// A manifest that names what a refusal says is missing: the config first, then the layers.

@@ -45,6 +45,8 @@ pub struct RecordedChange {
     pub attributes: Option<Attributes>,
     /// A manifest's `imageSize` in bytes. How the service counts it for an index is not known.
     pub image_size: Option<u64>,
+    /// Takes a manifest's `configMediaType` away, which the service fills in some time after a push.
+    pub without_config_media_type: bool,
     /// How many manifests a repository has, also where not all of them are known.
     pub manifest_count: Option<u64>,
     /// How many tags a repository has, also where not all of them are known.
@@ -254,6 +256,9 @@ impl Recorded {
                 manifest.last_updated_on =
                     change.last_updated_on.unwrap_or(manifest.last_updated_on);
                 manifest.image_size = change.image_size.or(manifest.image_size);
+                if change.without_config_media_type {
+                    manifest.config_media_type = None;
+                }
                 if let Some(attributes) = &change.attributes {
                     manifest.attributes = attributes.clone();
                 }

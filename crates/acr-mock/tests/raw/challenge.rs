@@ -417,7 +417,7 @@ fn without_authentication_nothing_is_asked_for() {
     raw.get("/v2/").send().expect_json(200, "{}");
     raw.get("/acr/v1/_catalog")
         .send()
-        .expect_json(200, "{\"repositories\":[]}\n");
+        .expect_json(200, "{\"repositories\":null}\n");
     let content = b"content";
     raw.post(format!("/v2/app/blobs/uploads/?digest={}", digest(content)))
         .body(&content[..])

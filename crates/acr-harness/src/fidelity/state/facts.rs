@@ -76,6 +76,8 @@ pub struct Facts {
     pub digest: Option<String>,
     /// A manifest's properties, without what stands above.
     pub properties: Option<Map<String, Value>>,
+    /// The service has not yet filled in a manifest's `configMediaType`.
+    pub lags: bool,
     /// The bytes of a blob or manifest.
     pub content: Content,
     /// What a manifest is.

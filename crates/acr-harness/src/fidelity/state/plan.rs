@@ -656,6 +656,10 @@ fn adopted(facts: &Facts, was_made: bool, is_unlocked: bool) -> Facts {
             *value = Value::Bool(true);
         }
     }
+    let lags = facts
+        .properties
+        .as_ref()
+        .is_some_and(|properties| !properties.contains_key("configMediaType"));
     let has_more = attributes
         .keys()
         .any(|name| !SWITCHES.contains(&name.as_str()));
@@ -663,6 +667,7 @@ fn adopted(facts: &Facts, was_made: bool, is_unlocked: bool) -> Facts {
         created: facts.created.clone().filter(|_| was_made),
         updated: facts.updated.clone(),
         properties: facts.properties.clone().filter(|_| is_index),
+        lags,
         attributes: Some(attributes).filter(|_| has_more && was_made && is_unlocked),
         ..Facts::default()
     }

@@ -99,6 +99,7 @@ fn change(recorded: &Recorded, thing: &Thing, facts: &Facts) -> Result<(), Strin
         last_updated_on: time(facts.updated.as_deref())?,
         attributes: attributes(facts)?,
         image_size: properties.and_then(|properties| properties.get("imageSize")?.as_u64()),
+        without_config_media_type: facts.lags,
         manifest_count: facts.counts.map(|(manifests, _)| manifests),
         tag_count: facts.counts.map(|(_, tags)| tags),
         extra: facts.extra.clone(),

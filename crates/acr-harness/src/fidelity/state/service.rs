@@ -34,6 +34,7 @@ pub fn login_server(exchange: &Exchange) -> Option<String> {
     let host = exchange.request.headers.first("Host").map(str::to_owned);
     let candidates = [
         body["registry"].as_str().map(str::to_owned),
+        hidden_name(exchange, &body),
         quoted("service"),
         realm,
         parameter(form, "service"),
@@ -47,6 +48,27 @@ pub fn login_server(exchange: &Exchange) -> Option<String> {
         .or_else(|| names().next())
         .cloned()
 }
+
+/// A name of the length that the hidden one had: the length of the body says it.
+fn hidden_name(exchange: &Exchange, body: &serde_json::Value) -> Option<String> {
+    let hidden = body["registry"]
+        .as_str()
+        .filter(|name| has_placeholder(name))?;
+    let length = exchange.response.headers.first("Content-Length")?;
+    let length = length
+        .parse::<usize>()
+        .ok()
+        .filter(|_| !exchange.masks("response.headers.Content-Length"))?;
+    let without_name = body.to_string().len() + 1 - hidden.len();
+    let own = length
+        .checked_sub(without_name)?
+        .checked_sub(SUFFIX.len())?;
+    (1..64)
+        .contains(&own)
+        .then(|| format!("{}{SUFFIX}", "r".repeat(own)))
+}
+
+const SUFFIX: &str = ".azurecr.io";
 
 fn is_host(name: &str) -> bool {
     !name.is_empty()
@@ -276,6 +298,18 @@ mod tests {
         ] {
             assert_eq!(login_server(&exchange(request, response)).as_deref(), name);
         }
+    }
+
+    #[test]
+    fn a_hidden_login_server_has_the_length_that_the_body_tells() {
+        let body = json!({"registry": "Sanitized.azurecr.io", "imageName": "a"});
+        let length = body.to_string().len() + 1 + "real-name".len() - "Sanitized".len() + 3;
+        let exchange = exchange(
+            json!({"method": "GET", "path": "/acr/v1/a"}),
+            json!({"status": 200, "headers": {"Content-Length": length.to_string()}, "body": body}),
+        );
+        let name = login_server(&exchange).expect("a name");
+        assert_eq!(name.len(), "real-name.azurecr.io".len() + 3);
     }
 
     #[test]

@@ -229,7 +229,10 @@ impl Supposed {
                 };
                 self.refused_by_lock(exchange, locked, "writeEnabled");
             }
-            ("GET" | "HEAD", 405) => self.refused_by_lock(exchange, named, "readEnabled"),
+            ("GET" | "HEAD", 405) => {
+                self.somewhere(repository, reference);
+                self.refused_by_lock(exchange, named, "readEnabled");
+            }
             ("DELETE", 405) => self.refused_by_lock(exchange, named, "writeEnabled"),
             (_, 404) => {
                 self.absent_if(exchange, "NAME_UNKNOWN", Thing::repository(repository));
@@ -252,6 +255,20 @@ impl Supposed {
                     .push((Thing::manifest(repository, &digest), facts));
             }
             _ => {}
+        }
+    }
+
+    /// A tag with a manifest behind it, whichever.
+    fn somewhere(&mut self, repository: &str, reference: &str) {
+        if !reference.contains(':') {
+            let digest = digest_of(format!("{repository}:{reference}").as_bytes());
+            let facts = Facts {
+                digest: Some(digest.clone()),
+                ..Facts::default()
+            };
+            let manifest = Thing::manifest(repository, &digest);
+            self.there.push((Thing::tag(repository, reference), facts));
+            self.there.push((manifest, Facts::default()));
         }
     }
 
