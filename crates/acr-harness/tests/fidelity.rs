@@ -159,7 +159,7 @@ fn is_token(body: &Value) -> bool {
 #[track_caller]
 fn every_change_is_noticed(changes: impl Fn(&Value) -> Vec<(String, Value)>) {
     let (mut tried, mut unnoticed) = (0, Vec::new());
-    for path in own_files().unwrap() {
+    for path in own_files().expect("the fixtures") {
         for line in lines(&path) {
             if line.get("session").is_some() {
                 // Without the steps before it, it is another exchange.
@@ -184,13 +184,13 @@ fn every_change_is_noticed(changes: impl Fn(&Value) -> Vec<(String, Value)>) {
 }
 
 fn lines(path: &Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = std::fs::read_to_string(path).expect("a file");
     text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
+        .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect()
 }
 
 fn replay_line(line: &Value) -> Report {
-    let exchange = Exchange::read("changed:1", &line.to_string()).unwrap();
-    replay(vec![exchange]).unwrap()
+    let exchange = Exchange::read("changed:1", &line.to_string()).expect("a line");
+    replay(vec![exchange]).expect("a mock")
 }

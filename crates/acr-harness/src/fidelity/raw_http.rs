@@ -130,7 +130,7 @@ fn read_answer(stream: &mut impl Read, is_head: bool) -> Result<(Answer, Vec<u8>
             .map_err(|_| format!("Content-Length is {length:?}"))?;
         answer.body = input.exactly(length)?;
     } else {
-        answer.body = input.to_end()?;
+        answer.body = input.until_end()?;
     }
     Ok((answer, input.held))
 }
@@ -217,7 +217,7 @@ impl<R: Read> Input<'_, R> {
         }
     }
 
-    fn to_end(&mut self) -> Result<Vec<u8>> {
+    fn until_end(&mut self) -> Result<Vec<u8>> {
         while self.more()? {}
         Ok(std::mem::take(&mut self.held))
     }

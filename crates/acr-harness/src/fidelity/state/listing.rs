@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::super::exchange::{Exchange, parameter};
-use super::super::target::Target;
 use super::facts::{Facts, Thing};
+use crate::fidelity::exchange::{Exchange, parameter};
+use crate::fidelity::target::Target;
 
 /// What is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Page {
     }
 
     /// How many items it shows.
-    pub fn len(&self) -> usize {
+    pub fn items(&self) -> usize {
         self.shown.len()
     }
 

@@ -6,9 +6,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::super::body::digest_of;
 use super::facts::{Facts, Thing};
 use super::plan::Action;
+use crate::fidelity::body::digest_of;
 
 /// Carries an action out. `actual_id` tells the id that an upload of the recording has in this replay.
 ///

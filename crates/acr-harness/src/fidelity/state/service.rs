@@ -8,11 +8,11 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-use super::super::body::Body;
-use super::super::exchange::{Exchange, parameter};
-use super::super::pattern::{has_placeholder, is_placeholder, is_placeholder_host};
-use super::super::target::Target;
 use super::listing::Page;
+use crate::fidelity::body::Body;
+use crate::fidelity::exchange::{Exchange, parameter};
+use crate::fidelity::pattern::{has_placeholder, is_placeholder, is_placeholder_host};
+use crate::fidelity::target::Target;
 
 /// The login server that an exchange names: in its body, its challenge or its request.
 pub fn login_server(exchange: &Exchange) -> Option<String> {
@@ -118,7 +118,7 @@ pub fn page_sizes(steps: &[Exchange]) -> (u32, u32) {
     let mut longest = 0;
     for step in steps {
         let Some(page) = Page::of(step) else { continue };
-        longest = longest.max(page.len());
+        longest = longest.max(page.items());
         let linked = page.link().and_then(|link| link.size);
         let asked = parameter(&step.request.query, "n").and_then(|n| n.parse::<u64>().ok());
         match (asked, linked) {

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::super::body::Body;
-use super::super::exchange::{Exchange, Request, parameter};
-use super::super::mask::upload_id;
-use super::super::target::Target;
 use super::supposed::{codes, pushed_bytes};
+use crate::fidelity::body::Body;
+use crate::fidelity::exchange::{Exchange, Request, parameter};
+use crate::fidelity::mask::upload_id;
+use crate::fidelity::target::Target;
 
 /// Which of an upload's locations a request went to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,28 +1,29 @@
 //! Plays the exchanges of a session on a fresh mock, over TLS, and compares each answer with its recording.
 
+mod credential;
+mod location;
+
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use acr_mock::recorded::Recorded;
 use acr_mock::{AcrMock, Registry, Throttle};
-use acr_protocol::{OperationClass, RepositoryName};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use acr_protocol::OperationClass;
 
-use super::clock::ReplayClock;
-use super::compare::{Context, Difference, Kind, compare};
-use super::exchange::Exchange;
-use super::handed::Handed;
-use super::raw_http::{Answer, Connector};
-use super::request::{Prepared, form};
-use super::settle::settle;
-use super::state::plan::{Action, Library, StepPlan, plan};
-use super::state::seed;
-use super::state::service;
-use super::state::supposed::HOME_OF_DATA;
-use super::state::upload::{Location, skip_reason};
-use super::target::Target;
 use crate::Result;
+use crate::fidelity::clock::ReplayClock;
+use crate::fidelity::compare::{Context, Difference, Kind, compare};
+use crate::fidelity::exchange::Exchange;
+use crate::fidelity::handed::Handed;
+use crate::fidelity::raw_http::{Answer, Connector};
+use crate::fidelity::request::Prepared;
+use crate::fidelity::settle::settle;
+use crate::fidelity::state::plan::{Action, Library, StepPlan, plan};
+use crate::fidelity::state::seed;
+use crate::fidelity::state::service;
+use crate::fidelity::state::supposed::HOME_OF_DATA;
+use crate::fidelity::state::upload::skip_reason;
+use crate::fidelity::target::Target;
 
 /// What has become of an exchange.
 #[derive(Clone, Debug)]
@@ -249,176 +250,7 @@ impl Replay {
         }
         Ok((answer, context))
     }
-
-    /// The credential: what the recording hides, so that the answer can be the recorded one.
-    fn credential(&self, step: &Exchange) -> Option<String> {
-        let recorded = step.request.headers.first("Authorization");
-        let is_basic =
-            recorded.is_some_and(|value| value.to_ascii_lowercase().starts_with("basic"));
-        if step.to_data {
-            // Storage wants none, and says so if it gets one.
-            return recorded.map(str::to_owned);
-        }
-        let basic = |password: &str| {
-            let login = STANDARD.encode(format!("{USER}:{password}"));
-            Some(format!("Basic {login}"))
-        };
-        let refused = step.response.status == 401;
-        if step.target.is_oauth() {
-            return match (is_basic, refused) {
-                (false, _) => None,
-                (true, true) => basic("another-password"),
-                (true, false) => basic(PASSWORD),
-            };
-        }
-        let needed = step.target.scope(&step.request.method, &step.request.query);
-        let bearer = |token: &str| Some(format!("Bearer {token}"));
-        if !refused {
-            if is_basic {
-                return basic(PASSWORD);
-            }
-            if recorded.is_none() && needs_no_token(step) {
-                return None;
-            }
-            if let Some(token) = self
-                .handed
-                .token_for(&needed)
-                .filter(|_| !needed.is_empty())
-            {
-                return bearer(token);
-            }
-            return bearer(&self.mock.access_token(&needed.join(" ")).ok()?);
-        }
-        match service::challenge_error(step) {
-            Some("invalid_token") => bearer("eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"),
-            Some(_) => match self.handed.token_without(&needed) {
-                Some(token) => bearer(token),
-                None => bearer(&self.mock.access_token(OTHER_SCOPE).ok()?),
-            },
-            None if is_basic => basic("another-password"),
-            None => None,
-        }
-    }
-
-    fn write_form(&self, step: &Exchange, login_server: &str, prepared: &mut Prepared) {
-        if step.request.method != "POST" {
-            return;
-        }
-        let granted = step.succeeds();
-        let text = step.request.body.text().unwrap_or_default();
-        let value = |name| super::exchange::parameter(text, name).unwrap_or_default();
-        let mut tokens = Vec::new();
-        if step.target == Target::Exchange {
-            if granted && value("access_token").is_empty() {
-                tokens.push(("access_token", "replayed".to_owned()));
-            }
-        } else if granted && (value("grant_type") != "password" || service::has_no_form(step)) {
-            let token = match self.handed.refresh_token() {
-                Some(token) => Some(token.to_owned()),
-                None => self.mock.refresh_token("replayed"),
-            };
-            tokens.extend(token.map(|token| ("refresh_token", token)));
-        }
-        prepared.body = form(step, login_server, &tokens);
-        let has_type = prepared
-            .headers
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-        if !has_type {
-            let form = "application/x-www-form-urlencoded".to_owned();
-            prepared.headers.push(("Content-Type".to_owned(), form));
-        }
-    }
-
-    /// Leads the request to where the mock has its data, by a redirect of its own if no step has brought one.
-    fn point_at_data(
-        &mut self,
-        step: &Exchange,
-        digest: &str,
-        prepared: &mut Prepared,
-    ) -> Result<()> {
-        let location = match self.handed.data(digest) {
-            Some(location) => location.to_owned(),
-            None => self.redirect_to(digest)?,
-        };
-        let (_, target) = split_url(&location).ok_or("the redirect leads nowhere")?;
-        prepared.target = target;
-        if step.response.status == 403 {
-            // A signature that no longer holds.
-            let late = service::time_of(step).unwrap_or_else(SystemTime::now);
-            self.clock.set(late + Duration::from_secs(20 * 60 + 1));
-        }
-        Ok(())
-    }
-
-    fn redirect_to(&self, digest: &str) -> Result<String> {
-        for home in &self.homes {
-            let token = self.mock.access_token(&format!("repository:{home}:pull"));
-            let Ok(token) = token else { continue };
-            let request = format!(
-                "GET /v2/{home}/blobs/{digest} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\r\n",
-                self.login_server
-            );
-            let answer = self.connector.send(request.as_bytes())?;
-            if let (307, Some(location)) = (answer.status, answer.first("Location")) {
-                return Ok(location.to_owned());
-            }
-        }
-        Err(format!("no repository redirects to {digest}").into())
-    }
-
-    /// Leads the request to a location of the mock's, and returns the mock's id of the upload.
-    fn point_at_upload(
-        &mut self,
-        step: &Exchange,
-        plan: &StepPlan,
-        repository: &str,
-        recorded_id: &str,
-        prepared: &mut Prepared,
-    ) -> String {
-        let id = self.handed.upload(recorded_id);
-        if id != recorded_id {
-            prepared.target = prepared.target.replacen(recorded_id, &id, 1);
-        }
-        let (Some(held), Ok(name)) = (plan.held, RepositoryName::new(repository)) else {
-            return id;
-        };
-        let at = |offset| self.recorded.upload_location(&name, &id, offset);
-        let newest = self.handed.location(&id).map(str::to_owned);
-        let location = match plan.location {
-            Location::Newest => newest.or_else(|| at(held)),
-            Location::Tampered => newest
-                .or_else(|| at(held))
-                .map(|location| tampered(&location)),
-            // A chunk that comes twice begins where the first of it began.
-            Location::Stale => {
-                let start = step.request.headers.first("Content-Range");
-                let start = start.and_then(|range| range.split('-').next()?.parse::<u64>().ok());
-                at(start.filter(|start| *start < held).unwrap_or_default())
-            }
-        };
-        if let Some(location) = location {
-            let kept: String = step
-                .request
-                .query
-                .split('&')
-                .filter(|pair| {
-                    let name = pair.split('=').next().unwrap_or_default();
-                    !name.is_empty() && name != "_state" && name != "_nouploadcache"
-                })
-                .map(|pair| format!("&{pair}"))
-                .collect();
-            // The path stays as the client wrote it.
-            let path = prepared.target.split('?').next().unwrap_or_default();
-            let query = location.split_once('?').map(|(_, query)| query);
-            prepared.target = format!("{path}?{}{kept}", query.unwrap_or_default());
-        }
-        id
-    }
 }
-
-/// A scope that no operation of a recording needs.
-const OTHER_SCOPE: &str = "repository:replay/other:metadata_read";
 
 const CLASSES: [OperationClass; 7] = [
     OperationClass::Token,
@@ -429,26 +261,6 @@ const CLASSES: [OperationClass; 7] = [
     OperationClass::Blob,
     OperationClass::Delete,
 ];
-
-/// Whether the request has got its answer without a token: it fits no grammar, or it did not get past the front.
-fn needs_no_token(step: &Exchange) -> bool {
-    step.target == Target::Other
-        || matches!(step.response.status, 403 | 404) && {
-            let content_type = step
-                .response
-                .headers
-                .first("Content-Type")
-                .unwrap_or_default();
-            step.response.status == 403 || !content_type.starts_with("application/json")
-        }
-}
-
-fn tampered(location: &str) -> String {
-    match location.split_once("_state=") {
-        Some((before, _)) => format!("{before}_state=dGFtcGVyZWQ%3D"),
-        None => location.to_owned(),
-    }
-}
 
 /// Host and target of an absolute URL.
 fn split_url(url: &str) -> Option<(String, String)> {
