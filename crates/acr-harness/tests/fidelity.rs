@@ -96,6 +96,117 @@ fn a_recording_with_another_body_does_not_match() {
     });
 }
 
+/// Shapes that the fixtures do not have: other years of the service, and what other recorders hide.
+#[test]
+fn recordings_of_other_years_and_recorders_match() {
+    let unauthorised = |message: &str, detail: Value| json!({"errors": [{"code": "UNAUTHORIZED", "message": message, "detail": detail}]});
+    let (short, long) = (
+        "authentication required",
+        "authentication required, visit https://aka.ms/acr/authorization for more information.",
+    );
+    let names = json!([{"type": "repository", "name": "a", "action": "pull"}]);
+    let denied = |message: &str| json!({"errors": [{"code": "DENIED", "message": message}]});
+    let hidden = json!({"registry": "Sanitized.azurecr.io", "imageName": "a", "tags": null});
+    let push_and_pull = json!([
+        {"Type": "repository", "Name": "a", "Action": "pull"}, {"Type": "repository", "Name": "a", "Action": "push"},
+        {"Type": "repository", "Name": "b", "Action": "pull"}
+    ]);
+    let source_first = "Bearer realm=\"https://r.azurecr.io/oauth2/token\",service=\"r.azurecr.io\",scope=\"repository:b:pull repository:a:push,pull\"";
+    let transport = "max-age=31536000; includeSubDomains";
+    for (what, request, response) in [
+        (
+            "a challenge of old",
+            json!({"method": "GET", "path": "/v2/a/manifests/x"}),
+            json!({"status": 401, "body": unauthorised(short, names)}),
+        ),
+        (
+            "scopes in another order",
+            json!({"method": "POST", "path": "/v2/a/blobs/uploads/", "query": "mount=sha256%3A00&from=b"}),
+            json!({"status": 401, "headers": {"WWW-Authenticate": source_first}, "body": unauthorised(long, push_and_pull)}),
+        ),
+        (
+            "a firewall that names the correlation",
+            json!({"method": "GET", "path": "/v2/"}),
+            json!({"status": 403, "body": denied("client with IP '192.0.2.7' is not allowed access. Refer https://aka.ms/acr/firewall to grant access. CorrelationId: 8d1e3bc5-df83-49c2-b5c6-0d03432bd614.")}),
+        ),
+        (
+            "an identity without a role",
+            json!({"method": "POST", "path": "/oauth2/exchange", "body": "grant_type=access_token&access_token=x"}),
+            json!({"status": 403, "body": denied("retrieving permissions failed")}),
+        ),
+        (
+            "an audience that was refused in 2021",
+            json!({"method": "POST", "path": "/oauth2/exchange"}),
+            json!({
+                "status": 401, "headers": {"content-length": "78", "Retry-After": "0"},
+                "body": "{\"errors\":[{\"code\":\"UNAUTHORIZED\",\"message\":\"retrieving permissions failed\"}]}"
+            }),
+        ),
+        (
+            "a token that was written anew",
+            json!({"method": "POST", "path": "/oauth2/token"}),
+            json!({"status": 200, "headers": {"Transfer-Encoding": "chunked"}, "body": "{\"access_token\":\"REDACTED\"}"}),
+        ),
+        (
+            "joined lines of an empty catalogue on a connection that closes",
+            json!({"method": "GET", "path": "/acr/v1/_catalog"}),
+            json!({
+                "status": 200, "body": {"repositories": null},
+                "headers": {"Connection": "close", "Strict-Transport-Security": format!("{transport},{transport}")}
+            }),
+        ),
+        (
+            "a login server of which only the length is known",
+            json!({"method": "GET", "path": "/acr/v1/a/_tags"}),
+            json!({"status": 200, "headers": {"Content-Length": "78"}, "body": hidden}),
+        ),
+        (
+            "a digest that was cut short",
+            json!({"method": "GET", "path": "/v2/a/blobs/sha256:00", "headers": {"Range": "bytes=0-9"}}),
+            json!({
+                "status": 206, "body": {"sha256": null, "size": 10},
+                "headers": {"Content-Range": "bytes 0-9/417", "x-ms-blob-type": "BlockBlob", "Server": ["Windows-Azure-Blob/1.0", "Microsoft-HTTPAPI/2.0"]}
+            }),
+        ),
+        (
+            "a push that was refused, of which only the refusal is known",
+            json!({"method": "PUT", "path": "/v2/a/manifests/v1"}),
+            json!({"status": 400, "body": {"errors": [
+                {"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown to registry", "detail": format!("sha256:{}", "a".repeat(64))},
+                {"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown to registry", "detail": format!("sha256:{}", "b".repeat(64))}
+            ]}}),
+        ),
+    ] {
+        let report = replay_line(&json!({ "request": request, "response": response }));
+        assert_eq!(report.matches(), 1, "{what}: {report}");
+    }
+}
+
+#[test]
+fn a_push_whose_bytes_nobody_knows_is_skipped_with_the_reason() {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    for (method, path, body) in [
+        (
+            "PUT",
+            "/v2/a/manifests/v1",
+            json!({"sha256": "a".repeat(64), "size": 10}),
+        ),
+        (
+            "POST",
+            "/v2/a/blobs/uploads/",
+            json!({"sha256": null, "size": 10}),
+        ),
+    ] {
+        let report = replay_line(&json!({
+            "request": {"method": method, "path": path, "query": format!("digest={digest}"), "body": body},
+            "response": {"status": 201}
+        }));
+        let reason = "the request's bytes are unknown and the answer depends on their digest";
+        assert_eq!(report.skipped(), 1, "{report}");
+        assert!(report.to_string().contains(reason), "{report}");
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_read_is_named_with_its_line() {
     let folder = tempfile::tempdir().unwrap();

@@ -4,6 +4,8 @@
 //! says it was not. What an earlier step made keeps what the mock made of it, but for its times: the service's clock
 //! shows more digits than its answers. What a step says is gone and no earlier step removed, somebody else removed.
 
+#[cfg(test)]
+mod tests;
 mod things;
 mod uploads;
 
