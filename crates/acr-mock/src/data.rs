@@ -46,7 +46,8 @@ pub(crate) fn signed_url(registry: &Registry, call: &Call, digest: &Digest) -> S
     let hex = digest.hex();
     let prefix = hex.get(..2).unwrap_or_default();
     let path = format!(
-        "/{registry_id}{MARK}{}/{prefix}/{hex}/data",
+        "/{}{MARK}{}/{prefix}/{hex}/data",
+        storage.folder.as_deref().unwrap_or(&registry_id),
         digest.algorithm()
     );
     // Whole seconds.

@@ -56,6 +56,15 @@ pub fn steady(text: &str) -> String {
     without_correlation(&text)
 }
 
+/// The signature in a location, as it is written there; `None` if it is hidden.
+pub fn signature(location: &str) -> Option<&str> {
+    let (_, query) = location.split_once('?')?;
+    let signature = query
+        .split('&')
+        .find_map(|parameter| parameter.strip_prefix("sig="))?;
+    Some(signature).filter(|signature| !is_placeholder(signature))
+}
+
 /// A location without the id of its upload.
 pub fn without_upload_id(location: &str) -> String {
     match upload_id(location) {
@@ -84,7 +93,8 @@ fn without_correlation(text: &str) -> String {
     format!("{before}...{}", &behind[end..])
 }
 
-/// The recorded challenge, with hosts that a recorder made up replaced by the real one of this replay.
+/// The recorded challenge, with hosts that a recorder made up replaced by the real one of this replay, and a scope that
+/// it made up by a placeholder: each of the service's scopes has colons.
 pub fn challenge(recorded: &str, login_server: &str) -> String {
     let mut text = recorded.to_owned();
     for (begin, end) in [("realm=\"https://", '/'), ("service=\"", '"')] {
@@ -101,7 +111,14 @@ pub fn challenge(recorded: &str, login_server: &str) -> String {
             );
         }
     }
-    text
+    let scope = text
+        .split_once("scope=\"")
+        .and_then(|(_, rest)| rest.split('"').next())
+        .filter(|scope| !scope.is_empty() && !scope.contains(':'));
+    match scope {
+        Some(scope) => text.replacen(&format!("scope=\"{scope}\""), "scope=\"Sanitized\"", 1),
+        None => text,
+    }
 }
 
 /// Whether two counts of calls have the same form.
@@ -239,6 +256,12 @@ mod tests {
             challenge(recorded, "real.azurecr.io"),
             "Bearer realm=\"https://real.azurecr.io/oauth2/token\",service=\"real.azurecr.io\""
         );
+        assert_eq!(
+            challenge("Bearer scope=\"fake_scope\"", "real.azurecr.io"),
+            "Bearer scope=\"Sanitized\""
+        );
+        let scoped = "Bearer scope=\"registry:catalog:*\"";
+        assert_eq!(challenge(scoped, "real.azurecr.io"), scoped);
         let wrong = recorded.replace("myregistry", "other");
         assert_eq!(challenge(&wrong, "real.azurecr.io"), wrong);
     }

@@ -123,6 +123,8 @@ pub struct RecordedStorage {
     pub host: Option<String>,
     /// The registry's id in the path and query there.
     pub registry_id: Option<String>,
+    /// The first segment of the path there, where it is not the id alone: older registries have a suffix behind it.
+    pub folder: Option<String>,
     /// The version of the storage API, such as `2018-03-28`.
     pub version: Option<String>,
 }

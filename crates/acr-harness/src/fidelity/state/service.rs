@@ -97,19 +97,36 @@ fn date(text: &str) -> Option<SystemTime> {
     Some(SystemTime::from(time.assume_utc()))
 }
 
-/// The storage account that a redirect leads to.
+/// The storage account that a redirect leads to, or that has answered.
 pub fn storage(exchange: &Exchange) -> Option<RecordedStorage> {
+    redirected(exchange).or_else(|| {
+        // Storage tells the version that the URL was signed for.
+        let version = known(exchange.response.headers.first("x-ms-version")?)?;
+        Some(RecordedStorage {
+            version: Some(version),
+            ..RecordedStorage::default()
+        })
+    })
+}
+
+fn redirected(exchange: &Exchange) -> Option<RecordedStorage> {
     let location = exchange.response.headers.first("Location")?;
     let (before, query) = location.split_once('?')?;
     let (_, rest) = before.split_once("://")?;
     let (host, path) = rest.split_once('/')?;
-    let (registry_id, _) = path.split_once("//docker/registry/")?;
-    let known = |text: &str| (!has_placeholder(text) && !text.is_empty()).then(|| text.to_owned());
+    let (folder, _) = path.split_once("//docker/registry/")?;
+    let folder = known(folder);
+    let named = |name| parameter(query, name).as_deref().and_then(known);
     Some(RecordedStorage {
         host: known(host),
-        registry_id: known(registry_id),
-        version: parameter(query, "sv").as_deref().and_then(known),
+        registry_id: named("regid").or_else(|| folder.clone()),
+        folder,
+        version: named("sv"),
     })
+}
+
+fn known(text: &str) -> Option<String> {
+    (!has_placeholder(text) && !text.is_empty()).then(|| text.to_owned())
 }
 
 /// How many items a page has: where the request does not say, and at most.
@@ -334,6 +351,25 @@ mod tests {
                 .as_deref(),
             Some("2018-03-28")
         );
+    }
+
+    #[test]
+    fn storage_is_told_by_the_redirect_and_by_its_own_answer() {
+        let get = json!({"method": "GET", "path": "/v2/a/blobs/sha256:00"});
+        let location = "https://h/i-s//docker/registry/v2/x?se=2&sv=2016-05-31&regid=i";
+        let there = exchange(
+            get.clone(),
+            json!({"status": 307, "headers": {"Location": location}}),
+        );
+        let there = storage(&there).expect("a storage");
+        assert_eq!(there.registry_id.as_deref(), Some("i"));
+        assert_eq!(there.folder.as_deref(), Some("i-s"));
+        let answer = exchange(
+            get,
+            json!({"status": 200, "headers": {"x-ms-version": "2016-05-31"}}),
+        );
+        let version = storage(&answer).and_then(|storage| storage.version);
+        assert_eq!(version.as_deref(), Some("2016-05-31"));
     }
 
     #[test]

@@ -158,3 +158,32 @@ fn behind_a_link_something_is_there_for_that_step_alone() {
     assert!(put(&plans[0]).contains(&&thing));
     assert_eq!(plans[0].after, [Action::Remove { thing }]);
 }
+
+#[test]
+fn what_storage_shows_of_a_blob_was_so_when_the_registry_led_to_it() {
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    let path = format!(
+        "/i//docker/registry/v2/blobs/sha256/ab/{}/data",
+        "ab".repeat(32)
+    );
+    let plans = planned(&[
+        line("GET", &format!("/v2/a/blobs/{digest}"), 307, Value::Null),
+        json!({
+            "origin": "data",
+            "request": {"method": "GET", "path": path},
+            "response": {"status": 206, "headers": {"Content-Range": "bytes 7-9/10"}, "body": "abc"}
+        }),
+    ]);
+    let sizes: Vec<usize> = plans[0]
+        .before
+        .iter()
+        .filter_map(|action| match action {
+            Action::Put {
+                thing: Thing::Blob { .. },
+                facts,
+            } => Some(facts.content.bytes().len()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(sizes, [10]);
+}

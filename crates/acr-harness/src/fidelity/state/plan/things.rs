@@ -14,6 +14,18 @@ impl Planner<'_> {
             && self.is_held(digest)
         {
             // The data origin gives what any repository holds.
+            let held = self
+                .things
+                .iter()
+                .filter_map(|(thing, state)| match (thing, state) {
+                    (Thing::Blob { digest: held, .. }, State::There(there)) if held == digest => {
+                        there.seed
+                    }
+                    _ => None,
+                });
+            for seed in held {
+                self.seeds[seed].facts.learn(facts.clone());
+            }
             return;
         }
         if !matches!(thing, Thing::Repository { .. } | Thing::Blob { .. }) {
