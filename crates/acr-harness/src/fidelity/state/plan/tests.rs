@@ -187,3 +187,26 @@ fn what_storage_shows_of_a_blob_was_so_when_the_registry_led_to_it() {
         .collect();
     assert_eq!(sizes, [10]);
 }
+
+#[test]
+fn bytes_that_a_recorder_dropped_from_an_upload_are_those_that_a_later_step_shows() {
+    let content = "later";
+    let digest = digest_of(content.as_bytes());
+    let upload = "/v2/a/blobs/uploads/5f47a34c-a896-4a74-99ee-b0cff529fd28";
+    let plans = planned(&[
+        json!({
+            "request": {"method": "PATCH", "path": upload},
+            "response": {"status": 202, "headers": {"Range": "0-4", "Location": upload}}
+        }),
+        json!({
+            "request": {"method": "PUT", "path": upload, "query": format!("digest={digest}")},
+            "response": {"status": 201}
+        }),
+        line("GET", &format!("/v2/a/blobs/{digest}"), 200, json!(content)),
+    ]);
+    let sent = plans[1].before.iter().find_map(|action| match action {
+        Action::Upload { bytes, .. } => Some(bytes.clone()),
+        _ => None,
+    });
+    assert_eq!(sent.as_deref(), Some(content.as_bytes()));
+}
