@@ -100,8 +100,11 @@ fn date(text: &str) -> Option<SystemTime> {
 /// The storage account that a redirect leads to, or that has answered.
 pub fn storage(exchange: &Exchange) -> Option<RecordedStorage> {
     redirected(exchange).or_else(|| {
-        // Storage tells the version that the URL was signed for.
-        let version = known(exchange.response.headers.first("x-ms-version")?)?;
+        // Storage tells the version that the URL was signed for; the URL is asked first, where it was recorded.
+        let version = match parameter(&exchange.request.query, "sv") {
+            Some(signed) => known(&signed)?,
+            None => known(exchange.response.headers.first("x-ms-version")?)?,
+        };
         Some(RecordedStorage {
             version: Some(version),
             ..RecordedStorage::default()
@@ -370,6 +373,12 @@ mod tests {
         );
         let version = storage(&answer).and_then(|storage| storage.version);
         assert_eq!(version.as_deref(), Some("2016-05-31"));
+        let signed = exchange(
+            json!({"method": "GET", "path": "/i//docker/registry/v2/x", "query": "sv=2018-03-28"}),
+            json!({"status": 200, "headers": {"x-ms-version": "2016-05-31"}}),
+        );
+        let version = storage(&signed).and_then(|storage| storage.version);
+        assert_eq!(version.as_deref(), Some("2018-03-28"));
     }
 
     #[test]
