@@ -17,6 +17,7 @@ mod ping;
 mod reference;
 pub mod referrers;
 pub mod repository;
+mod retry_after;
 mod route;
 pub mod tag;
 mod text;
@@ -44,6 +45,7 @@ pub use reference::{
     InvalidReference, InvalidRepositoryName, InvalidTag, Reference, RepositoryName, Tag,
 };
 pub use repository::{DeletedRepository, RepositoryProperties};
+pub use retry_after::RetryAfter;
 pub use route::{InvalidBody, Route, RouteError};
 pub use tag::{ArtifactTagOrder, ArtifactTagProperties};
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -71,6 +71,7 @@ fn values_go_between_threads() {
         RegistryError,
         RepositoryName,
         RepositoryProperties,
+        RetryAfter,
         Route,
         Scope,
         ScopeSet,
