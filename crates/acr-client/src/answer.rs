@@ -1,18 +1,23 @@
 //! What an answer that is no success says.
 
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use acr_protocol::operation::headers::CORRELATION_REQUEST_ID;
-use acr_protocol::{ErrorEnvelope, RegistryError};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use acr_protocol::{ErrorEnvelope, RegistryError, RetryAfter};
+use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::response::Parts;
 use http::{HeaderMap, StatusCode};
 
 use crate::error::{Error, ErrorKind};
 
 /// Builds the error of an answer that is no success from its head and the beginning of its body.
-pub(crate) fn error(head: &Parts, body: &[u8], missing_scope: Option<String>) -> Error {
+pub(crate) fn error(
+    head: &Parts,
+    body: &[u8],
+    missing_scope: Option<String>,
+    now: SystemTime,
+) -> Error {
     let errors = ErrorEnvelope::parse(body).errors;
     let code = errors.first().map(|error| &error.code);
     let kind = ErrorKind::of_answer(head.status, code, missing_scope.is_some());
@@ -26,7 +31,7 @@ pub(crate) fn error(head: &Parts, body: &[u8], missing_scope: Option<String>) ->
         .with_answer(
             head.status,
             request_id(&head.headers),
-            retry_after(&head.headers),
+            retry_after(&head.headers, now),
         )
         .with_registry_errors(errors)
         .with_missing_scope(missing_scope)
@@ -74,10 +79,15 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
     Some(excerpt(id))
 }
 
-/// Reads `Retry-After` in seconds. Its other form, a date, was never seen from a registry.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse();
-    seconds.ok().map(Duration::from_secs)
+/// Reads `Retry-After`: how long to wait from now on. A date is held against the answer's own `Date`
+/// where there is one, since the clocks may differ.
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let read = |name| RetryAfter::parse(headers.get(name)?.to_str().ok()?);
+    let now = match read(DATE) {
+        Some(RetryAfter::At(date)) => date,
+        _ => now.into(),
+    };
+    Some(read(RETRY_AFTER)?.delay(now))
 }
 
 /// How much of an error answer's body is read, in bytes. A manifest with a hundred missing blobs
@@ -99,6 +109,11 @@ mod tests {
 
     use super::*;
 
+    /// A hundred seconds into 1970.
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(100)
+    }
+
     fn head(status: u16, headers: &[(&'static str, &'static str)]) -> Parts {
         let mut response = Response::builder().status(status);
         for (name, value) in headers {
@@ -118,7 +133,7 @@ mod tests {
         );
         let body =
             br#"{"errors":[{"code":"TAG_UNKNOWN","message":"the specified tag does not exist"}]}"#;
-        let error = error(&head, body, None);
+        let error = error(&head, body, None, now());
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert_eq!(
             error.to_string(),
@@ -132,7 +147,7 @@ mod tests {
     #[test]
     fn a_missing_right_is_named() {
         let scope = Some("repository:app:delete".to_owned());
-        let error = error(&head(401, &[]), b"", scope);
+        let error = error(&head(401, &[]), b"", scope, now());
         assert_eq!(error.kind(), ErrorKind::Denied);
         assert_eq!(error.missing_scope(), Some("repository:app:delete"));
         assert_eq!(
@@ -147,6 +162,7 @@ mod tests {
             &head(502, &[("content-type", "text/html; charset=utf-8")]),
             b"<html>token=secret</html>",
             None,
+            now(),
         );
         assert_eq!(
             error.to_string(),
@@ -158,14 +174,29 @@ mod tests {
     fn a_server_s_text_stays_in_one_line_and_short() {
         let message = "x\\n".repeat(5000);
         let body = format!(r#"{{"errors":[{{"code":"A","message":"{message}"}}]}}"#);
-        let error = error(&head(400, &[]), body.as_bytes(), None);
+        let error = error(&head(400, &[]), body.as_bytes(), None, now());
         let text = error.to_string();
         assert!(text.len() < 600 && !text.contains('\n'), "{text}");
     }
 
     #[test]
-    fn a_retry_after_that_is_no_number_is_passed_over() {
-        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("soon"))]);
-        assert_eq!(retry_after(&headers), None);
+    fn retry_after_is_seconds_or_a_date_by_the_server_s_own_clock() {
+        let date = "Thu, 01 Jan 1970 00:02:00 GMT";
+        for (after, date, expected) in [
+            ("7", None, Some(7)),
+            (date, None, Some(20)),
+            (date, Some("Thu, 01 Jan 1970 00:01:59 GMT"), Some(1)),
+            (date, Some("Thu, 01 Jan 1970 00:03:00 GMT"), Some(0)),
+            (date, Some("nonsense"), Some(20)),
+            ("soon", None, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(after).unwrap());
+            if let Some(date) = date {
+                headers.insert(DATE, HeaderValue::from_static(date));
+            }
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(retry_after(&headers, now()), expected, "{after} {date:?}");
+        }
     }
 }

@@ -46,6 +46,15 @@ impl Audience {
         }
     }
 
+    /// Whether a host is that of an Azure container registry, whose challenges are known beforehand.
+    pub(crate) fn is_azure_host(host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        AZURE_SUFFIXES.iter().any(|suffix| {
+            let name = host.strip_suffix(suffix);
+            name.is_some_and(|name| !name.is_empty())
+        })
+    }
+
     /// Returns the audience as text, such as `https://containerregistry.azure.net`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -82,6 +91,9 @@ impl From<String> for Audience {
     }
 }
 
+/// The registries of the public cloud, of China and of US Government.
+const AZURE_SUFFIXES: [&str; 3] = [".azurecr.io", ".azurecr.cn", ".azurecr.us"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +108,21 @@ mod tests {
             ("127.0.0.1", Audience::CONTAINER_REGISTRY),
         ] {
             assert_eq!(Audience::of_host(host), audience, "{host}");
+        }
+    }
+
+    #[test]
+    fn an_azure_host_is_known_by_its_suffix() {
+        for host in ["a.azurecr.io", "A.AZURECR.CN", "a.azurecr.us"] {
+            assert!(Audience::is_azure_host(host), "{host}");
+        }
+        for host in [
+            "azurecr.io",
+            ".azurecr.io",
+            "a.azurecr.io.example",
+            "mcr.microsoft.com",
+        ] {
+            assert!(!Audience::is_azure_host(host), "{host}");
         }
     }
 

@@ -5,13 +5,15 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use crate::audience::Audience;
-use crate::auth::{Authorizer, Credential};
+use crate::auth::{Authorizer, Credential, Sender};
 use crate::client::ContainerRegistryClient;
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::environment::Environment;
 use crate::error::Error;
+use crate::limiter::{Limiter, LimiterOptions};
 use crate::pipeline::{Pipeline, Shared};
+use crate::retry::{RetryOptions, RetryPolicy};
 use crate::transport::Transport;
 use crate::wire::Wire;
 
@@ -38,6 +40,9 @@ pub struct ClientBuilder {
     clock: Option<Arc<dyn Clock>>,
     idle_timeout: Duration,
     most_of_json: usize,
+    retry: RetryOptions,
+    limiter: LimiterOptions,
+    known_realm: bool,
     application: Option<String>,
     danger_allow_http: bool,
     #[cfg(feature = "hyper")]
@@ -66,6 +71,9 @@ impl ClientBuilder {
             clock: None,
             idle_timeout: Duration::from_secs(60),
             most_of_json: 8 << 20,
+            retry: RetryOptions::default(),
+            limiter: LimiterOptions::default(),
+            known_realm: true,
             application: None,
             danger_allow_http: false,
             #[cfg(feature = "hyper")]
@@ -115,6 +123,31 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets how often, when and for how long failed attempts are repeated;
+    /// [`RetryOptions::none`] repeats nothing.
+    pub fn retry(mut self, options: RetryOptions) -> Self {
+        self.retry = options;
+        self
+    }
+
+    /// Sets how the client holds itself back, for each class of operations, by what the registry says
+    /// and refuses; [`LimiterOptions::off`] does not hold it back.
+    pub fn limiter(mut self, options: LimiterOptions) -> Self {
+        self.limiter = options;
+        self
+    }
+
+    /// Sets whether what every Azure registry asks for is taken as known. The default is `true`.
+    ///
+    /// Registries at `*.azurecr.io`, `*.azurecr.cn` and `*.azurecr.us` all want a token for the
+    /// operation's own scope, from their own `/oauth2/token`. Knowing that saves the first request,
+    /// which would be refused. Any other registry is always asked, and one that never asks for a token
+    /// costs no request for one.
+    pub fn known_realm(mut self, known: bool) -> Self {
+        self.known_realm = known;
+        self
+    }
+
     /// Names the application in the header `User-Agent`, before the client's own name.
     pub fn application(mut self, name: impl Into<String>) -> Self {
         self.application = Some(name.into());
@@ -159,6 +192,11 @@ impl ClientBuilder {
                 "the idle timeout is zero; nothing could be answered",
             ));
         }
+        if self.retry.max_attempts == 0 {
+            return Err(Error::invalid(
+                "the most attempts are 0; nothing would be sent, and 1 repeats nothing",
+            ));
+        }
         let transport = self.take_transport()?;
         let wire = Wire {
             transport,
@@ -169,11 +207,21 @@ impl ClientBuilder {
         let audience = self
             .audience
             .unwrap_or_else(|| Audience::of_host(endpoint.host()));
-        let authorizer = Authorizer::new(wire.clone(), endpoint.clone(), self.credential, audience);
+        let retry = RetryPolicy::new(self.retry, wire.clock.clone());
+        let limiter = Limiter::new(wire.clock.clone(), self.limiter);
+        let sender = Sender {
+            wire: wire.clone(),
+            retry: retry.clone(),
+            limiter: limiter.clone(),
+        };
+        let (credential, known) = (self.credential, self.known_realm);
+        let authorizer = Authorizer::new(sender, endpoint.clone(), credential, audience, known)?;
         Ok(ContainerRegistryClient::over(Pipeline::new(Shared {
             endpoint,
             wire,
             authorizer,
+            retry,
+            limiter,
             most_of_json: self.most_of_json,
         })))
     }
@@ -243,6 +291,9 @@ impl fmt::Debug for ClientBuilder {
             .field("transport", &self.transport)
             .field("clock", &self.clock)
             .field("idle_timeout", &self.idle_timeout)
+            .field("retry", &self.retry)
+            .field("limiter", &self.limiter)
+            .field("known_realm", &self.known_realm)
             .finish_non_exhaustive()
     }
 }
@@ -267,6 +318,11 @@ mod tests {
         assert_eq!(builder().build().unwrap().endpoint(), "https://r.example");
         for builder in [
             builder().idle_timeout(Duration::ZERO),
+            builder().credential(Credential::chain([])),
+            builder().retry(RetryOptions {
+                max_attempts: 0,
+                ..RetryOptions::default()
+            }),
             builder().application("two\nlines"),
             ContainerRegistryClient::builder("https://r.example/v2"),
         ] {

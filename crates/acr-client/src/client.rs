@@ -20,7 +20,7 @@ use crate::repository::RepositoryClient;
 #[derive(Debug, Clone)]
 #[doc(alias = "ContainerRegistryContentClient")]
 pub struct ContainerRegistryClient {
-    pipeline: Pipeline,
+    pub(crate) pipeline: Pipeline,
 }
 
 impl ContainerRegistryClient {

@@ -4,6 +4,7 @@
 mod answer;
 mod audience;
 mod auth;
+mod authorized;
 mod blob;
 mod builder;
 mod client;
@@ -12,33 +13,42 @@ mod context;
 mod endpoint;
 mod environment;
 mod error;
+mod limiter;
 mod manifest;
 mod paging;
 mod pipeline;
 mod referrers;
 mod repository;
+mod retry;
 mod tag;
+mod trace;
 pub mod transport;
 mod upload;
 mod wire;
 
 pub use self::audience::Audience;
-pub use self::auth::{Credential, TokenSource};
-pub use self::blob::BlobStream;
+#[cfg(feature = "docker-config")]
+#[cfg_attr(docsrs, doc(cfg(feature = "docker-config")))]
+pub use self::auth::DockerConfig;
+pub use self::auth::{Credential, TokenProvider, TokenRequest, TokenSource};
+pub use self::authorized::AccessToken;
+pub use self::blob::{BlobLocation, BlobStream};
 pub use self::builder::ClientBuilder;
 pub use self::client::{ContainerRegistryClient, ListRepositoryNamesOptions};
 pub use self::clock::Clock;
 pub use self::context::OperationContext;
 pub use self::error::{Advice, Error, ErrorKind};
+pub use self::limiter::LimiterOptions;
 pub use self::manifest::ListManifestPropertiesOptions;
 pub use self::paging::{Pager, Pages};
 pub use self::referrers::ListReferrersOptions;
 pub use self::repository::RepositoryClient;
+pub use self::retry::RetryOptions;
 pub use self::tag::{ListTagPropertiesOptions, ListTagsOptions};
 pub use self::transport::Transport;
 pub use self::upload::{BlobSource, UploadBlobOptions};
 
-/// The attribute for implementations of [`Transport`] and [`TokenSource`].
+/// The attribute for implementations of [`Transport`], [`TokenSource`] and [`TokenProvider`].
 pub use async_trait::async_trait;
 
 /// The wire types, for all that is not re-exported here by name.
@@ -49,7 +59,7 @@ pub use acr_protocol::{
     ArtifactTagOrder, ArtifactTagProperties, Attributes, ChangeableAttributes, DeletedRepository,
     Descriptor, Digest, ErrorCode, ImageIndex, ImageManifest, InvalidManifest, Manifest, MediaType,
     Page, PageToken, Platform, Reference, RegistryError, RepositoryName, RepositoryProperties,
-    Secret, Tag, Timestamp,
+    ScopeSet, Secret, Tag, Timestamp,
     blob::{ByteRange, ContentRange},
     manifest::AcceptedManifest,
     upload::{StartedUpload, UploadLocation, UploadProgress},

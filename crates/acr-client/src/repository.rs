@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use acr_protocol::repository::{
     DeleteRepository, GetRepositoryProperties, UpdateRepositoryProperties,
 };
@@ -29,6 +31,33 @@ impl RepositoryClient {
     #[must_use]
     pub const fn name(&self) -> &RepositoryName {
         &self.name
+    }
+
+    /// Returns a handle for what was pushed a moment ago: what is not found is asked for again for as
+    /// long as `patience`, from the first miss on.
+    ///
+    /// A geo-replicated registry answers from the nearest replica, which may not have heard of a push
+    /// yet: a tag is missing, or a manifest is refused because its blobs are. That is a matter of
+    /// seconds; what is really missing costs the whole patience.
+    ///
+    /// ```
+    /// # use acr_client::{Error, Manifest, RepositoryClient};
+    /// # async fn example(repository: RepositoryClient, manifest: Manifest) -> Result<(), Error> {
+    /// use std::time::Duration;
+    ///
+    /// repository.set_manifest("v1", &manifest).await?;
+    /// let replicated = repository.just_pushed(Duration::from_secs(30));
+    /// let properties = replicated.get_tag_properties("v1").await?;
+    /// # drop(properties);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn just_pushed(&self, patience: Duration) -> Self {
+        Self {
+            pipeline: self.pipeline.with_patience(patience),
+            name: self.name.clone(),
+        }
     }
 
     /// Reads the properties of the repository: `GET /acr/v1/{name}`.

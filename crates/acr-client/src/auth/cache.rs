@@ -1,4 +1,4 @@
-//! Tokens by the scope they were asked for, and flights, so that one token is fetched once.
+//! Tokens by who asked and for what, and flights, so that one token is fetched once.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -14,24 +14,40 @@ use crate::error::Error;
 #[derive(Debug, Clone)]
 pub(crate) struct CachedToken {
     pub(crate) secret: Secret,
+    fetched_at: SystemTime,
     refresh_at: SystemTime,
     expires_at: SystemTime,
+    /// Whose it is: the place of the credential in a chain.
+    pub(crate) identity: usize,
+    /// Which exchange it goes back to, if it goes back to one.
+    pub(crate) exchange: Option<u64>,
+    /// Whether that exchange was made for this very token.
+    pub(crate) is_from_the_root: bool,
+    /// How long the request for it was held back by the client's own limiter.
+    pub(crate) queued: Duration,
 }
 
 impl CachedToken {
     /// Reads how long the token lives. Only its end counts: the service shares anonymous tokens,
     /// so one may arrive with minutes left of twenty.
-    pub(crate) fn new(secret: Secret, now: SystemTime) -> Self {
+    ///
+    /// A token that is over when it arrives, by the clock here, has no life to speak of: it serves
+    /// the call that waits for it, since the clock there may say otherwise, and is not kept.
+    pub(crate) fn new(secret: Secret, now: SystemTime, identity: usize) -> Self {
         let end = TokenClaims::read(secret.expose()).and_then(|claims| claims.expires_at);
-        let left = end
-            .and_then(|end| SystemTime::from(end).duration_since(now).ok())
-            // A token that is over when it arrives tells of a clock that is wrong here or there.
-            .filter(|left| !left.is_zero())
-            .unwrap_or(DEFAULT_LIFE);
+        let left = end.map_or(DEFAULT_LIFE, |end| {
+            let left = SystemTime::from(end).duration_since(now);
+            left.unwrap_or_default().min(LONGEST_LIFE)
+        });
         Self {
             secret,
-            refresh_at: now + left - MOST_MARGIN.min(left / SHARE_OF_LIFE),
+            fetched_at: now,
+            refresh_at: now + left - left / SHARE_OF_LIFE,
             expires_at: now + left,
+            identity,
+            exchange: None,
+            is_from_the_root: true,
+            queued: Duration::ZERO,
         }
     }
 
@@ -44,37 +60,72 @@ impl CachedToken {
     pub(crate) fn is_due(&self, now: SystemTime) -> bool {
         now >= self.refresh_at
     }
-}
 
-/// Access tokens by the scope they were asked for.
-#[derive(Debug, Default)]
-pub(crate) struct TokenCache(HashMap<ScopeSet, CachedToken>);
-
-impl TokenCache {
-    /// Finds a living token that was asked for with this scope, or with one that covers it.
-    pub(crate) fn find(&self, scope: &ScopeSet, now: SystemTime) -> Option<&CachedToken> {
-        let alive = |token: &&CachedToken| token.is_alive(now);
-        self.0.get(scope).filter(alive).or_else(|| {
-            let mut others = self.0.iter().filter(|(held, _)| held.covers(scope));
-            others.find_map(|(_, token)| Some(token).filter(alive))
-        })
+    /// Whether it has been here for so long.
+    pub(crate) fn is_older_than(&self, age: Duration, now: SystemTime) -> bool {
+        now.duration_since(self.fetched_at)
+            .is_ok_and(|passed| passed >= age)
     }
 
+    /// The end of its life, as far as it counts here.
+    pub(crate) const fn expires_at(&self) -> SystemTime {
+        self.expires_at
+    }
+}
+
+/// Access tokens by the scope they were asked for, and whose they are: one for each identity of a
+/// chain at most. The registry is no part of the key, because a cache belongs to the clients of one
+/// registry.
+#[derive(Debug, Default)]
+pub(crate) struct TokenCache(HashMap<ScopeSet, Vec<CachedToken>>);
+
+impl TokenCache {
+    /// Finds a living token of an identity that was asked for with this scope, or with one that
+    /// covers it.
+    pub(crate) fn find(
+        &self,
+        identity: usize,
+        scope: &ScopeSet,
+        now: SystemTime,
+    ) -> Option<&CachedToken> {
+        let fits = |token: &&CachedToken| token.identity == identity && token.is_alive(now);
+        let exact = self.0.get(scope);
+        exact
+            .and_then(|tokens| tokens.iter().find(fits))
+            .or_else(|| {
+                let covering = self.0.iter().filter(|(held, _)| held.covers(scope));
+                covering.flat_map(|(_, tokens)| tokens).find(fits)
+            })
+    }
+
+    /// Keeps a token that has a life.
     pub(crate) fn insert(&mut self, scope: ScopeSet, token: CachedToken, now: SystemTime) {
-        if self.0.len() >= MOST_TOKENS {
-            self.0.retain(|_, token| !token.is_due(now));
+        if !token.is_alive(now) {
+            return;
         }
-        if self.0.len() >= MOST_TOKENS {
+        if self.0.len() >= MOST_SCOPES {
+            self.keep(|token| !token.is_due(now));
+        }
+        if self.0.len() >= MOST_SCOPES {
             // Which ones go matters little: a token that is missed costs one request.
             let first = self.0.keys().next().cloned();
             first.and_then(|scope| self.0.remove(&scope));
         }
-        self.0.insert(scope, token);
+        let tokens = self.0.entry(scope).or_default();
+        tokens.retain(|held| held.identity != token.identity);
+        tokens.push(token);
     }
 
     /// Drops a token that the registry refused, under whatever scope it is held.
     pub(crate) fn remove(&mut self, refused: &Secret) {
-        self.0.retain(|_, token| token.secret != *refused);
+        self.keep(|token| token.secret != *refused);
+    }
+
+    fn keep(&mut self, keeps: impl Fn(&CachedToken) -> bool) {
+        self.0.retain(|_, tokens| {
+            tokens.retain(|token| keeps(token));
+            !tokens.is_empty()
+        });
     }
 }
 
@@ -115,12 +166,14 @@ impl<K> Default for Flights<K> {
 
 /// The life of a token that does not say: what Docker's token protocol has as its default.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
-/// A token is renewed when this part of what was left of its life at its arrival remains. A fixed
-/// margin would renew a token that arrives with less at every call.
-const SHARE_OF_LIFE: u32 = 5;
-const MOST_MARGIN: Duration = Duration::from_secs(300);
-/// Enough for a walk through a large registry, and a bound for one that never ends.
-const MOST_TOKENS: usize = 512;
+/// A century: what a token may say beyond it would not fit a clock.
+const LONGEST_LIFE: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// A token is renewed when this part of what was left of its life at its arrival remains: seven
+/// minutes and a half of the service's 75. A fixed margin would renew a token that arrives with less
+/// at every call.
+const SHARE_OF_LIFE: u32 = 10;
+/// Enough for a walk through a large registry in two scopes, and a bound for one that never ends.
+const MOST_SCOPES: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -145,30 +198,51 @@ mod tests {
     }
 
     #[test]
-    fn a_long_life_is_renewed_five_minutes_early() {
-        let token = CachedToken::new(jwt(4500), NOW);
-        assert!(!token.is_due(after(4199)) && token.is_due(after(4200)));
+    fn the_last_tenth_of_a_life_is_for_the_renewal() {
+        let token = CachedToken::new(jwt(4500), NOW, 0);
+        assert!(!token.is_due(after(4049)) && token.is_due(after(4050)));
         assert!(token.is_alive(after(4499)) && !token.is_alive(after(4500)));
     }
 
     #[test]
     fn a_token_that_arrives_late_in_its_life_is_still_used() {
-        let token = CachedToken::new(jwt(1200), after(990));
-        assert!(!token.is_due(after(1157)) && token.is_due(after(1158)));
+        let token = CachedToken::new(jwt(1200), after(990), 0);
+        assert!(!token.is_due(after(1178)) && token.is_due(after(1179)));
     }
 
     #[test]
     fn a_token_that_does_not_say_lives_for_a_minute() {
-        for secret in [Secret::new("opaque"), jwt(50)] {
-            let token = CachedToken::new(secret, after(100));
-            assert!(token.is_alive(after(159)) && !token.is_alive(after(160)));
-        }
+        let token = CachedToken::new(Secret::new("opaque"), after(100), 0);
+        assert!(token.is_alive(after(159)) && !token.is_alive(after(160)));
+    }
+
+    #[test]
+    fn a_token_that_arrives_over_is_not_kept() {
+        let token = CachedToken::new(jwt(50), after(100), 0);
+        assert!(!token.is_alive(after(100)));
+        let mut cache = TokenCache::default();
+        cache.insert(scope("repository:a:pull"), token, after(100));
+        assert!(cache.0.is_empty());
+    }
+
+    #[test]
+    fn a_life_beyond_all_time_is_held_to_a_century() {
+        let token = CachedToken::new(jwt(u64::MAX), NOW, 0);
+        assert!(token.is_alive(NOW + Duration::from_secs(3_000_000_000)));
+    }
+
+    #[test]
+    fn a_token_serves_only_whose_it_is() {
+        let mut cache = TokenCache::default();
+        let pull = scope("repository:a:pull");
+        cache.insert(pull.clone(), CachedToken::new(jwt(1000), NOW, 1), NOW);
+        assert!(cache.find(1, &pull, NOW).is_some() && cache.find(0, &pull, NOW).is_none());
     }
 
     #[test]
     fn a_token_serves_every_scope_that_its_own_covers() {
         let mut cache = TokenCache::default();
-        let token = CachedToken::new(jwt(1000), NOW);
+        let token = CachedToken::new(jwt(1000), NOW, 0);
         cache.insert(scope("repository:a:pull,push"), token, NOW);
         for (needed, found) in [
             ("repository:a:push,pull", true),
@@ -177,11 +251,15 @@ mod tests {
             ("repository:a:delete", false),
             ("repository:b:pull", false),
         ] {
-            assert_eq!(cache.find(&scope(needed), NOW).is_some(), found, "{needed}");
+            assert_eq!(
+                cache.find(0, &scope(needed), NOW).is_some(),
+                found,
+                "{needed}"
+            );
         }
         assert!(
             cache
-                .find(&scope("repository:a:pull"), after(1000))
+                .find(0, &scope("repository:a:pull"), after(1000))
                 .is_none()
         );
     }
@@ -189,27 +267,27 @@ mod tests {
     #[test]
     fn a_refused_token_is_gone_for_every_scope() {
         let mut cache = TokenCache::default();
-        let token = CachedToken::new(jwt(1000), NOW);
+        let token = CachedToken::new(jwt(1000), NOW, 0);
         cache.insert(scope("repository:a:pull"), token.clone(), NOW);
         cache.insert(scope("repository:b:pull"), token, NOW);
         cache.remove(&jwt(1000));
-        assert!(cache.find(&scope(""), NOW).is_none());
+        assert!(cache.find(0, &scope(""), NOW).is_none());
     }
 
     #[test]
     fn the_cache_has_a_bound() {
         let mut cache = TokenCache::default();
-        for index in 0..=MOST_TOKENS {
-            let token = CachedToken::new(jwt(1000), NOW);
+        for index in 0..=MOST_SCOPES {
+            let token = CachedToken::new(jwt(1000), NOW, 0);
             cache.insert(scope(&format!("repository:r{index}:pull")), token, NOW);
         }
-        assert_eq!(cache.0.len(), MOST_TOKENS);
+        assert_eq!(cache.0.len(), MOST_SCOPES);
     }
 
     #[tokio::test]
     async fn a_flight_is_shared_while_it_lasts_and_forgotten_when_nobody_waits() {
         let mut flights = Flights::default();
-        let work = || -> Flight { Box::pin(async { Ok(CachedToken::new(jwt(1000), NOW)) }) };
+        let work = || -> Flight { Box::pin(async { Ok(CachedToken::new(jwt(1000), NOW, 0)) }) };
         let first = flights.begin("a", work());
         let second = flights.under_way(&"a").unwrap();
         assert!(flights.under_way(&"b").is_none());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use acr_protocol::Secret;
 use async_trait::async_trait;
 
+use super::provider::TokenProvider;
 use crate::audience::Audience;
 
 /// Who the client is to the registry.
@@ -34,6 +35,10 @@ pub(crate) enum Kind {
     },
     RefreshToken(Secret),
     Entra(Arc<dyn TokenSource>),
+    Provider(Arc<dyn TokenProvider>),
+    #[cfg(feature = "docker-config")]
+    Docker(super::docker::DockerConfig),
+    Chain(Arc<[Credential]>),
 }
 
 impl Credential {
@@ -79,10 +84,84 @@ impl Credential {
         Self(Kind::Entra(Arc::new(source)))
     }
 
-    /// Returns whether this is [`anonymous`](Self::anonymous).
+    /// Access tokens of the registry from a provider of one's own; the client then fetches none.
     #[must_use]
-    pub const fn is_anonymous(&self) -> bool {
-        matches!(self.0, Kind::Anonymous)
+    pub fn token_provider(provider: impl TokenProvider) -> Self {
+        Self(Kind::Provider(Arc::new(provider)))
+    }
+
+    /// What docker's configuration has for the registry: the user name and password or the identity
+    /// token of a `docker login` or `az acr login`, or what a credential helper brings.
+    ///
+    /// It is looked up when a token is needed, not before, so that a later login is seen. Where the
+    /// configuration has nothing for the registry, the operation fails with
+    /// [`ErrorKind::Credential`](crate::ErrorKind::Credential), or a [`chain`](Self::chain) goes on.
+    ///
+    /// ```
+    /// use acr_client::{Credential, DockerConfig};
+    ///
+    /// let credential = Credential::docker_config(DockerConfig::new()).or(Credential::anonymous());
+    /// # let _ = credential;
+    /// ```
+    #[cfg(feature = "docker-config")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "docker-config")))]
+    #[must_use]
+    pub const fn docker_config(config: super::docker::DockerConfig) -> Self {
+        Self(Kind::Docker(config))
+    }
+
+    /// Several credentials in the order in which they are tried.
+    ///
+    /// The next one is tried when one brings nothing (its source fails, docker's configuration has no
+    /// entry for the registry), must not be sent to where the registry wants tokens to be fetched, or
+    /// is refused by the token server. A right that is missing is no reason: who somebody is does not
+    /// depend on what he asks for. Neither is a server that fails. The one that brought a token is
+    /// stayed with until it brings none any more.
+    ///
+    /// Whether to go on without a credential is said in so many words, by an
+    /// [`anonymous`](Self::anonymous) at the end:
+    ///
+    /// ```
+    /// use acr_client::Credential;
+    /// # let from_azure = Credential::entra_token("a token");
+    ///
+    /// let pulls_where_it_may = Credential::chain([from_azure, Credential::anonymous()]);
+    /// # let _ = pulls_where_it_may;
+    /// ```
+    #[must_use]
+    #[doc(alias = "ChainedTokenCredential")]
+    pub fn chain(credentials: impl IntoIterator<Item = Self>) -> Self {
+        Self(Kind::Chain(credentials.into_iter().collect()))
+    }
+
+    /// This credential, and another one after it; see [`chain`](Self::chain).
+    #[must_use]
+    pub fn or(self, next: Self) -> Self {
+        Self::chain([self, next])
+    }
+
+    /// Returns whether this is [`anonymous`](Self::anonymous), or a chain of nothing else.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        match &self.0 {
+            Kind::Anonymous => true,
+            Kind::Chain(links) => links.iter().all(Self::is_anonymous),
+            _ => false,
+        }
+    }
+
+    /// What it is, for messages.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self.0 {
+            Kind::Anonymous => "anonymous access",
+            Kind::Password { .. } => "the password",
+            Kind::RefreshToken(_) => "the refresh token",
+            Kind::Entra(_) => "the Entra token",
+            Kind::Provider(_) => "the token provider",
+            #[cfg(feature = "docker-config")]
+            Kind::Docker(_) => "docker's configuration",
+            Kind::Chain(_) => "the chain",
+        }
     }
 }
 
@@ -96,6 +175,10 @@ impl fmt::Debug for Credential {
                 .finish_non_exhaustive(),
             Kind::RefreshToken(_) => f.write_str("RefreshToken(***)"),
             Kind::Entra(source) => f.debug_tuple("Entra").field(source).finish(),
+            Kind::Provider(provider) => f.debug_tuple("Provider").field(provider).finish(),
+            #[cfg(feature = "docker-config")]
+            Kind::Docker(config) => f.debug_tuple("Docker").field(config).finish(),
+            Kind::Chain(links) => f.debug_list().entries(links.iter()).finish(),
         }
     }
 }
@@ -162,11 +245,23 @@ mod tests {
             Credential::password("robot", "hunter2"),
             Credential::refresh_token("hunter2"),
             Credential::entra_token("hunter2"),
+            Credential::entra_token("hunter2").or(Credential::password("robot", "hunter2")),
         ] {
             let text = format!("{credential:?}");
             assert!(!text.contains("hunter2"), "{text}");
         }
         let text = format!("{:?}", Credential::password("robot", "hunter2"));
         assert!(text.contains("robot"), "{text}");
+    }
+
+    #[test]
+    fn a_chain_is_anonymous_when_all_of_it_is() {
+        let anonymous = Credential::anonymous;
+        assert!(anonymous().or(anonymous().or(anonymous())).is_anonymous());
+        assert!(
+            !anonymous()
+                .or(Credential::refresh_token("t"))
+                .is_anonymous()
+        );
     }
 }

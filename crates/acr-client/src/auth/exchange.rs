@@ -1,11 +1,14 @@
 //! The requests that turn a credential into an access token.
 
+use std::time::Duration;
+
 use acr_protocol::auth::{
     EXCHANGE_PATH, ExchangeEntraToken, Grant, RequestAccessToken, RequestAccessTokenWithLogin,
     TOKEN_PATH,
 };
 use acr_protocol::{ErrorEnvelope, Operation, ScopeSet, Secret};
-use http::{StatusCode, Uri};
+use bytes::Bytes;
+use http::{Request, StatusCode, Uri};
 
 use super::credential::TokenSource;
 use super::realm::Realm;
@@ -14,68 +17,81 @@ use crate::audience::Audience;
 use crate::context::OperationContext;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
+use crate::limiter::Limiter;
+use crate::retry::{Attempts, RetryPolicy};
 use crate::wire::Wire;
+
+/// What a request for a token goes through.
+#[derive(Debug, Clone)]
+pub(crate) struct Sender {
+    pub(crate) wire: Wire,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) limiter: Limiter,
+}
+
+/// A token, and how long the client's own limiter held the requests for it back.
+type Fetched = (Secret, Duration);
 
 /// Asks for an access token as nobody in particular.
 ///
 /// ACR takes a `POST`; token servers of other registries know the `GET` alone.
 pub(super) async fn anonymously(
-    wire: &Wire,
+    sender: &Sender,
     realm: &Realm,
     scope: &ScopeSet,
-) -> Result<Secret, Error> {
+) -> Result<Fetched, Error> {
     let post = RequestAccessToken {
         service: realm.service.clone(),
         scope: scope.clone(),
         grant: Grant::Anonymous,
     };
-    match run(wire, &post, &realm.url).await {
-        Err(Refusal {
-            status: Some(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED),
-            ..
-        }) => with_login(wire, realm, scope, None).await,
-        other => Ok(other?),
+    let posted = run(sender, &post, &realm.url).await;
+    match posted.as_ref().err().and_then(Error::status) {
+        Some(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) => {
+            with_login(sender, realm, scope, None).await
+        }
+        _ => posted,
     }
 }
 
 /// Asks for an access token with a user name and password, or without.
 pub(super) async fn with_login(
-    wire: &Wire,
+    sender: &Sender,
     realm: &Realm,
     scope: &ScopeSet,
     login: Option<(String, Secret)>,
-) -> Result<Secret, Error> {
+) -> Result<Fetched, Error> {
     let get = RequestAccessTokenWithLogin {
         service: realm.service.clone(),
         scope: scope.clone(),
         login,
     };
-    Ok(run(wire, &get, &realm.url).await?)
+    run(sender, &get, &realm.url).await
 }
 
 /// Asks for an access token with a refresh token.
 pub(super) async fn with_refresh_token(
-    wire: &Wire,
+    sender: &Sender,
     realm: &Realm,
     scope: &ScopeSet,
     refresh_token: Secret,
-) -> Result<Secret, Refusal> {
+) -> Result<Fetched, Error> {
     let post = RequestAccessToken {
         service: realm.service.clone(),
         scope: scope.clone(),
         grant: Grant::RefreshToken(refresh_token),
     };
-    run(wire, &post, &realm.url).await
+    run(sender, &post, &realm.url).await
 }
 
 /// Fetches an Entra token and exchanges it for a refresh token of the registry.
 pub(super) async fn exchange(
-    wire: &Wire,
+    sender: &Sender,
     endpoint: &Endpoint,
     realm: &Realm,
     source: &dyn TokenSource,
     audience: &Audience,
-) -> Result<Secret, Error> {
+) -> Result<Fetched, Error> {
     let failed = |what: &str| {
         Error::new(
             ErrorKind::Credential,
@@ -93,70 +109,100 @@ pub(super) async fn exchange(
         ..ExchangeEntraToken::default()
     };
     let url = endpoint.absolute(&Uri::from_static(EXCHANGE_PATH))?;
-    Ok(run(wire, &post, &url).await?)
+    run(sender, &post, &url).await
 }
 
-/// Why no token came.
-pub(super) struct Refusal {
-    /// The status, if it was the server that refused.
-    pub(super) status: Option<StatusCode>,
-    error: Error,
-}
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self {
-            status: error.status(),
-            error,
-        }
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        refusal.error
-    }
-}
-
-/// Sends one request for a token to `url`, whose path stands for the operation's own.
-async fn run<O>(wire: &Wire, operation: &O, url: &Uri) -> Result<Secret, Refusal>
+/// Sends a request for a token to `url`, whose path stands for the operation's own, until there is
+/// a token or a refusal that is final.
+async fn run<O>(sender: &Sender, operation: &O, url: &Uri) -> Result<Fetched, Error>
 where
     O: Operation<Output = Secret> + Secrets + Sync,
 {
-    let mut request = operation.request();
-    *request.uri_mut() = join(url, request.uri())?;
-    let context = OperationContext::new(O::NAME, None, 1);
-    let (head, body) = wire.send(request, context).await?.into_parts();
-    if !O::SUCCESS.contains(&head.status) {
-        let body = wire.read_beginning(body, answer::MOST_OF_AN_ERROR).await;
-        // A token server may repeat in its words what it was sent.
-        let masked = mask(&String::from_utf8_lossy(&body), &operation.secrets());
-        let mut errors = ErrorEnvelope::parse(masked.as_bytes()).errors;
-        for error in &mut errors {
-            error.message = mask(&error.message, &operation.secrets());
-            let repeats = |detail: &serde_json::Value| {
-                let text = detail.to_string();
-                mask(&text, &operation.secrets()) != text
-            };
-            error.detail = error.detail.take().filter(|detail| !repeats(detail));
+    let url = join(url, operation.request().uri())?;
+    let mut attempts = sender.retry.begin(true);
+    let mut queued = Duration::ZERO;
+    loop {
+        let permit = sender.limiter.admit(O::CLASS).await;
+        queued = queued.saturating_add(permit.waited());
+        attempts.forgive(permit.waited());
+        let mut request = operation.request();
+        *request.uri_mut() = url.clone();
+        let once = once(sender, operation, request, &mut attempts, |head| {
+            let wait = answer::retry_after(&head.headers, sender.wire.clock.now());
+            sender
+                .limiter
+                .learn(&permit, head.status, &head.headers, wait);
+        });
+        match once.await {
+            Ok(secret) => {
+                attempts.succeeded();
+                return Ok((secret, queued));
+            }
+            Err(failure) => {
+                drop(permit);
+                attempts.again(failure).await?;
+            }
         }
-        let text = answer::text(head.status, &errors, &head.headers, masked.as_bytes());
-        let text = mask(&text, &operation.secrets());
-        let kind = kind_of_refusal(head.status);
-        let error = Error::new(kind, format!("no token from {}: {text}", O::NAME))
-            .with_answer(
-                head.status,
-                answer::request_id(&head.headers),
-                answer::retry_after(&head.headers),
-            )
-            .with_registry_errors(errors);
-        return Err(error.into());
     }
-    let body = wire.read(&head.headers, body, MOST_OF_A_TOKEN).await?;
-    // The decoder's words are left out, because they may repeat a part of the body.
-    operation.decode(&head, body).map_err(|_| {
-        Error::protocol(format!("the answer of {} has no token in it", O::NAME)).into()
-    })
+}
+
+/// One request for a token.
+async fn once<O>(
+    sender: &Sender,
+    operation: &O,
+    request: Request<Bytes>,
+    attempts: &mut Attempts,
+    learn: impl FnOnce(&http::response::Parts) + Send,
+) -> Result<Secret, Error>
+where
+    O: Operation<Output = Secret> + Secrets + Sync,
+{
+    attempts.requests += 1;
+    let wire = &sender.wire;
+    let context = OperationContext::new(O::NAME, None, attempts.requests);
+    let work = async {
+        let (head, body) = wire.send(request, context).await?.into_parts();
+        learn(&head);
+        if !O::SUCCESS.contains(&head.status) {
+            let body = wire.read_beginning(body, answer::MOST_OF_AN_ERROR).await;
+            return Err(refusal(operation, &head, &body, wire));
+        }
+        let body = wire.read(&head.headers, body, MOST_OF_A_TOKEN).await?;
+        // The decoder's words are left out, because they may repeat a part of the body.
+        operation
+            .decode(&head, body)
+            .map_err(|_| Error::protocol(format!("the answer of {} has no token in it", O::NAME)))
+    };
+    attempts.within(work).await
+}
+
+/// The error of a token server's answer that is no success.
+fn refusal<O>(operation: &O, head: &http::response::Parts, body: &[u8], wire: &Wire) -> Error
+where
+    O: Operation + Secrets,
+{
+    // A token server may repeat in its words what it was sent.
+    let secrets = operation.secrets();
+    let masked = mask(&String::from_utf8_lossy(body), &secrets);
+    let mut errors = ErrorEnvelope::parse(masked.as_bytes()).errors;
+    for error in &mut errors {
+        error.message = mask(&error.message, &secrets);
+        let repeats = |detail: &serde_json::Value| {
+            let text = detail.to_string();
+            mask(&text, &secrets) != text
+        };
+        error.detail = error.detail.take().filter(|detail| !repeats(detail));
+    }
+    let text = answer::text(head.status, &errors, &head.headers, masked.as_bytes());
+    let text = mask(&text, &secrets);
+    let kind = kind_of_refusal(head.status);
+    Error::new(kind, format!("no token from {}: {text}", O::NAME))
+        .with_answer(
+            head.status,
+            answer::request_id(&head.headers),
+            answer::retry_after(&head.headers, wire.clock.now()),
+        )
+        .with_registry_errors(errors)
 }
 
 /// What a request holds that must not come back in an error.

@@ -1,40 +1,54 @@
 //! Challenge to token to header.
 //!
-//! The first request goes out bare. What the registry answers, a demand for a token, for a user
-//! name and password, or nothing of the kind, is remembered; from then on each request carries what
-//! is needed, and a registry that never asks costs no request for a token. Requests with a body are
-//! not sent bare: the pipeline asks with a ping first.
+//! What a registry asks for, a token, a user name and password, or nothing of the kind, is learnt
+//! from its first challenge and remembered; from then on each request carries what is needed, and a
+//! registry that never asks costs no request for a token. Azure's registries all ask for the same,
+//! so theirs is known from the start ([`Realm::of_azure`]). Requests with a body are not sent bare:
+//! the pipeline asks with a ping first.
+//!
+//! Each kind of token is renewed before it ends, by a share of its life. When the registry refuses
+//! one all the same, the next deeper one is renewed: the access token, then the refresh token that
+//! it was fetched with, by a new Entra token. Each of these steps is taken once for a call.
 
 mod cache;
 mod credential;
 mod exchange;
+mod identity;
+mod provider;
 mod realm;
+mod tokens;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use acr_protocol::auth::basic_login;
 use acr_protocol::{Challenge, ScopeSet, Secret};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue};
 
-use self::cache::{CachedToken, Flight, Flights, TokenCache};
+use self::cache::{CachedToken, Flights, TokenCache};
 use self::credential::Kind;
 pub use self::credential::{Credential, TokenSource};
+#[cfg(feature = "docker-config")]
+pub use self::docker::DockerConfig;
+pub(crate) use self::exchange::Sender;
+use self::identity::Identities;
+pub use self::provider::{TokenProvider, TokenRequest};
 use self::realm::Realm;
 use crate::audience::Audience;
 use crate::endpoint::Endpoint;
-use crate::error::{Error, ErrorKind};
-use crate::wire::Wire;
+use crate::error::Error;
+use crate::retry::Attempts;
 
 /// Knows how to sign a request, and learns it from the registry's challenges.
 #[derive(Clone)]
 pub(crate) struct Authorizer(Arc<Inner>);
 
 struct Inner {
-    wire: Wire,
+    sender: Sender,
     endpoint: Endpoint,
-    credential: Credential,
+    identities: Identities,
     audience: Audience,
     /// A std mutex, because no lock is held across an await.
     state: Mutex<State>,
@@ -44,9 +58,14 @@ struct Inner {
 struct State {
     scheme: Scheme,
     tokens: TokenCache,
-    requests: Flights<ScopeSet>,
-    refresh_token: Option<CachedToken>,
-    exchanges: Flights<()>,
+    requests: Flights<(usize, ScopeSet)>,
+    /// The refresh tokens that Entra tokens were exchanged for, by the place of the identity.
+    refresh_tokens: HashMap<usize, CachedToken>,
+    exchanges: Flights<usize>,
+    /// Counts the exchanges, so that an access token tells which one it goes back to.
+    last_exchange: u64,
+    /// Whether a refresh token has told that permissions go by repository.
+    is_abac: bool,
     /// What the registry asks for where this crate would ask for something else: registries other
     /// than ACR have no `metadata_read`.
     asked_instead: HashMap<ScopeSet, ScopeSet>,
@@ -59,7 +78,7 @@ enum Scheme {
     Unknown,
     /// It answers without.
     Open,
-    Basic,
+    Basic(HeaderValue),
     Bearer(Arc<Realm>),
 }
 
@@ -69,8 +88,8 @@ pub(crate) enum Authorization {
     Nothing,
     Basic(HeaderValue),
     Bearer {
-        token: Secret,
-        /// Whether it was fetched for this very call, with this scope.
+        token: CachedToken,
+        /// The scope that it was fetched with, if that was for this very call.
         fresh: Option<ScopeSet>,
     },
 }
@@ -85,18 +104,32 @@ pub(crate) enum Verdict {
 
 impl Authorizer {
     pub(crate) fn new(
-        wire: Wire,
+        sender: Sender,
         endpoint: Endpoint,
         credential: Credential,
         audience: Audience,
-    ) -> Self {
-        Self(Arc::new(Inner {
-            wire,
+        knows_azure: bool,
+    ) -> Result<Self, Error> {
+        let identities = Identities::new(credential);
+        if identities.is_empty() {
+            return Err(Error::invalid(
+                "the chain of credentials is empty; to go without one, chain Credential::anonymous()",
+            ));
+        }
+        let known = (knows_azure && Audience::is_azure_host(endpoint.host()))
+            .then(|| Realm::of_azure(&endpoint))
+            .flatten();
+        let state = State {
+            scheme: known.map_or(Scheme::Unknown, |realm| Scheme::Bearer(Arc::new(realm))),
+            ..State::default()
+        };
+        Ok(Self(Arc::new(Inner {
+            sender,
             endpoint,
-            credential,
+            identities,
             audience,
-            state: Mutex::default(),
-        }))
+            state: Mutex::new(state),
+        })))
     }
 
     /// Whether the registry has not said yet what it wants.
@@ -117,16 +150,36 @@ impl Authorizer {
 
     /// Returns what a request for this scope has to carry, as far as is known; fetches a token if
     /// none is at hand.
-    pub(crate) async fn authorize(&self, scope: &ScopeSet) -> Result<Authorization, Error> {
+    pub(crate) async fn authorize(
+        &self,
+        scope: &ScopeSet,
+        attempts: &mut Attempts,
+    ) -> Result<Authorization, Error> {
         let scheme = self.state().scheme.clone();
         match scheme {
             Scheme::Unknown | Scheme::Open => Ok(Authorization::Nothing),
-            Scheme::Basic => Ok(self.basic().unwrap_or(Authorization::Nothing)),
+            Scheme::Basic(value) => Ok(Authorization::Basic(value)),
             Scheme::Bearer(realm) => {
                 let instead = self.state().asked_instead.get(scope).cloned();
                 let scope = instead.unwrap_or_else(|| scope.clone());
-                self.bearer(&realm, &scope).await
+                self.bearer(&realm, &scope, attempts).await
             }
+        }
+    }
+
+    /// Returns the token that a request for this scope carries, and until when; `None` where it
+    /// carries none.
+    pub(crate) async fn token(
+        &self,
+        scope: &ScopeSet,
+        attempts: &mut Attempts,
+    ) -> Result<Option<(Secret, SystemTime)>, Error> {
+        match self.authorize(scope, attempts).await? {
+            Authorization::Bearer { token, .. } => {
+                let end = token.expires_at();
+                Ok(Some((token.secret, end)))
+            }
+            Authorization::Nothing | Authorization::Basic(_) => Ok(None),
         }
     }
 
@@ -137,22 +190,17 @@ impl Authorizer {
         headers: &HeaderMap,
         sent: &Authorization,
         scope: &ScopeSet,
+        attempts: &mut Attempts,
     ) -> Result<Verdict, Error> {
         let challenges = Challenge::from_headers(headers);
         if let Some(challenge) = challenges.iter().find(|challenge| challenge.is_bearer()) {
-            // A scope that cannot be read is as good as none: the operation knows its own.
-            let asked = challenge.scope().unwrap_or_default();
-            let asked = if asked.is_empty() {
-                scope.clone()
-            } else {
-                asked
-            };
+            let asked = asked(challenge, scope);
             if asked != *scope {
                 self.state().ask_instead(scope, &asked);
             }
-            return self.answer_bearer(challenge, sent, asked).await;
+            return self.answer_bearer(challenge, sent, asked, attempts).await;
         }
-        Ok(self.answer_basic(&challenges, sent))
+        self.answer_basic(&challenges, sent).await
     }
 
     /// Judges the 401 to a ping that went ahead of a request for this scope. The scope of its
@@ -161,24 +209,53 @@ impl Authorizer {
         &self,
         headers: &HeaderMap,
         scope: &ScopeSet,
+        attempts: &mut Attempts,
     ) -> Result<Verdict, Error> {
         let challenges = Challenge::from_headers(headers);
         let bare = Authorization::Nothing;
         match challenges.iter().find(|challenge| challenge.is_bearer()) {
-            Some(challenge) => self.answer_bearer(challenge, &bare, scope.clone()).await,
-            None => Ok(self.answer_basic(&challenges, &bare)),
+            Some(challenge) => {
+                let scope = scope.clone();
+                self.answer_bearer(challenge, &bare, scope, attempts).await
+            }
+            None => self.answer_basic(&challenges, &bare).await,
         }
     }
 
-    fn answer_basic(&self, challenges: &[Challenge], sent: &Authorization) -> Verdict {
-        let asked = challenges.iter().any(Challenge::is_basic);
-        match self.basic() {
-            Some(authorization) if asked && !matches!(sent, Authorization::Basic(_)) => {
-                self.state().scheme = Scheme::Basic;
-                Verdict::Retry(authorization)
-            }
-            _ => Verdict::GiveUp,
+    async fn answer_basic(
+        &self,
+        challenges: &[Challenge],
+        sent: &Authorization,
+    ) -> Result<Verdict, Error> {
+        if !challenges.iter().any(Challenge::is_basic) {
+            return Ok(Verdict::GiveUp);
         }
+        if matches!(sent, Authorization::Basic(_)) {
+            // It may have been changed meanwhile where it was looked up.
+            self.state().scheme = Scheme::Unknown;
+            return Ok(Verdict::GiveUp);
+        }
+        let Some(value) = self.password().await? else {
+            return Ok(Verdict::GiveUp);
+        };
+        self.state().scheme = Scheme::Basic(value.clone());
+        Ok(Verdict::Retry(Authorization::Basic(value)))
+    }
+
+    /// The first user name and password among the credentials, as a header.
+    async fn password(&self) -> Result<Option<HeaderValue>, Error> {
+        let mut failure = None;
+        for place in self.0.identities.places() {
+            match self.credential(place).await {
+                Ok(credential) => {
+                    if let Kind::Password { user, password } = &credential.0 {
+                        return Ok(Some(basic_login(user, password)));
+                    }
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(None), Err)
     }
 
     async fn answer_bearer(
@@ -186,24 +263,27 @@ impl Authorizer {
         challenge: &Challenge,
         sent: &Authorization,
         asked: ScopeSet,
+        attempts: &mut Attempts,
     ) -> Result<Verdict, Error> {
-        let realm = Realm::of(challenge, &self.0.endpoint, &self.0.credential)?;
-        let realm = {
+        let realm = Realm::of(challenge, &self.0.endpoint)?;
+        let now = self.0.sender.wire.clock.now();
+        let (realm, goes_on) = {
             let mut state = self.state();
-            if let Authorization::Bearer { token, .. } = sent {
-                state.tokens.remove(token);
-            }
-            state.remember(realm)
+            let goes_on = match sent {
+                Authorization::Bearer { token, fresh } => {
+                    state.tokens.remove(&token.secret);
+                    let was_tried = fresh.as_ref().is_some_and(|scope| scope.covers(&asked));
+                    let lacks_a_right = challenge.error() == Some("insufficient_scope");
+                    !was_tried || state.drop_root(token, lacks_a_right, now)
+                }
+                Authorization::Nothing | Authorization::Basic(_) => true,
+            };
+            (state.remember(realm), goes_on)
         };
-        if let Authorization::Bearer {
-            fresh: Some(fetched),
-            ..
-        } = sent
-            && fetched.covers(&asked)
-        {
+        if !goes_on {
             return Ok(Verdict::GiveUp);
         }
-        let retry = self.bearer(&realm, &asked).await?;
+        let retry = self.bearer(&realm, &asked, attempts).await?;
         Ok(Verdict::Retry(retry))
     }
 
@@ -216,133 +296,10 @@ impl Authorizer {
         (challenge.error() == Some("insufficient_scope")).then(|| asked.to_string())
     }
 
-    fn basic(&self) -> Option<Authorization> {
-        match &self.0.credential.0 {
-            Kind::Password { user, password } => {
-                Some(Authorization::Basic(basic_login(user, password)))
-            }
-            _ => None,
-        }
-    }
-
-    /// Finds or fetches a token. One that is due for renewal is renewed by the first who comes;
-    /// all others use it meanwhile, and so does that one if the renewal fails.
-    async fn bearer(&self, realm: &Arc<Realm>, scope: &ScopeSet) -> Result<Authorization, Error> {
-        let now = self.0.wire.clock.now();
-        let (held, flight) = {
-            let mut state = self.state();
-            let held = state.tokens.find(scope, now).cloned();
-            let under_way = state.requests.under_way(scope);
-            match (held, under_way) {
-                (Some(token), under_way) if !token.is_due(now) || under_way.is_some() => {
-                    return Ok(Authorization::cached(token));
-                }
-                (held, Some(flight)) => (held, flight),
-                (held, None) => {
-                    let work = self.clone().request(realm.clone(), scope.clone());
-                    (held, state.requests.begin(scope.clone(), work))
-                }
-            }
-        };
-        match (flight.await, held) {
-            (Ok(token), _) => Ok(Authorization::Bearer {
-                token: token.secret,
-                fresh: Some(scope.clone()),
-            }),
-            (Err(_), Some(held)) => Ok(Authorization::cached(held)),
-            (Err(error), None) => Err(error),
-        }
-    }
-
-    /// Asks for an access token and keeps it.
-    fn request(self, realm: Arc<Realm>, scope: ScopeSet) -> Flight {
-        Box::pin(async move {
-            let secret = self.fetch(&realm, &scope).await?;
-            if HeaderValue::try_from(secret.expose()).is_err() {
-                return Err(Error::protocol("the token cannot be put into a header"));
-            }
-            let now = self.0.wire.clock.now();
-            let token = CachedToken::new(secret, now);
-            self.state().tokens.insert(scope, token.clone(), now);
-            Ok(token)
-        })
-    }
-
-    async fn fetch(&self, realm: &Arc<Realm>, scope: &ScopeSet) -> Result<Secret, Error> {
-        let wire = &self.0.wire;
-        match &self.0.credential.0 {
-            Kind::Anonymous => exchange::anonymously(wire, realm, scope).await,
-            Kind::Password { user, password } => {
-                let login = Some((user.clone(), password.clone()));
-                exchange::with_login(wire, realm, scope, login).await
-            }
-            Kind::RefreshToken(token) => {
-                let token = token.clone();
-                Ok(exchange::with_refresh_token(wire, realm, scope, token).await?)
-            }
-            Kind::Entra(_) => {
-                let (token, cached) = self.refresh_token(realm, None).await?;
-                match exchange::with_refresh_token(wire, realm, scope, token.clone()).await {
-                    Err(refusal) if cached && refusal.status == Some(StatusCode::UNAUTHORIZED) => {
-                        let (token, _) = self.refresh_token(realm, Some(&token)).await?;
-                        Ok(exchange::with_refresh_token(wire, realm, scope, token).await?)
-                    }
-                    other => Ok(other?),
-                }
-            }
-        }
-    }
-
-    /// Finds or fetches the refresh token that stands for the Entra token, but not `refused`.
-    /// Tells also whether it was at hand.
-    async fn refresh_token(
-        &self,
-        realm: &Arc<Realm>,
-        refused: Option<&Secret>,
-    ) -> Result<(Secret, bool), Error> {
-        let now = self.0.wire.clock.now();
-        let flight = {
-            let mut state = self.state();
-            if refused.is_some_and(|refused| {
-                state
-                    .refresh_token
-                    .as_ref()
-                    .is_some_and(|held| held.secret == *refused)
-            }) {
-                state.refresh_token = None;
-            }
-            match &state.refresh_token {
-                Some(token) if !token.is_due(now) => return Ok((token.secret.clone(), true)),
-                _ => {}
-            }
-            state.exchanges.under_way(&()).unwrap_or_else(|| {
-                let work = self.clone().exchange(realm.clone());
-                state.exchanges.begin((), work)
-            })
-        };
-        Ok((flight.await?.secret, false))
-    }
-
-    /// Exchanges an Entra token for a refresh token and keeps that.
-    fn exchange(self, realm: Arc<Realm>) -> Flight {
-        Box::pin(async move {
-            let Inner {
-                wire,
-                endpoint,
-                credential,
-                audience,
-                ..
-            } = &*self.0;
-            let Kind::Entra(source) = &credential.0 else {
-                // Only `fetch` comes here, and only with such a credential.
-                return Err(Error::new(ErrorKind::Credential, "there is no Entra token"));
-            };
-            let secret =
-                exchange::exchange(wire, endpoint, &realm, source.as_ref(), audience).await?;
-            let token = CachedToken::new(secret, wire.clock.now());
-            self.state().refresh_token = Some(token.clone());
-            Ok(token)
-        })
+    async fn credential(&self, place: usize) -> Result<Credential, Error> {
+        let registry = self.0.endpoint.authority();
+        let clock = &*self.0.sender.wire.clock;
+        self.0.identities.credential(place, &registry, clock).await
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -364,6 +321,29 @@ impl State {
         }
     }
 
+    /// After a new access token was refused: drops the refresh token that it was fetched with, if
+    /// that is older than the access token, so that a new one is exchanged. Tells whether it was.
+    ///
+    /// A right that is missing is seldom a matter of the refresh token, but a role that was assigned
+    /// meanwhile may show in a new one alone; so that a call that is denied does not cost an exchange
+    /// each time, it must have some age for that.
+    fn drop_root(&mut self, token: &CachedToken, lacks_a_right: bool, now: SystemTime) -> bool {
+        if token.is_from_the_root {
+            return false;
+        }
+        match self.refresh_tokens.get(&token.identity) {
+            Some(held) if held.exchange == token.exchange => {
+                if lacks_a_right && !held.is_older_than(AGE_OF_RIGHTS, now) {
+                    return false;
+                }
+                self.refresh_tokens.remove(&token.identity);
+                true
+            }
+            // Somebody else has seen to it.
+            _ => true,
+        }
+    }
+
     /// Takes note that the registry asks for another scope than this crate would.
     fn ask_instead(&mut self, scope: &ScopeSet, asked: &ScopeSet) {
         if self.asked_instead.len() < MOST_EXCEPTIONS {
@@ -372,23 +352,39 @@ impl State {
     }
 }
 
+/// What a challenge asks for. One that says nothing that can be read, asks for more things than a
+/// token should name, or for every repository, is passed over: the operation knows what it needs.
+fn asked(challenge: &Challenge, scope: &ScopeSet) -> ScopeSet {
+    match challenge.scope() {
+        Ok(asked)
+            if !asked.is_empty()
+                && asked.len() <= MOST_SCOPES_OF_A_TOKEN
+                && (!names_every_repository(&asked) || names_every_repository(scope)) =>
+        {
+            asked
+        }
+        _ => scope.clone(),
+    }
+}
+
+/// Whether a scope has a wildcard in the place of a repository. Registries whose permissions go by
+/// repository leave such a scope out of their tokens without a word.
+fn names_every_repository(scopes: &ScopeSet) -> bool {
+    scopes
+        .iter()
+        .any(|scope| scope.resource_type() == "repository" && scope.name().contains('*'))
+}
+
 impl fmt::Debug for Authorizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authorizer")
-            .field("credential", &self.0.credential)
+            .field("identities", &self.0.identities)
             .field("audience", &self.0.audience)
             .finish_non_exhaustive()
     }
 }
 
 impl Authorization {
-    fn cached(token: CachedToken) -> Self {
-        Self::Bearer {
-            token: token.secret,
-            fresh: None,
-        }
-    }
-
     /// The value of the `Authorization` header, marked as sensitive.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         match self {
@@ -396,13 +392,26 @@ impl Authorization {
             Self::Basic(value) => Some(value.clone()),
             Self::Bearer { token, .. } => {
                 // Tokens are checked for their fitness when they arrive.
-                let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).ok()?;
+                let text = format!("Bearer {}", token.secret.expose());
+                let mut value = HeaderValue::try_from(text).ok()?;
                 value.set_sensitive(true);
                 Some(value)
             }
+        }
+    }
+
+    /// Whether the token ended while the request waited for its turn.
+    pub(crate) fn is_over(&self, now: SystemTime) -> bool {
+        match self {
+            Self::Bearer { token, fresh } => fresh.is_none() && !token.is_alive(now),
+            Self::Nothing | Self::Basic(_) => false,
         }
     }
 }
 
 /// Bounds what a server can make the client remember.
 const MOST_EXCEPTIONS: usize = 512;
+/// A token names all its scopes and goes along with each request, and servers bound their heads.
+pub(crate) const MOST_SCOPES_OF_A_TOKEN: usize = 16;
+/// Role assignments take up to ten minutes to reach the token server.
+const AGE_OF_RIGHTS: Duration = Duration::from_secs(600);

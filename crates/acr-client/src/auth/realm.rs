@@ -1,10 +1,11 @@
 //! Where a challenge sends the client for a token, and whether it may go there.
 
 use acr_protocol::Challenge;
+use acr_protocol::auth::TOKEN_PATH;
 use http::Uri;
 use url::Url;
 
-use super::credential::{Credential, Kind};
+use super::credential::Credential;
 use crate::endpoint::{Endpoint, origin_text, to_uri};
 use crate::error::{Error, ErrorKind};
 
@@ -14,15 +15,13 @@ pub(super) struct Realm {
     pub(super) url: Uri,
     /// For whom the token is to be; the registry's login server.
     pub(super) service: String,
+    /// Which server it is, if it is not the registry itself.
+    elsewhere: Option<String>,
 }
 
 impl Realm {
-    /// Reads the realm of a challenge, and refuses one that the credential must not be sent to.
-    pub(super) fn of(
-        challenge: &Challenge,
-        endpoint: &Endpoint,
-        credential: &Credential,
-    ) -> Result<Self, Error> {
+    /// Reads the realm of a challenge.
+    pub(super) fn of(challenge: &Challenge, endpoint: &Endpoint) -> Result<Self, Error> {
         let unusable = |reason: &str| {
             Error::protocol(format!(
                 "the registry asks for a token, but not from where: its realm {reason}"
@@ -39,30 +38,36 @@ impl Realm {
                 "the registry wants tokens to be fetched over plain http, from {origin}"
             )));
         }
-        if !credential.is_anonymous() && !endpoint.is_origin_of(&url) {
-            return Err(refused(format!(
-                "the registry wants the {} to be sent to another server, {origin}",
-                name(credential)
-            )));
-        }
         Ok(Self {
+            elsewhere: (!endpoint.is_origin_of(&url)).then_some(origin),
             url: to_uri(&url, "WWW-Authenticate")?,
             service: challenge.service().unwrap_or_default().to_owned(),
         })
+    }
+
+    /// Where every Azure container registry has its tokens, and under which name.
+    pub(super) fn of_azure(endpoint: &Endpoint) -> Option<Self> {
+        Some(Self {
+            url: endpoint.absolute(&Uri::from_static(TOKEN_PATH)).ok()?,
+            service: endpoint.authority(),
+            elsewhere: None,
+        })
+    }
+
+    /// Refuses a credential that must not be sent there: it belongs to the registry alone.
+    pub(super) fn may_have(&self, credential: &Credential) -> Result<(), Error> {
+        match &self.elsewhere {
+            Some(origin) if !credential.is_anonymous() => Err(refused(format!(
+                "the registry wants {} to be sent to another server, {origin}",
+                credential.name()
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 
 fn refused(reason: String) -> Error {
     Error::new(ErrorKind::Credential, format!("{reason}; refused"))
-}
-
-fn name(credential: &Credential) -> &'static str {
-    match credential.0 {
-        Kind::Anonymous => "request",
-        Kind::Password { .. } => "password",
-        Kind::RefreshToken(_) => "refresh token",
-        Kind::Entra(_) => "Entra token",
-    }
 }
 
 #[cfg(test)]
@@ -71,7 +76,9 @@ mod tests {
 
     fn realm(text: &str, endpoint: &str, credential: &Credential) -> Result<Realm, Error> {
         let challenge = Challenge::bearer(text, "service", None, None);
-        Realm::of(&challenge, &Endpoint::parse(endpoint).unwrap(), credential)
+        let realm = Realm::of(&challenge, &Endpoint::parse(endpoint).unwrap())?;
+        realm.may_have(credential)?;
+        Ok(realm)
     }
 
     #[test]
@@ -86,6 +93,17 @@ mod tests {
             assert!(error.to_string().contains("another server"), "{error}");
             assert!(realm(foreign, endpoint, &Credential::anonymous()).is_ok());
         }
+    }
+
+    #[test]
+    fn the_realm_that_azure_s_registries_have_is_that_of_their_challenges() {
+        let endpoint = Endpoint::parse("https://NAME.azurecr.io").unwrap();
+        let text = "https://name.azurecr.io/oauth2/token";
+        let challenge = Challenge::bearer(text, "name.azurecr.io", None, None);
+        assert_eq!(
+            Realm::of_azure(&endpoint).unwrap(),
+            Realm::of(&challenge, &endpoint).unwrap()
+        );
     }
 
     #[test]

@@ -1,20 +1,17 @@
+mod location;
 mod save;
 mod stream;
 
 use acr_protocol::blob::{BlobHead, ByteRange, DeleteBlob, GetBlob, HeadBlob, MountBlob};
 use acr_protocol::upload::StartedUpload;
 use acr_protocol::{Descriptor, Digest, RepositoryName, Verifier};
-use bytes::Bytes;
-use http::header::LOCATION;
-use http::{Request, StatusCode};
-use url::Url;
 
-use crate::endpoint::{origin_text, resolve, to_uri};
-use crate::error::{Error, ErrorKind};
-use crate::pipeline::{Answer, Call, undecodable};
+use crate::error::Error;
+use crate::pipeline::{Call, undecodable};
 use crate::repository::RepositoryClient;
 use crate::upload::relative;
 
+pub use self::location::BlobLocation;
 pub use self::stream::BlobStream;
 
 /// Blobs.
@@ -35,8 +32,8 @@ impl RepositoryClient {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) when there is no such blob;
-    /// [`InvalidInput`](ErrorKind::InvalidInput) when the digest is of an algorithm other than
+    /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such blob;
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when the digest is of an algorithm other than
     /// sha256 and sha512, which cannot be verified.
     #[doc(alias = "DownloadBlobContent")]
     #[doc(alias = "DownloadBlobStreaming")]
@@ -68,10 +65,10 @@ impl RepositoryClient {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) when there is no such blob;
-    /// [`Registry`](ErrorKind::Registry) with the status 416 when the range begins behind its end;
-    /// [`InvalidInput`](ErrorKind::InvalidInput) when the range holds no byte of any blob;
-    /// [`Protocol`](ErrorKind::Protocol) when the server gives another range.
+    /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such blob;
+    /// [`Registry`](crate::ErrorKind::Registry) with the status 416 when the range begins behind its end;
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when the range holds no byte of any blob;
+    /// [`Protocol`](crate::ErrorKind::Protocol) when the server gives another range.
     #[doc(alias = "GetChunk")]
     pub async fn get_blob(
         &self,
@@ -86,7 +83,7 @@ impl RepositoryClient {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) when there is no such blob.
+    /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such blob.
     #[doc(alias = "CheckBlobExists")]
     pub async fn head_blob(
         &self,
@@ -106,7 +103,7 @@ impl RepositoryClient {
     ///
     /// # Errors
     ///
-    /// [`Denied`](ErrorKind::Denied) when the identity may not pull from the source.
+    /// [`Denied`](crate::ErrorKind::Denied) when the identity may not pull from the source.
     pub async fn mount_blob(
         &self,
         digest: impl TryInto<Digest, Error: Into<Error>>,
@@ -133,7 +130,7 @@ impl RepositoryClient {
     ///
     /// # Errors
     ///
-    /// [`Denied`](ErrorKind::Denied) when the identity may not delete.
+    /// [`Denied`](crate::ErrorKind::Denied) when the identity may not delete.
     pub async fn delete_blob(
         &self,
         digest: impl TryInto<Digest, Error: Into<Error>>,
@@ -175,10 +172,10 @@ impl RepositoryClient {
             ),
             Some(_) => None,
         };
-        let answer = self.follow(call, operation.request()).await?;
-        if !GetBlob::SUCCESS.contains(&answer.head.status) {
-            return Err(self.refused_blob(call, answer).await);
-        }
+        let opened = self
+            .pipeline
+            .open(call, operation.request(), GetBlob::SUCCESS);
+        let answer = opened.await?;
         let head = operation.decode_head(&answer.head);
         let head = head.map_err(|error| undecodable(&answer.head, error))?;
         check_range(operation.range, &head)?;
@@ -191,91 +188,6 @@ impl RepositoryClient {
             verifier,
         ))
     }
-
-    /// Sends the request and follows redirects: to the registry itself with the credential, to
-    /// other origins without.
-    async fn follow(&self, call: &Call, request: Request<Bytes>) -> Result<Answer, Error> {
-        let (template, _) = request.into_parts();
-        let again = |url| {
-            let mut request = Request::new(Bytes::new());
-            *request.uri_mut() = url;
-            // `Range` among them: it has to reach the place where the data is.
-            *request.headers_mut() = template.headers.clone();
-            request
-        };
-        let mut answer = self
-            .pipeline
-            .send(call, again(template.uri.clone()))
-            .await?;
-        for _ in 0..MOST_REDIRECTS {
-            let Some(next) = redirect(&answer)? else {
-                return Ok(answer);
-            };
-            let attempts = answer.attempts + 1;
-            let base = answer.url.clone();
-            self.pipeline.drain(&mut answer).await;
-            answer = if self.pipeline.endpoint().is_origin_of(&next) {
-                let path = self.pipeline.own_path(&base, "Location", next.as_str())?;
-                self.pipeline.send(call, again(path)).await?
-            } else {
-                let url = to_uri(&next, "Location")?;
-                self.pipeline.send_bare(call, again(url), attempts).await?
-            };
-        }
-        if redirect(&answer)?.is_some() {
-            return Err(Error::protocol(format!(
-                "the blob is redirected more than {MOST_REDIRECTS} times"
-            )));
-        }
-        Ok(answer)
-    }
-
-    /// The error of an answer that is no success. What another origin than the registry refuses
-    /// says nothing about the identity: no credential was sent there.
-    async fn refused_blob(&self, call: &Call, answer: Answer) -> Error {
-        let url = Url::parse(&answer.url.to_string()).ok();
-        let elsewhere = url.filter(|url| !self.pipeline.endpoint().is_origin_of(url));
-        let status = answer.head.status;
-        let error = self.pipeline.refused(call, answer).await;
-        match elsewhere {
-            Some(url) if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                let origin = origin_text(&url);
-                Error::new(
-                    ErrorKind::Registry,
-                    format!("the registry keeps the blob at {origin}, which refuses it: {status}"),
-                )
-                .with_answer(status, error.request_id().map(str::to_owned), None)
-            }
-            _ => error,
-        }
-    }
-}
-
-/// Where an answer redirects to, if it does. From https to http is refused.
-fn redirect(answer: &Answer) -> Result<Option<Url>, Error> {
-    if !matches!(
-        answer.head.status,
-        StatusCode::MOVED_PERMANENTLY
-            | StatusCode::FOUND
-            | StatusCode::SEE_OTHER
-            | StatusCode::TEMPORARY_REDIRECT
-            | StatusCode::PERMANENT_REDIRECT
-    ) {
-        return Ok(None);
-    }
-    let location = answer.head.headers.get(LOCATION);
-    let location = location.ok_or_else(|| Error::protocol("a redirect has no header Location"))?;
-    let location = location
-        .to_str()
-        .map_err(|_| Error::protocol("a redirect's header Location is no text"))?;
-    let next = resolve(&answer.url, "Location", location)?;
-    if answer.url.scheme_str() == Some("https") && next.scheme() != "https" {
-        return Err(Error::protocol(format!(
-            "the blob is redirected from https to plain http, at {}; refused",
-            origin_text(&next)
-        )));
-    }
-    Ok(Some(next))
 }
 
 /// Whether the range that came is the one that was asked for.
@@ -312,8 +224,6 @@ fn check_range(asked: Option<ByteRange>, head: &BlobHead) -> Result<(), Error> {
         }
     }
 }
-
-const MOST_REDIRECTS: u32 = 5;
 
 #[cfg(test)]
 mod tests {

@@ -49,17 +49,21 @@ impl From<DigestMismatch> for Error {
 
 impl From<TransportError> for Error {
     fn from(error: TransportError) -> Self {
-        Self::new(Self::kind_of_transport(&error), error.to_string())
-            .with_source(error.into_source())
+        let text = error.to_string();
+        Self::of_transport(error, text)
     }
 }
 
 impl Error {
-    pub(crate) const fn kind_of_transport(error: &TransportError) -> ErrorKind {
-        match error.kind() {
+    /// The error of a transport under a text that says more than its own.
+    pub(crate) fn of_transport(error: TransportError, text: String) -> Self {
+        let kind = match error.kind() {
             TransportErrorKind::Timeout => ErrorKind::Timeout,
             _ => ErrorKind::Transport,
-        }
+        };
+        let unseen = error.kind() == TransportErrorKind::Connect;
+        let own = Self::new(kind, text).with_source(error.into_source());
+        if unseen { own.not_carried_out() } else { own }
     }
 }
 

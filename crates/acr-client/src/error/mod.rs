@@ -43,6 +43,12 @@ struct Inner {
     retry_after: Option<Duration>,
     missing_scope: Option<String>,
     attempts: u32,
+    /// Whether the server has certainly not done what it was asked to.
+    not_carried_out: bool,
+    past_deadline: bool,
+    /// How often it was tried, and why not again; 0 and empty while that is open.
+    tries: u32,
+    why_final: &'static str,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -123,7 +129,8 @@ impl Error {
         self.0.retry_after
     }
 
-    /// Returns how many requests the operation sent before it gave up; 0 if it sent none.
+    /// Returns how many requests the operation sent before it gave up, repetitions included; 0 if it
+    /// sent none.
     ///
     /// Requests for tokens are not counted.
     #[must_use]
@@ -144,6 +151,10 @@ impl Error {
             retry_after: None,
             missing_scope: None,
             attempts: 0,
+            not_carried_out: false,
+            past_deadline: false,
+            tries: 0,
+            why_final: "",
             source: None,
         }))
     }
@@ -205,6 +216,45 @@ impl Error {
         })
     }
 
+    pub(crate) fn with_message(self, message: String) -> Self {
+        self.edit(|inner| inner.message = message)
+    }
+
+    /// The server has not seen the request, or has refused to look at it.
+    pub(crate) fn not_carried_out(self) -> Self {
+        self.edit(|inner| inner.not_carried_out = true)
+    }
+
+    /// Whether what changes something may be sent again, because it has changed nothing yet.
+    pub(crate) fn was_not_carried_out(&self) -> bool {
+        self.0.not_carried_out || self.0.kind == ErrorKind::Throttled
+    }
+
+    /// There is no time left for the operation.
+    pub(crate) fn past_deadline(self) -> Self {
+        self.edit(|inner| inner.past_deadline = true)
+    }
+
+    pub(crate) fn is_past_deadline(&self) -> bool {
+        self.0.past_deadline
+    }
+
+    /// Says how often the operation was tried, and why it is not tried again; what was said further
+    /// inside, of a request for a token, stays.
+    pub(crate) fn after(self, tries: u32, why: &'static str) -> Self {
+        self.edit(|inner| {
+            if inner.tries == 0 {
+                inner.tries = tries;
+                inner.why_final = why;
+            }
+        })
+    }
+
+    /// Whether it was said already how often it was tried.
+    pub(crate) fn is_final(&self) -> bool {
+        self.0.tries > 0
+    }
+
     fn edit(mut self, edit: impl FnOnce(&mut Inner)) -> Self {
         edit(Arc::make_mut(&mut self.0));
         self
@@ -225,7 +275,13 @@ impl fmt::Display for Error {
             }
             f.write_str(": ")?;
         }
-        f.write_str(&inner.message)
+        f.write_str(&inner.message)?;
+        match (inner.tries, inner.why_final) {
+            (0 | 1, "") => Ok(()),
+            (tries, "") => write!(f, " (tried {tries} times)"),
+            (1, why) => write!(f, " (not tried again: {why})"),
+            (tries, why) => write!(f, " (tried {tries} times, not again: {why})"),
+        }
     }
 }
 
@@ -300,6 +356,23 @@ mod tests {
             .in_operation("delete_manifest", Some("b"), 1);
         assert_eq!(error.to_string(), "head_manifest a:v1: nonsense");
         assert_eq!(error.attempts(), 2);
+    }
+
+    #[test]
+    fn the_text_says_how_often_it_was_tried_and_why_not_again() {
+        let error = || Error::new(ErrorKind::Registry, "503 Service Unavailable");
+        for (tries, why, text) in [
+            (1, "", "503 Service Unavailable"),
+            (5, "", "503 Service Unavailable (tried 5 times)"),
+            (1, "late", "503 Service Unavailable (not tried again: late)"),
+            (
+                2,
+                "late",
+                "503 Service Unavailable (tried 2 times, not again: late)",
+            ),
+        ] {
+            assert_eq!(error().after(tries, why).after(9, "x").to_string(), text);
+        }
     }
 
     #[test]

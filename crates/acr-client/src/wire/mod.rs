@@ -11,11 +11,13 @@ use futures_util::future::{Either, select};
 use http::header::{CONTENT_LENGTH, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::BodyExt;
+use tracing::Instrument as _;
 
 use self::progress::Progress;
 use crate::clock::Clock;
 use crate::context::OperationContext;
 use crate::error::{Error, ErrorKind};
+use crate::trace;
 use crate::transport::{Body, Transport, TransportError};
 
 /// The transport with the clock beside it: what every request goes through, also those for tokens.
@@ -32,6 +34,18 @@ pub(crate) struct Wire {
 impl Wire {
     /// Sends a request with an absolute URL; resolves at the head of the answer.
     pub(crate) async fn send(
+        &self,
+        request: Request<Bytes>,
+        context: OperationContext,
+    ) -> Result<Response<Body>, Error> {
+        let span = trace::attempt(&request, &context);
+        let sent = self.send_within(request, context).instrument(span.clone());
+        let sent = sent.await;
+        trace::answered(&span, &sent);
+        sent
+    }
+
+    async fn send_within(
         &self,
         mut request: Request<Bytes>,
         context: OperationContext,
@@ -160,22 +174,34 @@ impl Target {
 }
 
 impl Target {
+    /// The URL alone.
+    pub(crate) fn url(&self) -> impl fmt::Display {
+        WithoutQuery(&self.1)
+    }
+
     fn failed(&self, error: TransportError) -> Error {
-        let kind = Error::kind_of_transport(&error);
-        Error::new(kind, format!("{self}: {error}")).with_source(error.into_source())
+        let text = format!("{self}: {error}");
+        Error::of_transport(error, text)
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.0)?;
-        if let (Some(scheme), Some(host)) = (self.1.scheme_str(), self.1.host()) {
+        write!(f, "{} {}", self.0, self.url())
+    }
+}
+
+struct WithoutQuery<'a>(&'a Uri);
+
+impl fmt::Display for WithoutQuery<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(scheme), Some(host)) = (self.0.scheme_str(), self.0.host()) {
             write!(f, "{scheme}://{host}")?;
-            if let Some(port) = self.1.port() {
+            if let Some(port) = self.0.port() {
                 write!(f, ":{port}")?;
             }
         }
-        f.write_str(self.1.path())
+        f.write_str(self.0.path())
     }
 }
 

@@ -12,7 +12,9 @@ mod manifest;
 mod upload;
 
 use acr_client::transport::{Body, from_fn};
-use acr_client::{ContainerRegistryClient, Credential, Error, RepositoryClient};
+use acr_client::{
+    ContainerRegistryClient, Credential, Error, LimiterOptions, RepositoryClient, RetryOptions,
+};
 use http::{Request, Response};
 use wiremock::{MockServer, Request as Received, ResponseTemplate};
 
@@ -23,6 +25,9 @@ pub(crate) fn client(server: &MockServer, credential: Credential) -> ContainerRe
     ContainerRegistryClient::builder(server.uri())
         .credential(credential)
         .danger_allow_http(true)
+        // Each answer is looked at by itself, and time is real here.
+        .retry(RetryOptions::none())
+        .limiter(LimiterOptions::off())
         .build()
         .unwrap()
 }
@@ -41,6 +46,8 @@ where
     let client = ContainerRegistryClient::builder("https://r.example")
         .credential(Credential::password("robot", SECRET))
         .transport(transport)
+        .retry(RetryOptions::none())
+        .limiter(LimiterOptions::off())
         .build()
         .unwrap();
     client.repository_client("app").unwrap()

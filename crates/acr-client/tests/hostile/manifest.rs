@@ -68,13 +68,22 @@ async fn what_is_no_manifest_is_a_protocol_error() {
         manifest("{}").insert_header("Docker-Content-Digest", "sha256:short"),
         ResponseTemplate::new(204),
         ResponseTemplate::new(202).set_body_raw("{}", OCI),
-        ResponseTemplate::new(302).insert_header("Location", "/elsewhere"),
     ] {
         let server = answering(answer).await;
         let error = repository(&server).get_manifest("v1").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
-        assert_eq!(seen(&server).await.len(), 1, "a manifest is not redirected");
+        assert_eq!(seen(&server).await.len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_redirected_in_a_circle_is_a_protocol_error() {
+    let circle = ResponseTemplate::new(302).insert_header("Location", "/elsewhere");
+    let server = answering(circle).await;
+    let error = repository(&server).get_manifest("v1").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
+    assert!(error.to_string().contains("more than 5 times"), "{error}");
+    assert_eq!(seen(&server).await.len(), 6);
 }
 
 #[tokio::test]

@@ -93,6 +93,8 @@ impl Served {
         let (now, sleep) = (self.clock.clone(), self.clock.clone());
         let builder = ContainerRegistryClient::builder(format!("https://{}", self.login_server()))
             .credential(credential)
+            // In process as over TCP, where the registry's host tells nothing.
+            .known_realm(false)
             .clock(clock::from_fn(
                 move || now.now(),
                 move |duration| sleep.sleep(duration),

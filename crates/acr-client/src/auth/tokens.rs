@@ -1,0 +1,284 @@
+//! Finding a token, or fetching it: once for all who wait for it, from whichever identity has one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use acr_protocol::{ScopeSet, Secret, TokenClaims};
+use http::{HeaderValue, StatusCode};
+
+use super::cache::{CachedToken, Flight};
+use super::credential::{Credential, Kind};
+use super::exchange;
+use super::identity::moves_on;
+use super::provider::TokenRequest;
+use super::realm::Realm;
+use super::{Authorization, Authorizer, names_every_repository};
+use crate::error::{Error, ErrorKind};
+use crate::retry::Attempts;
+
+impl Authorizer {
+    /// Finds or fetches a token of the identity in force, or of the next one that has one.
+    pub(super) async fn bearer(
+        &self,
+        realm: &Arc<Realm>,
+        scope: &ScopeSet,
+        attempts: &mut Attempts,
+    ) -> Result<Authorization, Error> {
+        let mut failures = Vec::new();
+        let mut places = self.0.identities.places().peekable();
+        while let Some(place) = places.next() {
+            match self.bearer_of(place, realm, scope, attempts).await {
+                Ok(authorization) => {
+                    self.0.identities.stay_with(place);
+                    return Ok(authorization);
+                }
+                Err(failure) if moves_on(&failure) && places.peek().is_some() => {
+                    failures.push((place, failure));
+                }
+                Err(failure) => return Err(self.0.identities.none_of_them(failures, failure)),
+            }
+        }
+        // There is one place at least.
+        Err(Error::new(ErrorKind::Credential, "there is no credential"))
+    }
+
+    /// Finds or fetches a token of an identity. One that is due for renewal is renewed by the first
+    /// who comes; all others use it meanwhile, and so does that one if the renewal fails.
+    async fn bearer_of(
+        &self,
+        place: usize,
+        realm: &Arc<Realm>,
+        scope: &ScopeSet,
+        attempts: &mut Attempts,
+    ) -> Result<Authorization, Error> {
+        let now = self.0.sender.wire.clock.now();
+        let (held, flight) = {
+            let mut state = self.state();
+            let held = state.tokens.find(place, scope, now).cloned();
+            if let Some(token) = &held
+                && !token.is_due(now)
+            {
+                return Ok(cached(token.clone()));
+            }
+            let key = (place, scope.clone());
+            match (held, state.requests.under_way(&key)) {
+                (Some(token), Some(_)) => return Ok(cached(token)),
+                (None, Some(flight)) => (None, flight),
+                (held, None) => {
+                    let work = self.clone().request(place, realm.clone(), scope.clone());
+                    (held, state.requests.begin(key, work))
+                }
+            }
+        };
+        match (flight.await, held) {
+            (Ok(token), _) => {
+                attempts.forgive(token.queued);
+                Ok(Authorization::Bearer {
+                    token,
+                    fresh: Some(scope.clone()),
+                })
+            }
+            (Err(_), Some(held)) => Ok(cached(held)),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Asks for an access token and keeps it.
+    fn request(self, place: usize, realm: Arc<Realm>, scope: ScopeSet) -> Flight {
+        Box::pin(async move {
+            let token = self.fetch(place, &realm, &scope).await?;
+            if HeaderValue::try_from(token.secret.expose()).is_err() {
+                return Err(Error::protocol("the token cannot be put into a header"));
+            }
+            let now = self.0.sender.wire.clock.now();
+            self.state().tokens.insert(scope, token.clone(), now);
+            Ok(token)
+        })
+    }
+
+    async fn fetch(
+        &self,
+        place: usize,
+        realm: &Arc<Realm>,
+        scope: &ScopeSet,
+    ) -> Result<CachedToken, Error> {
+        let sender = &self.0.sender;
+        let credential = self.credential(place).await?;
+        realm.may_have(&credential)?;
+        let new = |(secret, queued): (Secret, Duration)| {
+            let mut token = CachedToken::new(secret, sender.wire.clock.now(), place);
+            token.queued = queued;
+            token
+        };
+        match &credential.0 {
+            Kind::Anonymous => Ok(new(exchange::anonymously(sender, realm, scope).await?)),
+            Kind::Password { user, password } => {
+                let login = Some((user.clone(), password.clone()));
+                Ok(new(exchange::with_login(sender, realm, scope, login).await?))
+            }
+            Kind::RefreshToken(token) => {
+                let token = token.clone();
+                Ok(new(exchange::with_refresh_token(
+                    sender, realm, scope, token,
+                )
+                .await?))
+            }
+            Kind::Entra(_) => {
+                self.fetch_by_exchange(place, realm, scope, credential)
+                    .await
+            }
+            Kind::Provider(provider) => {
+                let request = TokenRequest {
+                    service: realm.service.clone(),
+                    scope: scope.clone(),
+                };
+                let brought = provider.access_token(&request).await.map_err(|error| {
+                    Error::new(
+                        ErrorKind::Credential,
+                        format!("the token provider brought no token for {}", shown(scope)),
+                    )
+                    .with_source(error)
+                })?;
+                if brought.is_empty() {
+                    let text = format!(
+                        "the token provider brought an empty token for {}",
+                        shown(scope)
+                    );
+                    return Err(Error::new(ErrorKind::Credential, text));
+                }
+                Ok(new((brought, Duration::ZERO)))
+            }
+            // `Identities` has taken chains apart and looked docker's configuration up.
+            #[cfg(feature = "docker-config")]
+            Kind::Docker(_) => Err(Error::new(ErrorKind::Credential, "a look-up in a look-up")),
+            Kind::Chain(_) => Err(Error::new(ErrorKind::Credential, "a chain in a chain")),
+        }
+    }
+
+    /// Asks for an access token with a refresh token of an exchange; once more with a new one if
+    /// that was at hand and is refused.
+    async fn fetch_by_exchange(
+        &self,
+        place: usize,
+        realm: &Arc<Realm>,
+        scope: &ScopeSet,
+        credential: Credential,
+    ) -> Result<CachedToken, Error> {
+        let sender = &self.0.sender;
+        let (mut refresh, mut was_at_hand) =
+            self.refresh_token(place, realm, &credential, None).await?;
+        let mut queued = if was_at_hand {
+            Duration::ZERO
+        } else {
+            refresh.queued
+        };
+        if self.state().is_abac && names_every_repository(scope) {
+            return Err(Error::invalid(format!(
+                "the permissions of this registry go by repository (ABAC), and it ignores the \
+                 wildcard of {scope}; name each repository"
+            )));
+        }
+        loop {
+            let secret = refresh.secret.clone();
+            match exchange::with_refresh_token(sender, realm, scope, secret).await {
+                Ok((secret, waited)) => {
+                    let mut token = CachedToken::new(secret, sender.wire.clock.now(), place);
+                    token.exchange = refresh.exchange;
+                    token.is_from_the_root = !was_at_hand;
+                    token.queued = queued.saturating_add(waited);
+                    return Ok(token);
+                }
+                Err(refusal)
+                    if was_at_hand && refusal.status() == Some(StatusCode::UNAUTHORIZED) =>
+                {
+                    let refused = Some(&refresh.secret);
+                    let renewed = self.refresh_token(place, realm, &credential, refused);
+                    (refresh, _) = renewed.await?;
+                    queued = queued.saturating_add(refresh.queued);
+                    // One new refresh token is all that a request gets.
+                    was_at_hand = false;
+                }
+                Err(refusal) => return Err(refusal),
+            }
+        }
+    }
+
+    /// Finds or fetches the refresh token that stands for the Entra token, but not `refused`.
+    /// Tells also whether it was at hand.
+    async fn refresh_token(
+        &self,
+        place: usize,
+        realm: &Arc<Realm>,
+        credential: &Credential,
+        refused: Option<&Secret>,
+    ) -> Result<(CachedToken, bool), Error> {
+        let now = self.0.sender.wire.clock.now();
+        let (held, flight) = {
+            let mut state = self.state();
+            if refused.is_some_and(|refused| {
+                let held = state.refresh_tokens.get(&place);
+                held.is_some_and(|held| held.secret == *refused)
+            }) {
+                state.refresh_tokens.remove(&place);
+            }
+            let held = state.refresh_tokens.get(&place).cloned();
+            if let Some(token) = &held
+                && !token.is_due(now)
+            {
+                return Ok((token.clone(), true));
+            }
+            let flight = state.exchanges.under_way(&place).unwrap_or_else(|| {
+                let work = self
+                    .clone()
+                    .exchange(place, realm.clone(), credential.clone());
+                state.exchanges.begin(place, work)
+            });
+            (held.filter(|token| token.is_alive(now)), flight)
+        };
+        match (flight.await, held) {
+            (Ok(token), _) => Ok((token, false)),
+            // It was only due for renewal, and may be used meanwhile.
+            (Err(_), Some(held)) => Ok((held, true)),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Exchanges an Entra token for a refresh token and keeps that.
+    fn exchange(self, place: usize, realm: Arc<Realm>, credential: Credential) -> Flight {
+        Box::pin(async move {
+            let Kind::Entra(source) = &credential.0 else {
+                // Only `fetch` comes here, and only with such a credential.
+                return Err(Error::new(ErrorKind::Credential, "there is no Entra token"));
+            };
+            let sender = &self.0.sender;
+            let (endpoint, audience) = (&self.0.endpoint, &self.0.audience);
+            let (secret, queued) =
+                exchange::exchange(sender, endpoint, &realm, source.as_ref(), audience).await?;
+            let is_abac = TokenClaims::read(secret.expose()).is_some_and(|claims| claims.is_abac);
+            let now = sender.wire.clock.now();
+            let mut token = CachedToken::new(secret, now, place);
+            token.queued = queued;
+            let mut state = self.state();
+            state.is_abac |= is_abac;
+            state.last_exchange += 1;
+            token.exchange = Some(state.last_exchange);
+            if token.is_alive(now) {
+                state.refresh_tokens.insert(place, token.clone());
+            }
+            Ok(token)
+        })
+    }
+}
+
+fn cached(token: CachedToken) -> Authorization {
+    Authorization::Bearer { token, fresh: None }
+}
+
+/// A scope for a person to read.
+fn shown(scope: &ScopeSet) -> String {
+    if scope.is_empty() {
+        "any scope".to_owned()
+    } else {
+        scope.to_string()
+    }
+}

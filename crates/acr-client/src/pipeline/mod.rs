@@ -1,0 +1,393 @@
+//! The one path to the registry: authorise, wait for a turn, send, judge the status, decode, and do it
+//! again where that may help.
+
+pub(crate) mod redirect;
+mod send;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use acr_protocol::{
+    DecodeError, Describe, Operation, OperationClass, Page, PageToken, RepositoryName, ScopeSet,
+};
+use bytes::Bytes;
+use http::response::Parts;
+use http::{Method, Request, StatusCode, Uri};
+use tracing::Instrument as _;
+
+use crate::answer;
+use crate::auth::Authorizer;
+use crate::clock::Clock;
+use crate::endpoint::{Endpoint, resolve, to_uri};
+use crate::error::{Error, ErrorKind};
+use crate::limiter::{Limiter, Permit};
+use crate::paging::Pager;
+use crate::retry::{Attempts, RetryPolicy};
+use crate::trace;
+use crate::transport::Body;
+use crate::wire::Wire;
+
+/// The way of a client and its handles to the registry.
+#[derive(Clone)]
+pub(crate) struct Pipeline {
+    shared: Arc<Shared>,
+    /// How long what is not found is waited for, by a handle of something that was just pushed.
+    patience: Option<Duration>,
+}
+
+/// Everything that a client and its handles share.
+pub(crate) struct Shared {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) wire: Wire,
+    pub(crate) authorizer: Authorizer,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) limiter: Limiter,
+    /// The most bytes that a list or a set of properties may have.
+    pub(crate) most_of_json: usize,
+}
+
+/// What the pipeline needs to know of an operation, apart from its request.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) name: &'static str,
+    pub(crate) class: OperationClass,
+    /// Whether doing it twice does no harm.
+    pub(crate) repeatable: bool,
+    pub(crate) repository: Option<RepositoryName>,
+    pub(crate) scope: ScopeSet,
+    /// The most bytes of a body that is read whole.
+    pub(crate) limit: usize,
+    /// Whether a redirect of a `GET` or `HEAD` is followed, or is the answer.
+    pub(crate) follows: bool,
+}
+
+/// The answer to a call: its head is there, its body is still to be read.
+pub(crate) struct Answer {
+    pub(crate) head: Parts,
+    pub(crate) body: Body,
+    /// The URL that answered.
+    pub(crate) url: Uri,
+    /// The call's place among those under way, if the registry itself answers it.
+    permit: Option<Permit>,
+}
+
+/// A request as it is before each attempt: its body is in memory, so that it can be sent again.
+#[derive(Debug, Clone)]
+pub(crate) struct Template {
+    pub(crate) parts: http::request::Parts,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// A copy of an answer whose body was drained.
+    pub(crate) fn keep(&self) -> Self {
+        Self {
+            head: self.head.clone(),
+            body: self.body.try_clone().unwrap_or_default(),
+            url: self.url.clone(),
+            permit: None,
+        }
+    }
+}
+
+impl Pipeline {
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self {
+            shared: Arc::new(shared),
+            patience: None,
+        }
+    }
+
+    /// The same way, but on which what is not found is waited for.
+    pub(crate) fn with_patience(&self, patience: Duration) -> Self {
+        Self {
+            patience: Some(patience),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.shared.endpoint
+    }
+
+    pub(crate) fn authorizer(&self) -> &Authorizer {
+        &self.shared.authorizer
+    }
+
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.shared.wire
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.shared.wire.clock
+    }
+
+    /// Describes an operation for a call.
+    pub(crate) fn call<O: Describe>(&self, operation: &O) -> Call {
+        Call {
+            name: O::NAME,
+            class: O::CLASS,
+            repeatable: O::IDEMPOTENT,
+            repository: operation.repository().cloned(),
+            scope: operation.scope(),
+            limit: self.shared.most_of_json,
+            follows: true,
+        }
+    }
+
+    /// Begins the attempts at a call.
+    pub(crate) fn begin(&self, call: &Call) -> Attempts {
+        let attempts = self.shared.retry.begin(call.repeatable);
+        match self.patience {
+            Some(patience) => attempts.waiting_for_replicas(patience),
+            None => attempts,
+        }
+    }
+
+    /// Runs an operation: its own request, its own decoder.
+    pub(crate) async fn run<O>(&self, operation: &O) -> Result<O::Output, Error>
+    where
+        O: Operation + Sync,
+        O::Output: Send,
+    {
+        let call = self.call(operation);
+        self.run_with(operation, &call, operation.request()).await
+    }
+
+    /// Runs an operation with a request that was made of its own, and a call likewise.
+    pub(crate) async fn run_with<O>(
+        &self,
+        operation: &O,
+        call: &Call,
+        request: Request<Bytes>,
+    ) -> Result<O::Output, Error>
+    where
+        O: Operation + Sync,
+        O::Output: Send,
+    {
+        let span = trace::operation(call);
+        let ran = async {
+            let template = self.template(request).map_err(|error| call.own(error, 0))?;
+            let mut attempts = self.begin(call);
+            loop {
+                let once = self.once(operation, call, &template, &mut attempts).await;
+                match once.map_err(|error| call.own(error, attempts.requests)) {
+                    Ok(output) => {
+                        attempts.succeeded();
+                        return Ok(output);
+                    }
+                    Err(failure) => attempts.again(failure).await?,
+                }
+            }
+        };
+        let ran = Box::pin(ran.instrument(span.clone())).await;
+        trace::ended(&span, ran.as_ref().err());
+        ran
+    }
+
+    async fn once<O>(
+        &self,
+        operation: &O,
+        call: &Call,
+        template: &Template,
+        attempts: &mut Attempts,
+    ) -> Result<O::Output, Error>
+    where
+        O: Operation + Sync,
+        O::Output: Send,
+    {
+        let answer = self.send(call, template, attempts).await?;
+        if !O::SUCCESS.contains(&answer.head.status) {
+            return Err(self.refused(call, answer, attempts).await);
+        }
+        // The permit of the answer is held until its body is read.
+        let Answer { head, body, .. } = answer;
+        let body = if template.parts.method == Method::HEAD {
+            Bytes::new()
+        } else {
+            let read = self.wire().read(&head.headers, body, call.limit);
+            attempts.within(read).await?
+        };
+        let decoded = operation.decode(&head, body);
+        decoded.map_err(|error| undecodable(&head, error))
+    }
+
+    /// Sends a request of which only the head is answered in one piece, until its status is one of
+    /// `success`; resolves with the body still to be read.
+    pub(crate) async fn open(
+        &self,
+        call: &Call,
+        request: Request<Bytes>,
+        success: &[StatusCode],
+    ) -> Result<Answer, Error> {
+        let span = trace::operation(call);
+        let opened = async {
+            let template = self.template(request)?;
+            let mut attempts = self.begin(call);
+            loop {
+                let failure = match self.send(call, &template, &mut attempts).await {
+                    Ok(answer) if success.contains(&answer.head.status) => {
+                        attempts.succeeded();
+                        return Ok(answer);
+                    }
+                    Ok(answer) => self.refused(call, answer, &mut attempts).await,
+                    Err(failure) => failure,
+                };
+                let failure = call.own(failure, attempts.requests);
+                attempts.again(failure).await?;
+            }
+        };
+        let opened = Box::pin(opened.instrument(span.clone())).await;
+        let opened = opened.map_err(|error| call.own(error, 0));
+        trace::ended(&span, opened.as_ref().err());
+        opened
+    }
+
+    /// A request of an operation as it is sent to the registry.
+    pub(crate) fn template(&self, request: Request<Bytes>) -> Result<Template, Error> {
+        let (mut parts, body) = request.into_parts();
+        parts.uri = self.shared.endpoint.absolute(&parts.uri)?;
+        Ok(Template { parts, body })
+    }
+
+    /// A list: the operation's own request for its first page, then wherever the pages lead.
+    pub(crate) fn list<O, T>(
+        &self,
+        operation: O,
+        page_size: Option<u32>,
+        resume: Option<PageToken>,
+        convert: impl Fn(O::Output) -> Page<T> + Send + Sync + 'static,
+    ) -> Pager<T>
+    where
+        O: Operation + Send + Sync + 'static,
+        O::Output: Send,
+        T: Send + 'static,
+    {
+        let call = self.call(&operation);
+        if page_size == Some(0) {
+            let error = Error::invalid("the page size is 0; a page must hold an item");
+            return Pager::failed(call.own(error, 0));
+        }
+        if let Some(token) = &resume
+            && let Err(error) = self.check_token(&operation.request(), token)
+        {
+            return Pager::failed(call.own(error, 0));
+        }
+        let pipeline = self.clone();
+        let shared = Arc::new((operation, call, convert));
+        Pager::new(move |at| {
+            let (pipeline, shared) = (pipeline.clone(), shared.clone());
+            Box::pin(async move {
+                let (operation, call, convert) = &*shared;
+                let mut request = operation.request();
+                if let Some(token) = at {
+                    let next = pipeline.next_page(request.uri(), &token);
+                    *request.uri_mut() = next.map_err(|error| call.own(error, 0))?;
+                }
+                let output = pipeline.run_with(operation, call, request).await?;
+                Ok(convert(output))
+            })
+        })
+        .resumed_at(resume)
+    }
+
+    /// Where a token leads from a list whose first page has this path.
+    pub(crate) fn next_page(&self, first: &Uri, token: &PageToken) -> Result<Uri, Error> {
+        let base = self.shared.endpoint.absolute(first)?;
+        self.own_path(&base, "Link", token.as_str())
+    }
+
+    /// Refuses a token that leads to another list: it was kept by the caller, not just sent.
+    fn check_token(&self, first: &Request<Bytes>, token: &PageToken) -> Result<(), Error> {
+        let plain = |path: &str| path.replace("%2F", "/").replace("%2f", "/");
+        let of_this_list = self.next_page(first.uri(), token).is_ok_and(|path| {
+            // A proxy may put a prefix before the path.
+            plain(path.path()).ends_with(&plain(first.uri().path()))
+        });
+        if of_this_list {
+            Ok(())
+        } else {
+            Err(Error::invalid(
+                "the page token to resume at is not one of this list",
+            ))
+        }
+    }
+
+    /// Builds the error of an answer whose status is no success of its operation.
+    pub(crate) async fn refused(
+        &self,
+        call: &Call,
+        answer: Answer,
+        attempts: &mut Attempts,
+    ) -> Error {
+        let Answer {
+            head, body, url, ..
+        } = answer;
+        let beginning = self.wire().read_beginning(body, answer::MOST_OF_AN_ERROR);
+        let beginning = async { Ok(beginning.await) };
+        let body = attempts.within(beginning).await.unwrap_or_default();
+        if let Some(refusal) = redirect::refused_elsewhere(self.endpoint(), &url, &head) {
+            return refusal;
+        }
+        let missing = if head.status == StatusCode::UNAUTHORIZED {
+            Authorizer::missing_scope(&head.headers, &call.scope)
+        } else {
+            None
+        };
+        answer::error(&head, &body, missing, self.clock().now())
+    }
+
+    /// Resolves a URL that an answer named, such as the next page, and refuses one that leads away
+    /// from the registry. Returns its path and query.
+    pub(crate) fn own_path(&self, base: &Uri, header: &str, target: &str) -> Result<Uri, Error> {
+        let url = resolve(base, header, target)?;
+        if !self.shared.endpoint.is_origin_of(&url) {
+            return Err(Error::protocol(format!(
+                "the answer's header {header} leads away from the registry, to {}; refused",
+                crate::endpoint::origin_text(&url)
+            )));
+        }
+        let uri = to_uri(&url, header)?;
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        path.parse()
+            .map_err(|_| Error::protocol(format!("the answer's header {header} is no usable URL")))
+    }
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("endpoint", &self.shared.endpoint)
+            .field("wire", &self.shared.wire)
+            .field("authorizer", &self.shared.authorizer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Call {
+    /// Says in an error what it happened in.
+    pub(crate) fn own(&self, error: Error, attempts: u32) -> Error {
+        let repository = self.repository.as_ref().map(RepositoryName::as_str);
+        error.in_operation(self.name, repository, attempts)
+    }
+}
+
+impl Template {
+    fn build(&self) -> Request<Bytes> {
+        let mut request = Request::new(self.body.clone());
+        *request.method_mut() = self.parts.method.clone();
+        *request.uri_mut() = self.parts.uri.clone();
+        *request.headers_mut() = self.parts.headers.clone();
+        request
+    }
+}
+
+/// The error of an answer with a good status whose content is nonsense.
+pub(crate) fn undecodable(head: &Parts, error: DecodeError) -> Error {
+    let (kind, text) = match error {
+        DecodeError::Digest(mismatch) => (ErrorKind::DigestMismatch, mismatch.to_string()),
+        other => (ErrorKind::Protocol, other.to_string()),
+    };
+    Error::new(kind, text).with_answer(head.status, answer::request_id(&head.headers), None)
+}

@@ -1,0 +1,105 @@
+//! Redirects: followed here and nowhere else, because only here it is known what a request carries.
+//!
+//! To the registry itself a request goes with its credential, anywhere else without. It never goes
+//! from https to http, and not on and on.
+
+use http::header::LOCATION;
+use http::response::Parts;
+use http::{Method, StatusCode, Uri};
+use url::Url;
+
+use super::{Answer, Call, Pipeline, Template};
+use crate::answer;
+use crate::endpoint::{Endpoint, origin_text, resolve, to_uri};
+use crate::error::{Error, ErrorKind};
+use crate::retry::Attempts;
+
+impl Pipeline {
+    /// Follows the redirect of an answer to wherever there is another answer.
+    pub(super) async fn follow(
+        &self,
+        call: &Call,
+        template: &Template,
+        mut answer: Answer,
+        attempts: &mut Attempts,
+    ) -> Result<Answer, Error> {
+        let mut template = template.clone();
+        for _ in 0..MOST_REDIRECTS {
+            if !is_followed(&template.parts.method, answer.head.status) {
+                return Ok(answer);
+            }
+            let next = target(&answer.url, &answer.head)?;
+            self.drain(&mut answer, attempts).await;
+            answer = if self.endpoint().is_origin_of(&next) {
+                let path = self.own_path(&answer.url, "Location", next.as_str())?;
+                template.parts.uri = self.endpoint().absolute(&path)?;
+                self.send_authorized(call, &template, attempts).await?
+            } else {
+                template.parts.uri = to_uri(&next, "Location")?;
+                self.send_bare(call, &template, attempts).await?
+            };
+        }
+        if is_followed(&template.parts.method, answer.head.status) {
+            return Err(Error::protocol(format!(
+                "the request is redirected more than {MOST_REDIRECTS} times"
+            )));
+        }
+        Ok(answer)
+    }
+}
+
+/// Whether an answer says that what is asked for is elsewhere, to a request that may be sent there.
+pub(super) fn is_followed(method: &Method, status: StatusCode) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) && is_redirect(status)
+}
+
+/// Whether a status says that what is asked for is elsewhere.
+pub(crate) fn is_redirect(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    )
+}
+
+/// Where a redirect leads. From https to http is refused.
+pub(crate) fn target(from: &Uri, head: &Parts) -> Result<Url, Error> {
+    let location = head.headers.get(LOCATION);
+    let location = location.ok_or_else(|| Error::protocol("a redirect has no header Location"))?;
+    let location = location
+        .to_str()
+        .map_err(|_| Error::protocol("a redirect's header Location is no text"))?;
+    let next = resolve(from, "Location", location)?;
+    if from.scheme_str() == Some("https") && next.scheme() != "https" {
+        return Err(Error::protocol(format!(
+            "the request is redirected from https to plain http, at {}; refused",
+            origin_text(&next)
+        )));
+    }
+    Ok(next)
+}
+
+/// The error of a refusal by another origin than the registry. It says nothing about the identity:
+/// no credential was sent there.
+pub(super) fn refused_elsewhere(endpoint: &Endpoint, url: &Uri, head: &Parts) -> Option<Error> {
+    let url = Url::parse(&url.to_string()).ok()?;
+    let refuses = matches!(
+        head.status,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+    );
+    if endpoint.is_origin_of(&url) || !refuses {
+        return None;
+    }
+    let text = format!(
+        "the registry keeps the content at {}, which refuses it: {}",
+        origin_text(&url),
+        head.status
+    );
+    let error = Error::new(ErrorKind::Registry, text);
+    Some(error.with_answer(head.status, answer::request_id(&head.headers), None))
+}
+
+const MOST_REDIRECTS: u32 = 5;

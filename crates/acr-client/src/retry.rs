@@ -1,0 +1,291 @@
+//! Whether a failed attempt is repeated, and when.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use acr_protocol::ErrorCode;
+use futures_util::future::{Either, select};
+
+use crate::clock::Clock;
+use crate::error::{Advice, Error, ErrorKind};
+
+/// How often, when and for how long failed attempts are repeated.
+///
+/// Repeated is what may heal by itself: a refusal for too many requests (429), a failing server (408,
+/// 500, 502, 503, 504), a connection that broke or did not come to be, a silent server. That goes for
+/// the requests for tokens too. What changes something and cannot be done twice, such as a chunk of
+/// an upload, is repeated only when the server has certainly not carried it out. Every other refusal
+/// is final at once.
+///
+/// ```
+/// use std::time::Duration;
+/// use acr_client::RetryOptions;
+///
+/// let patient = RetryOptions { max_attempts: 10, ..Default::default() };
+/// let bounded = RetryOptions { deadline: Some(Duration::from_secs(60)), ..Default::default() };
+/// let once = RetryOptions::none();
+/// # let _ = (patient, bounded, once);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryOptions {
+    /// How often an operation is tried at most, the first time included. The default is 5; with 1
+    /// nothing is repeated. Meeting a challenge for a token is no attempt of its own.
+    pub max_attempts: u32,
+    /// How long the pause before the first repetition is at most; each further one doubles it. Of each
+    /// pause a random part, up to half, is left out, so that clients do not come back all at once. The
+    /// default is half a second.
+    pub base_delay: Duration,
+    /// The longest pause of the client's own choice. The default is 30 seconds.
+    pub max_delay: Duration,
+    /// The longest pause that a registry may ask for in `Retry-After`. One that asks for more is not
+    /// waited for: the operation fails, and the error says how long it should have been. The default
+    /// is 2 minutes.
+    pub max_retry_after: Duration,
+    /// How long one operation may take with all its attempts and pauses, from its call to the head of
+    /// its answer, or to the end of a body that is read whole. Time spent queued by the client's own
+    /// limiter is not counted. The default is no bound.
+    pub deadline: Option<Duration>,
+    /// How many repetitions all clones of a client have together. Each takes one, and each success
+    /// gives a fifth of one back, so that a registry that is down is not asked five times for
+    /// everything. The default is 500.
+    pub budget: u32,
+}
+
+impl RetryOptions {
+    /// Repeats nothing.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            max_attempts: 1,
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for RetryOptions {
+    fn default() -> Self {
+        Self {
+            max_attempts: 5,
+            base_delay: Duration::from_millis(500),
+            max_delay: Duration::from_secs(30),
+            max_retry_after: Duration::from_secs(120),
+            deadline: None,
+            budget: 500,
+        }
+    }
+}
+
+/// What all clones of a client share: the options, and how many repetitions are left.
+#[derive(Clone)]
+pub(crate) struct RetryPolicy(Arc<Inner>);
+
+struct Inner {
+    options: RetryOptions,
+    clock: Arc<dyn Clock>,
+    /// Repetitions that are left. A std mutex, held for one sum.
+    budget: Mutex<f64>,
+}
+
+impl RetryPolicy {
+    pub(crate) fn new(options: RetryOptions, clock: Arc<dyn Clock>) -> Self {
+        let budget = Mutex::new(f64::from(options.budget));
+        Self(Arc::new(Inner {
+            options,
+            clock,
+            budget,
+        }))
+    }
+
+    /// Begins an operation. `repeatable`: whether doing it twice does no harm.
+    pub(crate) fn begin(&self, repeatable: bool) -> Attempts {
+        Attempts {
+            started: self.0.clock.now(),
+            policy: self.clone(),
+            repeatable,
+            failed: 0,
+            requests: 0,
+            queued: Duration::ZERO,
+            patience: None,
+        }
+    }
+
+    /// Takes one repetition from the budget, if there is one.
+    fn spend(&self) -> bool {
+        let mut left = self.0.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        if *left < 1.0 {
+            return false;
+        }
+        *left -= 1.0;
+        true
+    }
+
+    fn earn(&self) {
+        let most = f64::from(self.0.options.budget);
+        let mut left = self.0.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        *left = (*left + SHARE_OF_SUCCESS).min(most);
+    }
+
+    /// The pause before the next attempt, when so many have failed.
+    fn pause(&self, failed: u32, asked: Option<Duration>) -> Duration {
+        let options = &self.0.options;
+        let doubled = 2_u32.saturating_pow(failed.saturating_sub(1).min(31));
+        let own = options.base_delay.saturating_mul(doubled);
+        let own = own.min(options.max_delay);
+        // Half of it is certain, the other half random.
+        let own = own.mul_f64(0.5 + fastrand::f64() / 2.0);
+        // What the registry asks for is the least; who came at once with others does not come back
+        // at once with them.
+        asked.map_or(own, |asked| {
+            asked.saturating_add(own.min(asked / 10 + JITTER_BEHIND_RETRY_AFTER))
+        })
+    }
+}
+
+impl fmt::Debug for RetryPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.options.fmt(f)
+    }
+}
+
+/// The attempts at one operation.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    policy: RetryPolicy,
+    repeatable: bool,
+    started: SystemTime,
+    /// How many attempts have failed.
+    failed: u32,
+    /// How many requests were sent, those that met a challenge included.
+    pub(crate) requests: u32,
+    /// Time that the client itself made the operation wait.
+    queued: Duration,
+    /// How long what is not found may still be waited for.
+    patience: Option<Patience>,
+}
+
+/// The waiting for what was just pushed.
+#[derive(Debug)]
+struct Patience {
+    left: Duration,
+    misses: u32,
+}
+
+impl Attempts {
+    /// Takes what is not found for what has not arrived yet, for as long as that.
+    pub(crate) fn waiting_for_replicas(mut self, patience: Duration) -> Self {
+        self.patience = Some(Patience {
+            left: patience,
+            misses: 0,
+        });
+        self
+    }
+
+    /// Takes note of time that is not the operation's.
+    pub(crate) fn forgive(&mut self, queued: Duration) {
+        self.queued = self.queued.saturating_add(queued);
+    }
+
+    /// What is left until the deadline, if there is one.
+    fn left(&self) -> Option<Duration> {
+        let deadline = self.policy.0.options.deadline?;
+        let passed = self.policy.0.clock.now().duration_since(self.started);
+        let passed = passed.unwrap_or_default().saturating_sub(self.queued);
+        Some(deadline.saturating_sub(passed))
+    }
+
+    /// Does a part of the work, unless the deadline comes first.
+    pub(crate) async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, Error> {
+        let Some(left) = self.left() else {
+            return work.await;
+        };
+        if left.is_zero() {
+            return Err(self.late());
+        }
+        let work = std::pin::pin!(work);
+        match select(work, self.policy.0.clock.sleep(left)).await {
+            Either::Left((done, _)) => done,
+            Either::Right(((), _)) => Err(self.late()),
+        }
+    }
+
+    fn late(&self) -> Error {
+        let deadline = self.policy.0.options.deadline.unwrap_or_default();
+        let text = format!("the operation was not done within its deadline of {deadline:?}");
+        Error::new(ErrorKind::Timeout, text).past_deadline()
+    }
+
+    /// Takes note that the operation is done.
+    pub(crate) fn succeeded(&self) {
+        self.policy.earn();
+    }
+
+    /// Waits until the operation may be tried again after this failure.
+    ///
+    /// # Errors
+    /// The failure itself, where it is final.
+    pub(crate) async fn again(&mut self, failure: Error) -> Result<(), Error> {
+        if let Some(pause) = self.wait_for_replicas(&failure) {
+            crate::trace::repeating(&failure, self.failed, pause);
+            self.policy.0.clock.sleep(pause).await;
+            return Ok(());
+        }
+        self.failed += 1;
+        if failure.is_final() {
+            // A request for a token that was repeated already.
+            return Err(failure);
+        }
+        if failure.is_past_deadline()
+            || failure.advice() != Advice::RetryAfter
+            || !(self.repeatable || failure.was_not_carried_out())
+        {
+            return Err(failure.after(self.failed, ""));
+        }
+        let options = &self.policy.0.options;
+        if self.failed >= options.max_attempts {
+            return Err(failure.after(self.failed, ""));
+        }
+        let asked = failure.retry_after();
+        if asked.is_some_and(|asked| asked > options.max_retry_after) {
+            return Err(failure.after(self.failed, "the registry asks for too long a pause"));
+        }
+        let pause = self.policy.pause(self.failed, asked);
+        if self.left().is_some_and(|left| left <= pause) {
+            return Err(failure.after(self.failed, "the deadline comes before the next attempt"));
+        }
+        if !self.policy.spend() {
+            return Err(failure.after(self.failed, "the client's budget of retries is used up"));
+        }
+        crate::trace::repeating(&failure, self.failed, pause);
+        self.policy.0.clock.sleep(pause).await;
+        Ok(())
+    }
+}
+
+impl Attempts {
+    /// How long to wait until a replica may have heard of what it does not know, if it is worth it.
+    fn wait_for_replicas(&mut self, failure: &Error) -> Option<Duration> {
+        let deadline = self.left();
+        let patience = self.patience.as_mut()?;
+        let is_missing = failure.kind() == ErrorKind::NotFound
+            || failure.code() == Some(&ErrorCode::MANIFEST_BLOB_UNKNOWN);
+        // An upload that is lost does not come back.
+        if !is_missing || failure.advice() == Advice::NewSession || patience.left.is_zero() {
+            return None;
+        }
+        patience.misses += 1;
+        let pause = self.policy.pause(patience.misses, None).min(patience.left);
+        if deadline.is_some_and(|left| left <= pause) {
+            return None;
+        }
+        patience.left = patience.left.saturating_sub(pause);
+        Some(pause)
+    }
+}
+
+/// What a success gives back to the budget: one failure in six is borne for ever.
+const SHARE_OF_SUCCESS: f64 = 0.2;
+const JITTER_BEHIND_RETRY_AFTER: Duration = Duration::from_millis(100);

@@ -1,0 +1,105 @@
+//! What the client tells `tracing`: one span for each operation, one within it for each request.
+//!
+//! The names are those of OpenTelemetry's conventions for HTTP clients. No span holds a credential, a
+//! header or a query.
+
+use std::time::Duration;
+
+use http::{Request, Response};
+use tracing::field::{Empty, display};
+use tracing::{Span, debug, info_span};
+
+use crate::context::OperationContext;
+use crate::error::Error;
+use crate::pipeline::Call;
+use crate::wire::Target;
+
+/// The span of one operation with all its attempts.
+pub(crate) fn operation(call: &Call) -> Span {
+    let span = info_span!(
+        target: TARGET,
+        "acr.operation",
+        otel.name = call.name,
+        otel.kind = "internal",
+        otel.status_code = Empty,
+        acr.operation = call.name,
+        acr.repository = Empty,
+        acr.attempts = Empty,
+        "error.type" = Empty,
+    );
+    if let Some(repository) = &call.repository {
+        span.record("acr.repository", repository.as_str());
+    }
+    span
+}
+
+/// Notes how an operation ended.
+pub(crate) fn ended(span: &Span, failure: Option<&Error>) {
+    if let Some(error) = failure {
+        span.record("acr.attempts", error.attempts());
+        failed(span, error);
+    }
+}
+
+/// The span of one request, from its sending to the head of its answer.
+pub(crate) fn attempt<B>(request: &Request<B>, context: &OperationContext) -> Span {
+    let method = request.method().as_str();
+    let span = info_span!(
+        target: TARGET,
+        "http.request",
+        otel.name = method,
+        otel.kind = "client",
+        otel.status_code = Empty,
+        http.request.method = method,
+        http.request.resend_count = Empty,
+        http.response.status_code = Empty,
+        url.full = %Target::of(request).url(),
+        server.address = request.uri().host().unwrap_or_default(),
+        server.port = Empty,
+        "error.type" = Empty,
+        acr.operation = context.operation(),
+    );
+    let scheme = request.uri().scheme_str();
+    let port = request.uri().port_u16();
+    span.record(
+        "server.port",
+        port.unwrap_or(if scheme == Some("http") { 80 } else { 443 }),
+    );
+    if context.attempt() > 1 {
+        span.record("http.request.resend_count", context.attempt() - 1);
+    }
+    span
+}
+
+/// Notes the status of an answer, or why none came.
+pub(crate) fn answered<B>(span: &Span, sent: &Result<Response<B>, Error>) {
+    match sent {
+        Ok(response) => {
+            let status = response.status();
+            span.record("http.response.status_code", status.as_u16());
+            if status.is_client_error() || status.is_server_error() {
+                span.record("error.type", status.as_str());
+                span.record("otel.status_code", "ERROR");
+            }
+        }
+        Err(error) => failed(span, error),
+    }
+}
+
+/// Tells that a failed attempt is repeated.
+pub(crate) fn repeating(failure: &Error, failed: u32, pause: Duration) {
+    debug!(
+        target: TARGET,
+        failure = ?failure.kind(),
+        failed_attempts = failed,
+        pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+        "the operation is tried again: {failure}"
+    );
+}
+
+fn failed(span: &Span, error: &Error) {
+    span.record("error.type", display(format_args!("{:?}", error.kind())));
+    span.record("otel.status_code", "ERROR");
+}
+
+const TARGET: &str = "acr_client";
