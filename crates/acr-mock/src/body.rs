@@ -1,16 +1,18 @@
 //! The body of every answer the mock gives.
 //!
 //! A body lives in memory from the start, so it has no source to wait for and needs no runtime: it is ready at
-//! every poll but one, just before a cut. It may be a rope of several pieces (a stored blob is kept in the pieces it came in),
+//! every poll, but for one just before a cut, and for what a fault does to it. It may be a rope of several pieces (a stored blob is kept in the pieces it came in),
 //! which are handed out one by one and never joined.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+
+use crate::fault::Drip;
 
 /// An answer's body: bytes in memory, handed out piece by piece without a copy.
 ///
@@ -21,10 +23,14 @@ pub struct Body {
     chunks: VecDeque<Bytes>,
     remaining: u64,
     chunked: bool,
-    /// Bytes that may still go out before the body fails, if it is to fail.
+    /// Bytes that may still go out before the body fails or falls silent, if it is to.
     cut: Option<u64>,
+    /// Whether it falls silent there, and does not fail.
+    stalls: bool,
     /// The reader was given a turn to pass on what it has, before the failure.
     paused: bool,
+    /// How slowly it comes, if it is to come slowly.
+    drip: Option<Drip>,
 }
 
 impl Body {
@@ -68,21 +74,61 @@ impl Body {
         self
     }
 
+    /// Makes the body fall silent after `bytes` bytes, for ever. One that is not longer is left whole.
+    pub(crate) fn stall_after(self, bytes: u64) -> Self {
+        Self {
+            stalls: true,
+            ..self.cut_after(bytes)
+        }
+    }
+
+    /// Flips the lowest bit of the byte at `offset`, if the body reaches so far: what is text mostly stays text.
+    pub(crate) fn flip_byte(mut self, offset: u64) -> Self {
+        let mut before = offset;
+        for at in 0..self.chunks.len() {
+            let length = self.chunks[at].len() as u64;
+            if before >= length {
+                before -= length;
+                continue;
+            }
+            // Only the one byte is copied: the piece may be large, and is the registry's own.
+            let before = usize::try_from(before).unwrap_or(usize::MAX);
+            let mut first = self.chunks[at].clone();
+            let mut byte = first.split_off(before);
+            let rest = byte.split_off(1);
+            let flipped = byte.iter().map(|byte| byte ^ 1).collect();
+            let pieces = [first, flipped, rest].into_iter();
+            let chunks = self.chunks.drain(..at).chain(pieces);
+            let chunks: VecDeque<Bytes> = chunks.filter(|piece| !piece.is_empty()).collect();
+            self.chunks.pop_front();
+            self.chunks = chunks.into_iter().chain(self.chunks).collect();
+            break;
+        }
+        self
+    }
+
+    /// Makes the body come at this pace.
+    pub(crate) fn drip(mut self, drip: Drip) -> Self {
+        self.drip = Some(drip);
+        self
+    }
+
     /// How many bytes are still to come, in all pieces.
     #[must_use]
     pub fn remaining(&self) -> u64 {
         self.remaining
     }
 
-    fn next_chunk(&mut self) -> Option<Result<Bytes, BodyError>> {
+    /// The next piece, of at most so many bytes.
+    fn next_chunk(&mut self, most: usize) -> Option<Result<Bytes, BodyError>> {
         let allowed = match self.cut {
             Some(0) => {
                 // The failure is the last thing a reader sees: a failed body has ended.
                 *self = Self::empty();
                 return Some(Err(BodyError { _private: () }));
             }
-            Some(allowed) => usize::try_from(allowed).unwrap_or(usize::MAX),
-            None => usize::MAX,
+            Some(allowed) => usize::try_from(allowed).unwrap_or(usize::MAX).min(most),
+            None => most,
         };
         let mut chunk = self.chunks.pop_front()?;
         if chunk.len() > allowed {
@@ -109,7 +155,16 @@ impl http_body::Body for Body {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Poll::Ready(self.next_chunk().map(|chunk| chunk.map(Frame::data)))
+        if self.cut == Some(0) && self.stalls {
+            return Poll::Pending;
+        }
+        let is_over = self.remaining == 0 || self.cut == Some(0);
+        let most = match &mut self.drip {
+            Some(drip) if !is_over => ready!(drip.poll_bytes(context)),
+            _ => usize::MAX,
+        };
+        let chunk = self.next_chunk(most);
+        Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

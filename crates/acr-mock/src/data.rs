@@ -20,6 +20,7 @@ use time::macros::format_description;
 
 use crate::Body;
 use crate::call::Call;
+use crate::error::Refusal;
 use crate::registry::Registry;
 use crate::store::Content;
 
@@ -68,45 +69,26 @@ pub(crate) fn signed_url(registry: &Registry, call: &Call, digest: &Digest) -> S
 impl Registry {
     /// `GET` and `HEAD` of a signed URL.
     pub(crate) fn get_data(&self, call: &Call) -> Response<Body> {
-        let mut response = self.read_data(call);
-        // Storage answers in the version of its API that the URL was signed for.
-        let version = parameter(call.uri(), "sv").and_then(|text| HeaderValue::try_from(text).ok());
-        response.headers_mut().insert(
-            HeaderName::from_static("x-ms-version"),
-            version.unwrap_or(HeaderValue::from_static(VERSION)),
-        );
-        response
+        versioned(call, self.read_data(call))
     }
 
     fn read_data(&self, call: &Call) -> Response<Body> {
         if !matches!(*call.method(), Method::GET | Method::HEAD) {
-            return failure(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "UnsupportedHttpVerb",
-                "The resource doesn't support specified Http Verb.",
-            );
+            return failure(StatusCode::METHOD_NOT_ALLOWED);
         }
         if call.headers().contains_key(AUTHORIZATION) {
-            return failure(
+            return failure_with(
                 StatusCode::BAD_REQUEST,
                 "InvalidAuthenticationInfo",
                 "Authentication information is not given in the correct format. Check the value of Authorization header.",
             );
         }
         if !self.is_signed(call) {
-            return failure(
-                StatusCode::FORBIDDEN,
-                "AuthenticationFailed",
-                "Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly including the signature.",
-            );
+            return not_signed();
         }
         let content = digest_of(call.uri().path()).and_then(|digest| self.store().content(&digest));
         let Some(content) = content else {
-            return failure(
-                StatusCode::NOT_FOUND,
-                "BlobNotFound",
-                "The specified blob does not exist.",
-            );
+            return failure(StatusCode::NOT_FOUND);
         };
         let range = call
             .headers()
@@ -116,7 +98,7 @@ impl Registry {
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             // Chosen, after the storage service's documentation.
             let unsatisfied = response.headers_mut().remove(CONTENT_RANGE);
-            let mut response = failure(
+            let mut response = failure_with(
                 StatusCode::RANGE_NOT_SATISFIABLE,
                 "InvalidRange",
                 "The range specified is invalid for the current size of the resource.",
@@ -216,7 +198,7 @@ fn etag(path: &str) -> HeaderValue {
 }
 
 /// The time in the form of HTTP's headers.
-fn date(time: Timestamp) -> Option<HeaderValue> {
+pub(crate) fn date(time: Timestamp) -> Option<HeaderValue> {
     let time = OffsetDateTime::from(SystemTime::from(time));
     let text = time.format(format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
@@ -224,7 +206,42 @@ fn date(time: Timestamp) -> Option<HeaderValue> {
     HeaderValue::try_from(text.ok()?).ok()
 }
 
-fn failure(status: StatusCode, code: &str, message: &str) -> Response<Body> {
+/// A signature that is not the registry's, or whose time is over.
+pub(crate) fn not_signed() -> Response<Body> {
+    failure_with(
+        StatusCode::FORBIDDEN,
+        "AuthenticationFailed",
+        "Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly including the signature.",
+    )
+}
+
+/// A failure in storage's words: those of its documentation, but for what a signature is refused with. What it has no words
+/// for is said by a page.
+pub(crate) fn failure(status: StatusCode) -> Response<Body> {
+    let (code, message) = match status {
+        StatusCode::FORBIDDEN => (
+            "AuthorizationFailure",
+            "This request is not authorized to perform this operation.",
+        ),
+        StatusCode::NOT_FOUND => ("BlobNotFound", "The specified blob does not exist."),
+        StatusCode::METHOD_NOT_ALLOWED => (
+            "UnsupportedHttpVerb",
+            "The resource doesn't support specified Http Verb.",
+        ),
+        StatusCode::INTERNAL_SERVER_ERROR => (
+            "InternalError",
+            "The server encountered an internal error. Please retry the request.",
+        ),
+        StatusCode::SERVICE_UNAVAILABLE => (
+            "ServerBusy",
+            "The server is currently unable to receive requests. Please retry your request.",
+        ),
+        status => return Refusal::page(status).into_response(),
+    };
+    failure_with(status, code, message)
+}
+
+fn failure_with(status: StatusCode, code: &str, message: &str) -> Response<Body> {
     let text = format!(
         "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
     );
@@ -239,6 +256,16 @@ fn failure(status: StatusCode, code: &str, message: &str) -> Response<Body> {
             .insert(HeaderName::from_static("x-ms-error-code"), code);
     }
     surround(&mut response);
+    response
+}
+
+/// Storage answers in the version of its API that the URL was signed for.
+pub(crate) fn versioned(call: &Call, mut response: Response<Body>) -> Response<Body> {
+    let version = parameter(call.uri(), "sv").and_then(|text| HeaderValue::try_from(text).ok());
+    response.headers_mut().insert(
+        HeaderName::from_static("x-ms-version"),
+        version.unwrap_or(HeaderValue::from_static(VERSION)),
+    );
     response
 }
 

@@ -26,6 +26,7 @@ pub(crate) struct Refusal {
 enum Content {
     Envelope(ErrorEnvelope),
     Text(&'static str, &'static str),
+    Page(String),
     Empty,
 }
 
@@ -249,6 +250,24 @@ impl Refusal {
         }
     }
 
+    /// Something failed behind the registry.
+    pub(crate) fn failed(status: StatusCode, code: ErrorCode, message: &str) -> Self {
+        Self::json(status, RegistryError::new(code, message))
+    }
+
+    /// Chosen: a status that the registry has no words for, as a proxy in front of it says it.
+    pub(crate) fn page(status: StatusCode) -> Self {
+        let page = format!(
+            "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n</body>\r\n</html>\r\n"
+        );
+        Self {
+            status,
+            content: Content::Page(page),
+            headers: Vec::new(),
+            kind: RefusalKind::Front,
+        }
+    }
+
     /// The firewall's word to a client that it does not let in.
     pub(crate) fn not_allowed_access(client: IpAddr, names_correlation: bool) -> Self {
         let mut message = format!(
@@ -394,6 +413,10 @@ impl Refusal {
             Content::Text(content_type, text) => (
                 Some(HeaderValue::from_static(content_type)),
                 Body::from(text),
+            ),
+            Content::Page(page) => (
+                Some(HeaderValue::from_static("text/html")),
+                Body::from(page),
             ),
             Content::Empty => (None, Body::empty()),
         };

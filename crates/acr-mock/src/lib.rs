@@ -9,18 +9,21 @@ mod call;
 mod clock;
 mod data;
 mod error;
+mod fault;
 mod firewall;
 mod locks;
 mod manifest;
 mod origin;
 mod paging;
 mod profile;
+mod random;
 mod rate;
 mod recording;
 mod referrers;
 mod registry;
 mod repository;
 mod request_body;
+mod requests;
 mod seed;
 #[cfg(feature = "server")]
 mod server;
@@ -38,10 +41,12 @@ pub use acr_protocol as protocol;
 
 pub use crate::body::{Body, BodyError};
 pub use crate::clock::{Clock, ClockHold, SystemClock, VirtualClock};
+pub use crate::fault::{ConnectionLost, Fault, FaultAction, FaultError, FaultHandle, Refuse};
 pub use crate::firewall::ClientAddress;
 pub use crate::origin::Origin;
 pub use crate::profile::{Profile, UnknownProfile};
 pub use crate::registry::Registry;
+pub use crate::requests::RequestCounts;
 pub use crate::seed::recorded;
 pub use crate::seed::{RepositorySeed, SeedError};
 #[cfg(feature = "server")]

@@ -14,13 +14,15 @@ use crate::answer::{surround, with_length};
 use crate::auth::{SigningKey, Tokens, oauth};
 use crate::call::Call;
 use crate::error::{Refusal, RefusalKind};
+use crate::fault::{Aim, ConnectionLost, Faults};
 use crate::rate::{self, Counter};
 use crate::recording::Recording;
 use crate::request_body::{self, ReadBody};
+use crate::requests::Counters;
 use crate::settings::{RegistryBuilder, Settings};
 use crate::store::Store;
 use crate::throttle::Throttles;
-use crate::{Body, data};
+use crate::{Body, data, random};
 
 /// An Azure container registry in memory. A cheap clone: all clones are the same registry.
 ///
@@ -53,6 +55,25 @@ struct Inner {
     challenges: AtomicU64,
     seeds: AtomicU64,
     recording: Mutex<Recording>,
+    faults: Faults,
+    counters: Counters,
+}
+
+/// An operation that is asked for, before it is carried out.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) route: Route,
+    /// A parameter that is malformed, and its value.
+    malformed: Option<(&'static str, String)>,
+    /// The challenge, where the credentials are not good.
+    challenge: Option<Box<Refusal>>,
+}
+
+impl Asked {
+    /// Whether nothing stands against it so far.
+    pub(crate) fn is_good(&self) -> bool {
+        self.challenge.is_none() && self.malformed.is_none()
+    }
 }
 
 impl Registry {
@@ -85,13 +106,20 @@ impl Registry {
             challenges,
             seeds: AtomicU64::new(1),
             recording: Mutex::default(),
+            faults: Faults::default(),
+            counters: Counters::default(),
         }))
     }
 
     /// Answers one request, of the registry's origin or of its data origin. Never fails: what is wrong with the request
     /// is in the answer.
     ///
-    /// The future does no I/O of its own; it waits only for the request's body, and holds no lock meanwhile.
+    /// Where a [`Fault`](crate::Fault) ends the connection without an answer, it gives one that nobody can take for the
+    /// registry's: 502, without its headers, and a body that breaks with a [`BodyError`](crate::BodyError) before its first
+    /// byte. [`Registry::try_handle`] gives an error there.
+    ///
+    /// The future does no I/O of its own; it waits only for the request's body and for what a fault demands, and holds no
+    /// lock meanwhile.
     pub fn handle<B>(
         &self,
         request: Request<B>,
@@ -103,72 +131,153 @@ impl Registry {
     {
         let registry = self.clone();
         async move {
-            let (head, body) = request.into_parts();
-            let now = registry.now();
-            let call = Call::new(head, registry.settings().login_server.as_deref(), now);
-            registry.store().expire_uploads(now);
-            if head_size(&call) > registry.settings().limits.head {
-                return refuse(&call, Refusal::head_too_large());
-            }
-            if data::is_data_request(call.uri()) {
-                return with_length(&call, registry.get_data(&call));
-            }
-            registry.answer(call, body).await
+            let answer = registry.answer(request).await;
+            answer.unwrap_or_else(ConnectionLost::into_response)
         }
     }
 
-    async fn answer<B>(&self, mut call: Call, body: B) -> Response<Body>
+    /// Answers one request like [`Registry::handle`], or gives an error where a [`Fault`](crate::Fault) ends the connection
+    /// without an answer. Nothing else makes it fail.
+    ///
+    /// ```
+    /// use acr_mock::{ConnectionLost, Fault, Registry};
+    /// # use futures_util::FutureExt as _;
+    /// let registry = Registry::new();
+    /// registry.inject(Fault::on("ping").before_credentials().times(1).reset())?;
+    /// let ping = || http::Request::get("https://mock.azurecr.io/v2/").body(String::new()).unwrap();
+    /// let answer = registry.try_handle(ping()).now_or_never().unwrap();
+    /// assert!(matches!(answer, Err(ConnectionLost { .. })));
+    /// assert_eq!(registry.try_handle(ping()).now_or_never().unwrap().unwrap().status(), 401);
+    /// # Ok::<(), acr_mock::FaultError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionLost`]: a fault wanted it so.
+    pub fn try_handle<B>(
+        &self,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<Response<Body>, ConnectionLost>> + Send + use<B> + 'static
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        self.clone().answer(request)
+    }
+
+    async fn answer<B>(self, request: Request<B>) -> Result<Response<Body>, ConnectionLost>
     where
         B: http_body::Body + Send,
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        let (head, body) = request.into_parts();
+        let now = self.now();
+        let mut call = Call::new(head, self.settings().login_server.as_deref(), now);
+        self.store().expire_uploads(now);
+        self.counters().count();
+        if head_size(&call) > self.settings().limits.head {
+            return Ok(refuse(&call, Refusal::head_too_large()));
+        }
+        if data::is_data_request(call.uri()) {
+            self.counters().count_data();
+            let answer = match self.faults().strike(&Aim::Data) {
+                None => self.get_data(&call),
+                Some(action) => Box::pin(self.suffer_data(action, &call)).await?,
+            };
+            return Ok(with_length(&call, answer));
+        }
+        let parsed = Route::parse(call.head());
+        match &parsed {
+            Ok(route) => self.counters().count_operation(route),
+            Err(RouteError::Invalid { route, .. }) => self.counters().count_operation(route),
+            Err(_) => {}
+        }
         if let Err(refusal) = self.pass_firewall(&call) {
-            return if call.uri().path().starts_with("/oauth2/") {
+            return Ok(if call.uri().path().starts_with("/oauth2/") {
                 refuse_token(&call, refusal)
             } else {
                 refuse(&call, refusal)
-            };
+            });
         }
-        let parsed = Route::parse(call.head());
-        let (route, fault) = match parsed {
+        let asked = match self.ask(&mut call, parsed) {
+            Ok(asked) => asked,
+            Err(refusal) => return Ok(refuse(&call, refusal)),
+        };
+        let aim = Aim::Operation {
+            route: &asked.route,
+            authorised: asked.challenge.is_none(),
+        };
+        match self.faults().strike(&aim) {
+            None => Ok(self.carry_out(&call, asked, body).await),
+            // In a box, so that requests which no fault has struck need no room for this.
+            Some(action) => Box::pin(self.suffer(action, &call, asked, body)).await,
+        }
+    }
+
+    /// What is asked for, and whether the credentials are good; a refusal where no operation is.
+    fn ask(&self, call: &mut Call, parsed: Result<Route, RouteError>) -> Result<Asked, Refusal> {
+        let (route, malformed) = match parsed {
             Ok(route) => (route, None),
             Err(RouteError::Invalid {
                 route,
                 parameter,
                 value,
             }) => (*route, Some((parameter, value))),
-            Err(RouteError::UnknownPath) => return refuse(&call, Refusal::unknown_path()),
+            Err(RouteError::UnknownPath) => return Err(Refusal::unknown_path()),
             Err(RouteError::MethodNotAllowed { allowed }) => {
-                return refuse(&call, Refusal::method_not_allowed(allowed));
+                return Err(Refusal::method_not_allowed(allowed));
             }
-            Err(_) => return refuse(&call, self.refuse_path(&call)),
+            Err(_) => return Err(self.refuse_path(call)),
         };
         if matches!(route, Route::ListReferrers(_)) && !self.settings().referrers_api {
-            return refuse(&call, Refusal::malformed_path());
+            return Err(Refusal::malformed_path());
         }
         call.within(route.repository());
-        match route {
-            Route::ExchangeEntraToken(_)
-            | Route::RequestAccessToken(_)
-            | Route::RequestAccessTokenWithLogin(_) => self.answer_token(&call, route, body).await,
-            route => {
-                let result = self.authorise(&call, &self.settings().profile.scope(&route));
-                let result = result.and_then(|()| self.admit(&call, &route));
-                let result = match result {
-                    Ok(()) => self.carry_out(&call, route, fault, body).await,
-                    Err(refusal) => Err(refusal),
-                };
-                let (kind, response) = match result {
-                    Ok(response) => (RefusalKind::Authorised, response),
-                    Err(refusal) => (refusal.kind(), refusal.into_response()),
-                };
-                let left = (call.method() == http::Method::DELETE
-                    && kind == RefusalKind::Authorised)
-                    .then(|| self.deletes_left(call.now()));
-                surround(&call, kind, left, response)
-            }
+        let challenge = match is_token_request(&route) {
+            true => None,
+            false => self
+                .authorise(call, &self.settings().profile.scope(&route))
+                .err()
+                .map(Box::new),
+        };
+        Ok(Asked {
+            route,
+            malformed,
+            challenge,
+        })
+    }
+
+    /// The answer to an operation, whether it may be carried out or not.
+    pub(crate) async fn carry_out<B>(&self, call: &Call, asked: Asked, body: B) -> Response<Body>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let Asked {
+            route,
+            malformed,
+            challenge,
+        } = asked;
+        if let Some(challenge) = challenge {
+            return refuse(call, *challenge);
         }
+        if is_token_request(&route) {
+            return self.answer_token(call, route, body).await;
+        }
+        let result = match self.admit(call, &route) {
+            Ok(()) => self.perform(call, route, malformed, body).await,
+            Err(refusal) => Err(refusal),
+        };
+        let (kind, response) = match result {
+            Ok(response) => (RefusalKind::Authorised, response),
+            Err(refusal) => (refusal.kind(), refusal.into_response()),
+        };
+        let left = (call.method() == http::Method::DELETE && kind == RefusalKind::Authorised)
+            .then(|| self.deletes_left(call.now()));
+        surround(call, kind, left, response)
     }
 
     async fn answer_token<B>(&self, call: &Call, route: Route, body: B) -> Response<Body>
@@ -202,11 +311,11 @@ impl Registry {
         with_length(call, response)
     }
 
-    async fn carry_out<B>(
+    async fn perform<B>(
         &self,
         call: &Call,
         route: Route,
-        fault: Option<(&'static str, String)>,
+        malformed: Option<(&'static str, String)>,
         body: B,
     ) -> Result<Response<Body>, Refusal>
     where
@@ -214,7 +323,7 @@ impl Registry {
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        if let Some((parameter, value)) = fault
+        if let Some((parameter, value)) = malformed
             && !self.passes_over(parameter)
         {
             return Err(self.refuse_parameter(&route, parameter, &value));
@@ -366,14 +475,17 @@ impl Registry {
 
     /// Whether this challenge names its actions the other way round.
     pub(crate) fn next_scope_order(&self) -> bool {
-        // SplitMix64: the service's order looks random, and a test must be able to repeat it.
-        let mut x = self
-            .0
-            .challenges
-            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (x ^ (x >> 31)) & 1 == 1
+        // The service's order looks random, and a test must be able to repeat it.
+        let state = self.0.challenges.fetch_add(random::STEP, Ordering::Relaxed);
+        random::mix(state) & 1 == 1
+    }
+
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.0.faults
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
     pub(crate) fn token_calls_left(&self, call: &Call) -> HeaderValue {
@@ -401,6 +513,16 @@ pub(crate) fn respond<O: acr_protocol::Operation>(
         .map(|bytes: Bytes| Body::from(bytes))
 }
 
+/// Whether it is for the token endpoints, which ask for no token and have headers of their own.
+pub(crate) fn is_token_request(route: &Route) -> bool {
+    matches!(
+        route,
+        Route::ExchangeEntraToken(_)
+            | Route::RequestAccessToken(_)
+            | Route::RequestAccessTokenWithLogin(_)
+    )
+}
+
 /// How many bytes the head of a request has, but for the separators.
 fn head_size(call: &Call) -> usize {
     let headers = call.headers().iter();
@@ -412,11 +534,12 @@ fn head_size(call: &Call) -> usize {
 }
 
 /// The same at the token endpoints, which put fewer headers around it.
-fn refuse_token(call: &Call, refusal: Refusal) -> Response<Body> {
+pub(crate) fn refuse_token(call: &Call, refusal: Refusal) -> Response<Body> {
     with_length(call, oauth::refused(refusal))
 }
 
-fn refuse(call: &Call, refusal: Refusal) -> Response<Body> {
+/// The answer that says no, with what the registry puts around it.
+pub(crate) fn refuse(call: &Call, refusal: Refusal) -> Response<Body> {
     surround(call, refusal.kind(), None, refusal.into_response())
 }
 

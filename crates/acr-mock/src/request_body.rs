@@ -61,3 +61,26 @@ where
     }
     ReadBody::Whole(chunks)
 }
+
+/// Reads the first bytes of a body, or all that come where there are fewer.
+pub(crate) async fn read_first<B>(body: B, bytes: u64) -> Vec<Bytes>
+where
+    B: http_body::Body + Send,
+    B::Data: Send,
+{
+    let mut body = pin!(body);
+    let (mut chunks, mut left) = (Vec::new(), bytes);
+    while left > 0
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        let Ok(mut data) = frame.into_data() else {
+            continue;
+        };
+        let length = data
+            .remaining()
+            .min(usize::try_from(left).unwrap_or(usize::MAX));
+        left -= length as u64;
+        chunks.push(data.copy_to_bytes(length));
+    }
+    chunks
+}

@@ -10,7 +10,7 @@ mod token;
 
 pub(crate) use identity::{Identities, Rights};
 pub(crate) use key::SigningKey;
-pub(crate) use token::{RefreshToken, Tokens};
+pub(crate) use token::{RefreshToken, TokenKind, Tokens};
 
 use acr_protocol::auth::parse_basic_login;
 use acr_protocol::{Challenge, Scope, ScopeSet};
@@ -58,6 +58,32 @@ impl Registry {
         }
     }
 
+    /// Refuses every access token that was issued so far, anonymous ones too, as after a change of the service's keys: 401
+    /// with `error="invalid_token"`. Those that are issued from now on are good, even if the clock stands still.
+    ///
+    /// ```
+    /// # use futures_util::FutureExt as _;
+    /// let registry = acr_mock::Registry::new();
+    /// let ping = |token: &str| {
+    ///     let request = http::Request::get("https://mock.azurecr.io/v2/").header("Authorization", format!("Bearer {token}"));
+    ///     registry.handle(request.body(String::new()).unwrap()).now_or_never().unwrap().status()
+    /// };
+    /// let token = registry.access_token("registry:catalog:*")?;
+    /// registry.revoke_access_tokens();
+    /// assert_eq!(ping(&token), 401);
+    /// assert_eq!(ping(&registry.access_token("registry:catalog:*")?), 200);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn revoke_access_tokens(&self) {
+        self.tokens().revoke(TokenKind::Access);
+    }
+
+    /// Refuses every refresh token that was issued so far: the token endpoint answers 401 without a word. Access tokens that
+    /// were made from them stay good until their end.
+    pub fn revoke_refresh_tokens(&self) {
+        self.tokens().revoke(TokenKind::Refresh);
+    }
+
     /// The rights behind a user name and password; `None` where they do not hold.
     pub(crate) fn rights_of_login(&self, user: &str, password: &str) -> Option<Rights> {
         if user == TOKEN_USER {
@@ -71,7 +97,7 @@ impl Registry {
         self.settings().identities.login(user, password)
     }
 
-    fn challenge(&self, call: &Call, needed: &ScopeSet, error: Option<&str>) -> Refusal {
+    pub(crate) fn challenge(&self, call: &Call, needed: &ScopeSet, error: Option<&str>) -> Refusal {
         let wording = self.recording().wording;
         let detail = detail(&in_order(call, needed), wording.small_letters);
         let text = self.challenge_text(call, needed, error);

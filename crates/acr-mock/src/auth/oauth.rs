@@ -80,7 +80,7 @@ impl Registry {
     }
 
     /// Most failures: no body, no challenge.
-    fn refuse_silently(&self, call: &Call) -> Response<Body> {
+    pub(crate) fn refuse_silently(&self, call: &Call) -> Response<Body> {
         let mut response = refused(Refusal::token_refused());
         response
             .headers_mut()

@@ -3,6 +3,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::auth::identity::ANONYMOUS;
@@ -16,6 +17,26 @@ use crate::auth::key::SigningKey;
 pub(crate) struct Tokens {
     key: SigningKey,
     key_id: String,
+    /// How often tokens of each kind were revoked. It goes into their signatures, so that those from before do not hold.
+    access_generation: AtomicU64,
+    refresh_generation: AtomicU64,
+}
+
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenKind {
+    Access,
+    Refresh,
+}
+
+impl TokenKind {
+    /// The value of the claim `grant_type`.
+    fn grant(self) -> &'static str {
+        match self {
+            Self::Access => "access_token",
+            Self::Refresh => "refresh_token",
+        }
+    }
 }
 
 /// What a token allows.
@@ -88,7 +109,27 @@ impl Tokens {
         Self {
             key_id: groups.join(":"),
             key,
+            access_generation: AtomicU64::new(0),
+            refresh_generation: AtomicU64::new(0),
         }
+    }
+
+    /// Refuses all tokens of this kind that were made so far.
+    pub(crate) fn revoke(&self, kind: TokenKind) {
+        self.generation(kind).fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn generation(&self, kind: TokenKind) -> &AtomicU64 {
+        match kind {
+            TokenKind::Access => &self.access_generation,
+            TokenKind::Refresh => &self.refresh_generation,
+        }
+    }
+
+    /// What a token of this kind is signed for: the generation is in here.
+    fn purpose(&self, kind: TokenKind) -> String {
+        let generation = self.generation(kind).load(Ordering::Relaxed);
+        format!("{} {generation}", kind.grant())
     }
 
     /// A refresh token of this subject.
@@ -96,7 +137,7 @@ impl Tokens {
         let issued = token.now.seconds();
         let mut claims = json!({
             "jti": uuid::Uuid::new_v4().to_string(), "sub": token.subject, "nbf": issued, "exp": (token.now + token.life).seconds(),
-            "iat": issued, "iss": ISSUER, "aud": token.audience, "version": "1.0", "rid": self.registry_id(), "grant_type": "refresh_token",
+            "iat": issued, "iss": ISSUER, "aud": token.audience, "version": "1.0", "rid": self.registry_id(), "grant_type": TokenKind::Refresh.grant(),
             "appid": APP_ID,
             "permissions": { "Actions": ["read", "write", "delete", "deleted/read", "deleted/restore/action"], "NotActions": null },
             "roles": []
@@ -104,15 +145,15 @@ impl Tokens {
         if token.abac {
             claims["aad_identity"] = token.subject.into();
         }
-        self.sign(&claims)
+        self.sign(TokenKind::Refresh, &claims)
     }
 
     pub(crate) fn access(&self, token: &AccessToken<'_>) -> String {
         let issued = token.now.seconds();
-        self.sign(&json!({
+        self.sign(TokenKind::Access, &json!({
             "jti": uuid::Uuid::new_v4().to_string(), "sub": token.subject, "nbf": issued, "exp": (token.now + token.life).seconds(),
             "iat": issued, "iss": ISSUER, "aud": token.audience, "version": "2.0", "rid": self.registry_id(),
-            "access": access_claim(token.scopes), "roles": [], "grant_type": "access_token", "appid": APP_ID
+            "access": access_claim(token.scopes), "roles": [], "grant_type": TokenKind::Access.grant(), "appid": APP_ID
         }))
     }
 
@@ -131,19 +172,23 @@ impl Tokens {
         let access = access_claim(&scopes);
         let id = self.key.sign(
             "anonymous token",
-            format!("{audience} {issued} {access}").as_bytes(),
+            format!(
+                "{audience} {issued} {access} {}",
+                self.purpose(TokenKind::Access)
+            )
+            .as_bytes(),
         );
         let id =
             uuid::Builder::from_random_bytes(id[..16].try_into().unwrap_or_default()).into_uuid();
-        self.sign(&json!({
+        self.sign(TokenKind::Access, &json!({
             "jti": id.to_string(), "sub": ANONYMOUS, "nbf": issued, "exp": issued + 1200, "iat": issued, "iss": ISSUER, "aud": audience,
-            "version": "1.0", "rid": self.registry_id(), "access": access, "roles": [], "grant_type": "access_token"
+            "version": "1.0", "rid": self.registry_id(), "access": access, "roles": [], "grant_type": TokenKind::Access.grant()
         }))
     }
 
     /// What an access token allows.
     pub(crate) fn read_access(&self, token: &str, now: Timestamp) -> Result<Access, TokenError> {
-        let claims = self.verify(token, "access_token", now)?;
+        let claims = self.verify(token, TokenKind::Access, now)?;
         let scopes = TokenClaims::read(token).ok_or(TokenError)?.access;
         Ok(Access {
             scopes,
@@ -153,14 +198,17 @@ impl Tokens {
 
     /// The subject of a refresh token.
     pub(crate) fn read_refresh(&self, token: &str, now: Timestamp) -> Result<String, TokenError> {
-        let claims = self.verify(token, "refresh_token", now)?;
+        let claims = self.verify(token, TokenKind::Refresh, now)?;
         claims["sub"].as_str().map(str::to_owned).ok_or(TokenError)
     }
 
-    fn verify(&self, token: &str, kind: &str, now: Timestamp) -> Result<Value, TokenError> {
+    fn verify(&self, token: &str, kind: TokenKind, now: Timestamp) -> Result<Value, TokenError> {
         let (signed, signature) = token.rsplit_once('.').ok_or(TokenError)?;
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError)?;
-        if !self.key.verify(PURPOSE, signed.as_bytes(), &signature) {
+        if !self
+            .key
+            .verify(&self.purpose(kind), signed.as_bytes(), &signature)
+        {
             return Err(TokenError);
         }
         let (_, payload) = signed.split_once('.').ok_or(TokenError)?;
@@ -169,18 +217,18 @@ impl Tokens {
         let alive = claims["exp"]
             .as_i64()
             .is_some_and(|end| now < Timestamp::new(end, 0));
-        if alive && claims["grant_type"] == kind {
+        if alive && claims["grant_type"] == kind.grant() {
             Ok(claims)
         } else {
             Err(TokenError)
         }
     }
 
-    fn sign(&self, claims: &Value) -> String {
+    fn sign(&self, kind: TokenKind, claims: &Value) -> String {
         let header = json!({ "alg": "RS256", "typ": "JWT", "kid": self.key_id });
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(plain_ascii(&value.to_string()));
         let signed = format!("{}.{}", encode(&header), encode(claims));
-        let signature = self.key.sign(PURPOSE, signed.as_bytes());
+        let signature = self.key.sign(&self.purpose(kind), signed.as_bytes());
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
@@ -189,7 +237,6 @@ impl Tokens {
     }
 }
 
-const PURPOSE: &str = "token";
 const ISSUER: &str = "Azure Container Registry";
 const APP_ID: &str = "00000000-0000-0000-0000-000000000000";
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";

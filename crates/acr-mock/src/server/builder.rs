@@ -88,7 +88,9 @@ impl AcrMockBuilder {
     /// refuses a thread.
     pub fn start(self) -> Result<AcrMock, StartError> {
         let registry = self.registry.clone();
-        self.start_with(Box::new(move |request| Box::pin(registry.handle(request))))
+        self.start_with(Box::new(move |request| {
+            Box::pin(registry.try_handle(request))
+        }))
     }
 
     /// Starts with another handler in the registry's place.

@@ -1,6 +1,5 @@
 //! One connection: TLS if there is any, then HTTP/1.1 until either side has enough.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -22,13 +21,15 @@ use tokio_rustls::TlsAcceptor;
 use super::names::Names;
 use super::request_body::RequestBody;
 use super::{ServerEvent, reserved};
-use crate::{Body, ClientAddress};
+use crate::{Body, ClientAddress, ConnectionLost};
 
 pub(super) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Answers requests; in the end always [`Registry::handle`](crate::Registry::handle).
-pub(super) type Handler =
-    Box<dyn Fn(Request<RequestBody>) -> BoxFuture<Response<Body>> + Send + Sync>;
+/// Answers requests; in the end always [`Registry::try_handle`](crate::Registry::try_handle).
+pub(super) type Handler = Box<dyn Fn(Request<RequestBody>) -> BoxFuture<Answer> + Send + Sync>;
+
+/// An answer, or none: the connection is closed.
+pub(super) type Answer = Result<Response<Body>, ConnectionLost>;
 
 /// Hears of events; told on the server's thread.
 pub(super) type Listener = Box<dyn Fn(&ServerEvent<'_>) + Send + Sync>;
@@ -157,7 +158,7 @@ impl Service {
         self: Arc<Self>,
         mut request: Request<Incoming>,
         address: ClientAddress,
-    ) -> Result<Response<Body>, Infallible> {
+    ) -> Answer {
         let method = request.method().clone();
         let uri = request.uri().clone();
         let path = uri.path();
@@ -170,7 +171,7 @@ impl Service {
             request.extensions_mut().insert(address);
             let (parts, body) = request.into_parts();
             let body = RequestBody::new(&parts.headers, body);
-            (self.handler)(Request::from_parts(parts, body)).await
+            (self.handler)(Request::from_parts(parts, body)).await?
         } else {
             reserved::plain(StatusCode::BAD_REQUEST, "the request names no valid host\n")
         };

@@ -29,7 +29,7 @@ pub enum ServerEvent<'a> {
         /// What went wrong.
         error: &'a (dyn Error + 'static),
     },
-    /// A connection broke: the client went away, sent no HTTP, or a body was cut on purpose.
+    /// A connection broke: the client went away or sent no HTTP, or a [`Fault`](crate::Fault) ended it.
     #[non_exhaustive]
     ConnectionFailed {
         /// The client's address.

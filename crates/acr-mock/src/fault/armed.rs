@@ -1,0 +1,265 @@
+//! The faults at work: which of them strikes a request, and how often each has.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use acr_protocol::auth::{ExchangeEntraToken, RequestAccessToken, RequestAccessTokenWithLogin};
+use acr_protocol::operation::Describe;
+use acr_protocol::repository::{ListRepositories, ListRepositoryNames};
+use acr_protocol::{OperationClass, Ping, RepositoryName, Route};
+
+use super::action::AT_AN_UPLOAD;
+use super::{Fault, FaultAction, FaultError, Target};
+use crate::random;
+use crate::registry::Registry;
+
+/// A [`Fault`] that was injected: tells how often it has struck, and takes it back.
+#[derive(Clone, Debug)]
+pub struct FaultHandle {
+    registry: Registry,
+    fault: Arc<Armed>,
+}
+
+impl FaultHandle {
+    pub(super) fn new(registry: &Registry, fault: Armed) -> Self {
+        let fault = Arc::new(fault);
+        registry.faults().add(fault.clone());
+        Self {
+            registry: registry.clone(),
+            fault,
+        }
+    }
+
+    /// How many requests it has struck.
+    #[must_use]
+    pub fn strikes(&self) -> u64 {
+        self.fault.struck.load(Ordering::Relaxed)
+    }
+
+    /// Removes the fault; the others stay. It still tells how often it has struck.
+    pub fn remove(&self) {
+        self.registry.faults().remove(&self.fault);
+    }
+}
+
+/// A request, as faults see it.
+#[derive(Debug)]
+pub(crate) enum Aim<'a> {
+    Operation {
+        route: &'a Route,
+        /// Whether its credentials are good.
+        authorised: bool,
+    },
+    Data,
+}
+
+/// All faults of a registry, in the order they were injected.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    list: Mutex<Vec<Arc<Armed>>>,
+    /// How long the list is, for a look without the lock: without faults nothing else is done.
+    count: AtomicUsize,
+}
+
+impl Faults {
+    /// What becomes of this request, if a fault strikes it.
+    pub(crate) fn strike(&self, aim: &Aim<'_>) -> Option<FaultAction> {
+        if self.count.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let mut list = self.list();
+        let mut meetings = list.iter().enumerate();
+        let (at, action) = meetings.find_map(|(at, fault)| Some((at, fault.meet(aim)?)))?;
+        if list.get(at).is_some_and(|fault| fault.is_spent()) {
+            list.remove(at);
+            self.count.store(list.len(), Ordering::Relaxed);
+        }
+        Some(action)
+    }
+
+    pub(super) fn clear(&self) {
+        self.change(Vec::clear);
+    }
+
+    fn add(&self, fault: Arc<Armed>) {
+        if !fault.is_spent() {
+            self.change(|list| list.push(fault));
+        }
+    }
+
+    fn remove(&self, fault: &Arc<Armed>) {
+        self.change(|list| list.retain(|other| !Arc::ptr_eq(other, fault)));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Armed>>)) {
+        let mut list = self.list();
+        change(&mut list);
+        self.count.store(list.len(), Ordering::Relaxed);
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<Armed>>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A fault that was checked, and its counts. They change only while the list is locked.
+#[derive(Debug)]
+pub(super) struct Armed {
+    target: CheckedTarget,
+    repository: Option<RepositoryName>,
+    before_credentials: bool,
+    after: u64,
+    times: Option<u64>,
+    share: f64,
+    seed: u64,
+    actions: Vec<FaultAction>,
+    matched: AtomicU64,
+    struck: AtomicU64,
+}
+
+#[derive(Debug)]
+enum CheckedTarget {
+    Operation(&'static str),
+    Class(OperationClass),
+    AnyOperation,
+    Data,
+}
+
+impl Armed {
+    pub(super) fn new(fault: Fault) -> Result<Self, FaultError> {
+        let target = CheckedTarget::new(fault.target)?;
+        let unfit = |what| FaultError::Unfit {
+            what,
+            target: target.text(),
+        };
+        let repository = fault.repository.map(RepositoryName::new).transpose()?;
+        if repository.is_some() && !target.names_repositories() {
+            return Err(unfit("a repository"));
+        }
+        if !(0.0..=1.0).contains(&fault.share) {
+            return Err(FaultError::Share { share: fault.share });
+        }
+        if fault.actions.is_empty() {
+            return Err(FaultError::NoAction);
+        }
+        for action in &fault.actions {
+            if action.is_about_an_upload() && !target.is_at_uploads() {
+                return Err(unfit("an open upload"));
+            }
+            if let FaultAction::Answer(refuse) = action {
+                refuse.check(matches!(target, CheckedTarget::Data), unfit)?;
+            }
+        }
+        Ok(Self {
+            target,
+            repository,
+            before_credentials: fault.before_credentials,
+            after: fault.after,
+            times: fault.times,
+            share: fault.share,
+            seed: fault.seed,
+            actions: fault.actions,
+            matched: AtomicU64::new(0),
+            struck: AtomicU64::new(0),
+        })
+    }
+
+    /// Counts the request if it matches; what becomes of it if it is struck.
+    fn meet(&self, aim: &Aim<'_>) -> Option<FaultAction> {
+        let struck = self.struck.load(Ordering::Relaxed);
+        let turn = struck.checked_rem(self.actions.len() as u64)?;
+        let action = *self.actions.get(usize::try_from(turn).ok()?)?;
+        if !self.matches(aim) || !action.fits(aim) {
+            return None;
+        }
+        let matched = self.matched.fetch_add(1, Ordering::Relaxed);
+        let number = matched.checked_sub(self.after)?;
+        if !self.picks(number) {
+            return None;
+        }
+        self.struck.store(struck + 1, Ordering::Relaxed);
+        Some(action)
+    }
+
+    fn matches(&self, aim: &Aim<'_>) -> bool {
+        let Aim::Operation { route, authorised } = aim else {
+            return matches!(self.target, CheckedTarget::Data);
+        };
+        let is_target = match self.target {
+            CheckedTarget::Operation(name) => name == route.name(),
+            CheckedTarget::Class(class) => class == route.class(),
+            CheckedTarget::AnyOperation => true,
+            CheckedTarget::Data => false,
+        };
+        let is_there = self.repository.is_none() || self.repository.as_ref() == route.repository();
+        is_target && is_there && (*authorised || self.before_credentials)
+    }
+
+    /// Whether the share holds the match of this number.
+    fn picks(&self, number: u64) -> bool {
+        let random = random::mix(self.seed.wrapping_add(number.wrapping_mul(random::STEP)));
+        // The 53 bits that a float holds exactly, as a number from 0 up to, but not, 1.
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+        let random = (random >> 11) as f64 / (1_u64 << 53) as f64;
+        random < self.share
+    }
+
+    fn is_spent(&self) -> bool {
+        self.times
+            .is_some_and(|times| self.struck.load(Ordering::Relaxed) >= times)
+    }
+}
+
+impl CheckedTarget {
+    fn new(target: Target) -> Result<Self, FaultError> {
+        Ok(match target {
+            Target::Operation(name) => {
+                let mut names = Route::NAMES.iter().copied();
+                let known = names.find(|known| *known == name);
+                Self::Operation(known.ok_or(FaultError::UnknownOperation { name })?)
+            }
+            Target::Class(class) => Self::Class(class),
+            Target::AnyOperation => Self::AnyOperation,
+            Target::Data => Self::Data,
+        })
+    }
+
+    /// Whether a request of it may name a repository in its path.
+    fn names_repositories(&self) -> bool {
+        match self {
+            Self::Operation(name) => !WITHOUT_REPOSITORY.contains(name),
+            Self::Class(class) => *class != OperationClass::Token,
+            Self::AnyOperation => true,
+            Self::Data => false,
+        }
+    }
+
+    /// Whether a request of it may go to the location of an upload.
+    fn is_at_uploads(&self) -> bool {
+        match self {
+            Self::Operation(name) => AT_AN_UPLOAD.iter().any(|(other, _)| other == name),
+            Self::Class(class) => AT_AN_UPLOAD.iter().any(|(_, other)| other == class),
+            Self::AnyOperation => true,
+            Self::Data => false,
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Operation(name) => format!("the operation {name}"),
+            Self::Class(class) => format!("the class {class:?}"),
+            Self::AnyOperation => "the registry's operations".to_owned(),
+            Self::Data => "the data origin".to_owned(),
+        }
+    }
+}
+
+/// The operations that are not about one repository.
+const WITHOUT_REPOSITORY: [&str; 6] = [
+    Ping::NAME,
+    ListRepositories::NAME,
+    ListRepositoryNames::NAME,
+    ExchangeEntraToken::NAME,
+    RequestAccessToken::NAME,
+    RequestAccessTokenWithLogin::NAME,
+];
