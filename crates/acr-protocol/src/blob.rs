@@ -307,7 +307,8 @@ pub struct MountBlob {
 impl Describe for MountBlob {
     const NAME: &'static str = "mount_blob";
     const CLASS: OperationClass = OperationClass::Blob;
-    const IDEMPOTENT: bool = false;
+    /// Mounted twice is mounted once; an upload that is opened instead and not gone on with expires.
+    const IDEMPOTENT: bool = true;
 
     fn scope(&self) -> ScopeSet {
         let target = Scope::repository(&self.repository, [Action::PULL, Action::PUSH]);

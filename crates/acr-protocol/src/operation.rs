@@ -18,7 +18,7 @@ pub trait Describe {
     const NAME: &'static str;
     /// The class that the service's limits count it under.
     const CLASS: OperationClass;
-    /// Whether doing it twice is the same as doing it once.
+    /// Whether doing it twice does no harm: the outcome is that of doing it once, for all that anybody would notice.
     const IDEMPOTENT: bool;
 
     /// The scopes that a token needs for it. Empty where any valid token will do.

@@ -255,6 +255,14 @@ impl Error {
         self.0.tries > 0
     }
 
+    /// The error of a part of the work, which may be gone on with in another way.
+    pub(crate) fn as_part(self) -> Self {
+        self.edit(|inner| {
+            inner.tries = 0;
+            inner.why_final = "";
+        })
+    }
+
     fn edit(mut self, edit: impl FnOnce(&mut Inner)) -> Self {
         edit(Arc::make_mut(&mut self.0));
         self

@@ -145,6 +145,11 @@ impl Pipeline {
         }
     }
 
+    /// Begins the attempts at something that is made of several calls.
+    pub(crate) fn begin_parts(&self) -> Attempts {
+        self.shared.retry.begin(true)
+    }
+
     /// Runs an operation: its own request, its own decoder.
     pub(crate) async fn run<O>(&self, operation: &O) -> Result<O::Output, Error>
     where

@@ -6,15 +6,17 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::source::BlobSource;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Advice, Error, ErrorKind};
 use crate::repository::RepositoryClient;
+use crate::retry::Attempts;
 
 impl RepositoryClient {
     /// Uploads a blob; returns its descriptor, with the digest that was computed on the way.
     ///
     /// It takes bytes, text, or a path to a file; for readers and streams see [`BlobSource`]. A blob
     /// that fits one chunk (4 MiB) costs two requests, a larger one of `n` chunks `n` + 1. Two
-    /// chunks are in memory at most, however large the blob is. The descriptor's media type is
+    /// chunks are in memory at most, however large the blob is. When an answer is lost on the way, the
+    /// registry is asked how much it holds, and the upload goes on from there. The descriptor's media type is
     /// `application/octet-stream`; a manifest names the real one.
     ///
     /// ```
@@ -128,10 +130,10 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Appends a chunk; where the registry holds something else than expected, asks and goes on
-    /// from there.
+    /// Appends a chunk; where it is not known whether it arrived, or the registry holds something else
+    /// than expected, asks and goes on from there.
     async fn append(&mut self, mut chunk: Bytes) -> Result<(), Error> {
-        let mut recoveries = 0;
+        let mut recovery = Recovery::new(self.repository);
         while !chunk.is_empty() {
             let sent = self
                 .repository
@@ -142,7 +144,7 @@ impl<'a> Session<'a> {
                     self.location = progress.location;
                     return Ok(());
                 }
-                Err(error) => self.recover(error, &mut chunk, &mut recoveries).await?,
+                Err(error) => self.recover(error, &mut chunk, &mut recovery).await?,
             }
         }
         Ok(())
@@ -150,7 +152,7 @@ impl<'a> Session<'a> {
 
     /// Appends the last chunk and ends the upload.
     async fn complete(mut self, mut chunk: Bytes, digest: Digest) -> Result<Digest, Error> {
-        let mut recoveries = 0;
+        let mut recovery = Recovery::new(self.repository);
         loop {
             let sent = self.repository.complete_upload_with(
                 &self.location,
@@ -158,30 +160,46 @@ impl<'a> Session<'a> {
                 self.offset,
                 chunk.clone(),
             );
-            match sent.await {
+            let error = match sent.await {
                 Ok(digest) => return Ok(digest),
-                Err(error) => self.recover(error, &mut chunk, &mut recoveries).await?,
+                Err(error) => error,
+            };
+            let is_lost = error.is_retryable();
+            match self.recover(error, &mut chunk, &mut recovery).await {
+                // An upload whose answer was lost is over, and so no longer known, when it was done.
+                Err(error) if is_lost && error.advice() == Advice::NewSession => {
+                    let held = self.repository.head_blob(&digest).await;
+                    return held.map(|_| digest).map_err(|_| error);
+                }
+                other => other?,
             }
         }
     }
 
-    /// After a 416, asks how much the registry holds, and cuts that off the chunk.
+    /// After a 416, or when no answer tells what became of a chunk, asks how much the registry holds,
+    /// and cuts that off the chunk.
     async fn recover(
         &mut self,
         error: Error,
         chunk: &mut Bytes,
-        recoveries: &mut u64,
+        recovery: &mut Recovery,
     ) -> Result<(), Error> {
-        let range = error.kind() == ErrorKind::Registry
-            && error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE);
-        if !range || *recoveries == MOST_RECOVERIES {
-            return Err(error);
+        if error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE)
+            && error.kind() == ErrorKind::Registry
+            && recovery.ranges < MOST_RECOVERIES
+        {
+            recovery.ranges += 1;
+        } else {
+            recovery.attempts.again(error.clone().as_part()).await?;
         }
-        *recoveries += 1;
         let status = self.repository.get_upload_status(&self.location).await?;
         let held = match status.last_byte {
             // One byte or none: what fits what was sent so far is tried first, then the other.
-            None | Some(0) if self.offset <= 1 => (self.offset + *recoveries - 1) % 2,
+            None | Some(0) if self.offset <= 1 => {
+                let guess = (self.offset + recovery.guesses) % 2;
+                recovery.guesses += 1;
+                guess
+            }
             None | Some(0) => 0,
             // A server may send the largest number there is.
             Some(last) => last.saturating_add(1),
@@ -201,6 +219,25 @@ impl<'a> Session<'a> {
         self.offset = held;
         self.location = status.location;
         Ok(())
+    }
+}
+
+/// What was done so far to get one chunk across.
+struct Recovery {
+    /// Refusals of a range.
+    ranges: u64,
+    /// Guesses whether one byte arrived or none, which the registry's answer does not tell apart.
+    guesses: u64,
+    attempts: Attempts,
+}
+
+impl Recovery {
+    fn new(repository: &RepositoryClient) -> Self {
+        Self {
+            ranges: 0,
+            guesses: 0,
+            attempts: repository.pipeline.begin_parts(),
+        }
     }
 }
 

@@ -150,7 +150,8 @@ pub struct StartUpload {
 impl Describe for StartUpload {
     const NAME: &'static str = "start_upload";
     const CLASS: OperationClass = OperationClass::Blob;
-    const IDEMPOTENT: bool = false;
+    /// An upload that nobody goes on with is noticed by nobody, and expires.
+    const IDEMPOTENT: bool = true;
 
     fn scope(&self) -> ScopeSet {
         Scope::repository(&self.repository, [Action::PULL, Action::PUSH]).into()
