@@ -77,7 +77,11 @@ impl CachedToken {
 /// chain at most. The registry is no part of the key, because a cache belongs to the clients of one
 /// registry.
 #[derive(Debug, Default)]
-pub(crate) struct TokenCache(HashMap<ScopeSet, Vec<CachedToken>>);
+pub(crate) struct TokenCache {
+    tokens: HashMap<ScopeSet, Vec<CachedToken>>,
+    /// When those that are over are looked for again.
+    sweep_at: Option<SystemTime>,
+}
 
 impl TokenCache {
     /// Finds a living token of an identity that was asked for with this scope, or with one that
@@ -89,11 +93,11 @@ impl TokenCache {
         now: SystemTime,
     ) -> Option<&CachedToken> {
         let fits = |token: &&CachedToken| token.identity == identity && token.is_alive(now);
-        let exact = self.0.get(scope);
+        let exact = self.tokens.get(scope);
         exact
             .and_then(|tokens| tokens.iter().find(fits))
             .or_else(|| {
-                let covering = self.0.iter().filter(|(held, _)| held.covers(scope));
+                let covering = self.tokens.iter().filter(|(held, _)| held.covers(scope));
                 covering.flat_map(|(_, tokens)| tokens).find(fits)
             })
     }
@@ -103,15 +107,16 @@ impl TokenCache {
         if !token.is_alive(now) {
             return;
         }
-        if self.0.len() >= MOST_SCOPES {
-            self.keep(|token| !token.is_due(now));
+        if self.tokens.len() >= MOST_SCOPES || self.sweep_at.is_none_or(|at| at <= now) {
+            self.keep(|token| token.is_alive(now));
+            self.sweep_at = Some(now + SWEEP);
         }
-        if self.0.len() >= MOST_SCOPES {
+        if self.tokens.len() >= MOST_SCOPES {
             // Which ones go matters little: a token that is missed costs one request.
-            let first = self.0.keys().next().cloned();
-            first.and_then(|scope| self.0.remove(&scope));
+            let first = self.tokens.keys().next().cloned();
+            first.and_then(|scope| self.tokens.remove(&scope));
         }
-        let tokens = self.0.entry(scope).or_default();
+        let tokens = self.tokens.entry(scope).or_default();
         tokens.retain(|held| held.identity != token.identity);
         tokens.push(token);
     }
@@ -122,7 +127,7 @@ impl TokenCache {
     }
 
     fn keep(&mut self, keeps: impl Fn(&CachedToken) -> bool) {
-        self.0.retain(|_, tokens| {
+        self.tokens.retain(|_, tokens| {
             tokens.retain(|token| keeps(token));
             !tokens.is_empty()
         });
@@ -172,6 +177,8 @@ const LONGEST_LIFE: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// minutes and a half of the service's 75. A fixed margin would renew a token that arrives with less
 /// at every call.
 const SHARE_OF_LIFE: u32 = 10;
+/// How often tokens that are over are thrown away.
+const SWEEP: Duration = Duration::from_secs(60);
 /// Enough for a walk through a large registry in two scopes, and a bound for one that never ends.
 const MOST_SCOPES: usize = 4096;
 
@@ -222,7 +229,7 @@ mod tests {
         assert!(!token.is_alive(after(100)));
         let mut cache = TokenCache::default();
         cache.insert(scope("repository:a:pull"), token, after(100));
-        assert!(cache.0.is_empty());
+        assert!(cache.tokens.is_empty());
     }
 
     #[test]
@@ -281,7 +288,7 @@ mod tests {
             let token = CachedToken::new(jwt(1000), NOW, 0);
             cache.insert(scope(&format!("repository:r{index}:pull")), token, NOW);
         }
-        assert_eq!(cache.0.len(), MOST_SCOPES);
+        assert_eq!(cache.tokens.len(), MOST_SCOPES);
     }
 
     #[tokio::test]

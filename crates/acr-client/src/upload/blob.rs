@@ -132,40 +132,41 @@ impl<'a> Session<'a> {
 
     /// Appends a chunk; where it is not known whether it arrived, or the registry holds something else
     /// than expected, asks and goes on from there.
-    async fn append(&mut self, mut chunk: Bytes) -> Result<(), Error> {
-        let mut recovery = Recovery::new(self.repository);
-        while !chunk.is_empty() {
+    async fn append(&mut self, chunk: Bytes) -> Result<(), Error> {
+        let mut part = Part::new(self, chunk);
+        while !part.rest.is_empty() {
+            let rest = part.rest.clone();
             let sent = self
                 .repository
-                .upload_chunk(&self.location, self.offset, chunk.clone());
+                .upload_chunk(&self.location, self.offset, rest);
             match sent.await {
                 Ok(progress) => {
-                    self.offset += chunk.len() as u64;
+                    self.offset += part.rest.len() as u64;
                     self.location = progress.location;
                     return Ok(());
                 }
-                Err(error) => self.recover(error, &mut chunk, &mut recovery).await?,
+                Err(error) => self.recover(error, &mut part).await?,
             }
         }
         Ok(())
     }
 
     /// Appends the last chunk and ends the upload.
-    async fn complete(mut self, mut chunk: Bytes, digest: Digest) -> Result<Digest, Error> {
-        let mut recovery = Recovery::new(self.repository);
+    async fn complete(mut self, chunk: Bytes, digest: Digest) -> Result<Digest, Error> {
+        let mut part = Part::new(&self, chunk);
         loop {
             let sent = self.repository.complete_upload_with(
                 &self.location,
                 digest.clone(),
                 self.offset,
-                chunk.clone(),
+                part.rest.clone(),
             );
             let error = match sent.await {
                 Ok(digest) => return Ok(digest),
                 Err(error) => error,
             };
             let is_lost = error.is_retryable();
-            match self.recover(error, &mut chunk, &mut recovery).await {
+            match self.recover(error, &mut part).await {
                 // An upload whose answer was lost is over, and so no longer known, when it was done.
                 Err(error) if is_lost && error.advice() == Advice::NewSession => {
                     let held = self.repository.head_blob(&digest).await;
@@ -178,35 +179,25 @@ impl<'a> Session<'a> {
 
     /// After a 416, or when no answer tells what became of a chunk, asks how much the registry holds,
     /// and cuts that off the chunk.
-    async fn recover(
-        &mut self,
-        error: Error,
-        chunk: &mut Bytes,
-        recovery: &mut Recovery,
-    ) -> Result<(), Error> {
-        if error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE)
-            && error.kind() == ErrorKind::Registry
-            && recovery.ranges < MOST_RECOVERIES
-        {
-            recovery.ranges += 1;
+    async fn recover(&mut self, error: Error, part: &mut Part) -> Result<(), Error> {
+        let is_misplaced = error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE)
+            && error.kind() == ErrorKind::Registry;
+        if is_misplaced && part.misplaced < MOST_RECOVERIES {
+            part.misplaced += 1;
         } else {
-            recovery.attempts.again(error.clone().as_part()).await?;
+            part.attempts.again(error.clone().as_part()).await?;
         }
         let status = self.repository.get_upload_status(&self.location).await?;
         let held = match status.last_byte {
-            // One byte or none: what fits what was sent so far is tried first, then the other.
-            None | Some(0) if self.offset <= 1 => {
-                let guess = (self.offset + recovery.guesses) % 2;
-                recovery.guesses += 1;
-                guess
-            }
+            // One byte or none, which the answer does not tell apart: what was thought so far, unless
+            // that has just been refused.
+            None | Some(0) if self.offset <= 1 && is_misplaced => 1 - self.offset,
+            None | Some(0) if self.offset <= 1 => self.offset,
             None | Some(0) => 0,
             // A server may send the largest number there is.
             Some(last) => last.saturating_add(1),
         };
-        let further = held.checked_sub(self.offset);
-        let further = further.filter(|further| *further <= chunk.len() as u64);
-        let Some(further) = further else {
+        let Some(rest) = part.from(held) else {
             // The source cannot be read again, and bytes of another writer cannot be taken back.
             let text = format!(
                 "the registry holds {held} bytes of the upload, {} were sent",
@@ -214,33 +205,43 @@ impl<'a> Session<'a> {
             );
             return Err(Error::new(ErrorKind::Registry, text).with_source(error));
         };
-        // At most the length of the chunk, which is a `usize`.
-        let _ = chunk.split_to(usize::try_from(further).unwrap_or(chunk.len()));
+        part.rest = rest;
         self.offset = held;
         self.location = status.location;
         Ok(())
     }
 }
 
-/// What was done so far to get one chunk across.
-struct Recovery {
-    /// Refusals of a range.
-    ranges: u64,
-    /// Guesses whether one byte arrived or none, which the registry's answer does not tell apart.
-    guesses: u64,
+/// One chunk, and what was done so far to get it across.
+struct Part {
+    whole: Bytes,
+    /// Where it begins in the blob.
+    first: u64,
+    /// What the registry does not hold yet.
+    rest: Bytes,
+    /// How often its place was refused.
+    misplaced: u32,
     attempts: Attempts,
 }
 
-impl Recovery {
-    fn new(repository: &RepositoryClient) -> Self {
+impl Part {
+    fn new(session: &Session<'_>, chunk: Bytes) -> Self {
         Self {
-            ranges: 0,
-            guesses: 0,
-            attempts: repository.pipeline.begin_parts(),
+            rest: chunk.clone(),
+            whole: chunk,
+            first: session.offset,
+            misplaced: 0,
+            attempts: session.repository.pipeline.begin_parts(),
         }
+    }
+
+    /// The bytes from this place of the blob on, if it is within the chunk or at its end.
+    fn from(&self, place: u64) -> Option<Bytes> {
+        let within = usize::try_from(place.checked_sub(self.first)?).ok()?;
+        (within <= self.whole.len()).then(|| self.whole.slice(within..))
     }
 }
 
 /// Bounds what a server can make the client hold in memory.
 const MOST_OF_A_CHUNK: u64 = 64 << 20;
-const MOST_RECOVERIES: u64 = 3;
+const MOST_RECOVERIES: u32 = 3;

@@ -1,0 +1,225 @@
+use acr_client::{Advice, ErrorCode, ErrorKind, RepositoryClient};
+use acr_mock::{Fault, Refuse};
+use http::StatusCode;
+
+use crate::scene::Scene;
+
+fn scene() -> (Scene, RepositoryClient) {
+    let scene = Scene::new();
+    scene.seed("app").image("v1").unwrap();
+    let app = scene.owner().repository_client("app").unwrap();
+    (scene, app)
+}
+
+#[test]
+fn every_refusal_says_what_it_is_and_what_to_do() {
+    for (refuse, kind, advice) in [
+        (
+            Refuse::too_many_requests(),
+            ErrorKind::Throttled,
+            Advice::RetryAfter,
+        ),
+        (
+            Refuse::service_unavailable(),
+            ErrorKind::Registry,
+            Advice::RetryAfter,
+        ),
+        (
+            Refuse::internal_server_error(),
+            ErrorKind::Registry,
+            Advice::RetryAfter,
+        ),
+        (
+            Refuse::bad_gateway(),
+            ErrorKind::Registry,
+            Advice::RetryAfter,
+        ),
+        (
+            Refuse::gateway_timeout(),
+            ErrorKind::Registry,
+            Advice::RetryAfter,
+        ),
+        (
+            Refuse::invalid_token(),
+            ErrorKind::Unauthorized,
+            Advice::NewToken,
+        ),
+        (Refuse::denied(), ErrorKind::Denied, Advice::Never),
+        (Refuse::not_found(), ErrorKind::NotFound, Advice::Never),
+        (
+            Refuse::status(StatusCode::BAD_REQUEST),
+            ErrorKind::Registry,
+            Advice::FixRequest,
+        ),
+        (
+            Refuse::status(StatusCode::METHOD_NOT_ALLOWED),
+            ErrorKind::Disallowed,
+            Advice::Never,
+        ),
+        (
+            Refuse::status(StatusCode::PAYLOAD_TOO_LARGE),
+            ErrorKind::TooLarge,
+            Advice::FixRequest,
+        ),
+        (
+            Refuse::status(StatusCode::REQUEST_TIMEOUT),
+            ErrorKind::Timeout,
+            Advice::RetryAfter,
+        ),
+    ] {
+        let (scene, app) = scene();
+        let fault = Fault::on("get_manifest").answer(refuse);
+        scene.registry.inject(fault).unwrap();
+        let error = scene.drive(app.get_manifest("v1")).unwrap_err();
+        assert_eq!((error.kind(), error.advice()), (kind, advice), "{error}");
+        assert_eq!(error.is_retryable(), advice == Advice::RetryAfter);
+        assert!(error.status().is_some());
+        assert_eq!(error.operation(), Some("get_manifest"));
+        assert_eq!(error.repository(), Some("app"));
+        assert_eq!(error.reference(), Some("v1"));
+        // What may heal was tried as often as the options say, and what cannot was not.
+        let sent = scene.count("get_manifest");
+        let expected = if advice == Advice::RetryAfter { 5 } else { 1 };
+        assert_eq!(sent, expected, "{error}");
+        assert_eq!(u64::from(error.attempts()), sent, "{error}");
+    }
+}
+
+#[test]
+fn an_error_of_the_registry_comes_with_its_code_and_the_id_to_report_it_by() {
+    let (scene, app) = scene();
+    let error = scene.drive(app.get_tag_properties("v9")).unwrap_err();
+    assert_eq!(error.code(), Some(&ErrorCode::TAG_UNKNOWN));
+    assert_eq!(error.registry_errors().len(), 1);
+    assert!(error.request_id().is_some_and(|id| id.len() == 36));
+    assert_eq!(
+        error.to_string(),
+        "get_tag_properties app:v9: 404 Not Found: TAG_UNKNOWN: the specified tag does not exist"
+    );
+}
+
+#[test]
+fn a_failure_that_was_repeated_says_how_often() {
+    let (scene, app) = scene();
+    let down = Fault::on("get_manifest").answer(Refuse::service_unavailable());
+    scene.registry.inject(down).unwrap();
+    let text = scene.drive(app.get_manifest("v1")).unwrap_err().to_string();
+    assert!(
+        text.starts_with("get_manifest app:v1: 503 Service Unavailable"),
+        "{text}"
+    );
+    assert!(text.ends_with("(tried 5 times)"), "{text}");
+}
+
+#[test]
+fn what_breaks_on_the_way_is_repeated_in_the_middle_of_a_body_too() {
+    for fault in [
+        Fault::on("get_manifest").times(2).reset(),
+        Fault::on("get_manifest").times(2).lose_answer(),
+        Fault::on("get_manifest").times(2).cut_body_after(10),
+        Fault::on("get_manifest").times(2).never_answer(),
+        Fault::on("get_manifest").times(2).stall_body_after(10),
+    ] {
+        let (scene, app) = scene();
+        let handle = scene.registry.inject(fault).unwrap();
+        scene.drive(app.get_manifest("v1")).unwrap();
+        assert_eq!(handle.strikes(), 2);
+    }
+}
+
+#[test]
+fn content_that_was_damaged_on_the_way_is_an_error_and_never_content() {
+    let (scene, app) = scene();
+    let fault = Fault::on("get_manifest").flip_byte_at(3);
+    scene.registry.inject(fault).unwrap();
+    let error = scene.drive(app.get_manifest("v1")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{error}");
+}
+
+#[test]
+fn a_change_whose_answer_was_lost_is_repeated_where_that_does_no_harm() {
+    let (scene, app) = scene();
+    scene.drive(async {
+        let lost = |operation: &str| {
+            let fault = Fault::on(operation).times(1).lose_answer();
+            scene.registry.inject(fault).unwrap()
+        };
+        let manifest = app.get_manifest("v1").await.unwrap();
+        let set = lost("set_manifest");
+        app.set_manifest("v2", &manifest).await.unwrap();
+        let deleted = lost("delete_tag");
+        // It is gone by the second time: 404, which is success.
+        app.delete_tag("v2").await.unwrap();
+        let locked = lost("update_tag_properties");
+        let locks = acr_client::ChangeableAttributes::LOCKED;
+        app.update_tag_properties("v1", locks).await.unwrap();
+        for handle in [set, deleted, locked] {
+            assert_eq!(handle.strikes(), 1);
+        }
+    });
+}
+
+#[test]
+fn a_chunk_whose_answer_was_lost_is_not_sent_twice() {
+    for fault in [
+        Fault::on("upload_chunk").after(1).times(1).lose_answer(),
+        Fault::on("upload_chunk").after(1).times(1).reset(),
+        Fault::on("upload_chunk")
+            .after(1)
+            .times(1)
+            .reset_after_taking(300),
+        Fault::on("upload_chunk")
+            .after(1)
+            .times(2)
+            .answer(Refuse::service_unavailable()),
+        Fault::on("upload_chunk")
+            .after(1)
+            .times(1)
+            .answer(Refuse::too_many_requests()),
+        Fault::on("complete_upload").times(1).lose_answer(),
+        Fault::on("complete_upload").times(1).reset(),
+        Fault::on("complete_upload")
+            .times(2)
+            .answer(Refuse::service_unavailable()),
+        Fault::on("complete_upload")
+            .times(1)
+            .reset_after_taking(100),
+        Fault::on("start_upload").times(2).lose_answer(),
+        Fault::on("get_upload_status").times(2).reset(),
+    ] {
+        let (scene, app) = scene();
+        let shown = format!("{fault:?}");
+        scene.registry.inject(fault).unwrap();
+        let content: Vec<u8> = (0..5000_u32).map(|at| at as u8).collect();
+        let options = acr_client::UploadBlobOptions {
+            chunk_size: 1000,
+            ..Default::default()
+        };
+        let blob = scene.drive(app.upload_blob_with(content.clone(), options));
+        let blob = blob.unwrap_or_else(|error| panic!("{shown}: {error}"));
+        let bytes = scene.drive(async {
+            let stream = app.download_blob(&blob.digest).await.unwrap();
+            stream.read(9999).await.unwrap()
+        });
+        assert_eq!(bytes, content, "{shown}");
+    }
+}
+
+#[test]
+fn an_upload_that_the_registry_has_lost_advises_a_new_one() {
+    for fault in [
+        Fault::on("upload_chunk").after(1).times(1).lose_upload(),
+        Fault::on("upload_chunk").after(1).times(1).break_upload(),
+    ] {
+        let (scene, app) = scene();
+        scene.registry.inject(fault).unwrap();
+        let options = acr_client::UploadBlobOptions {
+            chunk_size: 1000,
+            ..Default::default()
+        };
+        let error = scene
+            .drive(app.upload_blob_with(vec![7; 5000], options))
+            .unwrap_err();
+        assert_eq!(error.advice(), Advice::NewSession, "{error}");
+    }
+}

@@ -1,0 +1,31 @@
+//! What users of other clients lose work to, each as a test that is named after what it prevents.
+//!
+//! All of it happens in one process on a clock that moves by itself when everybody waits: hours pass in
+//! milliseconds, and nothing sleeps. Faults are the registry's own.
+//!
+//! | module | what it prevents |
+//! |---|---|
+//! | [`tokens`] | tokens that die in the middle of a job, token storms, tokens that grow or go astray |
+//! | [`credentials`] | identities that do not work, or fail without a word |
+//! | [`errors`] | errors that do not say what to do, and retries of what cannot heal |
+//! | [`throttling`] | jobs that break on 429, wait in vain, or crawl |
+//! | [`redirects`] | credentials at the storage, blobs that cannot be handed on |
+//! | [`lists`] | lists that end too early, never, or hold what was not asked for |
+//! | [`content`] | names that do not fit a path, artifacts that are refused, locks that go too far |
+//! | [`transport`] | transports that do not know what they send, requests that no method covers |
+//! | [`requests`] | more requests than a job needs |
+//! | [`job`] | all of it at once |
+
+#![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
+
+mod content;
+mod credentials;
+mod errors;
+mod job;
+mod lists;
+mod redirects;
+mod requests;
+mod scene;
+mod throttling;
+mod tokens;
+mod transport;

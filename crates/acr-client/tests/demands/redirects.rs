@@ -1,0 +1,163 @@
+use acr_client::transport::{Body, from_fn};
+use acr_client::{ContainerRegistryClient, Credential, Digest, ErrorKind};
+use acr_mock::{Fault, Refuse};
+use http::{Request, Response};
+
+use crate::scene::Scene;
+
+#[test]
+fn no_credential_reaches_the_storage() {
+    let scene = Scene::new();
+    let blob = scene.seed("app").blob("application/octet-stream", "layer");
+    for credential in [
+        Credential::entra_token("any"),
+        Credential::password("ci", "hunter2"),
+    ] {
+        let app = scene.client(credential).repository_client("app").unwrap();
+        // The mock's storage refuses a request with a credential, as Azure's does.
+        let bytes = scene.drive(async {
+            app.download_blob(&blob.digest)
+                .await
+                .unwrap()
+                .read(99)
+                .await
+        });
+        assert_eq!(bytes.unwrap(), "layer");
+        for seen in scene.seen() {
+            if !seen.line.contains("https://mock.azurecr.io/") {
+                assert!(!seen.headers.contains_key("authorization"), "{}", seen.line);
+                assert!(!seen.line.contains("hunter2"));
+            }
+        }
+    }
+    assert_eq!(scene.registry.requests().data(), 2);
+}
+
+#[test]
+fn a_storage_that_fails_is_asked_again_by_a_new_url() {
+    let scene = Scene::new();
+    let blob = scene.seed("app").blob("application/octet-stream", "layer");
+    let app = scene.owner().repository_client("app").unwrap();
+    let down = Fault::on_data()
+        .times(2)
+        .answer(Refuse::service_unavailable());
+    scene.registry.inject(down).unwrap();
+    let bytes = scene.drive(async {
+        app.download_blob(&blob.digest)
+            .await
+            .unwrap()
+            .read(99)
+            .await
+    });
+    assert_eq!(bytes.unwrap(), "layer");
+    assert_eq!(scene.count("get_blob"), 3);
+}
+
+#[test]
+fn a_refusal_of_the_storage_says_nothing_about_the_identity() {
+    let scene = Scene::new();
+    let blob = scene.seed("app").blob("application/octet-stream", "layer");
+    let app = scene.owner().repository_client("app").unwrap();
+    let expired = Fault::on_data().answer(Refuse::expired_url());
+    scene.registry.inject(expired).unwrap();
+    let error = scene.drive(app.download_blob(&blob.digest)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Registry, "{error}");
+    assert!(error.to_string().contains("data.invalid"), "{error}");
+    assert!(!error.to_string().contains("sig="), "{error}");
+}
+
+#[test]
+fn a_blob_can_be_handed_to_another_downloader() {
+    let scene = Scene::new();
+    let blob = scene.seed("app").blob("application/octet-stream", "layer");
+    let app = scene.owner().repository_client("app").unwrap();
+    let location = scene.drive(app.blob_location(&blob.digest)).unwrap();
+    assert!(!location.needs_credential());
+    assert_eq!(scene.registry.requests().data(), 0, "it is not followed");
+    assert!(location.url().query().unwrap().contains("sig="));
+    assert!(!format!("{location:?}").contains("sig="), "{location:?}");
+    let request = Request::get(location.url()).body(String::new()).unwrap();
+    let answer = scene.drive(scene.registry.handle(request));
+    assert_eq!(answer.status(), 200);
+
+    let error = scene
+        .drive(app.blob_location(Digest::sha256("none")))
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+
+    let direct = Scene::with(|builder| builder.data_redirect(false));
+    let blob = direct.seed("app").blob("application/octet-stream", "layer");
+    let app = direct.owner().repository_client("app").unwrap();
+    let location = direct.drive(app.blob_location(&blob.digest)).unwrap();
+    assert!(location.needs_credential());
+    assert_eq!(location.url().host(), Some(crate::scene::HOST));
+}
+
+/// A registry whose blobs are redirected by this function.
+fn redirecting(
+    to: impl Fn(&http::Uri) -> String + Send + Sync + 'static,
+) -> acr_client::RepositoryClient {
+    let transport = from_fn(move |request: Request<Body>| {
+        let location = to(request.uri());
+        let is_own = request.uri().host() == Some("r.example");
+        assert!(is_own || !request.headers().contains_key("authorization"));
+        async move {
+            Response::builder()
+                .status(307)
+                .header("location", location)
+                .body(String::new())
+                .unwrap()
+        }
+    });
+    let pending = |_| std::future::pending();
+    ContainerRegistryClient::builder("https://r.example")
+        .credential(Credential::password("ci", "hunter2"))
+        .transport(transport)
+        .clock(acr_client::clock::from_fn(
+            std::time::SystemTime::now,
+            pending,
+        ))
+        .build()
+        .unwrap()
+        .repository_client("app")
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_redirect_never_leads_from_https_to_http_nor_on_and_on() {
+    let digest = Digest::sha256("layer");
+    for (app, word) in [
+        (
+            redirecting(|_| "http://storage.example/x".to_owned()),
+            "plain http",
+        ),
+        (
+            redirecting(|_| "/v2/elsewhere".to_owned()),
+            "more than 5 times",
+        ),
+        (
+            redirecting(|from| match from.host() {
+                Some("a.example") => "https://b.example/".to_owned(),
+                _ => "https://a.example/".to_owned(),
+            }),
+            "more than 5 times",
+        ),
+    ] {
+        for error in [
+            app.download_blob(&digest).await.unwrap_err(),
+            app.get_manifest("v1").await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+            assert!(error.to_string().contains(word), "{error}");
+            assert!(error.attempts() <= 6, "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_changes_something_is_not_sent_elsewhere() {
+    let app = redirecting(|_| "https://evil.example/x".to_owned());
+    let error = app.delete_tag("v1").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+    assert_eq!(error.attempts(), 1);
+}

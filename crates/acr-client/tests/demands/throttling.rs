@@ -1,0 +1,237 @@
+use std::time::Duration;
+
+use acr_client::{Advice, ErrorKind, RetryOptions};
+use acr_mock::{Fault, OperationClass, Refuse, Throttle};
+use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
+
+use crate::scene::Scene;
+
+#[test]
+fn retry_after_is_waited_for_in_seconds_and_as_a_date() {
+    for refuse in [
+        Refuse::too_many_requests().retry_after(20),
+        Refuse::too_many_requests().retry_after_date(Duration::from_secs(20)),
+        Refuse::service_unavailable().retry_after(20),
+    ] {
+        let scene = Scene::new();
+        scene.seed("app").image("v1").unwrap();
+        let app = scene.owner().repository_client("app").unwrap();
+        scene.drive(app.get_manifest("v1")).unwrap();
+        let busy = Fault::on("get_manifest").times(1).answer(refuse);
+        scene.registry.inject(busy).unwrap();
+        let (answer, took) = scene.timed(app.get_manifest("v1"));
+        answer.unwrap();
+        let asked = Duration::from_secs(19)..Duration::from_secs(24);
+        assert!(asked.contains(&took), "{took:?}");
+    }
+}
+
+#[test]
+fn without_retry_after_the_tries_are_not_burnt_at_once() {
+    let scene = Scene::new();
+    scene.seed("app").image("v1").unwrap();
+    let app = scene.owner().repository_client("app").unwrap();
+    let busy = Fault::on("get_manifest")
+        .times(4)
+        .answer(Refuse::too_many_requests());
+    scene.registry.inject(busy).unwrap();
+    let (answer, took) = scene.timed(app.get_manifest("v1"));
+    answer.unwrap();
+    assert!(took >= Duration::from_millis(3700), "{took:?}");
+}
+
+#[test]
+fn a_registry_that_asks_for_an_hour_is_not_waited_for() {
+    let scene = Scene::new();
+    scene.seed("app").image("v1").unwrap();
+    let app = scene.owner().repository_client("app").unwrap();
+    let busy = Fault::on("get_manifest").answer(Refuse::too_many_requests().retry_after(3600));
+    scene.registry.inject(busy).unwrap();
+    let (answer, took) = scene.timed(app.get_manifest("v1"));
+    let error = answer.unwrap_err();
+    assert_eq!(error.advice(), Advice::RetryAfter);
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
+    assert!(error.to_string().contains("too long a pause"), "{error}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_registry_that_is_down_is_not_asked_five_times_for_everything() {
+    let scene = Scene::new();
+    scene.seed("app").image("v1").unwrap();
+    let client = scene
+        .builder(acr_client::Credential::password("ci", "hunter2"))
+        .retry(RetryOptions {
+            budget: 20,
+            ..RetryOptions::default()
+        })
+        .build()
+        .unwrap();
+    let app = client.repository_client("app").unwrap();
+    scene.drive(app.get_manifest("v1")).unwrap();
+    let down = Fault::on("get_manifest").answer(Refuse::service_unavailable());
+    scene.registry.inject(down).unwrap();
+    scene.registry.reset_requests();
+    let calls = (0..100).map(|_| app.get_manifest("v1"));
+    let outcomes = scene.drive(join_all(calls));
+    let told = |text: &str| {
+        let failures = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+        failures
+            .filter(|error| error.to_string().contains(text))
+            .count()
+    };
+    assert!(told("budget of retries is used up") >= 80);
+    assert_eq!(scene.count("get_manifest"), 120);
+}
+
+#[test]
+fn a_deadline_ends_an_operation_whatever_it_waits_for() {
+    for fault in [
+        Fault::on("get_manifest").answer(Refuse::service_unavailable()),
+        Fault::on("get_manifest").never_answer(),
+        Fault::on("get_manifest").stall_body_after(1),
+        Fault::on("get_manifest").drip_body(1, Duration::from_secs(2)),
+        Fault::on("request_access_token_with_login").never_answer(),
+    ] {
+        let scene = Scene::new();
+        scene.seed("app").image("v1").unwrap();
+        let shown = format!("{fault:?}");
+        scene.registry.inject(fault).unwrap();
+        let client = scene
+            .builder(acr_client::Credential::password("ci", "hunter2"))
+            .retry(RetryOptions {
+                deadline: Some(Duration::from_secs(3)),
+                ..RetryOptions::default()
+            })
+            .build()
+            .unwrap();
+        let app = client.repository_client("app").unwrap();
+        let (answer, took) = scene.timed(app.get_manifest("v1"));
+        let error = answer.unwrap_err();
+        assert!(took <= Duration::from_secs(3), "{shown}: {took:?}");
+        assert!(
+            matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Registry),
+            "{shown}: {error}"
+        );
+        assert!(error.to_string().contains("deadline"), "{shown}: {error}");
+    }
+}
+
+#[test]
+fn a_class_with_a_tight_limit_does_not_slow_the_others_down() {
+    let scene =
+        Scene::with(|builder| builder.throttle(OperationClass::Referrers, Throttle::per_second(2)));
+    let seed = scene.seed("app");
+    let image = seed.image("v1").unwrap();
+    let app = scene.owner().repository_client("app").unwrap();
+    let referrers = join_all((0..40).map(|_| {
+        let (app, digest) = (app.clone(), image.digest.clone());
+        async move { app.list_referrers(digest).collect_all().await.unwrap() }
+    }));
+    let started = acr_mock::Clock::now(&scene.clock);
+    let reads = async {
+        for _ in 0..100 {
+            app.get_manifest("v1").await.unwrap();
+        }
+        acr_mock::Clock::now(&scene.clock)
+            .duration_since(started)
+            .unwrap()
+    };
+    let ((_, reads), all) = scene.timed(futures_util::future::join(referrers, reads));
+    assert!(reads < Duration::from_secs(1), "{reads:?}");
+    assert!(all > Duration::from_secs(15), "{all:?}");
+}
+
+#[test]
+fn a_limit_is_learnt_and_not_run_into_again_and_again() {
+    let scene =
+        Scene::with(|builder| builder.throttle(OperationClass::Manifest, Throttle::per_second(20)));
+    scene.seed("app").image("v1").unwrap();
+    let app = scene.owner().repository_client("app").unwrap();
+    let calls = stream::iter((0..2000).map(|_| app.get_manifest("v1"))).buffer_unordered(64);
+    let (outcomes, took) = scene.timed(calls.collect::<Vec<_>>());
+    assert!(outcomes.iter().all(Result::is_ok));
+    let sent = scene.count("get_manifest");
+    println!(
+        "2000 calls at 20 a second: {took:?}, {} refused",
+        sent - 2000
+    );
+    // 100 seconds are the least that the limit allows.
+    assert!(took < Duration::from_secs(160), "{took:?}");
+    assert!(sent < 2200, "{sent} requests for 2000 calls");
+}
+
+#[test]
+fn time_in_the_client_s_own_queue_is_not_charged_to_the_deadline() {
+    let scene = Scene::new();
+    let seed = scene.seed("app");
+    for at in 0..120 {
+        seed.image(format!("v{at}")).unwrap();
+    }
+    let client = scene
+        .builder(acr_client::Credential::entra_token("any"))
+        .retry(RetryOptions {
+            deadline: Some(Duration::from_secs(5)),
+            ..RetryOptions::default()
+        })
+        .build()
+        .unwrap();
+    let app = client.repository_client("app").unwrap();
+    // The registry says that eight deletes a second are allowed, and is believed.
+    let calls = (0..120).map(|at| app.delete_tag(format!("v{at}")));
+    let (outcomes, took) = scene.timed(join_all(calls));
+    for outcome in outcomes {
+        assert!(outcome.unwrap());
+    }
+    assert!(took > Duration::from_secs(10), "{took:?}");
+}
+
+#[test]
+fn what_was_just_pushed_is_waited_for_on_every_replica() {
+    let lag = Duration::from_secs(8);
+    let scene = Scene::with(|builder| builder.replication_lag(lag));
+    let image = scene.seed("app").image("v1").unwrap();
+    let app = scene.owner().repository_client("app").unwrap();
+    let error = scene.drive(app.get_manifest("v1")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+
+    let replicated = app.just_pushed(Duration::from_secs(30));
+    let (found, took) = scene.timed(replicated.get_manifest("v1"));
+    assert_eq!(found.unwrap(), image);
+    assert!(took >= lag - Duration::from_secs(1), "{took:?}");
+
+    let (missing, took) = scene.timed(replicated.get_manifest("v2"));
+    assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(took, Duration::from_secs(30));
+}
+
+#[test]
+fn a_manifest_whose_blobs_have_not_arrived_is_pushed_again() {
+    let scene = Scene::new();
+    let app = scene.owner().repository_client("app").unwrap();
+    let image = scene.seed("other").image("v1").unwrap();
+    let pushing = async {
+        let replicated = app.just_pushed(Duration::from_secs(30));
+        replicated.set_manifest("v1", &image).await.unwrap();
+    };
+    let arriving = async {
+        let clock = &scene.clock;
+        acr_mock::Clock::sleep(clock, Duration::from_secs(5)).await;
+        for blob in image.as_image().unwrap().blobs() {
+            let bytes = scene
+                .owner()
+                .repository_client("other")
+                .unwrap()
+                .download_blob(&blob.digest)
+                .await
+                .unwrap()
+                .read(1 << 20)
+                .await
+                .unwrap();
+            let _ = scene.seed("app").blob(blob.media_type.clone(), bytes);
+        }
+    };
+    scene.drive(futures_util::future::join(pushing, arriving));
+    assert!(scene.count("set_manifest") > 1);
+}
