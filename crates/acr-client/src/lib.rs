@@ -23,6 +23,9 @@ mod upload;
 mod wire;
 
 pub use self::audience::Audience;
+#[cfg(feature = "docker-config")]
+#[cfg_attr(docsrs, doc(cfg(feature = "docker-config")))]
+pub use self::auth::DockerConfig;
 pub use self::auth::{Credential, TokenSource};
 pub use self::blob::BlobStream;
 pub use self::builder::ClientBuilder;

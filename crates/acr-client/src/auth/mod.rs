@@ -5,8 +5,12 @@
 //! is needed, and a registry that never asks costs no request for a token. Requests with a body are
 //! not sent bare: the pipeline asks with a ping first.
 
+#[cfg(feature = "azure-core")]
+mod azure;
 mod cache;
 mod credential;
+#[cfg(feature = "docker-config")]
+mod docker;
 mod exchange;
 mod realm;
 
@@ -21,6 +25,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use self::cache::{CachedToken, Flight, Flights, TokenCache};
 use self::credential::Kind;
 pub use self::credential::{Credential, TokenSource};
+#[cfg(feature = "docker-config")]
+pub use self::docker::DockerConfig;
 use self::realm::Realm;
 use crate::audience::Audience;
 use crate::endpoint::Endpoint;
