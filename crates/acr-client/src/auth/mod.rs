@@ -10,8 +10,12 @@
 //! one all the same, the next deeper one is renewed: the access token, then the refresh token that
 //! it was fetched with, by a new Entra token. Each of these steps is taken once for a call.
 
+#[cfg(feature = "azure-core")]
+mod azure;
 mod cache;
 mod credential;
+#[cfg(feature = "docker-config")]
+mod docker;
 mod exchange;
 mod identity;
 mod provider;

@@ -1,0 +1,247 @@
+//! What docker's `config.json` says about one registry.
+
+use acr_protocol::Secret;
+use docker_credential::DockerCredential;
+use serde_json::{Map, Value, json};
+
+use super::helper::Helper;
+use crate::auth::credential::Credential;
+use crate::error::Error;
+
+/// A configuration that was read.
+pub(super) struct Config {
+    members: Map<String, Value>,
+    /// What errors call it.
+    name: String,
+}
+
+/// Where the credential of one registry is.
+pub(super) enum Lookup {
+    Nowhere,
+    /// In the file itself.
+    Here(Credential),
+    /// A program has it.
+    With(Helper),
+}
+
+impl Config {
+    pub(super) fn parse(bytes: &[u8], name: String) -> Result<Self, Error> {
+        if bytes.len() > MOST_OF_A_CONFIG {
+            return Err(Error::invalid(format!(
+                "{name} is larger than 1 MiB, so it is no such file"
+            )));
+        }
+        // An empty file says nothing, to docker too.
+        if bytes.trim_ascii().is_empty() {
+            let members = Map::new();
+            return Ok(Self { members, name });
+        }
+        // The parser's error names a line and column, and repeats nothing of the file.
+        let value = serde_json::from_slice(bytes)
+            .map_err(|error| Error::invalid(format!("{name} is no JSON")).with_source(error))?;
+        match value {
+            Value::Object(members) => Ok(Self { members, name }),
+            _ => Err(Error::invalid(format!("{name} is JSON, but no object"))),
+        }
+    }
+
+    /// Finds who has the credential, in docker's order: the registry's own helper, then the general
+    /// one, and only without either the file. A helper that has nothing is the last word.
+    pub(super) fn look_up(&self, registry: &str) -> Result<Lookup, Error> {
+        let registry = Registry::new(registry)?;
+        if let Some(helper) = self.helper(&registry)? {
+            return Ok(Lookup::With(helper));
+        }
+        let Some((_, entry)) = self.entry(&registry)? else {
+            return Ok(Lookup::Nowhere);
+        };
+        let found = self.credential_in(entry, &registry)?;
+        Ok(found.map_or(Lookup::Nowhere, Lookup::Here))
+    }
+
+    fn helper(&self, registry: &Registry<'_>) -> Result<Option<Helper>, Error> {
+        let own = self.object("credHelpers")?.and_then(|helpers| {
+            let exact = helpers.get_key_value(registry.server);
+            exact.or_else(|| helpers.iter().find(|(key, _)| registry.is_named(key)))
+        });
+        let (place, address, value) = match own {
+            Some((key, value)) => (format!("credHelpers.{key}"), key.as_str(), Some(value)),
+            None => {
+                // A sign-in leaves an entry without content, by the name under which the helper has it.
+                let key = self.object("auths")?.and_then(|entries| {
+                    let mut keys = entries.keys().map(String::as_str);
+                    keys.find(|key| registry.is_named(key))
+                });
+                let address = key.unwrap_or(registry.server);
+                (
+                    "credsStore".to_owned(),
+                    address,
+                    self.members.get("credsStore"),
+                )
+            }
+        };
+        match value {
+            None | Some(Value::Null) => Ok(None),
+            // An empty name turns a helper off, for one registry or for all.
+            Some(Value::String(name)) if name.is_empty() => Ok(None),
+            Some(Value::String(name)) => Helper::new(name, address).map(Some).ok_or_else(|| {
+                Error::invalid(format!(
+                    "{place} in {} is no name of a credential helper; letters, digits, '.', '_' \
+                     and '-' are allowed, and the first is no '-'",
+                    self.name
+                ))
+            }),
+            Some(_) => Err(Error::invalid(format!(
+                "{place} in {} is no text; it names a credential helper",
+                self.name
+            ))),
+        }
+    }
+
+    /// Finds the registry's entry: by its name, or else the first whose key is a URL of it.
+    fn entry(&self, registry: &Registry<'_>) -> Result<Option<(&str, &Value)>, Error> {
+        let Some(entries) = self.object("auths")? else {
+            return Ok(None);
+        };
+        let exact = entries.get_key_value(registry.server);
+        let found = exact.or_else(|| entries.iter().find(|(key, _)| registry.is_at(key)));
+        Ok(found.map(|(key, entry)| (key.as_str(), entry)))
+    }
+
+    fn credential_in(
+        &self,
+        entry: &Value,
+        registry: &Registry<'_>,
+    ) -> Result<Option<Credential>, Error> {
+        let unusable = |what: &str| {
+            Error::invalid(format!(
+                "the entry of {server} in {} {what}; sign in again with `docker login {server}` or \
+                 `az acr login`",
+                self.name,
+                server = registry.server
+            ))
+        };
+        let entry = match entry {
+            Value::Null => return Ok(None),
+            Value::Object(entry) => entry,
+            _ => return Err(unusable("is no object")),
+        };
+        let text = |member: &str| match entry.get(member) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+            Some(_) => Err(unusable(&format!("has a member {member} that is no text"))),
+        };
+        let (auth, token) = (text("auth")?, text("identitytoken")?);
+        let (user, password) = (text("username")?, text("password")?);
+        // The token stands for the user and password beside it, and `auth` for the members that it
+        // is made of. The decoder gets what counts and nothing else: in what it gets no helper is
+        // named, so it starts no program.
+        let entry = match (token, auth, user, password) {
+            (Some(token), ..) => json!({ "identitytoken": token }),
+            (None, Some(auth), ..) => json!({ "auth": auth }),
+            (None, None, Some(user), Some(password)) => {
+                json!({ "username": user, "password": password })
+            }
+            _ => return Ok(None),
+        };
+        let server = registry.server;
+        let config = json!({ "auths": { server: entry } }).to_string();
+        let found = docker_credential::get_credential_from_reader(config.as_bytes(), server)
+            .map_err(|_| unusable("has a member auth that is no user and password in base64"))?;
+        credential(found).map_err(|NoUser| unusable("has a password, but no user name"))
+    }
+
+    fn object(&self, member: &str) -> Result<Option<&Map<String, Value>>, Error> {
+        match self.members.get(member) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(members)) => Ok(Some(members)),
+            Some(_) => Err(Error::invalid(format!(
+                "{member} in {} is no object",
+                self.name
+            ))),
+        }
+    }
+}
+
+/// There is a password, but nobody whose it is.
+#[derive(Debug)]
+pub(super) struct NoUser;
+
+/// What a credential of docker's is to this crate. One without a secret is none: docker keeps an entry
+/// for a registry whose secret is elsewhere, and some helpers answer so when they have nothing.
+pub(super) fn credential(found: DockerCredential) -> Result<Option<Credential>, NoUser> {
+    let (user, secret) = match found {
+        DockerCredential::IdentityToken(token) => (None, token),
+        DockerCredential::UsernamePassword(user, password) => {
+            // Old versions of docker padded the password.
+            let password = password.trim_matches('\0').to_owned();
+            (Some(user), password)
+        }
+    };
+    let secret = Some(Secret::from(secret)).filter(|secret| !secret.is_empty());
+    match (user.as_deref(), secret) {
+        (_, None) => Ok(None),
+        // `az acr login` signs docker in as nobody, with a refresh token for the password. It is
+        // used as what it is, so that it goes to the token endpoint as a refresh token.
+        (None | Some(NOBODY), Some(token)) => Ok(Some(Credential::refresh_token(token))),
+        (Some(""), Some(_)) => Err(NoUser),
+        (Some(user), Some(password)) => Ok(Some(Credential::password(user, password))),
+    }
+}
+
+/// A registry by the name that docker knows it by.
+struct Registry<'a> {
+    server: &'a str,
+}
+
+impl<'a> Registry<'a> {
+    /// Reads a host with its port, or a URL of it.
+    fn new(text: &'a str) -> Result<Self, Error> {
+        let (host, _) = split_key(text);
+        if host.is_empty() {
+            return Err(Error::invalid(
+                "the registry's name is empty; it is a host such as name.azurecr.io",
+            ));
+        }
+        let server = if DOCKER_HUB.contains(&host) {
+            DOCKER_HUB_KEY
+        } else {
+            host
+        };
+        Ok(Self { server })
+    }
+
+    /// Whether a key is the registry's name. Case does not count in host names, and those that come from
+    /// a URL are in lower case, however the user spelled them to docker.
+    fn is_named(&self, key: &str) -> bool {
+        key.eq_ignore_ascii_case(self.server)
+    }
+
+    /// Whether a key is a name or URL of the registry as a whole. Other programs that use the file
+    /// have keys for a part of a registry, which is not for all of it.
+    fn is_at(&self, key: &str) -> bool {
+        let (host, path) = split_key(key);
+        let (own, _) = split_key(self.server);
+        let hub = self.server == DOCKER_HUB_KEY && DOCKER_HUB.contains(&host);
+        (hub || host.eq_ignore_ascii_case(own))
+            && matches!(path.trim_end_matches('/'), "" | "/v1" | "/v2")
+    }
+}
+
+/// Splits a key into a host with its port, and a path. A user is left out.
+fn split_key(key: &str) -> (&str, &str) {
+    let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    if key.starts_with("https://") {
+        (host.strip_suffix(":443").unwrap_or(host), path)
+    } else {
+        (host, path)
+    }
+}
+
+/// Names of Docker Hub, which docker keeps under a name of old.
+const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
+const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+pub(super) const MOST_OF_A_CONFIG: usize = 1 << 20;
