@@ -5,6 +5,9 @@ mod answer;
 mod audience;
 mod auth;
 mod blob;
+#[cfg(feature = "blocking")]
+#[cfg_attr(docsrs, doc(cfg(feature = "blocking")))]
+pub mod blocking;
 mod builder;
 mod client;
 pub mod clock;
