@@ -55,8 +55,11 @@ impl ContainerRegistryClient {
 
     /// Puts a blocking face on an async client, with which it shares connections and tokens.
     ///
-    /// A connection belongs to who opened it: those that calls of the blocking client open end with
-    /// it, and the async client then opens its own.
+    /// A connection is driven by the runtime of the call that opened it: by the thread of the blocking
+    /// client, or by the runtime of the async one. It stands still while that one does not run, and
+    /// breaks when it ends; a call that uses it then fails with
+    /// [`Timeout`](crate::ErrorKind::Timeout) or [`Transport`](crate::ErrorKind::Transport). So for
+    /// both at the same time, build two clients.
     ///
     /// ```
     /// use acr_client::blocking;

@@ -5,11 +5,11 @@ use std::fmt;
 use std::future::pending;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread::{self, Thread, ThreadId};
 
 use futures_util::future::{AbortHandle, abortable};
 use tokio::runtime::{Builder, EnterGuard, Handle, Id};
@@ -84,7 +84,10 @@ impl fmt::Debug for Runtime {
 
 struct Driver {
     handle: Handle,
+    thread: ThreadId,
     stop: AbortHandle,
+    /// Hangs up when the runtime is gone. In a lock, because a receiver cannot be shared.
+    end: Mutex<Receiver<io::Result<Handle>>>,
 }
 
 impl Driver {
@@ -93,28 +96,44 @@ impl Driver {
     fn start(
         build: impl FnOnce() -> io::Result<tokio::runtime::Runtime> + Send + 'static,
     ) -> io::Result<Self> {
-        let (started, outcome) = sync_channel(1);
+        let (started, end) = sync_channel(1);
         let (forever, stop) = abortable(pending::<()>());
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(env!("CARGO_PKG_NAME").to_owned())
             .spawn(move || match build() {
                 Ok(runtime) => {
                     let _ = started.send(Ok(runtime.handle().clone()));
                     // Connections and timers are at work until it is aborted.
                     let _ = runtime.block_on(forever);
+                    // Without waiting for a name that is still being resolved.
+                    runtime.shutdown_background();
+                    drop(started);
                 }
                 Err(error) => {
                     let _ = started.send(Err(error));
                 }
             })?;
-        let handle = outcome.recv().map_err(io::Error::other)??;
-        Ok(Self { handle, stop })
+        let handle = end.recv().map_err(io::Error::other)??;
+        Ok(Self {
+            handle,
+            thread: thread.thread().id(),
+            stop,
+            end: Mutex::new(end),
+        })
     }
 }
 
 impl Drop for Driver {
+    /// Waits until the connections are closed, which takes no I/O: an async client that shares them
+    /// must find them closed. The thread itself is not joined, because on some platforms that cannot
+    /// be done while another thread ends, where a client may be dropped too.
     fn drop(&mut self) {
         self.stop.abort();
+        if thread::current().id() != self.thread
+            && let Ok(end) = self.end.get_mut()
+        {
+            let _ = end.recv();
+        }
     }
 }
 
@@ -225,6 +244,26 @@ mod tests {
         drop(runtime);
         assert_eq!(receiver.try_recv(), Err(mpsc::TryRecvError::Empty));
         drop(clone);
+        assert_eq!(receiver.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+    }
+
+    #[test]
+    fn the_last_clone_may_be_dropped_on_the_thread_itself() {
+        let runtime = Runtime::start().unwrap();
+        let (sender, receiver) = mpsc::channel::<()>();
+        let last = runtime.clone();
+        let (go, gone) = abortable(pending::<()>());
+        let spawned = runtime.run(async move {
+            tokio::spawn(async move {
+                let _held = sender;
+                let _ = go.await;
+                drop(last);
+            });
+            Ok(())
+        });
+        spawned.unwrap();
+        drop(runtime);
+        gone.abort();
         assert_eq!(receiver.recv(), Err(mpsc::RecvError));
     }
 
