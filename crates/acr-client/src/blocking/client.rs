@@ -62,12 +62,11 @@ impl ContainerRegistryClient {
     /// both at the same time, build two clients.
     ///
     /// ```
-    /// use acr_client::blocking;
-    /// # fn example(client: &acr_client::ContainerRegistryClient) -> Result<(), acr_client::Error> {
+    /// use acr_client::{ContainerRegistryClient, blocking};
     ///
-    /// let client = blocking::ContainerRegistryClient::over(client.clone())?;
-    /// # Ok(())
-    /// # }
+    /// let client = ContainerRegistryClient::builder("https://name.azurecr.io").build()?;
+    /// let client = blocking::ContainerRegistryClient::over(client)?;
+    /// # Ok::<(), acr_client::Error>(())
     /// ```
     ///
     /// # Errors
