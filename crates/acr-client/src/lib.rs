@@ -6,6 +6,9 @@ mod audience;
 mod auth;
 mod authorized;
 mod blob;
+#[cfg(feature = "blocking")]
+#[cfg_attr(docsrs, doc(cfg(feature = "blocking")))]
+pub mod blocking;
 mod builder;
 mod client;
 pub mod clock;

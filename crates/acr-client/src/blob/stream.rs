@@ -42,6 +42,8 @@ pub struct BlobStream {
     /// `None` for a range, and after the end.
     verifier: Option<Verifier>,
     received: u64,
+    /// What was taken and not used; it comes first.
+    put_back: Bytes,
     is_over: bool,
     clock: Arc<dyn Clock>,
     idle_timeout: Duration,
@@ -65,6 +67,7 @@ impl BlobStream {
             head,
             verifier,
             received: 0,
+            put_back: Bytes::new(),
             is_over: false,
             clock: wire.clock.clone(),
             idle_timeout: wire.idle_timeout,
@@ -160,6 +163,12 @@ impl BlobStream {
         partial.complete().map_err(|error| self.own(error))
     }
 
+    /// Gives back bytes that [`try_next`](Self::try_next) has given, so that they come again.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn put_back(&mut self, bytes: Bytes) {
+        self.put_back = bytes;
+    }
+
     /// Does something with all bytes that are left.
     async fn each(
         &mut self,
@@ -225,6 +234,9 @@ impl Stream for BlobStream {
     type Item = Result<Bytes, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if !self.put_back.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.put_back))));
+        }
         if self.is_over {
             return Poll::Ready(None);
         }
