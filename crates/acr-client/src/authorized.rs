@@ -37,9 +37,9 @@ impl ContainerRegistryClient {
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when the scope is malformed, names too many
     /// things for one token, or the URL is on another server, which must not have the credential; the
     /// kinds of what keeps an answer from coming, but none for an answer's status.
-    pub async fn authorized_request<B: Into<Bytes>>(
+    pub async fn authorized_request(
         &self,
-        request: Request<B>,
+        request: Request<impl Into<Bytes>>,
         scope: impl AsRef<str>,
     ) -> Result<Response<Body>, Error> {
         let (mut parts, body) = request.map(Into::into).into_parts();

@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes};
 
 use super::repository::RepositoryClient;
 use super::runtime::Runtime;
+use crate::blob::BlobLocation;
 use crate::blob::BlobStream;
 use crate::error::Error;
 
@@ -44,6 +45,19 @@ impl RepositoryClient {
     ) -> Result<BlobReader, Error> {
         let stream = self.runtime.run(self.inner.get_blob(digest, range))?;
         Ok(BlobReader::new(stream, &self.runtime))
+    }
+
+    /// Finds where the bytes of a blob are, without getting them: `GET /v2/{name}/blobs/{digest}`,
+    /// whose redirect is not followed.
+    ///
+    /// # Errors
+    ///
+    /// Those of the async [`blob_location`](crate::RepositoryClient::blob_location).
+    pub fn blob_location(
+        &self,
+        digest: impl TryInto<Digest, Error: Into<Error>>,
+    ) -> Result<BlobLocation, Error> {
+        self.runtime.run(self.inner.blob_location(digest))
     }
 
     /// Asks whether a blob is there, and how large it is: `HEAD /v2/{name}/blobs/{digest}`.

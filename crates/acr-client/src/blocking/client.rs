@@ -15,8 +15,8 @@ use crate::error::Error;
 /// [module](super) says how calls are carried out, and where they are refused.
 #[derive(Debug, Clone)]
 pub struct ContainerRegistryClient {
-    inner: crate::ContainerRegistryClient,
-    runtime: Runtime,
+    pub(super) inner: crate::ContainerRegistryClient,
+    pub(super) runtime: Runtime,
 }
 
 impl ContainerRegistryClient {

@@ -67,6 +67,7 @@
 //! is the current one; those of tokio's `spawn_blocking` are among them, those of [`std::thread`]
 //! are not. Making and dropping a client is allowed everywhere.
 
+mod authorized;
 mod blob;
 mod client;
 mod manifest;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use acr_protocol::{ChangeableAttributes, DeletedRepository, RepositoryName, RepositoryProperties};
 
 use super::runtime::Runtime;
@@ -23,6 +25,13 @@ impl RepositoryClient {
     #[must_use]
     pub const fn name(&self) -> &RepositoryName {
         self.inner.name()
+    }
+
+    /// Returns a handle for what was pushed a moment ago, as the async
+    /// [`just_pushed`](crate::RepositoryClient::just_pushed) does.
+    #[must_use]
+    pub fn just_pushed(&self, patience: Duration) -> Self {
+        Self::new(self.inner.just_pushed(patience), self.runtime.clone())
     }
 
     /// Reads the properties of the repository: `GET /acr/v1/{name}`.

@@ -20,6 +20,11 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
         "read",
         "`read_to_bytes`; `read` is that of `io::Read`",
     ),
+    (
+        "ContainerRegistryClient",
+        "authorized_request",
+        "gives the body as bytes, up to a limit",
+    ),
     ("Pager<T>", "try_next", "`next` of the iterator"),
     ("Pages<T>", "try_next", "`next` of the iterator"),
 ];

@@ -124,10 +124,6 @@ impl DockerConfig {
     }
 
     /// Finds the credential of a registry, where a helper is responsible by asking that.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the kind of credential that looks up")
-    )]
     pub(crate) async fn find(
         &self,
         registry: &str,
