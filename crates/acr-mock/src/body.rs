@@ -84,26 +84,23 @@ impl Body {
 
     /// Flips the lowest bit of the byte at `offset`, if the body reaches so far: what is text mostly stays text.
     pub(crate) fn flip_byte(mut self, offset: u64) -> Self {
-        let mut before = offset;
-        for at in 0..self.chunks.len() {
-            let length = self.chunks[at].len() as u64;
-            if before >= length {
-                before -= length;
-                continue;
+        let mut chunks = VecDeque::with_capacity(self.chunks.len() + 2);
+        let mut start = 0;
+        for mut chunk in self.chunks {
+            let end = start + chunk.len() as u64;
+            if (start..end).contains(&offset) {
+                // Only the one byte is copied: the piece may be large, and is the registry's own.
+                let mut byte = chunk.split_off(usize::try_from(offset - start).unwrap_or(0));
+                let rest = byte.split_off(1);
+                let flipped = byte.iter().map(|byte| byte ^ 1).collect();
+                let pieces = [chunk, flipped, rest].into_iter();
+                chunks.extend(pieces.filter(|piece| !piece.is_empty()));
+            } else {
+                chunks.push_back(chunk);
             }
-            // Only the one byte is copied: the piece may be large, and is the registry's own.
-            let before = usize::try_from(before).unwrap_or(usize::MAX);
-            let mut first = self.chunks[at].clone();
-            let mut byte = first.split_off(before);
-            let rest = byte.split_off(1);
-            let flipped = byte.iter().map(|byte| byte ^ 1).collect();
-            let pieces = [first, flipped, rest].into_iter();
-            let chunks = self.chunks.drain(..at).chain(pieces);
-            let chunks: VecDeque<Bytes> = chunks.filter(|piece| !piece.is_empty()).collect();
-            self.chunks.pop_front();
-            self.chunks = chunks.into_iter().chain(self.chunks).collect();
-            break;
+            start = end;
         }
+        self.chunks = chunks;
         self
     }
 

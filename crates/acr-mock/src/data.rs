@@ -199,7 +199,7 @@ fn etag(path: &str) -> HeaderValue {
 
 /// The time in the form of HTTP's headers.
 pub(crate) fn date(time: Timestamp) -> Option<HeaderValue> {
-    let time = OffsetDateTime::from(SystemTime::from(time));
+    let time = OffsetDateTime::from_unix_timestamp(time.seconds()).ok()?;
     let text = time.format(format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
     ));

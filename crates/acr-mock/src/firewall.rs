@@ -24,14 +24,19 @@ impl Registry {
         let Some(allowed) = &self.settings().firewall else {
             return Ok(());
         };
-        let address = call.head().extensions.get::<ClientAddress>();
-        let address = address.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| {
-            address.0.to_canonical()
-        });
+        let address = client_address(call);
         if allowed.contains(&address) {
             Ok(())
         } else {
             Err(Refusal::not_allowed_access(address, false))
         }
     }
+}
+
+/// Where the request came from.
+pub(crate) fn client_address(call: &Call) -> IpAddr {
+    let address = call.head().extensions.get::<ClientAddress>();
+    address.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| {
+        address.0.to_canonical()
+    })
 }

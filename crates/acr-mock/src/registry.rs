@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 
 use crate::answer::{surround, with_length};
+use crate::asked::{Asked, is_token_request};
 use crate::auth::{SigningKey, Tokens, oauth};
 use crate::call::Call;
 use crate::error::{Refusal, RefusalKind};
@@ -57,23 +58,6 @@ struct Inner {
     recording: Mutex<Recording>,
     faults: Faults,
     counters: Counters,
-}
-
-/// An operation that is asked for, before it is carried out.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) route: Route,
-    /// A parameter that is malformed, and its value.
-    malformed: Option<(&'static str, String)>,
-    /// The challenge, where the credentials are not good.
-    challenge: Option<Box<Refusal>>,
-}
-
-impl Asked {
-    /// Whether nothing stands against it so far.
-    pub(crate) fn is_good(&self) -> bool {
-        self.challenge.is_none() && self.malformed.is_none()
-    }
 }
 
 impl Registry {
@@ -214,39 +198,6 @@ impl Registry {
             // In a box, so that requests which no fault has struck need no room for this.
             Some(action) => Box::pin(self.suffer(action, &call, asked, body)).await,
         }
-    }
-
-    /// What is asked for, and whether the credentials are good; a refusal where no operation is.
-    fn ask(&self, call: &mut Call, parsed: Result<Route, RouteError>) -> Result<Asked, Refusal> {
-        let (route, malformed) = match parsed {
-            Ok(route) => (route, None),
-            Err(RouteError::Invalid {
-                route,
-                parameter,
-                value,
-            }) => (*route, Some((parameter, value))),
-            Err(RouteError::UnknownPath) => return Err(Refusal::unknown_path()),
-            Err(RouteError::MethodNotAllowed { allowed }) => {
-                return Err(Refusal::method_not_allowed(allowed));
-            }
-            Err(_) => return Err(self.refuse_path(call)),
-        };
-        if matches!(route, Route::ListReferrers(_)) && !self.settings().referrers_api {
-            return Err(Refusal::malformed_path());
-        }
-        call.within(route.repository());
-        let challenge = match is_token_request(&route) {
-            true => None,
-            false => self
-                .authorise(call, &self.settings().profile.scope(&route))
-                .err()
-                .map(Box::new),
-        };
-        Ok(Asked {
-            route,
-            malformed,
-            challenge,
-        })
     }
 
     /// The answer to an operation, whether it may be carried out or not.
@@ -407,19 +358,6 @@ impl Registry {
         parameter == "tag" && !self.settings().profile.sets_tags_by_query()
     }
 
-    /// A path that fits no grammar.
-    fn refuse_path(&self, call: &Call) -> Refusal {
-        let pushed = (*call.method() == http::Method::PUT)
-            .then(|| call.uri().path().rsplit_once("/manifests/"))
-            .flatten();
-        match pushed {
-            Some((_, reference)) if self.settings().profile.explains_malformed_references() => {
-                Refusal::malformed_reference(reference)
-            }
-            _ => Refusal::malformed_path(),
-        }
-    }
-
     /// A malformed parameter is named only after what it belongs to was found.
     fn refuse_parameter(&self, route: &Route, parameter: &str, value: &str) -> Refusal {
         if let Err(refusal) = self.must_exist(route) {
@@ -511,16 +449,6 @@ pub(crate) fn respond<O: acr_protocol::Operation>(
     operation
         .respond(output)
         .map(|bytes: Bytes| Body::from(bytes))
-}
-
-/// Whether it is for the token endpoints, which ask for no token and have headers of their own.
-pub(crate) fn is_token_request(route: &Route) -> bool {
-    matches!(
-        route,
-        Route::ExchangeEntraToken(_)
-            | Route::RequestAccessToken(_)
-            | Route::RequestAccessTokenWithLogin(_)
-    )
 }
 
 /// How many bytes the head of a request has, but for the separators.

@@ -2,9 +2,16 @@
 
 use std::time::Duration;
 
+use acr_protocol::OperationClass;
+use acr_protocol::auth::{ExchangeEntraToken, RequestAccessToken};
+use acr_protocol::manifest::SetManifest;
+use acr_protocol::manifest::properties::UpdateManifestProperties;
 use acr_protocol::operation::Describe;
-use acr_protocol::upload::{CancelUpload, CompleteUpload, GetUploadStatus, UploadChunk};
-use acr_protocol::{OperationClass, Route};
+use acr_protocol::repository::UpdateRepositoryProperties;
+use acr_protocol::tag::UpdateTagProperties;
+use acr_protocol::upload::{
+    CancelUpload, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk,
+};
 
 use super::{Aim, Refuse};
 
@@ -25,7 +32,8 @@ pub enum FaultAction {
     /// So many bytes of the request's body are taken, or all where it has fewer; then the connection ends.
     ///
     /// A chunk's bytes are kept by its upload, as far as they were taken; those in the body of `complete_upload` too, and
-    /// the upload stays open. Everything else needs its body whole, so nothing of it is kept.
+    /// the upload stays open. Everything else needs its body whole, so nothing of it is kept. Strikes only requests of
+    /// operations that have a body.
     ResetAfterTaking(u64),
     /// The request is carried out at once, and answered so much later by the registry's clock.
     DelayAnswer(Duration),
@@ -53,28 +61,66 @@ pub enum FaultAction {
 }
 
 impl FaultAction {
-    /// Whether it is about an upload that is there already.
-    pub(super) fn is_about_an_upload(&self) -> bool {
-        matches!(self, Self::LoseUpload | Self::BreakUpload)
+    /// What a request must have for it; `None` where every one will do.
+    pub(super) fn need(&self) -> Option<Need> {
+        match self {
+            Self::LoseUpload | Self::BreakUpload => Some(UPLOAD),
+            Self::ResetAfterTaking(_) => Some(BODY),
+            _ => None,
+        }
     }
 
     /// Whether it makes sense for this request.
     pub(super) fn fits(&self, aim: &Aim<'_>) -> bool {
-        match aim {
-            Aim::Operation { route, .. } => !self.is_about_an_upload() || is_at_an_upload(route),
-            Aim::Data => true,
-        }
+        self.need().is_none_or(|need| match aim {
+            Aim::Operation { route, .. } => need.is_met_by(route.name()),
+            Aim::Data => false,
+        })
     }
 }
 
-/// The operations at an upload's location.
-pub(super) const AT_AN_UPLOAD: [(&str, OperationClass); 4] = [
-    (UploadChunk::NAME, UploadChunk::CLASS),
-    (GetUploadStatus::NAME, GetUploadStatus::CLASS),
-    (CompleteUpload::NAME, CompleteUpload::CLASS),
-    (CancelUpload::NAME, CancelUpload::CLASS),
-];
+/// What only the requests of some operations have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Need {
+    pub(super) what: &'static str,
+    operations: &'static [(&'static str, OperationClass)],
+}
 
-fn is_at_an_upload(route: &Route) -> bool {
-    AT_AN_UPLOAD.iter().any(|(name, _)| *name == route.name())
+impl Need {
+    pub(super) fn is_met_by(&self, operation: &str) -> bool {
+        self.operations.iter().any(|(name, _)| *name == operation)
+    }
+
+    pub(super) fn is_met_in(&self, class: OperationClass) -> bool {
+        self.operations.iter().any(|(_, other)| *other == class)
+    }
+}
+
+const UPLOAD: Need = Need {
+    what: "open upload",
+    operations: &[
+        named::<UploadChunk>(),
+        named::<GetUploadStatus>(),
+        named::<CompleteUpload>(),
+        named::<CancelUpload>(),
+    ],
+};
+
+const BODY: Need = Need {
+    what: "request body",
+    operations: &[
+        named::<StartUpload>(),
+        named::<UploadChunk>(),
+        named::<CompleteUpload>(),
+        named::<SetManifest>(),
+        named::<UpdateRepositoryProperties>(),
+        named::<UpdateTagProperties>(),
+        named::<UpdateManifestProperties>(),
+        named::<ExchangeEntraToken>(),
+        named::<RequestAccessToken>(),
+    ],
+};
+
+const fn named<O: Describe>() -> (&'static str, OperationClass) {
+    (O::NAME, O::CLASS)
 }

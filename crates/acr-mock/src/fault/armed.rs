@@ -8,7 +8,7 @@ use acr_protocol::operation::Describe;
 use acr_protocol::repository::{ListRepositories, ListRepositoryNames};
 use acr_protocol::{OperationClass, Ping, RepositoryName, Route};
 
-use super::action::AT_AN_UPLOAD;
+use super::action::Need;
 use super::{Fault, FaultAction, FaultError, Target};
 use crate::random;
 use crate::registry::Registry;
@@ -134,7 +134,7 @@ impl Armed {
         };
         let repository = fault.repository.map(RepositoryName::new).transpose()?;
         if repository.is_some() && !target.names_repositories() {
-            return Err(unfit("a repository"));
+            return Err(unfit("repository in its path"));
         }
         if !(0.0..=1.0).contains(&fault.share) {
             return Err(FaultError::Share { share: fault.share });
@@ -143,8 +143,8 @@ impl Armed {
             return Err(FaultError::NoAction);
         }
         for action in &fault.actions {
-            if action.is_about_an_upload() && !target.is_at_uploads() {
-                return Err(unfit("an open upload"));
+            if let Some(need) = action.need().filter(|need| !target.meets(need)) {
+                return Err(unfit(need.what));
             }
             if let FaultAction::Answer(refuse) = action {
                 refuse.check(matches!(target, CheckedTarget::Data), unfit)?;
@@ -199,7 +199,6 @@ impl Armed {
     fn picks(&self, number: u64) -> bool {
         let random = random::mix(self.seed.wrapping_add(number.wrapping_mul(random::STEP)));
         // The 53 bits that a float holds exactly, as a number from 0 up to, but not, 1.
-        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
         let random = (random >> 11) as f64 / (1_u64 << 53) as f64;
         random < self.share
     }
@@ -234,11 +233,11 @@ impl CheckedTarget {
         }
     }
 
-    /// Whether a request of it may go to the location of an upload.
-    fn is_at_uploads(&self) -> bool {
+    /// Whether a request of it may have this.
+    fn meets(&self, need: &Need) -> bool {
         match self {
-            Self::Operation(name) => AT_AN_UPLOAD.iter().any(|(other, _)| other == name),
-            Self::Class(class) => AT_AN_UPLOAD.iter().any(|(_, other)| other == class),
+            Self::Operation(name) => need.is_met_by(name),
+            Self::Class(class) => need.is_met_in(*class),
             Self::AnyOperation => true,
             Self::Data => false,
         }
@@ -248,7 +247,7 @@ impl CheckedTarget {
         match self {
             Self::Operation(name) => format!("the operation {name}"),
             Self::Class(class) => format!("the class {class:?}"),
-            Self::AnyOperation => "the registry's operations".to_owned(),
+            Self::AnyOperation => "an operation of the registry".to_owned(),
             Self::Data => "the data origin".to_owned(),
         }
     }

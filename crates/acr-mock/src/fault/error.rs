@@ -30,10 +30,10 @@ pub enum FaultError {
     /// It was not said what becomes of the requests.
     #[error("the fault has no action; name one, such as `reset` or `answer`")]
     NoAction,
-    /// What it is aimed at and what it is to do there do not go together.
-    #[error("{what} never meets {target}")]
+    /// It needs something that no request has which it is aimed at.
+    #[error("the fault could never strike: {target} has no {what}")]
     Unfit {
-        /// What it is to do, or where.
+        /// What it needs, such as an open upload.
         what: &'static str,
         /// What it is aimed at.
         target: String,

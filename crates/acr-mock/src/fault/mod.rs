@@ -211,7 +211,8 @@ impl Fault {
         self.act(FaultAction::BreakUpload)
     }
 
-    /// These in turn: the first at the first strike, and after the last the first again.
+    /// These in turn: the first at the first strike, and after the last the first again. One that does not fit every
+    /// request waits for one that it fits.
     pub fn cycle(mut self, actions: impl IntoIterator<Item = FaultAction>) -> Self {
         self.actions = actions.into_iter().collect();
         self

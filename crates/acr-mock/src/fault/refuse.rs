@@ -1,6 +1,5 @@
 //! [`Refuse`]: an answer that says no, in the words of wherever the request came.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use acr_protocol::{ErrorCode, Route};
@@ -8,10 +7,13 @@ use http::header::RETRY_AFTER;
 use http::{HeaderValue, Response, StatusCode};
 
 use super::FaultError;
+use crate::answer::{surround, with_length};
+use crate::asked::is_token_request;
 use crate::call::Call;
-use crate::error::Refusal;
-use crate::registry::{self, Registry, is_token_request, refuse_token};
-use crate::{Body, ClientAddress, data};
+use crate::error::{Refusal, RefusalKind};
+use crate::firewall::client_address;
+use crate::registry::{self, Registry, refuse_token, respond};
+use crate::{Body, data};
 
 /// What a [`Fault`](super::Fault) answers instead of carrying a request out, in the words of the registry, of its token
 /// endpoints or of the data origin, wherever the request came.
@@ -145,10 +147,10 @@ impl Refuse {
             return Err(FaultError::Status { status });
         }
         if self.is_for_signature && !at_data {
-            return Err(unfit("a signed URL"));
+            return Err(unfit("signed URL"));
         }
         if status == StatusCode::UNAUTHORIZED && at_data {
-            return Err(unfit("a token"));
+            return Err(unfit("token"));
         }
         Ok(())
     }
@@ -175,38 +177,13 @@ impl Registry {
         route: &Route,
     ) -> Response<Body> {
         let is_token = is_token_request(route);
-        let refusal = match refuse.status {
-            StatusCode::UNAUTHORIZED if is_token => {
-                return refuse.with_retry_after(call, self.refuse_silently(call));
-            }
-            StatusCode::UNAUTHORIZED => {
-                let needed = self.settings().profile.scope(route);
-                self.challenge(call, &needed, Some("invalid_token"))
-            }
-            StatusCode::FORBIDDEN => {
-                let address = call.head().extensions.get::<ClientAddress>();
-                let address = address.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| {
-                    address.0.to_canonical()
-                });
-                Refusal::not_allowed_access(address, false)
-            }
-            StatusCode::NOT_FOUND => not_found(route),
-            StatusCode::METHOD_NOT_ALLOWED => Refusal::disallowed(),
-            StatusCode::PAYLOAD_TOO_LARGE => Refusal::body_too_large(),
-            StatusCode::TOO_MANY_REQUESTS => Refusal::too_many_requests(None),
-            // Chosen: code and wording of the distribution's own registry.
-            StatusCode::INTERNAL_SERVER_ERROR => {
-                Refusal::failed(refuse.status, ErrorCode::UNKNOWN, "unknown error")
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                let code = ErrorCode::from("UNAVAILABLE");
-                Refusal::failed(refuse.status, code, "service unavailable")
-            }
-            status => Refusal::page(status),
-        };
-        let response = match is_token {
-            true => refuse_token(call, refusal),
-            false => registry::refuse(call, refusal),
+        if is_token && refuse.status == StatusCode::UNAUTHORIZED {
+            return refuse.with_retry_after(call, with_length(call, self.refuse_silently(call)));
+        }
+        let response = match self.refusal(refuse.status, call, route) {
+            Ok(response) => surround(call, RefusalKind::Authorised, None, response),
+            Err(refusal) if is_token => refuse_token(call, refusal),
+            Err(refusal) => registry::refuse(call, refusal),
         };
         refuse.with_retry_after(call, response)
     }
@@ -219,11 +196,44 @@ impl Registry {
         };
         refuse.with_retry_after(call, data::versioned(call, response))
     }
+
+    /// The status in the registry's words. A delete that finds nothing has an answer of its own.
+    fn refusal(
+        &self,
+        status: StatusCode,
+        call: &Call,
+        route: &Route,
+    ) -> Result<Response<Body>, Refusal> {
+        Err(match status {
+            StatusCode::UNAUTHORIZED => {
+                let needed = self.settings().profile.scope(route);
+                self.challenge(call, &needed, Some("invalid_token"))
+            }
+            StatusCode::FORBIDDEN => Refusal::not_allowed_access(client_address(call), false),
+            StatusCode::NOT_FOUND => return not_found(route),
+            StatusCode::METHOD_NOT_ALLOWED => Refusal::disallowed(),
+            StatusCode::PAYLOAD_TOO_LARGE => Refusal::body_too_large(),
+            StatusCode::TOO_MANY_REQUESTS => Refusal::too_many_requests(None),
+            // Chosen: code and wording of the distribution's own registry.
+            StatusCode::INTERNAL_SERVER_ERROR => {
+                Refusal::failed(status, ErrorCode::UNKNOWN, "unknown error")
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                let code = ErrorCode::from("UNAVAILABLE");
+                Refusal::failed(status, code, "service unavailable")
+            }
+            status => Refusal::page(status),
+        })
+    }
 }
 
 /// What the operation says where its object is not there.
-fn not_found(route: &Route) -> Refusal {
-    match route {
+fn not_found(route: &Route) -> Result<Response<Body>, Refusal> {
+    Err(match route {
+        Route::DeleteRepository(operation) => return Ok(respond(operation, &None)),
+        Route::DeleteTag(operation) => return Ok(respond(operation, &false)),
+        Route::DeleteManifest(operation) => return Ok(respond(operation, &false)),
+        Route::DeleteBlob(operation) => return Ok(respond(operation, &false)),
         Route::GetManifest(operation) => {
             Refusal::manifest_not_found(&operation.repository, &operation.reference)
         }
@@ -233,9 +243,7 @@ fn not_found(route: &Route) -> Refusal {
         Route::GetManifestProperties(_) | Route::UpdateManifestProperties(_) => {
             Refusal::manifest_unknown()
         }
-        Route::GetTagProperties(_) | Route::UpdateTagProperties(_) | Route::DeleteTag(_) => {
-            Refusal::tag_unknown()
-        }
+        Route::GetTagProperties(_) | Route::UpdateTagProperties(_) => Refusal::tag_unknown(),
         Route::GetBlob(operation) => Refusal::blob_not_found(&operation.digest),
         Route::HeadBlob(operation) => Refusal::blob_not_found(&operation.digest),
         Route::GetUploadStatus(_)
@@ -248,5 +256,5 @@ fn not_found(route: &Route) -> Refusal {
             Some(repository) => Refusal::repository_not_found(repository),
             None => Refusal::unknown_path(),
         },
-    }
+    })
 }

@@ -10,9 +10,10 @@ use http::Response;
 
 use super::{ConnectionLost, Drip, FaultAction};
 use crate::Body;
+use crate::asked::Asked;
 use crate::call::Call;
 use crate::error::Refusal;
-use crate::registry::{Asked, Registry, refuse};
+use crate::registry::{Registry, refuse};
 use crate::request_body;
 
 impl Registry {
@@ -74,9 +75,7 @@ impl Registry {
         let answer = carried_out.await;
         let clock = &self.settings().clock;
         Ok(match action {
-            FaultAction::LoseAnswer | FaultAction::ResetAfterTaking(_) => {
-                return Err(ConnectionLost::new());
-            }
+            FaultAction::LoseAnswer => return Err(ConnectionLost::new()),
             FaultAction::NeverAnswer => std::future::pending().await,
             FaultAction::DelayAnswer(delay) => {
                 clock.sleep(delay).await;
@@ -91,6 +90,7 @@ impl Registry {
             // Done before, or never aimed here.
             FaultAction::Reset
             | FaultAction::Answer(_)
+            | FaultAction::ResetAfterTaking(_)
             | FaultAction::LoseUpload
             | FaultAction::BreakUpload => answer,
         })

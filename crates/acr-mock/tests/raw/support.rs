@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
-use acr_mock::{Registry, RegistryBuilder, VirtualClock};
+use acr_mock::{Body, ConnectionLost, Registry, RegistryBuilder, VirtualClock};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, Method, Request};
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use serde_json::{Value, json};
@@ -138,6 +139,11 @@ impl Raw {
             .to_owned()
     }
 
+    /// An access token for these scopes that no request was made for.
+    pub(crate) fn issued(&self, scope: &str) -> String {
+        self.registry.access_token(scope).unwrap()
+    }
+
     /// Uploads a blob in one request; returns its digest.
     #[track_caller]
     pub(crate) fn push_blob(&self, repository: &str, content: &[u8]) -> String {
@@ -204,6 +210,9 @@ impl Raw {
     }
 }
 
+/// An answer that may be lost or late.
+pub(crate) type Attempt = BoxFuture<'static, Result<Response<Body>, ConnectionLost>>;
+
 /// A request in the making.
 pub(crate) struct Ask<'a> {
     raw: &'a Raw,
@@ -246,6 +255,12 @@ impl Ask<'_> {
     pub(crate) fn send(self) -> Answer {
         let request = self.request.body(Full::new(self.body)).unwrap();
         deliver(self.raw, request)
+    }
+
+    /// Sends what may be lost on the way, or never be answered.
+    pub(crate) fn attempt(self) -> Attempt {
+        let request = self.request.body(Full::new(self.body)).unwrap();
+        self.raw.registry.try_handle(request).boxed()
     }
 
     /// Sends the body in pieces of so many bytes, and without a length, as a client that streams does.

@@ -306,6 +306,140 @@ const SWITCHES: &[Row] = &[
     ),
 ];
 
+/// What a fault can be told: the methods of `Fault` and of `Refuse`.
+const FAULTS: &[Row] = &[
+    (
+        "on",
+        &["a_fault_is_aimed_by_name_class_or_at_any_operation"],
+    ),
+    (
+        "on_class",
+        &["a_fault_is_aimed_by_name_class_or_at_any_operation"],
+    ),
+    (
+        "any",
+        &["a_fault_is_aimed_by_name_class_or_at_any_operation"],
+    ),
+    ("on_data", &["the_data_origin_is_a_target_of_its_own"]),
+    ("in_repository", &["a_repository_s_name_narrows_it"]),
+    (
+        "before_credentials",
+        &["requests_without_good_credentials_are_neither_struck_nor_counted_unless_it_is_said"],
+    ),
+    (
+        "after",
+        &["the_first_matches_pass_and_the_strikes_are_counted_down"],
+    ),
+    (
+        "times",
+        &[
+            "the_first_matches_pass_and_the_strikes_are_counted_down",
+            "as_many_are_struck_as_may_be_however_many_ask_at_once",
+        ],
+    ),
+    (
+        "share",
+        &[
+            "a_share_is_picked_by_the_seed_and_by_nothing_else",
+            "a_share_begins_behind_the_matches_that_pass_and_ends_with_its_times",
+        ],
+    ),
+    (
+        "seed",
+        &["a_share_is_picked_by_the_seed_and_by_nothing_else"],
+    ),
+    ("answer", &["what_is_refused_is_not_carried_out"]),
+    (
+        "reset",
+        &["a_reset_ends_the_connection_and_nothing_is_done"],
+    ),
+    ("lose_answer", &["a_lost_answer_leaves_the_deed_done"]),
+    (
+        "reset_after_taking",
+        &[
+            "a_chunk_s_first_bytes_are_kept_when_the_connection_ends_within_it",
+            "what_needs_its_body_whole_keeps_nothing_of_it",
+        ],
+    ),
+    (
+        "delay_answer",
+        &["a_delayed_answer_comes_when_the_clock_says_so_and_the_deed_is_done_before"],
+    ),
+    (
+        "never_answer",
+        &["an_answer_that_never_comes_leaves_the_deed_done_and_others_unharmed"],
+    ),
+    (
+        "cut_body_after",
+        &["a_cut_body_is_announced_whole_and_breaks"],
+    ),
+    (
+        "stall_body_after",
+        &["a_stalled_body_gives_its_first_bytes_and_then_nothing_for_ever"],
+    ),
+    (
+        "flip_byte_at",
+        &["a_flipped_byte_changes_one_bit_and_only_in_that_answer"],
+    ),
+    (
+        "drip_body",
+        &["a_dripping_body_waits_before_each_piece_and_comes_whole"],
+    ),
+    ("lose_upload", &["a_lost_upload_is_404_and_really_gone"]),
+    (
+        "break_upload",
+        &["a_broken_upload_is_400_and_gone_likewise"],
+    ),
+    ("cycle", &["several_actions_take_turns"]),
+    (
+        "inject",
+        &["a_fault_that_could_never_strike_is_refused_and_says_why"],
+    ),
+    (
+        "clear_faults",
+        &["a_fault_is_removed_by_its_handle_and_all_by_the_registry"],
+    ),
+    (
+        "retry_after",
+        &["retry_after_is_seconds_or_a_date_of_the_registry_s_clock"],
+    ),
+    (
+        "retry_after_date",
+        &["retry_after_is_seconds_or_a_date_of_the_registry_s_clock"],
+    ),
+    (
+        "invalid_token",
+        &["a_token_that_no_longer_holds_is_challenged_with_the_operation_s_scope"],
+    ),
+    (
+        "expired_url",
+        &["the_data_origin_refuses_in_storage_s_words"],
+    ),
+    ("not_found", &["a_404_is_the_operation_s_own"]),
+    ("status", &["the_registry_refuses_in_the_service_s_words"]),
+    ("denied", &["the_registry_refuses_in_the_service_s_words"]),
+    (
+        "too_many_requests",
+        &["the_registry_refuses_in_the_service_s_words"],
+    ),
+    (
+        "internal_server_error",
+        &["the_registry_refuses_in_the_service_s_words"],
+    ),
+    (
+        "bad_gateway",
+        &["the_registry_refuses_in_the_service_s_words"],
+    ),
+    (
+        "service_unavailable",
+        &["the_registry_refuses_in_the_service_s_words"],
+    ),
+    (
+        "gateway_timeout",
+        &["the_registry_refuses_in_the_service_s_words"],
+    ),
+];
+
 const SOURCES: &[(&[Row], &[&str])] = &[
     (LOCKS, &[include_str!("locks.rs")]),
     (ERRORS, &[include_str!("error_catalogue.rs")]),
@@ -317,6 +451,14 @@ const SOURCES: &[(&[Row], &[&str])] = &[
             include_str!("limits.rs"),
             include_str!("profile.rs"),
             include_str!("paging.rs"),
+        ],
+    ),
+    (
+        FAULTS,
+        &[
+            include_str!("fault.rs"),
+            include_str!("fault_answer.rs"),
+            include_str!("fault_match.rs"),
         ],
     ),
 ];
@@ -340,16 +482,26 @@ fn every_row_has_a_test_and_every_test_of_the_catalogue_a_row() {
 
 #[test]
 fn every_switch_and_every_bound_of_the_builder_has_a_row() {
-    for source in [
-        include_str!("../../src/settings/switches.rs"),
-        include_str!("../../src/settings/limits.rs"),
-    ] {
-        for line in source
-            .lines()
-            .filter(|line| line.starts_with("    pub fn "))
-        {
-            let method = line["    pub fn ".len()..].split('(').next().unwrap();
-            assert!(SWITCHES.iter().any(|(row, _)| *row == method), "{method}");
+    let switches = include_str!("../../src/settings/switches.rs");
+    let limits = include_str!("../../src/settings/limits.rs");
+    every_public_method_has_a_row(SWITCHES, &[switches, limits]);
+}
+
+#[test]
+fn everything_that_a_fault_can_be_told_has_a_row() {
+    let fault = include_str!("../../src/fault/mod.rs");
+    let refuse = include_str!("../../src/fault/refuse.rs");
+    every_public_method_has_a_row(FAULTS, &[fault, refuse]);
+}
+
+#[track_caller]
+fn every_public_method_has_a_row(table: &[Row], sources: &[&str]) {
+    for line in sources.iter().flat_map(|source| source.lines()) {
+        let method = line
+            .strip_prefix("    pub fn ")
+            .or_else(|| line.strip_prefix("    pub const fn "));
+        if let Some(method) = method.and_then(|method| method.split('(').next()) {
+            assert!(table.iter().any(|(row, _)| *row == method), "{method}");
         }
     }
 }
