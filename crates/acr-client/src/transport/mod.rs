@@ -11,18 +11,89 @@
 //! The client also bounds how long it waits for an answer and for each part of its body, so a
 //! transport needs no timeout for these; dropping the future or the body gives the request up.
 //!
-//! Each request carries an [`OperationContext`](crate::OperationContext) in its extensions, for
-//! transports that log or count without taking URLs apart.
+//! # Which transport
 //!
-//! With the feature `hyper` (on by default) there is `HyperTransport`, and the client uses it
-//! unless another one is given. [`from_fn`] makes a transport of any function from a request to a
-//! response, such as the `handle` method of an in-memory registry: no socket, no runtime.
+//! - With the feature `hyper` (on by default) there is `HyperTransport`, and the client uses it
+//!   unless another one is given. It goes through the proxies that the environment names.
+//! - With the feature `reqwest`, `ReqwestTransport` takes a client of that crate.
+//! - With the feature `tower`, `TowerTransport` takes a `tower_service::Service`, and
+//!   `TransportService` is one, so that middleware can stand before any other transport.
+//! - [`from_fn`] makes a transport of any function from a request to a response, such as the
+//!   `handle` method of an in-memory registry: no socket, no runtime.
+//!
+//! # Log and limit
+//!
+//! Each request carries an [`OperationContext`](crate::OperationContext) in its extensions, so that
+//! a transport around another one knows what a request is part of without taking URLs apart. This
+//! one writes a line for each request, and has at most two requests with bytes of blobs on their
+//! way, whatever is going on beside them:
+//!
+//! ```
+//! use acr_client::transport::{Body, Transport, TransportError};
+//! use acr_client::{OperationContext, async_trait};
+//! use http::{Request, Response};
+//! use tokio::sync::Semaphore;
+//!
+//! #[derive(Debug)]
+//! struct Careful<T> {
+//!     inner: T,
+//!     uploads: Semaphore,
+//! }
+//!
+//! #[async_trait]
+//! impl<T: Transport> Transport for Careful<T> {
+//!     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+//!         let context = request.extensions().get::<OperationContext>().cloned();
+//!         let operation = context.as_ref().map_or("?", OperationContext::operation);
+//!         let repository = context.as_ref().and_then(OperationContext::repository);
+//!         // Until the registry has answered. It is never closed, so there is always a permit.
+//!         let _permit = match operation {
+//!             "upload_chunk" | "complete_upload" => self.uploads.acquire().await.ok(),
+//!             _ => None,
+//!         };
+//!         let answer = self.inner.send(request).await;
+//!         let outcome = match &answer {
+//!             Ok(answer) => answer.status().to_string(),
+//!             Err(error) => error.to_string(),
+//!         };
+//!         println!("{operation} {} {outcome}", repository.unwrap_or("-"));
+//!         # LINES.lock().unwrap().push(format!("{operation} {} {outcome}", repository.unwrap_or("-")));
+//!         answer
+//!     }
+//! }
+//! # static LINES: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use acr_client::{ContainerRegistryClient, clock, transport::from_fn};
+//! # let registry = acr_mock::Registry::builder().authentication(false).build();
+//! # let inner = from_fn(move |request| registry.handle(request));
+//! let client = ContainerRegistryClient::builder("https://name.azurecr.io")
+//!     .transport(Careful { inner, uploads: Semaphore::new(2) })
+//! #   .clock(clock::from_fn(std::time::SystemTime::now, |_| std::future::pending()))
+//!     .build()?;
+//! let repository = client.repository_client("samples/app")?;
+//! repository.upload_blob("layer".to_owned()).await?;
+//! # let lines = LINES.lock().unwrap();
+//! # assert_eq!(lines[0], "start_upload samples/app 202 Accepted");
+//! # assert_eq!(lines[1], "complete_upload samples/app 201 Created");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Two things to mind: what a transport waits for counts as the server's silence, which the client
+//! bounds by its [`idle_timeout`](crate::ClientBuilder::idle_timeout); and headers and queries hold
+//! credentials and signatures, which belong in no log.
 
 mod body;
 mod error;
 mod from_fn;
 #[cfg(feature = "hyper")]
 mod hyper;
+#[cfg(feature = "reqwest")]
+mod reqwest;
+#[cfg(feature = "tower")]
+mod tower;
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,9 +105,16 @@ pub use self::body::Body;
 pub use self::error::{TransportError, TransportErrorKind};
 pub use self::from_fn::{FromFn, IntoTransportResult, from_fn};
 #[cfg(feature = "hyper")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
 pub use self::hyper::{
     HyperTransport, HyperTransportBuilder, HyperTransportError, InvalidProxy, RootCertificateError,
 };
+#[cfg(feature = "reqwest")]
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+pub use self::reqwest::ReqwestTransport;
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub use self::tower::{TowerTransport, TransportService};
 
 /// Sends one request and gives back the head of its response with a body still to be read.
 ///
