@@ -1,6 +1,6 @@
 use acr_mock::{AcrMock, Registry};
 
-use super::relay::Relay;
+use super::relay::{Manner, Relay};
 use super::*;
 use crate::{ContainerRegistryClient, Credential, ErrorKind, RepositoryClient};
 
@@ -9,6 +9,7 @@ const NAME: &str = "registry.invalid";
 /// Where blobs are, behind the proxy too.
 const DATA: &str = "data.invalid";
 const PASSWORD: &str = "hunter2";
+const OPENING: Manner = Manner::Opening("HTTP/1.1 200 x\r\n\r\n");
 
 fn mock() -> AcrMock {
     let registry = Registry::new();
@@ -77,9 +78,27 @@ async fn pushes_and_pulls_go_through_the_proxy_which_sees_names_alone() {
 }
 
 #[tokio::test]
+async fn a_tunnel_is_open_whatever_else_the_proxy_says() {
+    let mock = mock();
+    for opening in [
+        "HTTP/1.0 200 Connection established\r\nProxy-agent: x\r\n\r\n",
+        "HTTP/1.1 200 x\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 200 x\r\nContent-Length: 5\r\n\r\n",
+        "HTTP/1.1 204 x\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 100 x\r\n\r\nHTTP/1.1 200 x\r\n\r\n",
+    ] {
+        let proxy = Relay::opening_with(opening).await;
+        let transport = builder(&mock).proxy(proxy.authority()).build().unwrap();
+        let repository = repository(&behind(&mock), transport);
+        let manifest = repository.get_manifest("v1").await;
+        assert!(manifest.is_ok(), "{opening}: {manifest:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_proxy_may_be_behind_tls_itself() {
     let mock = mock();
-    let (proxy, pem) = Relay::over_tls("localhost", None).await;
+    let (proxy, pem) = Relay::over_tls("localhost", OPENING).await;
     let transport = builder(&mock)
         .root_certificate_pem(pem)
         .proxy(format!(
@@ -96,7 +115,7 @@ async fn a_proxy_may_be_behind_tls_itself() {
 #[tokio::test]
 async fn a_proxy_that_nobody_vouches_for_is_refused() {
     let mock = mock();
-    let (proxy, _) = Relay::over_tls("localhost", None).await;
+    let (proxy, _) = Relay::over_tls("localhost", OPENING).await;
     let url = format!("https://localhost:{}", proxy.port());
     let transport = builder(&mock).proxy(&url).build().unwrap();
     let error = transport.send(request(&behind(&mock))).await.unwrap_err();
@@ -130,7 +149,7 @@ async fn plain_http_is_read_by_the_proxy_and_the_proxys_password_by_nobody_else(
 #[tokio::test]
 async fn a_password_goes_to_the_proxy_alone() {
     let answer = "HTTP/1.1 200 x\r\nContent-Length: 2\r\n\r\nok";
-    let (server, pem) = Relay::over_tls(NAME, Some(answer)).await;
+    let (server, pem) = Relay::over_tls(NAME, Manner::Answering(answer)).await;
     let proxy = Relay::start().await;
     let transport = HyperTransport::builder()
         .platform_roots(false)

@@ -17,16 +17,21 @@ pub(super) struct Relay {
 impl Relay {
     /// A proxy that does what it is asked.
     pub(super) async fn start() -> Self {
-        Self::start_with(None, None).await
+        Self::opening_with("HTTP/1.1 200 x\r\n\r\n").await
+    }
+
+    /// The same with an answer to `CONNECT` of its own.
+    pub(super) async fn opening_with(answer: &'static str) -> Self {
+        Self::start_with(Manner::Opening(answer), None).await
     }
 
     /// A proxy that reads the head of a request, answers with these bytes and hangs up.
     pub(super) async fn answering(answer: &'static str) -> Self {
-        Self::start_with(Some(answer), None).await
+        Self::start_with(Manner::Answering(answer), None).await
     }
 
-    /// The same behind TLS, by a name; beside it the certificate to trust.
-    pub(super) async fn over_tls(name: &str, answer: Option<&'static str>) -> (Self, String) {
+    /// Either of them behind TLS, by a name; beside it the certificate to trust.
+    pub(super) async fn over_tls(name: &str, manner: Manner) -> (Self, String) {
         let identity = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         let key = PrivatePkcs8KeyDer::from(identity.signing_key.serialize_der());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -36,11 +41,11 @@ impl Relay {
             .with_no_client_auth()
             .with_single_cert(vec![identity.cert.der().clone()], PrivateKeyDer::Pkcs8(key))
             .unwrap();
-        let relay = Self::start_with(answer, Some(Arc::new(config))).await;
+        let relay = Self::start_with(manner, Some(Arc::new(config))).await;
         (relay, identity.cert.pem())
     }
 
-    async fn start_with(answer: Option<&'static str>, tls: Option<Arc<ServerConfig>>) -> Self {
+    async fn start_with(manner: Manner, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -51,10 +56,10 @@ impl Relay {
                 let (notes, tls) = (notes.clone(), tls.clone());
                 tokio::spawn(async move {
                     match tls {
-                        None => serve(socket, answer, notes).await,
+                        None => serve(socket, manner, notes).await,
                         Some(tls) => {
                             if let Ok(socket) = TlsAcceptor::from(tls).accept(socket).await {
-                                serve(socket, answer, notes).await;
+                                serve(socket, manner, notes).await;
                             }
                         }
                     }
@@ -79,7 +84,16 @@ impl Relay {
     }
 }
 
-async fn serve<S>(mut client: S, answer: Option<&'static str>, notes: Arc<Mutex<Vec<u8>>>)
+/// What a request is met with.
+#[derive(Clone, Copy)]
+pub(super) enum Manner {
+    /// This answer and no more.
+    Answering(&'static str),
+    /// What it asks for; where that is a connection, after this answer.
+    Opening(&'static str),
+}
+
+async fn serve<S>(mut client: S, manner: Manner, notes: Arc<Mutex<Vec<u8>>>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -87,16 +101,19 @@ where
         return;
     };
     notes.lock().unwrap().extend_from_slice(head.as_bytes());
-    if let Some(answer) = answer {
-        let _ = client.write_all(answer.as_bytes()).await;
-        let _ = client.shutdown().await;
-        return;
-    }
+    let opening = match manner {
+        Manner::Opening(opening) => opening,
+        Manner::Answering(answer) => {
+            let _ = client.write_all(answer.as_bytes()).await;
+            let _ = client.shutdown().await;
+            return;
+        }
+    };
     let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port_of_target(&head)))
         .await
         .unwrap();
     if head.starts_with("CONNECT ") {
-        client.write_all(b"HTTP/1.1 200 x\r\n\r\n").await.unwrap();
+        client.write_all(opening.as_bytes()).await.unwrap();
     } else {
         server
             .write_all(for_target(&head).as_bytes())
