@@ -14,6 +14,8 @@ use crate::error::Error;
 use crate::limiter::{Limiter, LimiterOptions};
 use crate::pipeline::{Pipeline, Shared};
 use crate::retry::{RetryOptions, RetryPolicy};
+#[cfg(feature = "hyper")]
+use crate::transport::HyperTransportBuilder;
 use crate::transport::Transport;
 use crate::wire::Wire;
 
@@ -45,8 +47,9 @@ pub struct ClientBuilder {
     known_realm: bool,
     application: Option<String>,
     danger_allow_http: bool,
+    /// Settings of the default transport, where there are any.
     #[cfg(feature = "hyper")]
-    pem: Vec<Vec<u8>>,
+    hyper: Option<HyperTransportBuilder>,
 }
 
 impl ClientBuilder {
@@ -77,7 +80,7 @@ impl ClientBuilder {
             application: None,
             danger_allow_http: false,
             #[cfg(feature = "hyper")]
-            pem: Vec::new(),
+            hyper: None,
         }
     }
 
@@ -169,7 +172,21 @@ impl ClientBuilder {
     #[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
     #[doc(alias = "connection_verify")]
     pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.pem.push(pem.into());
+        let hyper = self.hyper.take().unwrap_or_default();
+        self.hyper = Some(hyper.root_certificate_pem(pem));
+        self
+    }
+
+    /// Sends all requests through a proxy, such as `http://user:password@proxy:8080`, in place of
+    /// what the environment says; [`HyperTransport`](crate::transport::HyperTransport) tells more.
+    ///
+    /// For the default transport; another one has its own way.
+    #[cfg(feature = "hyper")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
+    #[doc(alias = "proxies")]
+    pub fn proxy(mut self, url: impl AsRef<str>) -> Self {
+        let hyper = self.hyper.take().unwrap_or_default();
+        self.hyper = Some(hyper.proxy(url));
         self
     }
 
@@ -228,20 +245,16 @@ impl ClientBuilder {
 
     #[cfg(feature = "hyper")]
     fn take_transport(&mut self) -> Result<Arc<dyn Transport>, Error> {
-        let pem = std::mem::take(&mut self.pem);
-        match self.transport.take() {
-            Some(transport) if pem.is_empty() => Ok(transport),
-            Some(_) => Err(Error::invalid(
-                "root_certificate_pem is for the default transport, but another one is set",
+        match (self.transport.take(), self.hyper.take()) {
+            (Some(transport), None) => Ok(transport),
+            (Some(_), Some(_)) => Err(Error::invalid(
+                "root_certificate_pem and proxy are for the default transport, but another one is \
+                 set",
             )),
-            None => {
-                let mut builder = crate::transport::HyperTransport::builder();
-                for pem in pem {
-                    builder = builder.root_certificate_pem(pem);
-                }
-                let transport = builder.build();
+            (None, hyper) => {
+                let transport = hyper.unwrap_or_default().build();
                 let transport = transport.map_err(|error| {
-                    Error::invalid("a root certificate cannot be used").with_source(error)
+                    Error::invalid("the default transport cannot be built").with_source(error)
                 })?;
                 Ok(Arc::new(transport))
             }

@@ -11,19 +11,90 @@
 //! The client also bounds how long it waits for an answer and for each part of its body, so a
 //! transport needs no timeout for these; dropping the future or the body gives the request up.
 //!
-//! Each request carries an [`OperationContext`](crate::OperationContext) in its extensions, for
-//! transports that log or count without taking URLs apart.
+//! # Which transport
 //!
-//! With the feature `hyper` (on by default) there is `HyperTransport`, and the client uses it
-//! unless another one is given. [`from_fn`] makes a transport of any function from a request to a
-//! response, such as the `handle` method of an in-memory registry: no socket, no runtime.
+//! - With the feature `hyper` (on by default) there is `HyperTransport`, and the client uses it
+//!   unless another one is given. It goes through the proxies that the environment names.
+//! - With the feature `reqwest`, `ReqwestTransport` takes a client of that crate.
+//! - With the feature `tower`, `TowerTransport` takes a `tower_service::Service`, and
+//!   `TransportService` is one, so that middleware can stand before any other transport.
+//! - [`from_fn`] makes a transport of any function from a request to a response, such as the
+//!   `handle` method of an in-memory registry: no socket, no runtime.
+//!
+//! # Log and limit
+//!
+//! Each request carries an [`OperationContext`](crate::OperationContext) in its extensions, so that
+//! a transport around another one knows what a request is part of without taking URLs apart. This
+//! one writes a line for each request, and has at most two requests with bytes of blobs on their
+//! way, whatever is going on beside them:
+//!
+//! ```
+//! use acr_client::transport::{Body, Transport, TransportError};
+//! use acr_client::{OperationContext, async_trait};
+//! use http::{Request, Response};
+//! use tokio::sync::Semaphore;
+//!
+//! #[derive(Debug)]
+//! struct Careful<T> {
+//!     inner: T,
+//!     uploads: Semaphore,
+//! }
+//!
+//! #[async_trait]
+//! impl<T: Transport> Transport for Careful<T> {
+//!     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+//!         let context = request.extensions().get::<OperationContext>().cloned();
+//!         let operation = context.as_ref().map_or("?", OperationContext::operation);
+//!         let repository = context.as_ref().and_then(OperationContext::repository);
+//!         // Until the registry has answered. It is never closed, so there is always a permit.
+//!         let _permit = match operation {
+//!             "upload_chunk" | "complete_upload" => self.uploads.acquire().await.ok(),
+//!             _ => None,
+//!         };
+//!         let answer = self.inner.send(request).await;
+//!         let outcome = match &answer {
+//!             Ok(answer) => answer.status().to_string(),
+//!             Err(error) => error.to_string(),
+//!         };
+//!         println!("{operation} {} {outcome}", repository.unwrap_or("-"));
+//!         # LINES.lock().unwrap().push(format!("{operation} {} {outcome}", repository.unwrap_or("-")));
+//!         answer
+//!     }
+//! }
+//! # static LINES: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use acr_client::{ContainerRegistryClient, clock, transport::from_fn};
+//! # let registry = acr_mock::Registry::builder().authentication(false).build();
+//! # let inner = from_fn(move |request| registry.handle(request));
+//! let client = ContainerRegistryClient::builder("https://name.azurecr.io")
+//!     .transport(Careful { inner, uploads: Semaphore::new(2) })
+//! #   .clock(clock::from_fn(std::time::SystemTime::now, |_| std::future::pending()))
+//!     .build()?;
+//! let repository = client.repository_client("samples/app")?;
+//! repository.upload_blob("layer".to_owned()).await?;
+//! # let lines = LINES.lock().unwrap();
+//! # assert_eq!(lines[0], "start_upload samples/app 202 Accepted");
+//! # assert_eq!(lines[1], "complete_upload samples/app 201 Created");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Two things to mind: what a transport waits for counts as the server's silence, which the client
+//! bounds by its [`idle_timeout`](crate::ClientBuilder::idle_timeout); and headers and queries hold
+//! credentials and signatures, which belong in no log.
 
 mod body;
+mod error;
 mod from_fn;
 #[cfg(feature = "hyper")]
 mod hyper;
+#[cfg(feature = "reqwest")]
+mod reqwest;
+#[cfg(feature = "tower")]
+mod tower;
 
-use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
@@ -31,9 +102,19 @@ use async_trait::async_trait;
 use http::{Request, Response};
 
 pub use self::body::Body;
+pub use self::error::{TransportError, TransportErrorKind};
 pub use self::from_fn::{FromFn, IntoTransportResult, from_fn};
 #[cfg(feature = "hyper")]
-pub use self::hyper::{HyperTransport, HyperTransportBuilder, RootCertificateError};
+#[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
+pub use self::hyper::{
+    HyperTransport, HyperTransportBuilder, HyperTransportError, InvalidProxy, RootCertificateError,
+};
+#[cfg(feature = "reqwest")]
+#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
+pub use self::reqwest::ReqwestTransport;
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub use self::tower::{TowerTransport, TransportService};
 
 /// Sends one request and gives back the head of its response with a body still to be read.
 ///
@@ -56,87 +137,5 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 impl<T: Transport + ?Sized> Transport for Arc<T> {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         (**self).send(request).await
-    }
-}
-
-/// Why a transport brought no response, or not all of its body.
-pub struct TransportError {
-    kind: TransportErrorKind,
-    source: Box<dyn StdError + Send + Sync>,
-}
-
-/// What went wrong on the way, as far as it decides whether the request may be sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TransportErrorKind {
-    /// No connection came to be: name resolution, TCP, TLS, or a timeout of these. The server has
-    /// not seen the request.
-    Connect,
-    /// The server was silent for too long. It may have seen the request.
-    Timeout,
-    /// The connection broke after the request was begun, or the body ended early. The server may
-    /// have seen the request.
-    Interrupted,
-    /// Anything else, such as a request that cannot be put on the wire.
-    Other,
-}
-
-impl TransportError {
-    /// Creates an error of the given kind; the source says what happened.
-    pub fn new(
-        kind: TransportErrorKind,
-        source: impl Into<Box<dyn StdError + Send + Sync>>,
-    ) -> Self {
-        Self {
-            kind,
-            source: source.into(),
-        }
-    }
-
-    /// Returns what went wrong.
-    #[must_use]
-    pub const fn kind(&self) -> TransportErrorKind {
-        self.kind
-    }
-
-    pub(crate) fn into_source(self) -> Box<dyn StdError + Send + Sync> {
-        self.source
-    }
-
-    /// Wraps a foreign error, and hands back one that is a `TransportError` already.
-    fn from_boxed(
-        kind: TransportErrorKind,
-        error: impl Into<Box<dyn StdError + Send + Sync>>,
-    ) -> Self {
-        match error.into().downcast::<Self>() {
-            Ok(same) => *same,
-            Err(source) => Self { kind, source },
-        }
-    }
-}
-
-impl fmt::Debug for TransportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TransportError")
-            .field("kind", &self.kind)
-            .field("source", &self.source)
-            .finish()
-    }
-}
-
-impl fmt::Display for TransportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            TransportErrorKind::Connect => "cannot connect to the server",
-            TransportErrorKind::Timeout => "the server was silent for too long",
-            TransportErrorKind::Interrupted => "the connection broke",
-            TransportErrorKind::Other => "the request could not be sent",
-        })
-    }
-}
-
-impl StdError for TransportError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(self.source.as_ref())
     }
 }

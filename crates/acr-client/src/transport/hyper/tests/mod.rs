@@ -1,3 +1,8 @@
+mod proxy;
+mod relay;
+
+use std::time::Duration;
+
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -98,12 +103,19 @@ async fn a_body_cut_short_is_an_interruption() {
 
 #[tokio::test]
 async fn without_roots_an_https_call_says_what_is_missing() {
-    let error = transport()
-        .send(request("https://registry.example/v2/"))
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::Connect);
-    assert!(chain(&error).contains("SSL_CERT_FILE"), "{}", chain(&error));
+    let by_proxy = HyperTransport::builder()
+        .platform_roots(false)
+        .proxy("https://proxy.example")
+        .build()
+        .unwrap();
+    for (transport, uri) in [
+        (transport(), "https://registry.example/v2/"),
+        (by_proxy, "http://registry.example/v2/"),
+    ] {
+        let error = transport.send(request(uri)).await.unwrap_err();
+        assert_eq!(error.kind(), TransportErrorKind::Connect);
+        assert!(chain(&error).contains("SSL_CERT_FILE"), "{}", chain(&error));
+    }
 }
 
 #[test]
@@ -126,6 +138,9 @@ fn a_bad_pem_is_refused_at_build() {
             .root_certificate_pem(pem)
             .build()
             .unwrap_err();
+        let HyperTransportError::RootCertificate(error) = error else {
+            panic!("{error}");
+        };
         assert_eq!(error.index(), 1);
         assert!(error.to_string().contains(expected), "{error}");
     }
@@ -143,4 +158,4 @@ fn chain(error: &dyn StdError) -> String {
 }
 
 /// A self-signed certificate of a CA that signs nothing; its key was thrown away.
-const CERTIFICATE: &str = include_str!("test-ca.pem");
+const CERTIFICATE: &str = include_str!("../test-ca.pem");

@@ -1,0 +1,133 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+/// Why a transport brought no response, or not all of its body.
+pub struct TransportError {
+    kind: TransportErrorKind,
+    source: Box<dyn StdError + Send + Sync>,
+}
+
+/// What went wrong on the way, as far as it decides whether the request may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TransportErrorKind {
+    /// No connection came to be: name resolution, TCP, a proxy, TLS, or a timeout of these. The
+    /// server has not seen the request.
+    Connect,
+    /// The server was silent for too long. It may have seen the request.
+    Timeout,
+    /// The connection broke after the request was begun, or the body ended early. The server may
+    /// have seen the request.
+    Interrupted,
+    /// Anything else, such as a request that cannot be put on the wire.
+    Other,
+}
+
+impl TransportError {
+    /// Creates an error of the given kind; the source says what happened.
+    pub fn new(
+        kind: TransportErrorKind,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self {
+            kind,
+            source: source.into(),
+        }
+    }
+
+    /// Returns what went wrong.
+    #[must_use]
+    pub const fn kind(&self) -> TransportErrorKind {
+        self.kind
+    }
+
+    pub(crate) fn into_source(self) -> Box<dyn StdError + Send + Sync> {
+        self.source
+    }
+
+    /// Wraps a foreign error, and hands back one that is a `TransportError` already.
+    ///
+    /// Where one is further down, in what a middleware has made of it, its kind is the wrapped
+    /// error's too; else that is `kind`.
+    pub(super) fn from_boxed(
+        kind: TransportErrorKind,
+        error: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        match error.into().downcast::<Self>() {
+            Ok(same) => *same,
+            Err(source) => Self {
+                kind: kind_within(source.as_ref()).unwrap_or(kind),
+                source,
+            },
+        }
+    }
+}
+
+impl fmt::Debug for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransportError")
+            .field("kind", &self.kind)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            TransportErrorKind::Connect => "cannot connect to the server",
+            TransportErrorKind::Timeout => "the server was silent for too long",
+            TransportErrorKind::Interrupted => "the connection broke",
+            TransportErrorKind::Other => "the request could not be sent",
+        })
+    }
+}
+
+impl StdError for TransportError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(self.source.as_ref())
+    }
+}
+
+/// The error and its causes, from the outside in.
+pub(super) fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        // What an `io::Error` was made of is not its source: the source is the source of that.
+        match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        }
+    })
+}
+
+/// The kind of the outermost `TransportError` among an error and its causes.
+pub(super) fn kind_within(error: &(dyn StdError + 'static)) -> Option<TransportErrorKind> {
+    chain(error)
+        .find_map(|error| error.downcast_ref::<TransportError>())
+        .map(TransportError::kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_error_has_the_kind_of_the_transport_error_within() {
+        let inner = || TransportError::new(TransportErrorKind::Timeout, "too slow");
+        let nested = io::Error::other(io::Error::other(inner()));
+        let error = TransportError::from_boxed(TransportErrorKind::Other, nested);
+        assert_eq!(error.kind(), TransportErrorKind::Timeout);
+        assert!(error.source().unwrap().is::<io::Error>());
+
+        let same = TransportError::from_boxed(TransportErrorKind::Other, inner());
+        assert_eq!(same.source().unwrap().to_string(), "too slow");
+        let foreign = TransportError::from_boxed(TransportErrorKind::Other, "no route");
+        assert_eq!(foreign.kind(), TransportErrorKind::Other);
+    }
+}

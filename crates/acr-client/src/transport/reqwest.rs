@@ -1,0 +1,193 @@
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use reqwest::redirect::Policy;
+
+use super::error::kind_within;
+use super::{Body, Transport, TransportError, TransportErrorKind};
+
+/// A transport over a client of the crate `reqwest`, with its TLS, its proxies and its settings.
+///
+/// For programs that have such a client already, or need what it can do, such as another TLS or
+/// HTTP/2. It needs a tokio runtime. This crate's feature `reqwest` turns on none of reqwest's TLS
+/// features: a program that does not depend on reqwest with one of them reaches plain `http` alone.
+/// With default features off there is no default clock either; the example joins tokio's.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use acr_client::transport::ReqwestTransport;
+/// use acr_client::{ContainerRegistryClient, Credential, clock};
+///
+/// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let settings = reqwest::Client::builder().connect_timeout(Duration::from_secs(10));
+/// let client = ContainerRegistryClient::builder("https://name.azurecr.io")
+///     .credential(Credential::password("robot", "its password"))
+///     .transport(ReqwestTransport::from_builder(settings)?)
+///     .clock(clock::from_fn(SystemTime::now, tokio::time::sleep))
+///     .build()?;
+/// # Ok(())
+/// # }
+/// # example().unwrap();
+/// ```
+///
+/// # What to set
+///
+/// `connect_timeout` has no default in reqwest and should have a value. `timeout` is for a whole
+/// answer with its body, and so ends each download that takes longer; the acr-client's own
+/// [`idle_timeout`](crate::ClientBuilder::idle_timeout) bounds the silence instead. Default headers
+/// are sent to every server that a request leads to, also to where the data of blobs is, so a
+/// credential must not be among them. By itself reqwest sends `Accept: */*` where the registry's
+/// client asks for nothing in particular, and nothing else.
+#[derive(Clone)]
+pub struct ReqwestTransport {
+    client: reqwest::Client,
+}
+
+impl ReqwestTransport {
+    /// Builds a client that leaves to the registry's client what is done there.
+    ///
+    /// Whatever the builder says, it follows no redirects, sends no request twice, tells no server
+    /// where it was led from (`Referer`), and unpacks no bodies, because a blob's digest is that of
+    /// its bytes as they are sent.
+    ///
+    /// # Errors
+    ///
+    /// When reqwest cannot build the client, such as for a TLS that cannot be set up.
+    pub fn from_builder(builder: reqwest::ClientBuilder) -> Result<Self, reqwest::Error> {
+        let client = builder
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_gzip()
+            .no_brotli()
+            .no_deflate()
+            .no_zstd()
+            .build()?;
+        Ok(Self { client })
+    }
+
+    /// Takes a client that is at hand, and shares its connections.
+    ///
+    /// It must have been built with [`Policy::none()`](reqwest::redirect::Policy::none): a client
+    /// that follows redirects by itself takes from the registry's client what it has to verify, and
+    /// can carry headers to where they do not belong. That cannot be seen beforehand, so it is
+    /// checked with each answer: one that came by a redirect is an error. A client that repeats
+    /// requests by a policy of its own, unpacks bodies or adds credentials cannot be told at all;
+    /// [`from_builder`](Self::from_builder) leaves nothing to chance.
+    #[must_use]
+    pub const fn new(client: reqwest::Client) -> Self {
+        Self { client }
+    }
+}
+
+impl fmt::Debug for ReqwestTransport {
+    /// Without the client, whose default headers may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReqwestTransport").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Transport for ReqwestTransport {
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+        let request = request.map(|body| reqwest::Body::wrap(Unshared(Mutex::new(body))));
+        let request = reqwest::Request::try_from(request).map_err(failed)?;
+        let url = request.url().clone();
+        let response = self.client.execute(request).await.map_err(failed)?;
+        if *response.url() != url {
+            return Err(TransportError::new(
+                TransportErrorKind::Other,
+                FOLLOWS_REDIRECTS,
+            ));
+        }
+        let response = Response::<reqwest::Body>::from(response);
+        Ok(response.map(|body| Body::new(Classified(body))))
+    }
+}
+
+/// A body as reqwest asks for it: it wants to share between threads what only one of them reads.
+struct Unshared(Mutex<Body>);
+
+impl HttpBody for Unshared {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        let body = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        Pin::new(body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        body.size_hint()
+    }
+}
+
+/// A response body whose errors say whether the connection broke.
+struct Classified(reqwest::Body);
+
+impl HttpBody for Classified {
+    type Data = Bytes;
+    type Error = TransportError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
+        Pin::new(&mut self.0)
+            .poll_frame(cx)
+            .map(|frame| frame.map(|frame| frame.map_err(failed)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
+/// Tells the kind of an error, and takes the URL out of it, whose query may be a signature.
+fn failed(error: reqwest::Error) -> TransportError {
+    let error = error.without_url();
+    if error.is_redirect() {
+        return TransportError::new(TransportErrorKind::Other, FOLLOWS_REDIRECTS);
+    }
+    TransportError::new(classify(&error), error)
+}
+
+fn classify(error: &reqwest::Error) -> TransportErrorKind {
+    // First of all what a body of our own has said.
+    if let Some(kind) = kind_within(error) {
+        return kind;
+    }
+    if error.is_connect() {
+        return TransportErrorKind::Connect;
+    }
+    if error.is_timeout() {
+        return TransportErrorKind::Timeout;
+    }
+    if error.is_request() || error.is_body() || error.is_decode() {
+        return TransportErrorKind::Interrupted;
+    }
+    TransportErrorKind::Other
+}
+
+const FOLLOWS_REDIRECTS: &str = "the reqwest client follows redirects by itself, which the registry's client has to do; \
+     build it with redirect(Policy::none()), or with ReqwestTransport::from_builder";
