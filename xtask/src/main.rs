@@ -25,6 +25,7 @@ Usage: cargo xtask <COMMAND>
   ci                          test, then check
   tidy                        the repository rules alone: layering, dependency trees, source files
   fixtures [--check]          list the fixtures, or verify their digests, sizes and form
+  bench requests              how many requests the client's work costs on the wire
   fidelity [FILE...]          replay recorded exchanges on acr-mock and compare the answers to the byte; without FILE
                               those of fixtures/
   interop python|skopeo ..    try another program against acr-mock (exit code 3: skipped)
@@ -51,6 +52,8 @@ fn main() -> ExitCode {
             return harness::run(&root, "interop", &arguments[1..]);
         }
         ["interop", ..] => return usage("interop wants one of: python, skopeo"),
+        ["bench", "requests"] => return harness::run(&root, "bench", &arguments[1..]),
+        ["bench", ..] => return usage("bench wants one of: requests"),
         ["fidelity", rest @ ..] => return harness::run(&root, "fidelity", rest),
         ["conformance", rest @ ..] => return harness::run(&root, "conformance", rest),
         [] | ["help" | "--help" | "-h"] => {

@@ -2,6 +2,7 @@
 //!
 //! | module | what it has |
 //! |---|---|
+//! | [`bench`] | what the client costs, counted and measured |
 //! | [`image`] | [`Image`](image::Image): manifests and blobs of one image, for all its platforms |
 //! | [`layout`] | reads an image from an OCI image layout, such as those in `fixtures/images` |
 //! | [`push`], [`pull`] | move an image to a repository and back, with the operations of acr-client |
@@ -10,6 +11,7 @@
 //! | [`fidelity`] | recorded exchanges of the real service on our mock, compared to the byte |
 //! | [`interop`] | other people's software on our mock, our client on other people's servers |
 
+pub mod bench;
 pub mod cleanup;
 pub mod conformance;
 pub mod fidelity;
