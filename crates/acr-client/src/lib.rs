@@ -12,6 +12,11 @@ mod context;
 mod endpoint;
 mod environment;
 mod error;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the pipeline does not ask it yet")
+)]
+mod limiter;
 mod manifest;
 mod paging;
 mod pipeline;
@@ -30,6 +35,7 @@ pub use self::client::{ContainerRegistryClient, ListRepositoryNamesOptions};
 pub use self::clock::Clock;
 pub use self::context::OperationContext;
 pub use self::error::{Advice, Error, ErrorKind};
+pub use self::limiter::LimiterOptions;
 pub use self::manifest::ListManifestPropertiesOptions;
 pub use self::paging::{Pager, Pages};
 pub use self::referrers::ListReferrersOptions;
