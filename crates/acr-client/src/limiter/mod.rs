@@ -128,7 +128,6 @@ impl Limiter {
 
     /// Takes note of an answer: its status, how many calls are left, and how long the registry asks
     /// to wait.
-    #[expect(clippy::unused_self, reason = "the permit knows its queue")]
     pub(crate) fn learn(
         &self,
         permit: &Permit,

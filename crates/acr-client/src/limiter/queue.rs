@@ -126,13 +126,26 @@ struct Alarm {
 }
 
 impl Turn {
+    /// Whether the alarm is still to come. One that is over is taken note of.
+    fn is_asleep(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(alarm) = &mut self.alarm else {
+            return false;
+        };
+        if alarm.sleep.as_mut().poll(context).is_pending() {
+            return true;
+        }
+        self.reached = alarm.at;
+        self.alarm = None;
+        false
+    }
+
     /// Joins the queue if that is still to be done, and looks whether it is its turn.
     fn look(&mut self, waker: &Waker) -> Look {
         let now = self.queue.clock.now();
         let most = self.queue.max_in_flight;
         let mut state = self.queue.lock();
-        state.timeline.reach(self.reached);
-        let now = state.timeline.at(now);
+        let now = state.timeline.at(now).max(self.reached);
+        state.timeline.reach(now);
         let (number, old) = match self.number {
             Some(number) => (number, state.keep(number, waker)),
             None if state.is_free(now, most) => {
@@ -164,8 +177,8 @@ impl Future for Turn {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let mut has_slept = false;
-        loop {
+        let mut is_asleep = this.is_asleep(context);
+        for _ in 0..2 {
             let wait = match this.look(context.waker()) {
                 Look::Given(admission, waited) => {
                     this.number = None;
@@ -179,28 +192,22 @@ impl Future for Turn {
                     return Poll::Pending;
                 }
             };
-            // The first wakes exactly in time, the others roughly: their alarms are for the case that
-            // those before them are not polled.
-            let alarm = match this.alarm.take() {
-                Some(alarm) if alarm.at == wait.until || !wait.is_first => alarm,
-                _ => Alarm {
-                    at: wait.until,
-                    sleep: this.queue.clock.sleep(wait.until.saturating_sub(wait.now)),
-                },
-            };
-            let alarm = this.alarm.insert(alarm);
-            if alarm.sleep.as_mut().poll(context).is_pending() {
+            // The first wakes exactly in time. The others do roughly: their alarms are for the case
+            // that those before them are not polled.
+            let is_set = |alarm: &Alarm| alarm.at == wait.until || !wait.is_first;
+            if !this.alarm.as_ref().is_some_and(is_set) {
+                let sleep = this.queue.clock.sleep(wait.until.saturating_sub(wait.now));
+                let at = wait.until;
+                this.alarm = Some(Alarm { at, sleep });
+                is_asleep = this.is_asleep(context);
+            }
+            if is_asleep {
                 return Poll::Pending;
             }
-            this.reached = alarm.at;
-            this.alarm = None;
-            if has_slept {
-                // With a clock whose sleeps take no time this loop would keep the thread from all else.
-                context.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            has_slept = true;
         }
+        // The clock's sleeps take no time. Going on here would keep the thread from all else.
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

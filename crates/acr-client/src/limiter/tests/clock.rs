@@ -1,5 +1,5 @@
-//! A clock for one thread. The one of acr-mock has another `Clock` for this crate's unit tests, for
-//! which the crate is compiled a second time.
+//! A clock that the tests move, and tasks that they poll by hand. The clock of acr-mock is for the
+//! tests outside of `src`.
 
 use std::collections::BTreeMap;
 use std::pin::{Pin, pin};

@@ -1,8 +1,11 @@
 //! Callers that do anything at any time, and what holds whatever they do.
 
+#![allow(clippy::future_not_send, reason = "all of it runs on one thread")]
+
 use std::cell::{Cell, RefCell};
 
 use fastrand::Rng;
+use futures_util::future::Either;
 
 use super::*;
 
@@ -30,9 +33,9 @@ async fn caller(clock: &TestClock, limiter: &Limiter, bound: usize, seen: &[Seen
     let admit = limiter.admit(CLASSES[class]);
     let permit = if random(4) == 0 {
         let patience = clock.sleep(millis(random(5000)));
-        match futures_util::future::select(Box::pin(admit), patience).await {
-            futures_util::future::Either::Left((permit, _)) => permit,
-            futures_util::future::Either::Right(_) => return,
+        match select(Box::pin(admit), patience).await {
+            Either::Left((permit, _)) => permit,
+            Either::Right(_) => return,
         }
     } else {
         admit.await

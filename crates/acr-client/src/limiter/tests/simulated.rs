@@ -1,5 +1,7 @@
 //! Many callers and a server with a limit, on a clock that takes no time.
 
+#![allow(clippy::future_not_send, reason = "all of it runs on one thread")]
+
 use std::cell::{Cell, RefCell};
 use std::time::SystemTime;
 
