@@ -63,11 +63,9 @@ impl TestClock {
                     return output;
                 }
             }
-            let state = self.0.lock().unwrap();
-            let next = state.timers.keys().next().expect("a lost wake-up");
-            let step = next.0.duration_since(state.now).unwrap();
-            drop(state);
-            self.advance(step);
+            let next = self.0.lock().unwrap().timers.keys().next().copied();
+            let (end, _) = next.expect("nothing will wake the future any more");
+            self.advance(end.duration_since(self.now()).unwrap());
         }
     }
 }

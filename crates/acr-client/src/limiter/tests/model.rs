@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 
 use fastrand::Rng;
-use futures_util::future::Either;
+use futures_util::future::{Either, join_all, select};
 
 use super::*;
 

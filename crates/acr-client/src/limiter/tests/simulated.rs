@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::time::SystemTime;
 
 use fastrand::Rng;
+use futures_util::future::join_all;
 
 use super::*;
 
