@@ -1,0 +1,181 @@
+mod clock;
+mod model;
+mod order;
+mod simulated;
+
+use http::HeaderValue;
+
+use self::clock::{Task, TestClock};
+use super::*;
+
+const DELETE: OperationClass = OperationClass::Delete;
+
+fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn limiter(clock: &TestClock, max_in_flight: usize) -> Limiter {
+    let options = LimiterOptions {
+        max_in_flight,
+        ..LimiterOptions::default()
+    };
+    Limiter::new(clock.dynamic(), options)
+}
+
+/// A limiter whose class for deletes was refused at two calls a second, and is open again.
+fn limited(clock: &TestClock, max_in_flight: usize) -> Limiter {
+    let limiter = limiter(clock, max_in_flight);
+    let permit = now(&limiter, DELETE);
+    refuse(&limiter, &permit, None);
+    clock.advance(millis(1000));
+    limiter
+}
+
+/// A permit that is there at once.
+#[track_caller]
+fn now(limiter: &Limiter, class: OperationClass) -> Permit {
+    let permit = Task::new(limiter.admit(class)).poll();
+    permit.expect("nothing to wait for")
+}
+
+fn refuse(limiter: &Limiter, permit: &Permit, retry_after: Option<Duration>) {
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    limiter.learn(permit, status, &HeaderMap::new(), retry_after);
+}
+
+fn tell(limiter: &Limiter, permit: &Permit, left: &'static str) {
+    let mut headers = HeaderMap::new();
+    headers.insert(RATE_LIMIT_REMAINING, HeaderValue::from_static(left));
+    limiter.learn(permit, StatusCode::ACCEPTED, &headers, None);
+}
+
+#[test]
+fn a_class_without_limits_is_bounded_in_calls_at_once_alone() {
+    let clock = TestClock::new();
+    let limiter = limiter(&clock, 3);
+    let mut permits: Vec<_> = (0..3).map(|_| now(&limiter, DELETE)).collect();
+    let mut fourth = Task::new(limiter.admit(DELETE));
+    assert!(fourth.poll().is_none());
+    assert_eq!(clock.sleepers(), 0, "no time has to pass");
+    clock.advance(millis(70));
+    permits.pop();
+    assert_eq!(fourth.woken(), 1);
+    assert_eq!(fourth.poll().unwrap().waited(), millis(70));
+}
+
+#[test]
+fn off_is_free() {
+    let clock = crate::clock::from_fn(
+        || -> std::time::SystemTime { panic!("asks for the time") },
+        |_| async { panic!("sleeps") },
+    );
+    let limiter = Limiter::new(Arc::new(clock), LimiterOptions::off());
+    let permits: Vec<_> = (0..1000).map(|_| now(&limiter, DELETE)).collect();
+    for permit in &permits {
+        refuse(&limiter, permit, Some(millis(1000)));
+        tell(&limiter, permit, "0");
+        assert_eq!(permit.waited(), Duration::ZERO);
+    }
+}
+
+#[test]
+fn what_was_refused_waits_as_long_as_the_registry_asks_within_the_bound() {
+    for (asked, waited) in [(3, 3), (3600, 300)] {
+        let clock = TestClock::new();
+        let limiter = limiter(&clock, 64);
+        let permit = now(&limiter, DELETE);
+        refuse(&limiter, &permit, Some(Duration::from_secs(asked)));
+        let next = clock.drive(limiter.admit(DELETE));
+        assert_eq!(next.waited(), Duration::from_secs(waited));
+    }
+}
+
+#[test]
+fn a_count_of_calls_left_closes_until_the_next_second_of_the_clock() {
+    let clock = TestClock::new();
+    let limiter = limiter(&clock, 64);
+    let permit = now(&limiter, DELETE);
+    tell(&limiter, &permit, "8.000000");
+    drop(now(&limiter, DELETE));
+    tell(&limiter, &permit, " 0.25 ");
+    // The clock began at 400 ms of a second.
+    let next = clock.drive(limiter.admit(DELETE));
+    assert_eq!(next.waited(), millis(600));
+}
+
+#[test]
+fn counts_that_are_none_change_nothing() {
+    let clock = TestClock::new();
+    let limiter = limiter(&clock, 1000);
+    let permit = now(&limiter, DELETE);
+    for text in [
+        "", "many", "-1", "NaN", "-inf", "inf", "1e300", "0x8", "8,0",
+    ] {
+        tell(&limiter, &permit, text);
+    }
+    let _permits: Vec<_> = (0..500).map(|_| now(&limiter, DELETE)).collect();
+}
+
+#[test]
+fn only_an_answer_that_came_after_the_count_says_that_a_call_was_let_through() {
+    let pause = Some(millis(1));
+    for (status, expected) in [
+        (429, Verdict::Refused(pause)),
+        (200, Verdict::LetThrough),
+        (307, Verdict::LetThrough),
+        (404, Verdict::LetThrough),
+        (401, Verdict::Unclear),
+        (500, Verdict::Unclear),
+        (503, Verdict::Unclear),
+    ] {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(verdict(status, pause), expected, "{status}");
+    }
+}
+
+#[test]
+fn classes_do_not_influence_each_other() {
+    let clock = TestClock::new();
+    let limiter = limiter(&clock, 1);
+    let held = now(&limiter, DELETE);
+    refuse(&limiter, &held, Some(millis(60_000)));
+    tell(&limiter, &held, "1");
+    let mut waiting = Task::new(limiter.admit(DELETE));
+    assert!(waiting.poll().is_none());
+    for class in [
+        OperationClass::Token,
+        OperationClass::MetadataRead,
+        OperationClass::MetadataWrite,
+        OperationClass::Manifest,
+        OperationClass::Referrers,
+        OperationClass::Blob,
+    ] {
+        for _ in 0..100 {
+            drop(now(&limiter, class));
+        }
+    }
+}
+
+#[test]
+fn clones_share_what_they_learn() {
+    let clock = TestClock::new();
+    let limiter = limiter(&clock, 1);
+    let other = limiter.clone();
+    let held = now(&limiter, DELETE);
+    let mut waiting = Task::new(other.admit(DELETE));
+    assert!(waiting.poll().is_none());
+    refuse(&other, &held, None);
+    drop(held);
+    let permit = clock.drive(waiting.into_inner());
+    assert_eq!(permit.waited(), millis(1000));
+}
+
+#[test]
+fn a_bound_of_none_lets_one_call_go_at_a_time() {
+    let clock = TestClock::new();
+    let limiter = limiter(&clock, 0);
+    let held = now(&limiter, DELETE);
+    assert!(Task::new(limiter.admit(DELETE)).poll().is_none());
+    drop(held);
+    drop(now(&limiter, DELETE));
+}
