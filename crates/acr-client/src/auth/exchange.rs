@@ -22,7 +22,7 @@ use crate::retry::{Attempts, RetryPolicy};
 use crate::wire::Wire;
 
 /// What a request for a token goes through.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Sender {
     pub(crate) wire: Wire,
     pub(crate) retry: RetryPolicy,
