@@ -1,8 +1,11 @@
 //! Where the client takes its time from.
 //!
-//! The client reads the time to judge how long a token lives, and waits to notice that a server has
-//! fallen silent. Both go through one [`Clock`], so a test can move time by hand instead of
-//! waiting. With the feature `hyper` (on by default) the clock is `TokioClock` unless another one
+//! The client reads the time to judge how long a token lives, and waits: to notice that a server has
+//! fallen silent, before it tries again, and for its turn when the registry allows no more calls in
+//! this second. All of it goes through one [`Clock`], so a test can move time instead of waiting. A
+//! clock that nobody moves lets a wait never end; a test with such a clock turns the waits off, by
+//! [`RetryOptions::none`](crate::RetryOptions::none) and
+//! [`LimiterOptions::off`](crate::LimiterOptions::off). With the feature `hyper` (on by default) the clock is `TokioClock` unless another one
 //! is given; without it there is no clock to fall back on, and the client's builder asks for one.
 
 use std::any::Any;

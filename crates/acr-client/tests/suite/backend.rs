@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use acr_client::transport::{Body, from_fn};
-use acr_client::{ClientBuilder, ContainerRegistryClient, Credential, RepositoryClient, clock};
+use acr_client::{
+    ClientBuilder, ContainerRegistryClient, Credential, LimiterOptions, RepositoryClient, clock,
+};
 #[cfg(feature = "hyper")]
 use acr_mock::{AcrMock, ServerEvent};
 use acr_mock::{Clock as _, Registry, RegistryBuilder, RepositorySeed, VirtualClock};
@@ -95,6 +97,9 @@ impl Served {
             .credential(credential)
             // In process as over TCP, where the registry's host tells nothing.
             .known_realm(false)
+            // The clock stands still unless a test moves it, so a wait for the next second of the
+            // registry would not end.
+            .limiter(LimiterOptions::off())
             .clock(clock::from_fn(
                 move || now.now(),
                 move |duration| sleep.sleep(duration),
