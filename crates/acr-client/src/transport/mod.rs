@@ -22,6 +22,7 @@ mod body;
 mod from_fn;
 #[cfg(feature = "hyper")]
 mod hyper;
+pub mod record;
 
 use std::error::Error as StdError;
 use std::fmt;
