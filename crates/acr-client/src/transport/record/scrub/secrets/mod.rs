@@ -1,6 +1,7 @@
 //! [`Secrets`]: what has passed and must not be seen, and every place where it is.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::ops::Range;
 
 use acr_protocol::Secret;
@@ -18,6 +19,8 @@ pub(crate) struct Secrets {
     entries: Vec<Entry>,
     /// Entries by their first bytes.
     index: HashMap<Prefix, Vec<usize>>,
+    /// The first two bytes of all prefixes, because nearly every place of a text begins with none.
+    beginnings: Pairs,
     /// How many were learned, ever.
     count: u64,
     /// Grows with each look, for the age of entries.
@@ -96,17 +99,19 @@ impl Secrets {
     fn find(&self, bytes: &[u8], cut: bool) -> Vec<(Range<usize>, usize)> {
         let mut found: Vec<(Range<usize>, usize)> = Vec::new();
         for at in 0..bytes.len() {
-            let mut longest: Option<(usize, usize)> = None;
-            for prefix in prefixes(bytes, at) {
-                for &entry in self.index.get(&prefix).into_iter().flatten() {
-                    let text = self.entries[entry].text.expose().as_bytes();
-                    if let Some(end) = end_of(text, bytes, at, cut)
-                        && longest.is_none_or(|(_, longest)| end > longest)
-                    {
-                        longest = Some((entry, end));
+            let longest = match bytes[at..].first_chunk::<SHORTEST>() {
+                None => break,
+                Some(plain) if !plain.iter().copied().any(may_begin) => {
+                    if !self.beginnings.contains(plain) {
+                        continue;
                     }
+                    self.longest(*plain, bytes, at, cut)
                 }
-            }
+                Some(_) => prefixes(bytes, at)
+                    .into_iter()
+                    .filter_map(|prefix| self.longest(prefix, bytes, at, cut))
+                    .max_by_key(|(_, end)| *end),
+            };
             let Some((entry, end)) = longest else {
                 continue;
             };
@@ -116,6 +121,22 @@ impl Secrets {
             }
         }
         found
+    }
+
+    /// The secret with this prefix that reaches farthest from here, and where it ends.
+    fn longest(
+        &self,
+        prefix: Prefix,
+        bytes: &[u8],
+        at: usize,
+        cut: bool,
+    ) -> Option<(usize, usize)> {
+        let entries = self.index.get(&prefix)?.iter().copied();
+        let ends = entries.filter_map(|entry| {
+            let text = self.entries[entry].text.expose().as_bytes();
+            Some((entry, end_of(text, bytes, at, cut)?))
+        });
+        ends.max_by_key(|(_, end)| *end)
     }
 
     fn insert(&mut self, text: &str, replacement: &str, for_good: bool) {
@@ -134,10 +155,9 @@ impl Secrets {
         if self.entries.len() >= MOST {
             self.forget_the_oldest();
         }
-        self.index
-            .entry(*prefix)
-            .or_default()
-            .push(self.entries.len());
+        self.beginnings.insert(prefix);
+        let entries = self.index.entry(*prefix).or_default();
+        entries.push(self.entries.len());
         self.entries.push(Entry {
             text: Secret::new(text),
             replacement: replacement.to_owned(),
@@ -147,24 +167,53 @@ impl Secrets {
 
     fn forget_the_oldest(&mut self) {
         self.entries.sort_by_key(|entry| entry.last_seen);
-        self.entries.drain(..MOST / 2);
+        let passing = self
+            .entries
+            .iter()
+            .filter(|entry| entry.last_seen < u64::MAX);
+        let forgotten = passing.count().min(MOST / 2);
+        self.entries.drain(..forgotten);
         self.index.clear();
+        self.beginnings = Pairs::default();
         for (at, entry) in self.entries.iter().enumerate() {
             if let Some(prefix) = entry.text.expose().as_bytes().first_chunk() {
                 self.index.entry(*prefix).or_default().push(at);
+                self.beginnings.insert(prefix);
             }
         }
     }
 }
 
+/// A set of two bytes each.
+#[derive(Default)]
+struct Pairs(Vec<u64>);
+
+impl Pairs {
+    fn insert(&mut self, prefix: &Prefix) {
+        self.0.resize(1 << 10, 0);
+        let (word, bit) = Self::place(prefix);
+        self.0[word] |= bit;
+    }
+
+    fn contains(&self, prefix: &Prefix) -> bool {
+        let (word, bit) = Self::place(prefix);
+        self.0.get(word).is_some_and(|bits| bits & bit != 0)
+    }
+
+    fn place(prefix: &Prefix) -> (usize, u64) {
+        let pair = u16::from_be_bytes([prefix[0], prefix[1]]);
+        (usize::from(pair >> 6), 1 << (pair & 63))
+    }
+}
+
+impl fmt::Debug for Pairs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pairs").finish_non_exhaustive()
+    }
+}
+
 /// The first bytes of what the text may stand for from here on.
 fn prefixes(text: &[u8], at: usize) -> Vec<Prefix> {
-    let Some(plain) = text[at..].first_chunk::<SHORTEST>() else {
-        return Vec::new();
-    };
-    if !plain.iter().copied().any(may_begin) {
-        return vec![*plain];
-    }
     let mut found = Vec::new();
     let mut open = vec![(at, [0; SHORTEST], 0)];
     let mut seen = 0;
