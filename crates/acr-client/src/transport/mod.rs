@@ -17,6 +17,7 @@
 //! With the feature `hyper` (on by default) there is `HyperTransport`, and the client uses it
 //! unless another one is given. [`from_fn`] makes a transport of any function from a request to a
 //! response, such as the `handle` method of an in-memory registry: no socket, no runtime.
+//! [`record`] keeps what goes through a transport, and answers from what was kept.
 
 mod body;
 mod from_fn;

@@ -47,7 +47,8 @@
 //! the one that it was given. Manifests and blobs are changed only where a known secret is in them,
 //! because a changed one no longer has its digest; [`Recorder::secret`] makes another secret known, and
 //! [`Recorder::scrub`] has a function change what it likes. Of a body that is too long to be kept, the
-//! digest is. Bytes of bodies under way are in memory as they came.
+//! digest is. A secret of fewer than four bytes is taken out only where it has its place. Bodies under
+//! way are in memory as they came.
 //!
 //! # The form of the text
 //!

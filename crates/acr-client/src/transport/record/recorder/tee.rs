@@ -28,7 +28,7 @@ struct Inner {
 enum Kept {
     Bytes(Vec<u8>),
     /// There were too many.
-    Digest(Digester),
+    Digest(Box<Digester>),
 }
 
 impl Copy {
@@ -91,7 +91,7 @@ impl Copy {
                 let mut digester = Digester::sha256();
                 digester.update(&*kept);
                 digester.update(bytes);
-                inner.kept = Some(Kept::Digest(digester));
+                inner.kept = Some(Kept::Digest(Box::new(digester)));
             }
             Some(Kept::Digest(digester)) => digester.update(bytes),
         }

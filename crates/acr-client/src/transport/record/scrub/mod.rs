@@ -6,6 +6,7 @@ mod places;
 mod secrets;
 
 use bytes::Bytes;
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderValue, Uri};
 use serde_json::Value;
 
@@ -120,8 +121,11 @@ fn request_for_token(body: &mut RecordedBody, end: &BodyEnd, secrets: &mut Secre
         Ok(text) if text.trim_start().starts_with(['{', '[']) => {
             json(text, secrets).unwrap_or_else(|| Some(REDACTED.to_owned()))
         }
-        Ok(text) => places::pairs(text, secrets),
-        Err(_) => Some(REDACTED.to_owned()),
+        // In a form nothing else can stand.
+        Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            places::pairs(text, secrets)
+        }
+        _ => Some(REDACTED.to_owned()),
     };
     // What was cut off may end in the middle of a name.
     let cleaned = cleaned.or((!is_whole && !bytes.is_empty()).then(|| REDACTED.to_owned()));
@@ -148,6 +152,11 @@ fn answer(response: &mut RecordedResponse, is_for_token: bool, secrets: &mut Sec
             None if is_success => return replace(&mut response.body, Some(REDACTED.to_owned())),
             None => {}
         }
+    }
+    if !is_success && response.headers.contains_key(CONTENT_ENCODING) {
+        // Whatever is in it cannot be seen.
+        let has_some = response.body.size() != Some(0);
+        return replace(&mut response.body, has_some.then(|| REDACTED.to_owned()));
     }
     // Content keeps its bytes, because they must fit its digest, unless a known secret is in it.
     if is_success {
@@ -181,11 +190,14 @@ fn known_bytes(body: &mut RecordedBody) -> Option<Bytes> {
 /// JSON without its secrets: `None` if it is none, `Some(None)` if nothing was in it.
 fn json(text: &str, secrets: &mut Secrets) -> Option<Option<String>> {
     let mut value: Value = serde_json::from_str(text).ok()?;
-    if !places::json(&mut value, secrets) {
+    let changed = places::json(&mut value, secrets);
+    let cleaned = value.to_string();
+    // What was written in another way may hold a member twice, of which the last alone was read.
+    if !changed && cleaned == text.trim_end() {
         return Some(None);
     }
     let newline = if text.ends_with('\n') { "\n" } else { "" };
-    Some(Some(format!("{value}{newline}")))
+    Some(Some(cleaned + newline))
 }
 
 fn replace(body: &mut RecordedBody, cleaned: Option<String>) -> bool {

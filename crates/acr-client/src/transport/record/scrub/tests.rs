@@ -87,6 +87,11 @@ fn a_token_answer_that_cannot_be_read_is_hidden_whole() {
         (200, "{\"access_token\":\"hunt", "REDACTED"),
         (200, "access_token is hunter2", "REDACTED"),
         (200, "", ""),
+        (
+            401,
+            "{\"access_token\":\"hunter2\",\"access_token\":null}",
+            "{\"access_token\":null}",
+        ),
         (502, "<html>bad gateway</html>", "<html>bad gateway</html>"),
     ] {
         let answer = Response::builder().status(status);
@@ -122,6 +127,23 @@ fn a_form_that_is_none_is_hidden_whole() {
         None,
         "it could be found by trying"
     );
+}
+
+#[test]
+fn what_cannot_be_seen_into_is_hidden() {
+    let form = "--x\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\nhunter2\r\n--x--";
+    let request = Request::post("/oauth2/token");
+    let mut token = exchanged(request, form, Response::builder().status(401), "");
+    exchange(&mut token, &mut Secrets::default());
+    assert_eq!(form_of(&token), REDACTED);
+
+    let answer = Response::builder()
+        .status(400)
+        .header("content-encoding", "gzip");
+    let mut packed = exchanged(Request::get("/v2/"), "", answer, "packed");
+    exchange(&mut packed, &mut Secrets::default());
+    assert_eq!(body_of(&packed), REDACTED);
+    assert!(packed.is_masked("response.body"));
 }
 
 #[test]

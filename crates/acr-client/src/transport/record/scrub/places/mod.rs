@@ -83,16 +83,11 @@ pub(in crate::transport::record::scrub) fn text(
     cut: bool,
     secrets: &mut Secrets,
 ) -> Option<String> {
-    let steps: [&dyn Fn(&str, &mut Secrets) -> Option<String>; 3] =
-        [&parameters, &users, &|text, secrets| {
-            jwt::replace(text, cut, secrets)
-        }];
-    let mut cleaned = None;
-    for step in steps {
-        let so_far = cleaned.as_deref().unwrap_or(text);
-        cleaned = step(so_far, secrets).or(cleaned);
-    }
-    cleaned
+    let mut cleaned = parameters(text, secrets);
+    let so_far = cleaned.as_deref().unwrap_or(text);
+    cleaned = users(so_far, secrets).or(cleaned);
+    let so_far = cleaned.as_deref().unwrap_or(text);
+    jwt::replace(so_far, cut, secrets).or(cleaned)
 }
 
 /// JSON whose members with a telling name are secrets. Tells whether there was one.
