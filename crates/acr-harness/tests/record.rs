@@ -1,5 +1,7 @@
 //! What the client's recorder writes is read here: a recorded session matches when it is replayed on acr-mock.
 
+#![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
+
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
