@@ -1,5 +1,6 @@
 //! What can cross threads, and be kept and moved: for async callers this is half of the API.
 
+use acr_client::transport::record::{Recorder, Recording, Replay};
 use acr_client::transport::{Body, TransportError};
 use acr_client::{
     ArtifactTagProperties, Audience, BlobSource, BlobStream, ClientBuilder,
@@ -23,6 +24,9 @@ fn handles_settings_and_errors_can_be_shared() {
     shared::<TransportError>();
     shared::<OperationContext>();
     shared::<UploadBlobOptions>();
+    shared::<Recorder>();
+    shared::<Recording>();
+    shared::<Replay>();
 }
 
 #[test]

@@ -20,6 +20,7 @@
 //!   `TransportService` is one, so that middleware can stand before any other transport.
 //! - [`from_fn`] makes a transport of any function from a request to a response, such as the
 //!   `handle` method of an in-memory registry: no socket, no runtime.
+//! - [`record`] keeps what goes through a transport, and answers from what was kept.
 //!
 //! # Log and limit
 //!
@@ -90,6 +91,7 @@ mod error;
 mod from_fn;
 #[cfg(feature = "hyper")]
 mod hyper;
+pub mod record;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 #[cfg(feature = "tower")]

@@ -7,9 +7,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// What is known of a body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Body {
     /// There was none, or the recorder dropped it.
+    #[default]
     None,
     /// A JSON value: compact on the wire, nearly always with a newline behind it.
     Json(Value),

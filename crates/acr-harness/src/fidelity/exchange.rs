@@ -50,10 +50,10 @@ pub struct Request {
     pub body: Body,
 }
 
-/// What was answered.
-#[derive(Clone, Debug)]
+/// What was answered. Its default stands for no answer.
+#[derive(Clone, Debug, Default)]
 pub struct Response {
-    /// The number.
+    /// The number; 0 if there was no answer.
     pub status: u16,
     /// Recorders drop some.
     pub headers: Headers,
@@ -73,7 +73,11 @@ impl Exchange {
         let object = value.as_object().ok_or("is no JSON object")?;
         let text = |name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
         let request = member(object, "request")?;
-        let response = member(object, "response")?;
+        let response = match object.get("response") {
+            // Nothing was answered, as the line says.
+            None | Some(Value::Null) if object.contains_key("skip") => None,
+            _ => Some(member(object, "response")?),
+        };
         let request = Request {
             method: string(request, "request", "method")?.to_ascii_uppercase(),
             path: string(request, "request", "path")?,
@@ -82,7 +86,7 @@ impl Exchange {
                 .to_owned(),
             headers: Headers::read(request.get("headers"))
                 .map_err(|error| format!("request.{error}"))?,
-            body: Body::read(request.get("body")).map_err(|error| format!("request.{error}"))?,
+            body: body(request).map_err(|error| format!("request.{error}"))?,
         };
         if !request.path.starts_with('/') {
             return Err(format!(
@@ -90,15 +94,9 @@ impl Exchange {
                 request.path
             ));
         }
-        let status = response.get("status").and_then(Value::as_u64);
-        let response = Response {
-            status: status
-                .and_then(|status| u16::try_from(status).ok())
-                .filter(|status| (100..600).contains(status))
-                .ok_or("response.status is no status of HTTP")?,
-            headers: Headers::read(response.get("headers"))
-                .map_err(|error| format!("response.{error}"))?,
-            body: Body::read(response.get("body")).map_err(|error| format!("response.{error}"))?,
+        let response = match response {
+            Some(response) => Response::read(response)?,
+            None => Response::default(),
         };
         let mask = match object.get("mask") {
             None | Some(Value::Null) => Vec::new(),
@@ -157,7 +155,22 @@ impl Exchange {
 
     /// Whether nothing is missing of what the answer supposes: it is not a refusal.
     pub fn succeeds(&self) -> bool {
-        self.response.status < 400
+        (100..400).contains(&self.response.status)
+    }
+}
+
+impl Response {
+    fn read(response: &Map<String, Value>) -> Result<Self, String> {
+        let status = response.get("status").and_then(Value::as_u64);
+        Ok(Self {
+            status: status
+                .and_then(|status| u16::try_from(status).ok())
+                .filter(|status| (100..600).contains(status))
+                .ok_or("response.status is no status of HTTP")?,
+            headers: Headers::read(response.get("headers"))
+                .map_err(|error| format!("response.{error}"))?,
+            body: body(response).map_err(|error| format!("response.{error}"))?,
+        })
     }
 }
 
@@ -297,6 +310,18 @@ fn line_of(value: &Value) -> Option<String> {
     }
 }
 
+/// The body of a side. One that did not come to its `end` is not known, although its beginning may be.
+fn body(side: &Map<String, Value>) -> Result<Body, String> {
+    let body = Body::read(side.get("body"))?;
+    Ok(match side.get("end") {
+        None | Some(Value::Null) => body,
+        Some(_) => Body::Unknown {
+            sha256: None,
+            size: None,
+        },
+    })
+}
+
 fn member<'a>(
     object: &'a Map<String, Value>,
     name: &str,
@@ -366,6 +391,26 @@ mod tests {
             let error = Exchange::read("f:1", line).expect_err(line);
             assert!(error.contains(problem), "{error}");
         }
+    }
+
+    #[test]
+    fn what_a_recorder_has_not_seen_to_its_end_is_not_known() {
+        let cut = r#"{"request":{"method":"PUT","path":"/","body":"ab","end":"unread"},"response":{"status":200,"body":"ab","end":{"kind":"interrupted"}}}"#;
+        let exchange = Exchange::read("f:1", cut).expect("a line");
+        let unknown = Body::Unknown {
+            sha256: None,
+            size: None,
+        };
+        assert_eq!(exchange.request.body, unknown);
+        assert_eq!(exchange.response.body, unknown);
+
+        let none = r#"{"skip":"no answer","request":{"method":"GET","path":"/"},"response":null}"#;
+        let exchange = Exchange::read("f:1", none).expect("a line");
+        assert_eq!(exchange.response.status, 0);
+        assert!(!exchange.succeeds());
+        let none = none.replace("\"skip\":\"no answer\",", "");
+        let error = Exchange::read("f:1", &none).expect_err("no answer and no reason");
+        assert!(error.contains("has no object `response`"), "{error}");
     }
 
     #[test]
