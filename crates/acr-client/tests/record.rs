@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use acr_client::transport::record::{Recorder, Recording, Replay};
 use acr_client::transport::{Body, Transport, TransportErrorKind, from_fn};
 use acr_client::{
-    BlobSource, ByteRange, ContainerRegistryClient, Credential, Error, ErrorKind,
-    UploadBlobOptions, clock,
+    BlobSource, ByteRange, ContainerRegistryClient, Credential, Error, ErrorKind, LimiterOptions,
+    RetryOptions, UploadBlobOptions, clock,
 };
 use acr_mock::{Registry, VirtualClock};
 use base64::Engine as _;
@@ -34,6 +34,10 @@ fn client(
         .credential(credential)
         .transport(transport)
         .clock(clock::from_fn(move || now, |_| std::future::pending()))
+        // A clock that stands still waits for nothing.
+        .retry(RetryOptions::none())
+        .limiter(LimiterOptions::off())
+        .known_realm(false)
         .build()
         .unwrap()
 }

@@ -4,7 +4,7 @@
 
 use acr_client::transport::{Body, HyperTransport, Transport, TransportErrorKind};
 use acr_client::{
-    BlobSource, ContainerRegistryClient, Credential, Digest, ErrorKind, UploadBlobOptions,
+    Advice, BlobSource, ContainerRegistryClient, Credential, Digest, ErrorKind, UploadBlobOptions,
 };
 use acr_mock::AcrMock;
 
@@ -47,6 +47,8 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let error = client.ping().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport, "{error:?}");
     assert!(error.to_string().contains(&mock.endpoint()), "{error}");
+    // What is not trusted now is not trusted in a second either.
+    assert_eq!((error.advice(), error.attempts()), (Advice::Never, 1));
 }
 
 #[tokio::test]
@@ -60,7 +62,7 @@ async fn without_any_root_a_server_cannot_be_trusted() {
         .body(Body::empty())
         .unwrap();
     let error = transport.send(request).await.unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::Connect);
+    assert_eq!(error.kind(), TransportErrorKind::Untrusted);
 }
 
 #[test]

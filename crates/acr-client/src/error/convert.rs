@@ -61,9 +61,13 @@ impl Error {
             TransportErrorKind::Timeout => ErrorKind::Timeout,
             _ => ErrorKind::Transport,
         };
-        let unseen = error.kind() == TransportErrorKind::Connect;
+        let transport = error.kind();
         let own = Self::new(kind, text).with_source(error.into_source());
-        if unseen { own.not_carried_out() } else { own }
+        match transport {
+            TransportErrorKind::Connect => own.not_carried_out(),
+            TransportErrorKind::Untrusted | TransportErrorKind::Other => own.without_hope(),
+            _ => own,
+        }
     }
 }
 
@@ -96,6 +100,7 @@ mod tests {
     use acr_protocol::{Digest, RepositoryName, Tag};
 
     use super::*;
+    use crate::error::Advice;
 
     #[test]
     fn malformed_text_is_invalid_input_and_says_what_is_wrong() {
@@ -115,6 +120,22 @@ mod tests {
         let error = Error::from(TransportError::new(TransportErrorKind::Connect, "refused"));
         assert_eq!(error.to_string(), "cannot connect to the server");
         assert_eq!(error.source().unwrap().to_string(), "refused");
+    }
+
+    #[test]
+    fn distrust_does_not_heal() {
+        for (kind, advice) in [
+            (TransportErrorKind::Connect, Advice::RetryAfter),
+            (TransportErrorKind::Interrupted, Advice::RetryAfter),
+            (TransportErrorKind::Untrusted, Advice::Never),
+            (TransportErrorKind::Other, Advice::Never),
+        ] {
+            let error = Error::from(TransportError::new(kind, "unknown issuer"));
+            assert_eq!(
+                (error.kind(), error.advice()),
+                (ErrorKind::Transport, advice)
+            );
+        }
     }
 
     #[test]

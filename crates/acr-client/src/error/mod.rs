@@ -46,6 +46,8 @@ struct Inner {
     /// Whether the server has certainly not done what it was asked to.
     not_carried_out: bool,
     past_deadline: bool,
+    /// Whether another try would certainly end the same way.
+    without_hope: bool,
     /// How often it was tried, and why not again; 0 and empty while that is open.
     tries: u32,
     why_final: &'static str,
@@ -62,6 +64,9 @@ impl Error {
     /// Returns what can be done about it.
     #[must_use]
     pub fn advice(&self) -> Advice {
+        if self.0.without_hope {
+            return Advice::Never;
+        }
         self.0.kind.advice(self.0.status, self.code())
     }
 
@@ -153,6 +158,7 @@ impl Error {
             attempts: 0,
             not_carried_out: false,
             past_deadline: false,
+            without_hope: false,
             tries: 0,
             why_final: "",
             source: None,
@@ -228,6 +234,11 @@ impl Error {
     /// Whether what changes something may be sent again, because it has changed nothing yet.
     pub(crate) fn was_not_carried_out(&self) -> bool {
         self.0.not_carried_out || self.0.kind == ErrorKind::Throttled
+    }
+
+    /// Another try would end the same way.
+    pub(crate) fn without_hope(self) -> Self {
+        self.edit(|inner| inner.without_hope = true)
     }
 
     /// There is no time left for the operation.

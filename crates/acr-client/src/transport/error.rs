@@ -15,12 +15,17 @@ pub enum TransportErrorKind {
     /// No connection came to be: name resolution, TCP, a proxy, TLS, or a timeout of these. The
     /// server has not seen the request.
     Connect,
+    /// No connection came to be because the server, or a proxy, is not trusted: its certificate is not
+    /// vouched for or not its own, or what it speaks is not TLS. The server has not seen the request,
+    /// and another try would end the same way.
+    Untrusted,
     /// The server was silent for too long. It may have seen the request.
     Timeout,
     /// The connection broke after the request was begun, or the body ended early. The server may
     /// have seen the request.
     Interrupted,
-    /// Anything else, such as a request that cannot be put on the wire.
+    /// Anything else, such as a request that cannot be put on the wire. Another try would end the same
+    /// way.
     Other,
 }
 
@@ -77,6 +82,7 @@ impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             TransportErrorKind::Connect => "cannot connect to the server",
+            TransportErrorKind::Untrusted => "the server is not trusted",
             TransportErrorKind::Timeout => "the server was silent for too long",
             TransportErrorKind::Interrupted => "the connection broke",
             TransportErrorKind::Other => "the request could not be sent",

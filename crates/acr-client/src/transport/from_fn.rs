@@ -59,7 +59,8 @@ where
 /// What the function given to [`from_fn`] may resolve to: a [`Response`] with any body, or a
 /// `Result` of one.
 ///
-/// An error that is no [`TransportError`] becomes one of the kind [`TransportErrorKind::Other`].
+/// An error that is no [`TransportError`] becomes one of the kind
+/// [`TransportErrorKind::Interrupted`], since nobody knows whether the server has seen the request.
 /// The trait is sealed.
 pub trait IntoTransportResult: sealed::Sealed {
     /// Converts into what a transport returns.
@@ -89,7 +90,10 @@ where
     fn into_transport_result(self) -> Result<Response<Body>, TransportError> {
         match self {
             Ok(response) => response.into_transport_result(),
-            Err(error) => Err(TransportError::from_boxed(TransportErrorKind::Other, error)),
+            Err(error) => Err(TransportError::from_boxed(
+                TransportErrorKind::Interrupted,
+                error,
+            )),
         }
     }
 }
@@ -144,7 +148,7 @@ mod tests {
         let broken =
             from_fn(|_| async { Err::<Response<String>, _>(io::Error::other("no route")) });
         let error = broken.send(request()).await.unwrap_err();
-        assert_eq!(error.kind(), TransportErrorKind::Other);
+        assert_eq!(error.kind(), TransportErrorKind::Interrupted);
         assert_eq!(error.source().unwrap().to_string(), "no route");
     }
 

@@ -69,7 +69,7 @@
 //! # use acr_client::{ContainerRegistryClient, clock, transport::from_fn};
 //! # let registry = acr_mock::Registry::builder().authentication(false).build();
 //! # let inner = from_fn(move |request| registry.handle(request));
-//! let client = ContainerRegistryClient::builder("https://name.azurecr.io")
+//! let client = ContainerRegistryClient::builder("https://registry.example")
 //!     .transport(Careful { inner, uploads: Semaphore::new(2) })
 //! #   .clock(clock::from_fn(std::time::SystemTime::now, |_| std::future::pending()))
 //!     .build()?;

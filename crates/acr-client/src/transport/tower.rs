@@ -17,7 +17,7 @@ use super::{Body, Transport, TransportError, TransportErrorKind};
 ///
 /// Each request has a clone of the service to itself; the clone that said it is ready is the one
 /// that is called. An error that is a [`TransportError`], or has one among its causes, keeps that
-/// one's kind; another one becomes one of the kind [`TransportErrorKind::Other`], of which nobody
+/// one's kind; another one becomes one of the kind [`TransportErrorKind::Interrupted`], of which nobody
 /// knows whether the server has seen the request.
 ///
 /// What a [transport must leave alone](super#responsibilities-of-a-transport) its middleware must,
@@ -62,7 +62,7 @@ use super::{Body, Transport, TransportError, TransportErrorKind};
 /// #     Response::new(Body::empty())
 /// # });
 /// let stack = Marked(TransportService::new(transport));
-/// let client = ContainerRegistryClient::builder("https://name.azurecr.io")
+/// let client = ContainerRegistryClient::builder("https://registry.example")
 ///     .transport(TowerTransport::new(stack))
 /// #   .clock(clock::from_fn(std::time::SystemTime::now, |_| std::future::pending()))
 ///     .build()?;
@@ -116,7 +116,7 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
-        let failed = |error| TransportError::from_boxed(TransportErrorKind::Other, error);
+        let failed = |error| TransportError::from_boxed(TransportErrorKind::Interrupted, error);
         let mut service = self.service();
         let ready = poll_fn(|cx| service.poll_ready(cx)).await;
         ready.map_err(|error| failed(error.into()))?;

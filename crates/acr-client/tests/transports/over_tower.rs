@@ -210,7 +210,7 @@ async fn an_error_keeps_the_kind_that_it_has_at_any_depth() {
     );
     assert_eq!(
         kind(|| io::Error::other("too slow")).await,
-        TransportErrorKind::Other
+        TransportErrorKind::Interrupted
     );
 }
 

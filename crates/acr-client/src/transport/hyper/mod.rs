@@ -103,7 +103,7 @@ impl Transport for HyperTransport {
                 || reader.as_ref().is_some_and(Proxy::is_https))
         {
             return Err(TransportError::new(
-                TransportErrorKind::Connect,
+                TransportErrorKind::Untrusted,
                 reason.to_string(),
             ));
         }
@@ -123,7 +123,10 @@ impl Transport for HyperTransport {
             },
             Err(error) => {
                 let kind = if error.is_connect() {
-                    TransportErrorKind::Connect
+                    match chain(&error).any(is_distrust) {
+                        true => TransportErrorKind::Untrusted,
+                        false => TransportErrorKind::Connect,
+                    }
                 } else {
                     classify(&error)
                 };
@@ -131,6 +134,20 @@ impl Transport for HyperTransport {
             }
         }
     }
+}
+
+/// Whether a handshake failed for what the server is, and not for what happened on the way.
+fn is_distrust(error: &(dyn StdError + 'static)) -> bool {
+    use rustls::Error as Tls;
+    matches!(
+        error.downcast_ref::<Tls>(),
+        Some(
+            Tls::InvalidCertificate(_)
+                | Tls::NoCertificatesPresented
+                | Tls::InvalidMessage(_)
+                | Tls::UnsupportedNameType
+        )
+    )
 }
 
 /// Tells by the chain of sources whether the server was silent or the connection broke.

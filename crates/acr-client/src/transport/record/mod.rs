@@ -13,7 +13,7 @@
 //! let replay = Replay::new(Recording::from_jsonl(r#"
 //! {"request": {"method": "GET", "path": "/v2/app/tags/list"}, "response": {"status": 200, "body": {"name": "app", "tags": ["v1"]}}}
 //! "#)?);
-//! let client = ContainerRegistryClient::builder("https://name.azurecr.io")
+//! let client = ContainerRegistryClient::builder("https://registry.example")
 //!     .transport(replay.clone())
 //!     .clock(clock::from_fn(std::time::SystemTime::now, |_| std::future::pending()))
 //!     .build()?;

@@ -113,7 +113,7 @@ async fn without_roots_an_https_call_says_what_is_missing() {
         (by_proxy, "http://registry.example/v2/"),
     ] {
         let error = transport.send(request(uri)).await.unwrap_err();
-        assert_eq!(error.kind(), TransportErrorKind::Connect);
+        assert_eq!(error.kind(), TransportErrorKind::Untrusted);
         assert!(chain(&error).contains("SSL_CERT_FILE"), "{}", chain(&error));
     }
 }

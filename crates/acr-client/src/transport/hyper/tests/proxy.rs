@@ -119,7 +119,7 @@ async fn a_proxy_that_nobody_vouches_for_is_refused() {
     let url = format!("https://localhost:{}", proxy.port());
     let transport = builder(&mock).proxy(&url).build().unwrap();
     let error = transport.send(request(&behind(&mock))).await.unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::Connect);
+    assert_eq!(error.kind(), TransportErrorKind::Untrusted);
     let text = chain(&error);
     assert!(text.contains(&format!("the proxy {url}")), "{text}");
     assert_eq!(proxy.seen(), "");

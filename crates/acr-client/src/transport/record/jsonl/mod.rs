@@ -10,8 +10,9 @@ pub(crate) use self::write::write;
 use crate::transport::TransportErrorKind;
 
 /// The kinds of errors by name. A kind that is not here is written as `other`.
-const KINDS: [(TransportErrorKind, &str); 4] = [
+const KINDS: [(TransportErrorKind, &str); 5] = [
     (TransportErrorKind::Connect, "connect"),
+    (TransportErrorKind::Untrusted, "untrusted"),
     (TransportErrorKind::Timeout, "timeout"),
     (TransportErrorKind::Interrupted, "interrupted"),
     (TransportErrorKind::Other, "other"),

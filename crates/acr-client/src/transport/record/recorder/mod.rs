@@ -34,7 +34,7 @@ use crate::transport::{Body, Transport, TransportError, TransportErrorKind};
 /// # let transport = from_fn(|_| async { Response::new(Body::bytes("{}")) });
 /// # let clock = acr_client::clock::from_fn(std::time::SystemTime::now, |_| std::future::pending());
 /// let recorder = Recorder::new(transport);
-/// let client = ContainerRegistryClient::builder("https://name.azurecr.io")
+/// let client = ContainerRegistryClient::builder("https://registry.example")
 ///     .transport(recorder.clone())
 /// #   .clock(clock)
 ///     .build()?;

@@ -20,6 +20,11 @@ impl Key {
         Self::new(&request.method, &request.path, &request.query)
     }
 
+    /// Whether it is a request for a token.
+    pub(super) fn is_for_tokens(&self) -> bool {
+        self.path.starts_with("/oauth2/")
+    }
+
     pub(super) fn new(method: &Method, path: &str, query: &str) -> Self {
         let pairs = query
             .split('&')
