@@ -1,16 +1,19 @@
 //! Tasks of this repository that `cargo` alone cannot do. Run `cargo xtask help` for the list.
 //!
-//! Exit codes: 0 done, 1 something failed, 2 bad usage; `interop` and `conformance` pass on the code of
-//! the program that they start, where 3 means skipped.
+//! Exit codes: 0 done, 1 something failed, 2 bad usage, 3 skipped, of tasks that need what is not there; `interop` and
+//! `conformance` pass on the code of the program that they start.
 
 mod cargo;
 mod check;
+mod external_types;
 mod fixtures;
+mod fuzz;
 mod harness;
 mod package;
 mod report;
 mod test;
 mod tidy;
+mod tools;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,8 +24,11 @@ const HELP: &str = "\
 Usage: cargo xtask <COMMAND>
 
   test                        everything hermetic: tests with all features and with none, doc tests, fixtures
-  check                       formatting, lints, docs, repository rules, packaging
-  ci                          test, then check
+  check [--allow-missing-tools]
+                              formatting, lints, docs, repository rules, sets of features, types in public APIs,
+                              packaging; a tool that is missing is a failure unless allowed, and then the last line
+                              names what was not checked
+  ci [--allow-missing-tools]  test, then check
   tidy                        the repository rules alone: layering, dependency trees, source files
   fixtures [--check]          list the fixtures, or verify their digests, sizes and form
   bench requests              how many requests the client's work costs on the wire
@@ -32,9 +38,12 @@ Usage: cargo xtask <COMMAND>
   conformance [--suite PATH] [--results FOLDER]
                               the OCI conformance suite on acr-mock in both profiles; PATH is the built suite,
                               otherwise OCI_CONFORMANCE_SUITE names it (exit code 3: there is none)
+  fuzz [TARGET] [--seconds N] libFuzzer on what reads a server's bytes, each target for 10 s or N (exit code 3: cargo-fuzz
+                              or a nightly toolchain is missing)
   help                        this text
 
 test and check begin with `cargo fetch --locked`, unless CARGO_NET_OFFLINE=true; after that they need no network.
+XTASK_NIGHTLY names another nightly toolchain than `nightly`, such as nightly-2026-05-20.
 ";
 
 fn main() -> ExitCode {
@@ -43,8 +52,20 @@ fn main() -> ExitCode {
     let root = workspace_root();
     let outcome = match arguments.as_slice() {
         ["test"] => Steps::new("test", root).run(&[test::run]),
-        ["check"] => Steps::new("check", root).run(&[check::run]),
-        ["ci"] => Steps::new("ci", root).run(&[test::run, check::run]),
+        ["check", rest @ ..] => match allows_missing_tools(rest) {
+            Ok(allow) => Steps::new("check", root)
+                .allow_missing_tools(allow)
+                .run(&[check::equip, check::run]),
+            Err(problem) => return usage(&problem),
+        },
+        ["ci", rest @ ..] => match allows_missing_tools(rest) {
+            Ok(allow) => Steps::new("ci", root).allow_missing_tools(allow).run(&[
+                check::equip,
+                test::run,
+                check::run,
+            ]),
+            Err(problem) => return usage(&problem),
+        },
         ["tidy"] => Steps::new("tidy", root).run(&[tidy::run]),
         ["fixtures"] => fixtures::list(&root),
         ["fixtures", "--check"] => Steps::new("fixtures --check", root).run(&[fixtures::check]),
@@ -54,17 +75,17 @@ fn main() -> ExitCode {
         ["interop", ..] => return usage("interop wants one of: python, skopeo"),
         ["bench", "requests"] => return harness::run(&root, "bench", &arguments[1..]),
         ["bench", ..] => return usage("bench wants one of: requests"),
+        ["fuzz", rest @ ..] => match fuzz::Options::parse(rest) {
+            Ok(options) => return fuzz::run(&root, &options),
+            Err(problem) => return usage(&problem),
+        },
         ["fidelity", rest @ ..] => return harness::run(&root, "fidelity", rest),
         ["conformance", rest @ ..] => return harness::run(&root, "conformance", rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
         }
-        [
-            "test" | "check" | "ci" | "tidy" | "fixtures" | "help",
-            extra,
-            ..,
-        ] => {
+        ["test" | "tidy" | "fixtures" | "help", extra, ..] => {
             return usage(&format!("unexpected argument `{extra}`"));
         }
         [unknown, ..] => return usage(&format!("unknown command `{unknown}`")),
@@ -74,6 +95,17 @@ fn main() -> ExitCode {
         Err(failure) => {
             eprintln!("{failure}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads what follows `check` and `ci`.
+fn allows_missing_tools(arguments: &[&str]) -> Result<bool, String> {
+    match arguments {
+        [] => Ok(false),
+        ["--allow-missing-tools"] => Ok(true),
+        ["--allow-missing-tools", extra, ..] | [extra, ..] => {
+            Err(format!("unexpected argument `{extra}`"))
         }
     }
 }
@@ -89,4 +121,22 @@ fn workspace_root() -> PathBuf {
     let own = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     own.parent().map_or(own.clone(), PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_tools_are_allowed_by_the_flag_alone() {
+        assert_eq!(allows_missing_tools(&[]), Ok(false));
+        assert_eq!(allows_missing_tools(&["--allow-missing-tools"]), Ok(true));
+        for (arguments, extra) in [
+            (&["--allow"][..], "--allow"),
+            (&["--allow-missing-tools", "x"], "x"),
+        ] {
+            let refused = Err(format!("unexpected argument `{extra}`"));
+            assert_eq!(allows_missing_tools(arguments), refused);
+        }
+    }
 }

@@ -219,8 +219,7 @@ impl DecodeError {
     ) -> Self {
         let value = String::from_utf8_lossy(value.as_bytes());
         let shown = if name == http::header::LOCATION {
-            // There may be a signature in the query.
-            value.split('?').next().unwrap_or_default()
+            without_secrets(&value)
         } else {
             &value
         };
@@ -237,6 +236,12 @@ impl DecodeError {
             reason: excerpt(&error.to_string()),
         }
     }
+}
+
+/// What of a URL may be shown: there may be a signature in its query, and a password before an `@`.
+pub(crate) fn without_secrets(url: &str) -> &str {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.rsplit('@').next().unwrap_or_default()
 }
 
 /// The beginning of a text, so that an error does not carry a megabyte.
@@ -336,6 +341,16 @@ mod tests {
         ] {
             assert_eq!(ErrorEnvelope::parse(body.as_bytes()).errors, []);
         }
+    }
+
+    #[test]
+    fn an_error_about_a_location_shows_neither_login_nor_query() {
+        let text = b"https://robot:hunter2@r.example/x\xff?sig=hunter2";
+        let value = http::HeaderValue::from_bytes(text).unwrap();
+        let error = DecodeError::header(http::header::LOCATION, &value, "not text");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+        assert!(error.to_string().contains("r.example/x"), "{error}");
+        assert_eq!(without_secrets("/x#hunter2"), "/x");
     }
 
     #[test]

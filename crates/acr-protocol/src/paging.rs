@@ -101,10 +101,11 @@ impl PageToken {
         &self.0
     }
 
-    /// The token as the path and query of a URI, where it is one (not an absolute URL).
+    /// The token as the path and query of a URI, where it is one: neither an absolute URL nor one that names a host
+    /// after two slashes, of which the second may be a backslash to who reads it as browsers do.
     #[must_use]
     pub fn path_and_query(&self) -> Option<Uri> {
-        if self.0.starts_with('/') && !self.0.starts_with("//") {
+        if self.0.starts_with('/') && !self.0[1..].starts_with(['/', '\\']) {
             self.0.parse().ok()
         } else {
             None
@@ -278,12 +279,10 @@ mod tests {
                 .path_and_query(),
             None
         );
-        assert_eq!(
-            PageToken::new("//other.example/v2")
-                .unwrap()
-                .path_and_query(),
-            None
-        );
+        for elsewhere in ["//other.example/v2", "/\\other.example/v2"] {
+            let token = PageToken::new(elsewhere).unwrap();
+            assert_eq!(token.path_and_query(), None, "{token}");
+        }
     }
 
     #[test]

@@ -110,7 +110,8 @@ fn check_licences(root: &Path, package: &Value) -> Result<Vec<Finding>, String> 
     Ok(findings)
 }
 
-/// Every file of the repository: no version control data, no build output, no virtual environment, no image bytes.
+/// Every file of the repository: no version control data, no build output, no virtual environment, no bytes of
+/// images or inputs.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
     let unreadable = |error: std::io::Error| format!("{}: {error}", folder.display());
     for entry in fs::read_dir(folder).map_err(unreadable)? {
@@ -123,6 +124,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
         } else if kind.is_dir()
             && ![".git", ".venv", "__pycache__", "target"].iter().any(|skipped| name == *skipped)
             && !path.ends_with("fixtures/images")
+            && !path.ends_with("fixtures/fuzz")
             // Where cargo builds under another name.
             && !path.join("CACHEDIR.TAG").exists()
         {

@@ -4,7 +4,7 @@ use http::Uri;
 use serde::{Deserialize, Deserializer};
 
 use crate::digest::Digest;
-use crate::error::excerpt;
+use crate::error::{excerpt, without_secrets};
 use crate::path::{PathBuilder, query_value, without};
 use crate::reference::RepositoryName;
 use crate::text::text_traits;
@@ -30,11 +30,8 @@ impl UploadLocation {
         if text.len() <= 60_000 && !text.contains('#') && text.parse().is_ok_and(fits) {
             Ok(Self(text.into()))
         } else {
-            let path = text.split(['?', '#']).next().unwrap_or_default();
-            // A password may stand before an `@`.
-            let shown = path.rsplit('@').next().unwrap_or_default();
             Err(InvalidUploadLocation {
-                text: excerpt(shown),
+                text: excerpt(without_secrets(text)),
             })
         }
     }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part of this")]
 
+pub(crate) mod hostile;
 pub(crate) mod operations;
 
 use std::collections::BTreeMap;

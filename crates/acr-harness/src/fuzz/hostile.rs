@@ -1,0 +1,183 @@
+//! Calls of a client to a registry whose answers a fuzzer has chosen.
+
+use std::error::Error as _;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::SystemTime;
+
+use acr_client::transport::{Body, from_fn};
+use acr_client::{ContainerRegistryClient, Credential, Error, RepositoryClient, clock};
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+
+use super::check::{SECRET, error_hides_the_secret, error_is_bounded};
+
+/// The one place that may see the credential.
+const REGISTRY: &str = "https://registry.example";
+
+/// How many requests a single call may lead to.
+const MOST_REQUESTS: usize = 12;
+
+/// How often a future is polled that waits for nothing.
+const MOST_POLLS: usize = 1000;
+
+/// An answer of the registry, to a request that is authorised.
+pub(super) fn answer(
+    status: StatusCode,
+    headers: &[(HeaderName, HeaderValue)],
+    body: &str,
+) -> Response<String> {
+    let mut response = Response::new(body.to_owned());
+    *response.status_mut() = status;
+    response.headers_mut().extend(headers.iter().cloned());
+    response
+}
+
+/// Runs calls of a client that has a password. Whatever the registry answers, nothing is sent to another place, the
+/// calls end, and no error shows the password.
+pub(super) fn no_request_leaves_the_registry<T>(
+    answers: impl Fn(&Request<Body>) -> Response<String> + Send + Sync + 'static,
+    calls: impl AsyncFnOnce(RepositoryClient) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let seen = Seen::default();
+    let client = client(
+        Credential::password("robot", SECRET),
+        &seen,
+        move |request| authorised(request).unwrap_or_else(|| answers(request)),
+    );
+    let outcome = run(client, calls);
+    for (origin, _) in seen.take() {
+        assert_eq!(origin, REGISTRY, "a request went elsewhere");
+    }
+    outcome
+}
+
+/// Runs a call of clients with and without a password against a registry that challenges everything in these words.
+/// The password goes to the registry alone, and a client without one sends nothing that could be taken for it.
+pub(super) fn a_challenge_moves_no_credential(challenge: &HeaderValue) {
+    for credential in [
+        Credential::password("robot", SECRET),
+        Credential::anonymous(),
+    ] {
+        let is_anonymous = credential.is_anonymous();
+        let seen = Seen::default();
+        let words = challenge.clone();
+        let client = client(credential, &seen, move |request| {
+            if request.uri().path().contains("oauth2") {
+                return answer(StatusCode::OK, &[], TOKENS);
+            }
+            let headers = [(WWW_AUTHENTICATE, words.clone())];
+            answer(StatusCode::UNAUTHORIZED, &headers, "")
+        });
+        let outcome = run(client, async |repository| {
+            repository.get_tag_properties("v1").await
+        });
+        assert!(outcome.is_err(), "everything was refused");
+        for (origin, login) in seen.take() {
+            if origin != REGISTRY {
+                assert!(is_anonymous, "a password may have gone to {origin}");
+                assert!(login.is_none(), "{origin} got a header for authorisation");
+                assert!(origin.starts_with("https://"), "{origin} is not encrypted");
+            }
+        }
+    }
+}
+
+/// The requests that came.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Vec<Sent>>>);
+
+/// Where a request went, and with what header for authorisation.
+type Sent = (String, Option<HeaderValue>);
+
+impl Seen {
+    fn note(&self, request: &Request<Body>) {
+        let uri = request.uri();
+        let origin = format!(
+            "{}://{}",
+            uri.scheme_str().unwrap_or_default(),
+            uri.authority().map_or("", |authority| authority.as_str())
+        );
+        let login = request.headers().get(AUTHORIZATION).cloned();
+        let mut seen = self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        seen.push((origin, login));
+        assert!(seen.len() <= MOST_REQUESTS, "the calls do not end");
+    }
+
+    fn take(&self) -> Vec<Sent> {
+        let mut seen = self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        std::mem::take(&mut seen)
+    }
+}
+
+fn client(
+    credential: Credential,
+    seen: &Seen,
+    answers: impl Fn(&Request<Body>) -> Response<String> + Send + Sync + 'static,
+) -> ContainerRegistryClient {
+    let seen = seen.clone();
+    let transport = from_fn(move |request: Request<Body>| {
+        seen.note(&request);
+        std::future::ready(answers(&request))
+    });
+    ContainerRegistryClient::builder(REGISTRY)
+        .credential(credential)
+        .transport(transport)
+        // Time stands still: every answer is there at once, so whoever waits for a timer hangs.
+        .clock(clock::from_fn(
+            || SystemTime::UNIX_EPOCH,
+            |_| std::future::pending(),
+        ))
+        .build()
+        .unwrap_or_else(|error| panic!("the settings are fixed: {error}"))
+}
+
+/// What a request gets that brings no token, or asks for one.
+fn authorised(request: &Request<Body>) -> Option<Response<String>> {
+    if request.uri().path() == "/oauth2/token" {
+        return Some(answer(StatusCode::OK, &[], TOKENS));
+    }
+    if request.headers().contains_key(AUTHORIZATION) {
+        return None;
+    }
+    let challenge = HeaderValue::from_static(
+        "Bearer realm=\"https://registry.example/oauth2/token\",service=\"registry.example\"",
+    );
+    let headers = [(WWW_AUTHENTICATE, challenge)];
+    Some(answer(StatusCode::UNAUTHORIZED, &headers, ""))
+}
+
+fn run<T>(
+    client: ContainerRegistryClient,
+    calls: impl AsyncFnOnce(RepositoryClient) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let repository = client
+        .repository_client("app")
+        .unwrap_or_else(|error| panic!("the name is fixed: {error}"));
+    let mut future = pin!(calls(repository));
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..MOST_POLLS {
+        if let Poll::Ready(outcome) = future.as_mut().poll(&mut context) {
+            if let Err(error) = &outcome {
+                error_is_bounded(error);
+                error_hides_the_secret(error);
+                assert!(
+                    error
+                        .source()
+                        .is_none_or(|source| !source.to_string().is_empty())
+                );
+            }
+            return outcome;
+        }
+    }
+    panic!("a call waits for what never comes");
+}
+
+const TOKENS: &str = r#"{"access_token":"an access token","refresh_token":"a refresh token"}"#;
