@@ -267,7 +267,7 @@ impl Error {
     }
 
     /// The error of a part of the work, which may be gone on with in another way.
-    pub(crate) fn as_part(self) -> Self {
+    pub(crate) fn into_part(self) -> Self {
         self.edit(|inner| {
             inner.tries = 0;
             inner.why_final = "";

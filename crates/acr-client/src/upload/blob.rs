@@ -185,7 +185,7 @@ impl<'a> Session<'a> {
         if is_misplaced && part.misplaced < MOST_RECOVERIES {
             part.misplaced += 1;
         } else {
-            part.attempts.again(error.clone().as_part()).await?;
+            part.attempts.again(error.clone().into_part()).await?;
         }
         let status = self.repository.get_upload_status(&self.location).await?;
         let held = match status.last_byte {

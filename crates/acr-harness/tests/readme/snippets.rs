@@ -5,12 +5,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use acr_client::transport::from_fn;
+use acr_client::transport::record::{Recorder, Recording, Replay};
 use acr_client::{
     ArtifactTagOrder, Audience, ChangeableAttributes, ContainerRegistryClient, Credential, Digest,
-    ErrorKind, ImageManifest, ListTagPropertiesOptions, Manifest, MediaType, Platform, Secret,
-    TokenSource, clock,
+    DockerConfig, ErrorKind, ImageManifest, LimiterOptions, ListTagPropertiesOptions, Manifest,
+    MediaType, Platform, RetryOptions, Secret, TokenSource, clock,
 };
-use acr_mock::{AcrMock, Clock as _, Registry, VirtualClock};
+use acr_mock::{AcrMock, Clock as _, Fault, FaultAction, Refuse, Registry, VirtualClock};
 
 type Result<T = (), E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
@@ -351,6 +352,120 @@ async fn an_error_has_a_kind() -> Result {
             _ => return Err(error.into()),
         },
     }
+
+    Ok(())
+}
+
+#[test]
+fn a_chain_ends_anonymously_when_it_says_so() -> Result {
+    let credential = Credential::docker_config(DockerConfig::new()).or(Credential::anonymous());
+
+    assert!(!credential.is_anonymous());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_of_ones_own_carries_the_credential() -> Result {
+    let registry = Registry::new();
+    let client = client_of(&registry)?;
+
+    let request = http::Request::get("/v2/samples/app/_custom").body("")?;
+    let answer = client
+        .authorized_request(request, "repository:samples/app:pull")
+        .await?;
+    println!("{}", answer.status());
+
+    assert_eq!(answer.status(), 404);
+    Ok(())
+}
+
+#[test]
+fn retries_and_limits_are_settings() -> Result {
+    let credential = Credential::anonymous();
+    let client = ContainerRegistryClient::builder("https://myregistry.azurecr.io")
+        .credential(credential)
+        .retry(RetryOptions {
+            deadline: Some(Duration::from_secs(120)),
+            ..Default::default()
+        })
+        .limiter(LimiterOptions {
+            max_in_flight: 16,
+            ..Default::default()
+        })
+        .idle_timeout(Duration::from_secs(30))
+        .build()?;
+
+    assert_eq!(client.endpoint(), "https://myregistry.azurecr.io");
+    Ok(())
+}
+
+#[test]
+fn faults_come_when_a_test_wants_them() -> Result {
+    let clock = VirtualClock::new();
+    let registry = Registry::builder().clock(clock.clone()).build();
+    registry.seed("samples/app")?.image("v1")?;
+
+    let busy = Refuse::too_many_requests().retry_after(1);
+    registry.inject(
+        Fault::on("get_manifest")
+            .in_repository("samples/app")
+            .times(2)
+            .answer(busy),
+    )?;
+    registry.inject(Fault::on("upload_chunk").after(2).times(1).lose_answer())?;
+    registry.inject(
+        Fault::any()
+            .share(0.05)
+            .seed(7)
+            .cycle([FaultAction::Answer(busy), FaultAction::Reset]),
+    )?;
+    registry.revoke_access_tokens();
+
+    let (now, sleep, served) = (clock.clone(), clock.clone(), registry.clone());
+    let client = ContainerRegistryClient::builder("https://mock.azurecr.io")
+        .credential(Credential::entra_token("any"))
+        .transport(from_fn(move |request| served.try_handle(request)))
+        .clock(clock::from_fn(
+            move || now.now(),
+            move |duration| sleep.sleep(duration),
+        ))
+        .build()?;
+    let repository = client.repository_client("samples/app")?;
+    clock.drive(repository.get_manifest("v1"))?;
+    assert!(registry.requests().of("get_manifest") >= Some(3));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_is_kept_and_played_again() -> Result {
+    let registry = Registry::new();
+    registry.seed("samples/app")?.image("v1")?;
+    let transport = from_fn(move |request| registry.handle(request));
+    let credential = Credential::entra_token("any");
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+
+    let recorder = Recorder::new(transport);
+    let client = ContainerRegistryClient::builder("https://myregistry.azurecr.io")
+        .credential(credential.clone())
+        .transport(recorder.clone())
+        .build()?;
+    client
+        .repository_client("samples/app")?
+        .get_manifest("v1")
+        .await?;
+    recorder.recording().save(folder.join("session.jsonl"))?;
+
+    let replay = Replay::new(Recording::load(folder.join("session.jsonl"))?);
+    let client = ContainerRegistryClient::builder("https://myregistry.azurecr.io")
+        .credential(credential) // or any other: what it would send is not looked at
+        .transport(replay.clone())
+        .build()?;
+    client
+        .repository_client("samples/app")?
+        .get_manifest("v1")
+        .await?;
+    assert!(replay.unplayed().is_empty());
 
     Ok(())
 }
