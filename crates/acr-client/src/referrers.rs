@@ -39,12 +39,22 @@ impl RepositoryClient {
             Ok(digest) => digest,
             Err(error) => return Pager::failed(error.into()),
         };
+        let ListReferrersOptions {
+            artifact_type,
+            resume,
+        } = options.into();
         let operation = ListReferrers {
             repository: self.name.clone(),
             digest,
-            artifact_type: options.into().artifact_type,
+            artifact_type,
         };
         let pipeline = self.pipeline.clone();
+        if let Some(token) = &resume
+            && let Err(error) = pipeline.check_token(&operation.request(), token)
+        {
+            let call = pipeline.call(&operation);
+            return Pager::failed(call.own(error, 0));
+        }
         Pager::new(move |at| {
             let (pipeline, operation) = (pipeline.clone(), operation.clone());
             Box::pin(async move {
@@ -52,6 +62,7 @@ impl RepositoryClient {
                 page.map_err(|error| error.about(operation.digest.as_str()))
             })
         })
+        .resumed_at(resume)
     }
 }
 
@@ -60,12 +71,16 @@ impl RepositoryClient {
 pub struct ListReferrersOptions {
     /// The artifact type to list alone. `None`: every one.
     pub artifact_type: Option<MediaType>,
+    /// Where to go on: the token of a page of an earlier list, whose artifact type then holds on the
+    /// registry's side.
+    pub resume: Option<PageToken>,
 }
 
 impl From<MediaType> for ListReferrersOptions {
     fn from(artifact_type: MediaType) -> Self {
         Self {
             artifact_type: Some(artifact_type),
+            resume: None,
         }
     }
 }

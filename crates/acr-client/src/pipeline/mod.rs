@@ -304,7 +304,11 @@ impl Pipeline {
     }
 
     /// Refuses a token that leads to another list: it was kept by the caller, not just sent.
-    fn check_token(&self, first: &Request<Bytes>, token: &PageToken) -> Result<(), Error> {
+    pub(crate) fn check_token(
+        &self,
+        first: &Request<Bytes>,
+        token: &PageToken,
+    ) -> Result<(), Error> {
         let plain = |path: &str| path.replace("%2F", "/").replace("%2f", "/");
         let of_this_list = self.next_page(first.uri(), token).is_ok_and(|path| {
             // A proxy may put a prefix before the path.

@@ -269,3 +269,44 @@ async fn a_registry_without_referrers_is_asked_for_their_tag() {
     let none = repository.list_referrers(&a).collect_all().await.unwrap();
     assert!(none.is_empty(), "without the tag nothing refers");
 }
+
+#[tokio::test]
+async fn a_list_of_referrers_is_taken_up_where_it_was_left_and_no_other_list_is() {
+    let subject = Digest::sha256("subject");
+    let route = format!("/v2/app/referrers/{subject}");
+    let page = |digest: &Digest| {
+        let item = format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":1}}"#);
+        ResponseTemplate::new(200).set_body_raw(
+            format!(r#"{{"schemaVersion":2,"manifests":[{item}]}}"#),
+            "application/vnd.oci.image.index.v1+json",
+        )
+    };
+    let server = MockServer::start().await;
+    let (first, second) = (Digest::sha256("1"), Digest::sha256("2"));
+    let link = format!("{route}?last=1");
+    Mock::given(query_param("last", "1"))
+        .respond_with(page(&second))
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    Mock::given(path(route.as_str()))
+        .respond_with(leading_to(page(&first), &link))
+        .mount(&server)
+        .await;
+    let repository = repository(&server);
+    let mut pages = repository.list_referrers(&subject).by_page();
+    let next = pages.try_next().await.unwrap().unwrap().next;
+    let rest = |resume| acr_client::ListReferrersOptions {
+        resume,
+        ..Default::default()
+    };
+    let left = repository.list_referrers_with(&subject, rest(next));
+    let left = left.collect_all().await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].digest, second);
+
+    let other = PageToken::new("/v2/other/tags/list?last=1").unwrap();
+    let foreign = repository.list_referrers_with(&subject, rest(Some(other)));
+    let error = foreign.collect_all().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{}", text(&error));
+}
