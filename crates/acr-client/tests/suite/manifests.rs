@@ -303,6 +303,7 @@ async fn referrers_come_newest_first_and_by_type() {
     assert_eq!(all[0].annotations["number"], "2");
     let filter = ListReferrersOptions {
         artifact_type: Some("application/vnd.sbom+json".into()),
+        ..Default::default()
     };
     let sboms = app
         .list_referrers_with(&subject.digest, filter)
