@@ -2,7 +2,7 @@
 //!
 //! | module | what it has |
 //! |---|---|
-//! | [`bench`] | what the client costs, counted and measured |
+//! | [`mod@bench`] | what the client costs, counted and measured |
 //! | [`image`] | [`Image`](image::Image): manifests and blobs of one image, for all its platforms |
 //! | [`layout`] | reads an image from an OCI image layout, such as those in `fixtures/images` |
 //! | [`push`], [`pull`] | move an image to a repository and back, with the operations of acr-client |
