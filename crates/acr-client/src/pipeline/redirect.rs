@@ -30,6 +30,8 @@ impl Pipeline {
             }
             let next = target(&answer.url, &answer.head)?;
             self.drain(&mut answer, attempts).await;
+            // The next request waits for a place of its own, which must not be this one.
+            answer.permit = None;
             answer = if self.endpoint().is_origin_of(&next) {
                 let path = self.own_path(&answer.url, "Location", next.as_str())?;
                 template.parts.uri = self.endpoint().absolute(&path)?;

@@ -1,6 +1,7 @@
 use acr_client::transport::{Body, from_fn};
 use acr_client::{ContainerRegistryClient, Credential, Digest, ErrorKind};
 use acr_mock::{Fault, Refuse};
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 
 use crate::scene::Scene;
@@ -160,4 +161,39 @@ async fn what_changes_something_is_not_sent_elsewhere() {
     let error = app.delete_tag("v1").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
     assert_eq!(error.attempts(), 1);
+}
+
+#[test]
+fn a_redirect_within_the_registry_does_not_wait_for_the_place_of_its_own_call() {
+    let transport = from_fn(|request: Request<Body>| async move {
+        match request.uri().path() {
+            "/moved" => Response::new("layer".to_owned()),
+            _ => Response::builder()
+                .status(307)
+                .header("location", "/moved")
+                .body(String::new())
+                .unwrap(),
+        }
+    });
+    let app = ContainerRegistryClient::builder("https://r.example")
+        .credential(Credential::anonymous())
+        .transport(transport)
+        .clock(acr_client::clock::from_fn(
+            std::time::SystemTime::now,
+            |_| std::future::pending(),
+        ))
+        .limiter(acr_client::LimiterOptions {
+            max_in_flight: 1,
+            ..Default::default()
+        })
+        .build()
+        .unwrap()
+        .repository_client("app")
+        .unwrap();
+    let digest = Digest::sha256("layer");
+    // Nothing has to be waited for, so all of it is done at the first poll.
+    let opened = app.download_blob(&digest).now_or_never();
+    let blob = opened.expect("the call waits for itself").unwrap();
+    let bytes = blob.read(99).now_or_never().unwrap();
+    assert_eq!(bytes.unwrap(), "layer");
 }
