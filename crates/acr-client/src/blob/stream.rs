@@ -192,6 +192,14 @@ impl BlobStream {
                         continue;
                     }
                     self.received += bytes.len() as u64;
+                    if let Some(length) = self.length()
+                        && self.received > length
+                    {
+                        // Nobody knows how long it would go on.
+                        let text =
+                            format!("the server sends more than the {length} bytes it announced");
+                        return Poll::Ready(Some(Err(Error::new(ErrorKind::Transport, text))));
+                    }
                     if let Some(verifier) = &mut self.verifier {
                         verifier.update(&bytes);
                     }
@@ -214,15 +222,19 @@ impl BlobStream {
 
     /// Judges the whole at its end.
     fn finish(&mut self) -> Result<(), Error> {
-        let expected = match self.head.content_range {
-            Some(range) => Some(range.length()),
-            None => self.head.content_length,
-        };
-        check_length(expected, self.received)?;
+        check_length(self.length(), self.received)?;
         if let Some(verifier) = self.verifier.take() {
             verifier.finish()?;
         }
         Ok(())
+    }
+
+    /// How many bytes were announced, if it was said.
+    fn length(&self) -> Option<u64> {
+        match self.head.content_range {
+            Some(range) => Some(range.length()),
+            None => self.head.content_length,
+        }
     }
 
     fn own(&self, error: Error) -> Error {

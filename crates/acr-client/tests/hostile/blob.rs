@@ -1,4 +1,7 @@
+use acr_client::transport::{Body, TransportError};
 use acr_client::{ByteRange, Credential, Digest, ErrorKind};
+use bytes::Bytes;
+use futures_util::stream;
 use http::Response;
 use wiremock::matchers::{any, header, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -278,4 +281,27 @@ async fn a_head_of_another_blob_is_a_mismatch() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
+}
+
+#[tokio::test]
+async fn a_body_that_goes_on_behind_its_announced_end_is_given_up() {
+    for (status, headers, range) in [
+        (200, [("content-length", "7"), ("x-none", "")], None),
+        (
+            206,
+            [("content-range", "bytes 0-6/9"), ("x-none", "")],
+            Some(ByteRange::FromTo(0, 6)),
+        ),
+    ] {
+        let repository = over(move |_| {
+            // It never ends.
+            let piece = || Ok::<_, TransportError>(Bytes::from_static(b"cont"));
+            let endless = Body::stream(stream::repeat_with(piece));
+            response(status, &headers, "").map(|_| endless)
+        });
+        let blob = repository.get_blob(digest(), range).await.unwrap();
+        let error = blob.write_to(std::io::sink()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+        assert!(text(&error).contains("more than the 7 bytes"), "{error}");
+    }
 }
