@@ -2,12 +2,14 @@ use std::time::SystemTime;
 
 use acr_protocol::{OperationClass, ScopeSet, Secret, Timestamp};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
+use tracing::Instrument as _;
 use url::Url;
 
 use crate::client::ContainerRegistryClient;
-use crate::error::Error;
+use crate::error::{Error, may_heal};
 use crate::pipeline::{Answer, Call};
+use crate::trace;
 use crate::transport::Body;
 
 /// Ways out: for what this crate has no method for.
@@ -68,8 +70,9 @@ impl ContainerRegistryClient {
             .map_err(|_| Error::invalid("the request has no usable path"))?;
         let template = self.pipeline.template(Request::from_parts(parts, body));
         let template = template.map_err(|error| call.own(error, 0))?;
+        let span = trace::operation(&call);
+        let mut attempts = self.pipeline.begin(&call);
         let sent = async {
-            let mut attempts = self.pipeline.begin(&call);
             loop {
                 let sent = self.pipeline.send(&call, &template, &mut attempts).await;
                 let mut answer = match sent {
@@ -93,7 +96,8 @@ impl ContainerRegistryClient {
                 }
             }
         };
-        let answer: Result<Answer, Error> = Box::pin(sent).await;
+        let answer: Result<Answer, Error> = Box::pin(sent.instrument(span.clone())).await;
+        trace::ended(&span, attempts.requests, answer.as_ref().err());
         let Answer { head, body, .. } = answer?;
         Ok(Response::from_parts(head, body))
     }
@@ -120,15 +124,18 @@ impl ContainerRegistryClient {
             limit: 0,
             follows: false,
         };
-        let mut attempts = self.pipeline.begin(&call);
-        let authorizer = self.pipeline.authorizer();
-        if authorizer.is_unknown() {
-            // What the registry wants shows in its answer to a ping.
-            self.ping().await.map_err(|error| call.own(error, 0))?;
-        }
-        let token = authorizer.token(&call.scope, &mut attempts).await;
-        let token = token.map_err(|error| call.own(error, attempts.requests))?;
-        Ok(token.map(|(token, expires_at)| AccessToken { token, expires_at }))
+        let had = async {
+            let authorizer = self.pipeline.authorizer();
+            if authorizer.is_unknown() {
+                // What the registry wants shows in its answer to a ping.
+                self.ping().await.map_err(|error| call.own(error, 0))?;
+            }
+            let mut attempts = self.pipeline.begin(&call);
+            let token = authorizer.token(&call.scope, &mut attempts).await;
+            let token = token.map_err(|error| call.own(error, attempts.requests))?;
+            Ok(token.map(|(token, expires_at)| AccessToken { token, expires_at }))
+        };
+        Box::pin(trace::in_whole(call.name, None, had)).await
     }
 }
 
@@ -190,11 +197,4 @@ fn class_of(method: &Method, path: &str) -> OperationClass {
     } else {
         OperationClass::MetadataWrite
     }
-}
-
-fn may_heal(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
-    ) || status.is_server_error()
 }

@@ -12,11 +12,14 @@ use crate::error::{Advice, Error, ErrorKind};
 
 /// How often, when and for how long failed attempts are repeated.
 ///
-/// Repeated is what may heal by itself: a refusal for too many requests (429), a failing server (408,
-/// 500, 502, 503, 504), a connection that broke or did not come to be, a silent server. That goes for
-/// the requests for tokens too. What changes something and cannot be done twice, such as a chunk of
+/// Repeated is what may heal by itself: a refusal for too many requests (429), a failing server (408
+/// and 5xx, but for 501 and 505), a connection that broke or did not come to be, a silent server. That
+/// goes for the requests for tokens too. What changes something and cannot be done twice, such as a chunk of
 /// an upload, is repeated only when the server has certainly not carried it out. Every other refusal
 /// is final at once.
+///
+/// A delete is repeated too. When its answer was lost, the next one finds nothing, and the method says
+/// that there was nothing.
 ///
 /// ```
 /// use std::time::Duration;
@@ -107,6 +110,7 @@ impl RetryPolicy {
             requests: 0,
             queued: Duration::ZERO,
             patience: None,
+            last: None,
         }
     }
 
@@ -133,7 +137,8 @@ impl RetryPolicy {
         let own = options.base_delay.saturating_mul(doubled);
         let own = own.min(options.max_delay);
         // Half of it is certain, the other half random.
-        let own = own.mul_f64(0.5 + fastrand::f64() / 2.0);
+        let half = own / 2;
+        let own = half.saturating_add(half.mul_f64(fastrand::f64()));
         // What the registry asks for is the least; who came at once with others does not come back
         // at once with them.
         asked.map_or(own, |asked| {
@@ -162,21 +167,29 @@ pub(crate) struct Attempts {
     queued: Duration,
     /// How long what is not found may still be waited for.
     patience: Option<Patience>,
+    /// What the last attempt but this one has failed by.
+    last: Option<Error>,
 }
 
 /// The waiting for what was just pushed.
 #[derive(Debug)]
 struct Patience {
+    whole: Duration,
+    /// What the pauses so far have left of it. The clock alone would not do, since it may stand.
     left: Duration,
     misses: u32,
+    /// When the first miss was, and how long the client had made the operation wait until then.
+    since: Option<(SystemTime, Duration)>,
 }
 
 impl Attempts {
     /// Takes what is not found for what has not arrived yet, for as long as that.
     pub(crate) fn waiting_for_replicas(mut self, patience: Duration) -> Self {
         self.patience = Some(Patience {
+            whole: patience,
             left: patience,
             misses: 0,
+            since: None,
         });
         self
     }
@@ -215,7 +228,11 @@ impl Attempts {
     fn late(&self) -> Error {
         let deadline = self.policy.0.options.deadline.unwrap_or_default();
         let text = format!("the operation was not done within its deadline of {deadline:?}");
-        Error::new(ErrorKind::Timeout, text).past_deadline()
+        let late = Error::new(ErrorKind::Timeout, text).past_deadline();
+        match &self.last {
+            Some(last) => late.with_source(last.clone()),
+            None => late,
+        }
     }
 
     /// Takes note that the operation is done.
@@ -229,8 +246,7 @@ impl Attempts {
     /// The failure itself, where it is final.
     pub(crate) async fn again(&mut self, failure: Error) -> Result<(), Error> {
         if let Some(pause) = self.wait_for_replicas(&failure) {
-            crate::trace::repeating(&failure, self.failed, pause);
-            self.policy.0.clock.sleep(pause).await;
+            self.rest(failure, pause).await;
             return Ok(());
         }
         self.failed += 1;
@@ -248,7 +264,8 @@ impl Attempts {
         if self.failed >= options.max_attempts {
             return Err(failure.after(self.failed, ""));
         }
-        let asked = failure.retry_after();
+        // A pause of nothing says no more than none: some recorders add it to every answer.
+        let asked = failure.retry_after().filter(|asked| !asked.is_zero());
         if asked.is_some_and(|asked| asked > options.max_retry_after) {
             return Err(failure.after(self.failed, "the registry asks for too long a pause"));
         }
@@ -259,25 +276,38 @@ impl Attempts {
         if !self.policy.spend() {
             return Err(failure.after(self.failed, "the client's budget of retries is used up"));
         }
-        crate::trace::repeating(&failure, self.failed, pause);
-        self.policy.0.clock.sleep(pause).await;
+        self.rest(failure, pause).await;
         Ok(())
     }
-}
 
-impl Attempts {
+    /// Pauses after a failure.
+    async fn rest(&mut self, failure: Error, pause: Duration) {
+        crate::trace::repeating(&failure, self.failed, pause);
+        self.last = Some(failure);
+        self.policy.0.clock.sleep(pause).await;
+    }
+
     /// How long to wait until a replica may have heard of what it does not know, if it is worth it.
     fn wait_for_replicas(&mut self, failure: &Error) -> Option<Duration> {
         let deadline = self.left();
+        let (now, queued) = (self.policy.0.clock.now(), self.queued);
         let patience = self.patience.as_mut()?;
         let is_missing = failure.kind() == ErrorKind::NotFound
             || failure.code() == Some(&ErrorCode::MANIFEST_BLOB_UNKNOWN);
         // An upload that is lost does not come back.
-        if !is_missing || failure.advice() == Advice::NewSession || patience.left.is_zero() {
+        if !is_missing || failure.advice() == Advice::NewSession {
             return None;
         }
-        patience.misses += 1;
-        let pause = self.policy.pause(patience.misses, None).min(patience.left);
+        let (first, queued_before) = *patience.since.get_or_insert((now, queued));
+        let passed = now.duration_since(first).unwrap_or_default();
+        let passed = passed.saturating_sub(queued.saturating_sub(queued_before));
+        let left = patience.left.min(patience.whole.saturating_sub(passed));
+        if left.is_zero() {
+            return None;
+        }
+        patience.misses = patience.misses.saturating_add(1);
+        let pause = self.policy.pause(patience.misses, None);
+        let pause = pause.max(LEAST_PAUSE_FOR_REPLICAS).min(left);
         if deadline.is_some_and(|left| left <= pause) {
             return None;
         }
@@ -289,3 +319,5 @@ impl Attempts {
 /// What a success gives back to the budget: one failure in six is borne for ever.
 const SHARE_OF_SUCCESS: f64 = 0.2;
 const JITTER_BEHIND_RETRY_AFTER: Duration = Duration::from_millis(100);
+/// Options without pauses must not make an endless loop of the waiting.
+const LEAST_PAUSE_FOR_REPLICAS: Duration = Duration::from_millis(100);

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
+use acr_protocol::RepositoryName;
 use http::{Request, Response};
 use tracing::field::{Empty, display};
-use tracing::{Span, debug, info_span};
+use tracing::{Instrument as _, Span, debug, info_span};
 
 use crate::context::OperationContext;
 use crate::error::Error;
@@ -16,29 +17,49 @@ use crate::wire::Target;
 
 /// The span of one operation with all its attempts.
 pub(crate) fn operation(call: &Call) -> Span {
+    whole(call.name, call.repository.as_ref())
+}
+
+/// The span of something under this name, which may be made of operations.
+fn whole(name: &'static str, repository: Option<&RepositoryName>) -> Span {
     let span = info_span!(
         target: TARGET,
         "acr.operation",
-        otel.name = call.name,
+        otel.name = name,
         otel.kind = "internal",
         otel.status_code = Empty,
-        acr.operation = call.name,
+        acr.operation = name,
         acr.repository = Empty,
         acr.attempts = Empty,
         "error.type" = Empty,
     );
-    if let Some(repository) = &call.repository {
+    if let Some(repository) = repository {
         span.record("acr.repository", repository.as_str());
     }
     span
 }
 
-/// Notes how an operation ended.
-pub(crate) fn ended(span: &Span, failure: Option<&Error>) {
+/// Notes how an operation ended, and how many requests it has sent, as far as its error does not say.
+pub(crate) fn ended(span: &Span, requests: u32, failure: Option<&Error>) {
+    let requests = failure.map_or(requests, |error| error.attempts().max(requests));
+    span.record("acr.attempts", requests);
     if let Some(error) = failure {
-        span.record("acr.attempts", error.attempts());
         failed(span, error);
     }
+}
+
+/// Runs what is made of operations in a span of its own, whose children theirs are.
+pub(crate) async fn in_whole<T>(
+    name: &'static str,
+    repository: Option<&RepositoryName>,
+    work: impl Future<Output = Result<T, Error>> + Send,
+) -> Result<T, Error> {
+    let span = whole(name, repository);
+    let done = work.instrument(span.clone()).await;
+    if let Err(error) = &done {
+        failed(&span, error);
+    }
+    done
 }
 
 /// The span of one request, from its sending to the head of its answer.

@@ -98,7 +98,11 @@ impl ErrorKind {
         match self {
             Self::Throttled | Self::Timeout | Self::Transport => Advice::RetryAfter,
             Self::Registry if status.is_some_and(|status| status.is_server_error()) => {
-                Advice::RetryAfter
+                if status.is_some_and(may_heal) {
+                    Advice::RetryAfter
+                } else {
+                    Advice::Never
+                }
             }
             Self::Unauthorized | Self::Credential => Advice::NewToken,
             Self::Registry | Self::InvalidInput | Self::TooLarge => Advice::FixRequest,
@@ -109,6 +113,16 @@ impl ErrorKind {
             | Self::Protocol
             | Self::Io => Advice::Never,
         }
+    }
+}
+
+/// Whether an answer with this status may be another one soon.
+pub(crate) fn may_heal(status: StatusCode) -> bool {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => true,
+        // What a server does not know it will not have learnt by the next time.
+        StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,
+        status => status.is_server_error(),
     }
 }
 
@@ -163,6 +177,7 @@ mod tests {
             ErrorKind::of_answer(status, None, false).advice(Some(status), None)
         };
         assert_eq!(advice(500), Advice::RetryAfter);
+        assert_eq!(advice(501), Advice::Never);
         assert_eq!(advice(429), Advice::RetryAfter);
         assert_eq!(advice(400), Advice::FixRequest);
         assert_eq!(advice(401), Advice::NewToken);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use acr_protocol::{ErrorCode, RegistryError};
 use http::StatusCode;
 
+pub(crate) use self::kind::may_heal;
 pub use self::kind::{Advice, ErrorKind};
 
 /// Why an operation failed.

@@ -172,9 +172,9 @@ impl Pipeline {
         O::Output: Send,
     {
         let span = trace::operation(call);
+        let mut attempts = self.begin(call);
         let ran = async {
             let template = self.template(request).map_err(|error| call.own(error, 0))?;
-            let mut attempts = self.begin(call);
             loop {
                 let once = self.once(operation, call, &template, &mut attempts).await;
                 match once.map_err(|error| call.own(error, attempts.requests)) {
@@ -187,7 +187,7 @@ impl Pipeline {
             }
         };
         let ran = Box::pin(ran.instrument(span.clone())).await;
-        trace::ended(&span, ran.as_ref().err());
+        trace::ended(&span, attempts.requests, ran.as_ref().err());
         ran
     }
 
@@ -208,11 +208,16 @@ impl Pipeline {
         }
         // The permit of the answer is held until its body is read.
         let Answer { head, body, .. } = answer;
-        let body = if template.parts.method == Method::HEAD {
+        // Neither has a body, whatever length the head announces.
+        let has_none =
+            template.parts.method == Method::HEAD || head.status == StatusCode::NO_CONTENT;
+        let body = if has_none {
             Bytes::new()
         } else {
             let read = self.wire().read(&head.headers, body, call.limit);
-            attempts.within(read).await?
+            attempts.within(read).await.map_err(|error| {
+                error.with_answer(head.status, answer::request_id(&head.headers), None)
+            })?
         };
         let decoded = operation.decode(&head, body);
         decoded.map_err(|error| undecodable(&head, error))
@@ -227,9 +232,9 @@ impl Pipeline {
         success: &[StatusCode],
     ) -> Result<Answer, Error> {
         let span = trace::operation(call);
+        let mut attempts = self.begin(call);
         let opened = async {
             let template = self.template(request)?;
-            let mut attempts = self.begin(call);
             loop {
                 let failure = match self.send(call, &template, &mut attempts).await {
                     Ok(answer) if success.contains(&answer.head.status) => {
@@ -245,7 +250,7 @@ impl Pipeline {
         };
         let opened = Box::pin(opened.instrument(span.clone())).await;
         let opened = opened.map_err(|error| call.own(error, 0));
-        trace::ended(&span, opened.as_ref().err());
+        trace::ended(&span, attempts.requests, opened.as_ref().err());
         opened
     }
 

@@ -8,7 +8,7 @@ use super::{Answer, Call, Pipeline, Template, redirect};
 use crate::answer;
 use crate::auth::{Authorization, Verdict};
 use crate::context::OperationContext;
-use crate::error::Error;
+use crate::error::{Error, may_heal};
 use crate::limiter::Permit;
 use crate::retry::Attempts;
 use crate::transport::Body;
@@ -48,7 +48,9 @@ impl Pipeline {
             let sent = self.send_once(call, template, &authorization, permit, attempts);
             let mut answer = sent.await?;
             if answer.head.status != StatusCode::UNAUTHORIZED {
-                authorizer.went_through(&authorization);
+                if tells_of_credentials(answer.head.status) {
+                    authorizer.went_through(&authorization);
+                }
                 return Ok(answer);
             }
             challenges += 1;
@@ -100,13 +102,21 @@ impl Pipeline {
         let ping = self.call(&Ping);
         let permit = self.turn(&ping, &mut bare, attempts).await?;
         let sent = self.send_once(&ping, &template, &bare, permit, attempts);
-        let mut answer = sent.await?;
-        // It is a request of another operation.
+        let sent = sent.await;
+        // It is a request of another operation, and whatever becomes of it, the call's own was not sent.
         attempts.requests -= 1;
+        let mut answer = sent.map_err(Error::not_carried_out)?;
+        let status = answer.head.status;
+        if may_heal(status) {
+            let refused = self.refused(&ping, answer, attempts).await;
+            return Err(refused.not_carried_out());
+        }
         self.drain(&mut answer, attempts).await;
         answer.permit = None;
-        if answer.head.status != StatusCode::UNAUTHORIZED {
-            self.authorizer().went_through(&bare);
+        if status != StatusCode::UNAUTHORIZED {
+            if tells_of_credentials(status) {
+                self.authorizer().went_through(&bare);
+            }
             return Ok(bare);
         }
         let headers = &answer.head.headers;
@@ -179,6 +189,12 @@ impl Pipeline {
             permit: None,
         })
     }
+}
+
+/// Whether an answer without a challenge means that the registry wants no credential. One that is busy,
+/// or has a firewall, may not have come to look for it.
+fn tells_of_credentials(status: StatusCode) -> bool {
+    !may_heal(status) && status != StatusCode::FORBIDDEN
 }
 
 /// A token that is missing, one that is refused, and one that goes back to a refused refresh token:

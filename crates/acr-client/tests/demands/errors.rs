@@ -52,6 +52,16 @@ fn every_refusal_says_what_it_is_and_what_to_do() {
             Advice::FixRequest,
         ),
         (
+            Refuse::status(StatusCode::NOT_IMPLEMENTED),
+            ErrorKind::Registry,
+            Advice::Never,
+        ),
+        (
+            Refuse::status(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
+            ErrorKind::Registry,
+            Advice::Never,
+        ),
+        (
             Refuse::status(StatusCode::METHOD_NOT_ALLOWED),
             ErrorKind::Disallowed,
             Advice::Never,
@@ -222,4 +232,42 @@ fn an_upload_that_the_registry_has_lost_advises_a_new_one() {
             .unwrap_err();
         assert_eq!(error.advice(), Advice::NewSession, "{error}");
     }
+}
+
+#[test]
+fn an_answer_that_breaks_off_keeps_its_status_and_the_id_to_report_it_by() {
+    let (scene, app) = scene();
+    let fault = Fault::on("get_manifest").cut_body_after(10);
+    scene.registry.inject(fault).unwrap();
+    let error = scene.drive(app.get_manifest("v1")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+    assert_eq!(error.status(), Some(StatusCode::OK));
+    assert!(error.request_id().is_some_and(|id| id.len() == 36));
+}
+
+#[test]
+fn a_deadline_does_not_hide_what_went_wrong_before_it() {
+    let scene = Scene::new();
+    scene.seed("app").image("v1").unwrap();
+    let client = scene
+        .builder(acr_client::Credential::password("ci", "hunter2"))
+        .retry(acr_client::RetryOptions {
+            deadline: Some(std::time::Duration::from_secs(5)),
+            ..Default::default()
+        })
+        .build()
+        .unwrap();
+    let app = client.repository_client("app").unwrap();
+    let down = Fault::on("get_manifest")
+        .times(1)
+        .answer(Refuse::service_unavailable());
+    scene.registry.inject(down).unwrap();
+    let silent = Fault::on("get_manifest").never_answer();
+    scene.registry.inject(silent).unwrap();
+    let error = scene.drive(app.get_manifest("v1")).unwrap_err();
+    assert!(error.to_string().contains("deadline"), "{error}");
+    let before = std::error::Error::source(&error).unwrap();
+    let before = before.downcast_ref::<acr_client::Error>().unwrap();
+    assert_eq!(before.status(), Some(StatusCode::SERVICE_UNAVAILABLE));
+    assert!(before.request_id().is_some());
 }

@@ -1,9 +1,11 @@
 use std::time::Duration;
 
+use acr_client::transport::{Body, from_fn};
 use acr_client::{Advice, ErrorKind, RetryOptions};
 use acr_mock::{Fault, OperationClass, Refuse, Throttle};
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
+use http::{Request, Response};
 
 use crate::scene::Scene;
 
@@ -234,4 +236,57 @@ fn a_manifest_whose_blobs_have_not_arrived_is_pushed_again() {
     };
     scene.drive(futures_util::future::join(pushing, arriving));
     assert!(scene.count("set_manifest") > 1);
+}
+
+#[test]
+fn a_retry_after_of_nothing_does_not_burn_the_tries_at_once() {
+    let scene = Scene::new();
+    scene.seed("app").image("v1").unwrap();
+    let app = scene.owner().repository_client("app").unwrap();
+    let busy = Fault::on("get_manifest")
+        .times(4)
+        .answer(Refuse::service_unavailable().retry_after(0));
+    scene.registry.inject(busy).unwrap();
+    let (answer, took) = scene.timed(app.get_manifest("v1"));
+    answer.unwrap();
+    assert!(took >= Duration::from_millis(3700), "{took:?}");
+}
+
+#[test]
+fn waiting_for_a_replica_ends_where_there_are_no_pauses_too() {
+    let scene = Scene::new();
+    let requests = std::sync::atomic::AtomicU32::new(0);
+    let missing = from_fn(move |_: Request<Body>| {
+        let count = requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        assert!(count < 1000, "it does not end");
+        std::future::ready(Response::builder().status(404).body(String::new()).unwrap())
+    });
+    let client = scene
+        .builder(acr_client::Credential::anonymous())
+        .transport(missing)
+        .known_realm(false)
+        .retry(RetryOptions {
+            base_delay: Duration::ZERO,
+            ..RetryOptions::default()
+        })
+        .build()
+        .unwrap();
+    let app = client.repository_client("app").unwrap();
+    let replicated = app.just_pushed(Duration::from_secs(10));
+    let (missing, took) = scene.timed(replicated.get_manifest("v1"));
+    assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(took, Duration::from_secs(10));
+}
+
+#[test]
+fn the_patience_for_a_replica_is_time_and_not_pauses_alone() {
+    let scene = Scene::new();
+    let app = scene.owner().repository_client("app").unwrap();
+    let slow = Fault::on("get_manifest").delay_answer(Duration::from_secs(6));
+    scene.registry.inject(slow).unwrap();
+    let replicated = app.just_pushed(Duration::from_secs(10));
+    let (missing, took) = scene.timed(replicated.get_manifest("v1"));
+    assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
+    // From the first miss on, and the last answer may be under way when it ends.
+    assert!(took <= Duration::from_secs(6 + 10 + 6), "{took:?}");
 }
