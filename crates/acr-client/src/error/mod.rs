@@ -192,6 +192,14 @@ impl Error {
         })
     }
 
+    /// Says what led to it, unless it has a cause of its own.
+    pub(crate) fn caused_by(self, earlier: Self) -> Self {
+        if self.0.source.is_some() {
+            return self;
+        }
+        self.with_source(earlier)
+    }
+
     pub(crate) fn with_registry_errors(self, errors: Vec<RegistryError>) -> Self {
         self.edit(|inner| inner.errors = errors)
     }

@@ -9,6 +9,7 @@ use super::source::BlobSource;
 use crate::error::{Advice, Error, ErrorKind};
 use crate::repository::RepositoryClient;
 use crate::retry::Attempts;
+use crate::trace;
 
 impl RepositoryClient {
     /// Uploads a blob; returns its descriptor, with the digest that was computed on the way.
@@ -54,7 +55,8 @@ impl RepositoryClient {
         options: impl Into<UploadBlobOptions>,
     ) -> Result<Descriptor, Error> {
         let (source, options) = (source.into(), options.into());
-        let uploaded = Box::pin(self.upload(source, options)).await;
+        let uploading = self.upload(source, options);
+        let uploaded = Box::pin(trace::in_whole("upload_blob", Some(&self.name), uploading)).await;
         uploaded.map_err(|error| error.in_operation("upload_blob", Some(self.name.as_str()), 0))
     }
 
@@ -154,6 +156,7 @@ impl<'a> Session<'a> {
     /// Appends the last chunk and ends the upload.
     async fn complete(mut self, chunk: Bytes, digest: Digest) -> Result<Digest, Error> {
         let mut part = Part::new(&self, chunk);
+        let mut may_be_done = false;
         loop {
             let sent = self.repository.complete_upload_with(
                 &self.location,
@@ -165,10 +168,10 @@ impl<'a> Session<'a> {
                 Ok(digest) => return Ok(digest),
                 Err(error) => error,
             };
-            let is_lost = error.is_retryable();
+            may_be_done |= error.is_retryable() && !error.was_not_carried_out();
             match self.recover(error, &mut part).await {
                 // An upload whose answer was lost is over, and so no longer known, when it was done.
-                Err(error) if is_lost && error.advice() == Advice::NewSession => {
+                Err(error) if may_be_done && is_gone(&error) => {
                     let held = self.repository.head_blob(&digest).await;
                     return held.map(|_| digest).map_err(|_| error);
                 }
@@ -184,15 +187,28 @@ impl<'a> Session<'a> {
             && error.kind() == ErrorKind::Registry;
         if is_misplaced && part.misplaced < MOST_RECOVERIES {
             part.misplaced += 1;
+        } else if error.was_not_carried_out() {
+            // It was tried as often as it may be, and nothing has become of the chunk.
+            return Err(error);
         } else {
             part.attempts.again(error.clone().into_part()).await?;
+            part.may_have_come = true;
         }
-        let status = self.repository.get_upload_status(&self.location).await?;
+        let status = self.repository.get_upload_status(&self.location).await;
+        let status = status.map_err(|failure| failure.caused_by(error.clone()))?;
         let held = match status.last_byte {
             // One byte or none, which the answer does not tell apart: what was thought so far, unless
-            // that has just been refused.
-            None | Some(0) if self.offset <= 1 && is_misplaced => 1 - self.offset,
-            None | Some(0) if self.offset <= 1 => self.offset,
+            // that has just been refused and the other is likelier, since an answer was lost before or
+            // it was not the location that was wrong.
+            None | Some(0) if self.offset <= 1 => {
+                let other = 1 - self.offset;
+                let is_likelier = is_misplaced && (part.may_have_come || part.misplaced > 1);
+                if is_likelier && part.from(other).is_some() {
+                    other
+                } else {
+                    self.offset
+                }
+            }
             None | Some(0) => 0,
             // A server may send the largest number there is.
             Some(last) => last.saturating_add(1),
@@ -212,6 +228,11 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Whether an error says that there is no such upload; not every registry has the code for it.
+fn is_gone(error: &Error) -> bool {
+    error.advice() == Advice::NewSession || error.kind() == ErrorKind::NotFound
+}
+
 /// One chunk, and what was done so far to get it across.
 struct Part {
     whole: Bytes,
@@ -219,6 +240,8 @@ struct Part {
     first: u64,
     /// What the registry does not hold yet.
     rest: Bytes,
+    /// Whether an answer was lost, so that more of it may be there than was told.
+    may_have_come: bool,
     /// How often its place was refused.
     misplaced: u32,
     attempts: Attempts,
@@ -230,6 +253,7 @@ impl Part {
             rest: chunk.clone(),
             whole: chunk,
             first: session.offset,
+            may_have_come: false,
             misplaced: 0,
             attempts: session.repository.pipeline.begin_parts(),
         }

@@ -13,6 +13,7 @@
 //! | [`lists`] | lists that end too early, never, or hold what was not asked for |
 //! | [`content`] | names that do not fit a path, artifacts that are refused, locks that go too far |
 //! | [`transport`] | transports that do not know what they send, requests that no method covers |
+//! | [`uploads`] | uploads that are given up although they are done, or sent again and again |
 //! | [`requests`] | more requests than a job needs |
 //! | [`job`] | all of it at once |
 
@@ -29,3 +30,4 @@ mod scene;
 mod throttling;
 mod tokens;
 mod transport;
+mod uploads;
