@@ -47,7 +47,8 @@ pub struct RetryOptions {
     pub max_retry_after: Duration,
     /// How long one operation may take with all its attempts and pauses, from its call to the head of
     /// its answer, or to the end of a body that is read whole. Time spent queued by the client's own
-    /// limiter is not counted. The default is no bound.
+    /// limiter is not counted. A request for a token is shared by all who wait for it, so it has this
+    /// bound for itself, and an operation may end later by as much. The default is no bound.
     pub deadline: Option<Duration>,
     /// How many repetitions all clones of a client have together. Each takes one, and each success
     /// gives a fifth of one back, so that a registry that is down is not asked five times for
