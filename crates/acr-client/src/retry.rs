@@ -16,7 +16,10 @@ use crate::error::{Advice, Error, ErrorKind};
 /// 500, 502, 503, 504), a connection that broke or did not come to be, a silent server. That goes for
 /// the requests for tokens too. What changes something and cannot be done twice, such as a chunk of
 /// an upload, is repeated only when the server has certainly not carried it out. Every other refusal
-/// is final at once.
+/// is final at once, and so is a server that is not trusted.
+///
+/// An endpoint where nobody answers, or whose name nobody knows, may be there again in a moment. So a
+/// mistake in it is told after all attempts, with the default options after four to eight seconds.
 ///
 /// ```
 /// use std::time::Duration;
