@@ -198,9 +198,12 @@ impl Attempts {
     }
 
     /// Does a part of the work, unless the deadline comes first.
+    ///
+    /// The work is pinned by the caller: if it were moved in here, each future that waits for it would
+    /// have room for it twice, and is copied when it is boxed.
     pub(crate) async fn within<T>(
         &self,
-        work: impl Future<Output = Result<T, Error>> + Send,
+        work: impl Future<Output = Result<T, Error>> + Send + Unpin,
     ) -> Result<T, Error> {
         let Some(left) = self.left() else {
             return work.await;
@@ -208,7 +211,6 @@ impl Attempts {
         if left.is_zero() {
             return Err(self.late());
         }
-        let work = std::pin::pin!(work);
         match select(work, self.policy.0.clock.sleep(left)).await {
             Either::Left((done, _)) => done,
             Either::Right(((), _)) => Err(self.late()),

@@ -5,6 +5,7 @@ pub(crate) mod redirect;
 mod send;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -186,7 +187,7 @@ impl Pipeline {
                 }
             }
         };
-        let ran = Box::pin(ran.instrument(span.clone())).await;
+        let ran = Box::pin(ran).instrument(span.clone()).await;
         trace::ended(&span, ran.as_ref().err());
         ran
     }
@@ -211,7 +212,7 @@ impl Pipeline {
         let body = if template.parts.method == Method::HEAD {
             Bytes::new()
         } else {
-            let read = self.wire().read(&head.headers, body, call.limit);
+            let read = pin!(self.wire().read(&head.headers, body, call.limit));
             attempts.within(read).await?
         };
         let decoded = operation.decode(&head, body);
@@ -243,7 +244,7 @@ impl Pipeline {
                 attempts.again(failure).await?;
             }
         };
-        let opened = Box::pin(opened.instrument(span.clone())).await;
+        let opened = Box::pin(opened).instrument(span.clone()).await;
         let opened = opened.map_err(|error| call.own(error, 0));
         trace::ended(&span, opened.as_ref().err());
         opened
@@ -333,8 +334,9 @@ impl Pipeline {
         let Answer {
             head, body, url, ..
         } = answer;
-        let beginning = self.wire().read_beginning(body, answer::MOST_OF_AN_ERROR);
-        let beginning = async { Ok(beginning.await) };
+        let wire = self.wire();
+        let beginning =
+            pin!(async { Ok(wire.read_beginning(body, answer::MOST_OF_AN_ERROR).await) });
         let body = attempts.within(beginning).await.unwrap_or_default();
         if let Some(refusal) = redirect::refused_elsewhere(self.endpoint(), &url, &head) {
             return refusal;
