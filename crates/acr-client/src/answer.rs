@@ -83,11 +83,12 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
 /// where there is one, since the clocks may differ.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let read = |name| RetryAfter::parse(headers.get(name)?.to_str().ok()?);
+    let asked = read(RETRY_AFTER)?;
     let now = match read(DATE) {
         Some(RetryAfter::At(date)) => date,
         _ => now.into(),
     };
-    Some(read(RETRY_AFTER)?.delay(now))
+    Some(asked.delay(now))
 }
 
 /// How much of an error answer's body is read, in bytes. A manifest with a hundred missing blobs

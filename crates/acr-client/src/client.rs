@@ -17,6 +17,27 @@ use crate::repository::RepositoryClient;
 /// A client is a handle: cheap to clone, with one connection pool and one cache of tokens for all
 /// clones. There is nothing to close. Work within one repository goes through
 /// [`repository_client`](Self::repository_client).
+///
+/// # What it tells `tracing`
+///
+/// Each operation is a span `acr.operation` of the target `acr_client` and the level `INFO`, with the
+/// fields `acr.operation`, `acr.repository` and, where it fails, `acr.attempts` and `error.type`. Each
+/// request in it is a span `http.request`, with `http.request.method`, `url.full` without the query,
+/// `server.address`, `server.port`, `http.response.status_code`, `http.request.resend_count` and
+/// `error.type`, as OpenTelemetry names them. An upload is several operations, one for each step. That an
+/// attempt is repeated is an event of the level `DEBUG`. No credential, header or query is in any of
+/// them.
+///
+/// Spans by themselves are lines of no log. With the crate `tracing-subscriber` each is one when it
+/// ends, so that requests and what came of them are seen:
+///
+/// ```text
+/// tracing_subscriber::fmt()
+///     .with_writer(std::io::stderr)
+///     .with_env_filter("acr_client=debug")
+///     .with_span_events(FmtSpan::CLOSE)
+///     .init();
+/// ```
 #[derive(Debug, Clone)]
 #[doc(alias = "ContainerRegistryContentClient")]
 pub struct ContainerRegistryClient {

@@ -5,8 +5,9 @@
 //! this second. All of it goes through one [`Clock`], so a test can move time instead of waiting. A
 //! clock that nobody moves lets a wait never end; a test with such a clock turns the waits off, by
 //! [`RetryOptions::none`](crate::RetryOptions::none) and
-//! [`LimiterOptions::off`](crate::LimiterOptions::off). With the feature `hyper` (on by default) the clock is `TokioClock` unless another one
-//! is given; without it there is no clock to fall back on, and the client's builder asks for one.
+//! [`LimiterOptions::off`](crate::LimiterOptions::off). With the feature `hyper` (on by default) the
+//! clock is `TokioClock` unless another one is given; without it there is no clock to fall back on, and
+//! the client's builder asks for one.
 
 use std::any::Any;
 use std::any::type_name;
@@ -16,6 +17,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Tells the time and waits.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no clock of the client",
+    note = "the clock of another crate is joined by `acr_client::clock::from_fn`, of two functions"
+)]
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Returns the current time.
     fn now(&self) -> SystemTime;

@@ -167,6 +167,9 @@ impl RepositoryClient {
     /// A tag that points elsewhere is moved; the manifest it pointed at stays, without this tag. The
     /// blobs and manifests that the manifest names must be in the repository already.
     ///
+    /// An [`ImageManifest`](crate::ImageManifest) or [`ImageIndex`](crate::ImageIndex) is made one by
+    /// `Manifest::try_from(&image)?`.
+    ///
     /// ```
     /// # use acr_client::{Error, Manifest, MediaType, RepositoryClient};
     /// # async fn example(repository: RepositoryClient, bytes: Vec<u8>) -> Result<(), Error> {

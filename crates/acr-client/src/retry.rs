@@ -16,7 +16,10 @@ use crate::error::{Advice, Error, ErrorKind};
 /// and 5xx, but for 501 and 505), a connection that broke or did not come to be, a silent server. That
 /// goes for the requests for tokens too. What changes something and cannot be done twice, such as a chunk of
 /// an upload, is repeated only when the server has certainly not carried it out. Every other refusal
-/// is final at once.
+/// is final at once, and so is a server that is not trusted.
+///
+/// An endpoint where nobody answers, or whose name nobody knows, may be there again in a moment. So a
+/// mistake in it is told after all attempts, with the default options after four to eight seconds.
 ///
 /// A delete is repeated too. When its answer was lost, the next one finds nothing, and the method says
 /// that there was nothing.
@@ -209,9 +212,12 @@ impl Attempts {
     }
 
     /// Does a part of the work, unless the deadline comes first.
+    ///
+    /// The work is pinned by the caller: if it were moved in here, each future that waits for it would
+    /// have room for it twice, and is copied when it is boxed.
     pub(crate) async fn within<T>(
         &self,
-        work: impl Future<Output = Result<T, Error>> + Send,
+        work: impl Future<Output = Result<T, Error>> + Send + Unpin,
     ) -> Result<T, Error> {
         let Some(left) = self.left() else {
             return work.await;
@@ -219,7 +225,6 @@ impl Attempts {
         if left.is_zero() {
             return Err(self.late());
         }
-        let work = std::pin::pin!(work);
         match select(work, self.policy.0.clock.sleep(left)).await {
             Either::Left((done, _)) => done,
             Either::Right(((), _)) => Err(self.late()),

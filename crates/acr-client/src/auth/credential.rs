@@ -20,7 +20,8 @@ use crate::audience::Audience;
 /// let pulls = Credential::anonymous();
 /// let robot = Credential::password("robot", "its password");
 /// let azure = Credential::entra_token("what `az account get-access-token` prints");
-/// # let _ = (pulls, robot, azure);
+/// let either = azure.clone().or(Credential::anonymous());
+/// # let _ = (pulls, robot, azure, either);
 /// ```
 #[derive(Clone, Default)]
 pub struct Credential(pub(crate) Kind);
@@ -77,6 +78,9 @@ impl Credential {
     }
 
     /// Entra ID tokens from a source, which is asked again whenever one is needed.
+    ///
+    /// For a credential of the Azure SDK there is `Credential::token_credential`, with the feature
+    /// `azure-core`.
     #[must_use]
     #[doc(alias = "DefaultAzureCredential")]
     #[doc(alias = "TokenCredential")]
@@ -189,9 +193,8 @@ impl fmt::Debug for Credential {
 /// again when the registry refuses the token. It may cache; the client does not cache for it. The
 /// client waits for it without a bound of its own, since a person may be signing in meanwhile.
 ///
-/// For the credentials of the crate `azure_identity` the body of [`token`](Self::token) is one call of
-/// their `get_token` with the scope [`audience.default_scope()`](Audience::default_scope). Another
-/// source, in full:
+/// The credentials of the crate `azure_identity` need none: with the feature `azure-core`,
+/// `Credential::token_credential` takes them as they are. A source of one's own, in full:
 ///
 /// ```
 /// use acr_client::{Audience, Secret, TokenSource};
@@ -210,6 +213,11 @@ impl fmt::Debug for Credential {
 /// }
 /// ```
 #[async_trait]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no source of Entra ID tokens",
+    note = "a credential of the Azure SDK is given by `Credential::token_credential`, with the feature `azure-core`",
+    note = "a token that is at hand is given by `Credential::entra_token`"
+)]
 pub trait TokenSource: fmt::Debug + Send + Sync + 'static {
     /// Brings a token for an audience.
     ///

@@ -1,5 +1,6 @@
 //! The requests that turn a credential into an access token.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use acr_protocol::auth::{
@@ -173,7 +174,7 @@ where
             .decode(&head, body)
             .map_err(|_| Error::protocol(format!("the answer of {} has no token in it", O::NAME)))
     };
-    attempts.within(work).await
+    attempts.within(pin!(work)).await
 }
 
 /// The error of a token server's answer that is no success.

@@ -89,10 +89,12 @@ impl BlobLocation {
 impl fmt::Debug for BlobLocation {
     /// Leaves the query out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = self.url.port().map(|port| format!(":{port}"));
         let url = format!(
-            "{}://{}{}",
+            "{}://{}{}{}",
             self.url.scheme_str().unwrap_or_default(),
             self.url.host().unwrap_or_default(),
+            port.unwrap_or_default(),
             self.url.path()
         );
         f.debug_struct("BlobLocation")
@@ -110,3 +112,22 @@ const ANSWERS: &[StatusCode] = &[
     StatusCode::TEMPORARY_REDIRECT,
     StatusCode::PERMANENT_REDIRECT,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_the_port_and_hides_the_query() {
+        let location = BlobLocation {
+            url: Uri::from_static("https://data.example:8443/blob?sig=secret"),
+            needs_credential: false,
+        };
+        let text = format!("{location:?}");
+        assert!(
+            text.contains("\"https://data.example:8443/blob\""),
+            "{text}"
+        );
+        assert!(!text.contains("secret"), "{text}");
+    }
+}

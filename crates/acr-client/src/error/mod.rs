@@ -105,6 +105,10 @@ impl Error {
     }
 
     /// Returns the name of the operation, such as `get_manifest`, if one was begun.
+    ///
+    /// It is that of the step that failed: of [`upload_blob`](crate::RepositoryClient::upload_blob) a
+    /// `start_upload`, `upload_chunk` or `complete_upload`, of
+    /// [`download_blob`](crate::RepositoryClient::download_blob) `get_blob`.
     #[must_use]
     pub fn operation(&self) -> Option<&'static str> {
         self.0.operation

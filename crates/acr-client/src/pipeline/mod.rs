@@ -5,6 +5,7 @@ pub(crate) mod redirect;
 mod send;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -186,7 +187,7 @@ impl Pipeline {
                 }
             }
         };
-        let ran = Box::pin(ran.instrument(span.clone())).await;
+        let ran = Box::pin(ran).instrument(span.clone()).await;
         trace::ended(&span, attempts.requests, ran.as_ref().err());
         ran
     }
@@ -214,7 +215,7 @@ impl Pipeline {
         let body = if has_none {
             Bytes::new()
         } else {
-            let read = self.wire().read(&head.headers, body, call.limit);
+            let read = pin!(self.wire().read(&head.headers, body, call.limit));
             attempts.within(read).await.map_err(|error| {
                 error.with_answer(head.status, answer::request_id(&head.headers), None)
             })?
@@ -248,7 +249,7 @@ impl Pipeline {
                 attempts.again(failure).await?;
             }
         };
-        let opened = Box::pin(opened.instrument(span.clone())).await;
+        let opened = Box::pin(opened).instrument(span.clone()).await;
         let opened = opened.map_err(|error| call.own(error, 0));
         trace::ended(&span, attempts.requests, opened.as_ref().err());
         opened
@@ -338,8 +339,9 @@ impl Pipeline {
         let Answer {
             head, body, url, ..
         } = answer;
-        let beginning = self.wire().read_beginning(body, answer::MOST_OF_AN_ERROR);
-        let beginning = async { Ok(beginning.await) };
+        let wire = self.wire();
+        let beginning =
+            pin!(async { Ok(wire.read_beginning(body, answer::MOST_OF_AN_ERROR).await) });
         let body = attempts.within(beginning).await.unwrap_or_default();
         if let Some(refusal) = redirect::refused_elsewhere(self.endpoint(), &url, &head) {
             return refusal;

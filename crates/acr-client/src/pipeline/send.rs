@@ -1,5 +1,7 @@
 //! One attempt: what the request has to carry, its turn, the request itself, and a challenge that is met.
 
+use std::pin::pin;
+
 use acr_protocol::{Operation as _, Ping};
 use http::StatusCode;
 use http::header::AUTHORIZATION;
@@ -40,13 +42,14 @@ impl Pipeline {
         let mut authorization = if template.body.is_empty() || !authorizer.is_unknown() {
             authorizer.authorize(&call.scope, attempts).await?
         } else {
-            self.ask_first(call, attempts).await?
+            Box::pin(self.ask_first(call, attempts)).await?
         };
         let mut challenges = 0;
         loop {
             let permit = self.turn(call, &mut authorization, attempts).await?;
-            let sent = self.send_once(call, template, &authorization, permit, attempts);
-            let mut answer = sent.await?;
+            let mut answer = self
+                .send_once(call, template, &authorization, permit, attempts)
+                .await?;
             if answer.head.status != StatusCode::UNAUTHORIZED {
                 if tells_of_credentials(answer.head.status) {
                     authorizer.went_through(&authorization);
@@ -133,8 +136,10 @@ impl Pipeline {
     /// used for the next request. It is a line or two; of a long one the beginning is kept.
     pub(crate) async fn drain(&self, answer: &mut Answer, attempts: &Attempts) {
         let body = std::mem::take(&mut answer.body);
-        let beginning = self.wire().read_beginning(body, answer::MOST_OF_AN_ERROR);
-        let beginning = attempts.within(async { Ok(beginning.await) }).await;
+        let wire = self.wire();
+        let beginning =
+            pin!(async { Ok(wire.read_beginning(body, answer::MOST_OF_AN_ERROR).await) });
+        let beginning = attempts.within(beginning).await;
         answer.body = Body::bytes(beginning.unwrap_or_default());
     }
 
@@ -180,7 +185,7 @@ impl Pipeline {
         let url = request.uri().clone();
         let repository = call.repository.as_ref().map(ToString::to_string);
         let context = OperationContext::new(call.name, repository, attempts.requests);
-        let sent = self.wire().send(request, context);
+        let sent = pin!(self.wire().send(request, context));
         let (head, body) = attempts.within(sent).await?.into_parts();
         Ok(Answer {
             head,

@@ -122,6 +122,12 @@ pub use self::tower::{TowerTransport, TransportService};
 ///
 /// The [module](self) says what a transport is responsible for, and what it must leave alone.
 #[async_trait]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no transport",
+    note = "a function from a request to a response is made one by `acr_client::transport::from_fn`",
+    note = "`HyperTransport::builder()` is one after `.build()?`; clients of reqwest and services of tower are wrapped \
+            in `ReqwestTransport` and `TowerTransport`, with the feature of that name"
+)]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Sends one request; resolves at the response head.
     ///

@@ -37,6 +37,11 @@ use super::{Body, Transport, TransportError, TransportErrorKind};
 /// # example().unwrap();
 /// ```
 ///
+/// A server whose certificate is not trusted is told as
+/// [`TransportErrorKind::Connect`], because reqwest does not say why no connection came to be. So the
+/// client tries it again before it gives up, which it does not with
+/// [`HyperTransport`](super#which-transport).
+///
 /// # What to set
 ///
 /// `connect_timeout` has no default in reqwest and should have a value. `timeout` is for a whole

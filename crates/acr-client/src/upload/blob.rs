@@ -14,11 +14,12 @@ use crate::trace;
 impl RepositoryClient {
     /// Uploads a blob; returns its descriptor, with the digest that was computed on the way.
     ///
-    /// It takes bytes, text, or a path to a file; for readers and streams see [`BlobSource`]. A blob
-    /// that fits one chunk (4 MiB) costs two requests, a larger one of `n` chunks `n` + 1. Two
-    /// chunks are in memory at most, however large the blob is. When an answer is lost on the way, the
-    /// registry is asked how much it holds, and the upload goes on from there. The descriptor's media type is
-    /// `application/octet-stream`; a manifest names the real one.
+    /// It takes bytes, a `String`, or a `Path` to a file, but no `&str`, which could be text or a path;
+    /// for readers and streams see [`BlobSource`]. A blob that fits one chunk (4 MiB) costs two
+    /// requests, a larger one of `n` chunks `n` + 1. Two chunks are in memory at most, however large the
+    /// blob is. When an answer is lost on the way, the registry is asked how much it holds, and the
+    /// upload goes on from there. The descriptor's media type is `application/octet-stream`; a manifest
+    /// names the real one.
     ///
     /// ```
     /// # use acr_client::{Error, RepositoryClient};

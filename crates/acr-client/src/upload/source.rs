@@ -12,8 +12,9 @@ use crate::error::{Error, ErrorKind};
 
 /// Where the bytes of an upload come from.
 ///
-/// [`upload_blob`](crate::RepositoryClient::upload_blob) takes bytes, a vector, text and a path to a
-/// file as they are; readers and streams go through [`reader`](Self::reader) and
+/// [`upload_blob`](crate::RepositoryClient::upload_blob) takes bytes, a vector, a `String` and a `Path`
+/// to a file as they are; a `&str` could be text or a path, and goes through [`bytes`](Self::bytes) or
+/// [`file`](Self::file); readers and streams go through [`reader`](Self::reader) and
 /// [`stream`](Self::stream).
 ///
 /// A file or reader is read from the task that polls the upload, one chunk ahead of what is sent.

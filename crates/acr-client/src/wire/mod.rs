@@ -39,8 +39,11 @@ impl Wire {
         context: OperationContext,
     ) -> Result<Response<Body>, Error> {
         let span = trace::attempt(&request, &context);
-        let sent = self.send_within(request, context).instrument(span.clone());
-        let sent = sent.await;
+        // Awaited where it is made, because a future that is named first has its room twice.
+        let sent = self
+            .send_within(request, context)
+            .instrument(span.clone())
+            .await;
         trace::answered(&span, &sent);
         sent
     }

@@ -39,7 +39,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// to the builder. Clones share one pool. Plain `http` is possible at this level; the client
 /// refuses to send credentials over it.
 ///
-/// # ProxyRules
+/// # Proxies
 ///
 /// Requests go through the proxy that the environment names, unless the
 /// [builder](HyperTransportBuilder) says otherwise:

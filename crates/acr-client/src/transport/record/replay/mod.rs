@@ -25,9 +25,10 @@ use crate::transport::{Body, Transport, TransportError, TransportErrorKind};
 ///
 /// A request gets the answer of the first exchange with its method, path and query that was not played
 /// yet. The order of a query's parameters does not matter, nor how a path is escaped, nor `api-version`
-/// and what was hidden; headers and the host do not count, so a client with any credential will do. The
-/// body of a request is read to its end before the answer comes. What was a broken connection is one
-/// again; delays are not played.
+/// and what was hidden; headers and the host do not count. So the user, the password and the token do
+/// not matter, but the kind of credential does, because each fetches its tokens by other requests, and
+/// the endpoint has to be the one of [`Recording::registry`]. The body of a request is read to its end
+/// before the answer comes. What was a broken connection is one again; delays are not played.
 ///
 /// A request that is not in the recording ends in an error of the kind [`TransportErrorKind::Other`],
 /// which says what was asked for and which of the unplayed exchanges are nearest. The answers of token
