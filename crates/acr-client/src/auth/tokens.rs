@@ -35,7 +35,12 @@ impl Authorizer {
                 Err(failure) if moves_on(&failure) && places.peek().is_some() => {
                     failures.push((place, failure));
                 }
-                Err(failure) => return Err(self.0.identities.none_of_them(failures, failure)),
+                Err(failure) => {
+                    if may_be_the_realm(&failure) {
+                        self.state().forget(realm);
+                    }
+                    return Err(self.0.identities.none_of_them(failures, failure));
+                }
             }
         }
         // There is one place at least.
@@ -129,6 +134,7 @@ impl Authorizer {
             }
             Kind::Provider(provider) => {
                 let request = TokenRequest {
+                    registry: self.0.endpoint.authority(),
                     service: realm.service.clone(),
                     scope: scope.clone(),
                 };
@@ -268,6 +274,19 @@ impl Authorizer {
             Ok(token)
         })
     }
+}
+
+/// Whether a failure may be that of the place where tokens are fetched. A token server that refuses
+/// somebody, or is busy, is in its place.
+fn may_be_the_realm(failure: &Error) -> bool {
+    matches!(
+        failure.kind(),
+        ErrorKind::Credential
+            | ErrorKind::Protocol
+            | ErrorKind::Transport
+            | ErrorKind::Timeout
+            | ErrorKind::TooLarge
+    )
 }
 
 fn cached(token: CachedToken) -> Authorization {
