@@ -83,7 +83,11 @@ impl Authorizer {
                     fresh: Some(scope.clone()),
                 })
             }
-            (Err(_), Some(held)) => Ok(cached(held)),
+            (Err(_), Some(held)) => {
+                let now = self.0.sender.wire.clock.now();
+                self.state().tokens.put_off(&held.secret, now);
+                Ok(cached(held))
+            }
             (Err(error), None) => Err(error),
         }
     }
@@ -244,7 +248,15 @@ impl Authorizer {
         match (flight.await, held) {
             (Ok(token), _) => Ok((token, false)),
             // It was only due for renewal, and may be used meanwhile.
-            (Err(_), Some(held)) => Ok((held, true)),
+            (Err(_), Some(held)) => {
+                let now = self.0.sender.wire.clock.now();
+                let mut state = self.state();
+                let same = state.refresh_tokens.get_mut(&place);
+                if let Some(token) = same.filter(|token| token.secret == held.secret) {
+                    token.put_off(now);
+                }
+                Ok((held, true))
+            }
             (Err(error), None) => Err(error),
         }
     }
