@@ -127,6 +127,9 @@ impl Authorizer {
             }
             Kind::RefreshToken(token) => {
                 let token = token.clone();
+                if names_every_repository(scope) && is_of_abac(&token) {
+                    return Err(ignores_wildcards(scope));
+                }
                 Ok(new(exchange::with_refresh_token(
                     sender, realm, scope, token,
                 )
@@ -183,10 +186,7 @@ impl Authorizer {
             refresh.queued
         };
         if self.state().is_abac && names_every_repository(scope) {
-            return Err(Error::invalid(format!(
-                "the permissions of this registry go by repository (ABAC), and it ignores the \
-                 wildcard of {scope}; name each repository"
-            )));
+            return Err(ignores_wildcards(scope));
         }
         loop {
             let secret = refresh.secret.clone();
@@ -272,7 +272,7 @@ impl Authorizer {
             let (endpoint, audience) = (&self.0.endpoint, &self.0.audience);
             let (secret, queued) =
                 exchange::exchange(sender, endpoint, &realm, source.as_ref(), audience).await?;
-            let is_abac = TokenClaims::read(secret.expose()).is_some_and(|claims| claims.is_abac);
+            let is_abac = is_of_abac(&secret);
             let now = sender.wire.clock.now();
             let mut token = CachedToken::new(secret, now, place);
             token.queued = queued;
@@ -303,6 +303,18 @@ fn may_be_the_realm(failure: &Error) -> bool {
 
 fn cached(token: CachedToken) -> Authorization {
     Authorization::Bearer { token, fresh: None }
+}
+
+/// Whether a refresh token tells that the permissions of its registry go by repository.
+fn is_of_abac(refresh_token: &Secret) -> bool {
+    TokenClaims::read(refresh_token.expose()).is_some_and(|claims| claims.is_abac)
+}
+
+fn ignores_wildcards(scope: &ScopeSet) -> Error {
+    Error::invalid(format!(
+        "the permissions of this registry go by repository (ABAC), and it ignores the wildcard of \
+         {scope}; name each repository"
+    ))
 }
 
 /// A scope for a person to read.
