@@ -100,8 +100,11 @@ pub(super) async fn exchange(
             format!("the source of Entra tokens brought {what} for {audience}"),
         )
     };
-    let entra = source.token(audience).await;
-    let entra = entra.map_err(|error| failed("no token").with_source(error))?;
+    let entra = async {
+        let entra = source.token(audience).await;
+        entra.map_err(|error| failed("no token").with_source(error))
+    };
+    let entra = sender.retry.begin(true).within(entra).await?;
     if entra.is_empty() {
         return Err(failed("an empty token"));
     }
@@ -172,7 +175,8 @@ where
             let body = wire.read_beginning(body, answer::MOST_OF_AN_ERROR).await;
             return Err(refusal(&head, &body, wire, O::NAME, &mask));
         }
-        let body = wire.read(&head.headers, body, MOST_OF_A_TOKEN).await?;
+        let read = wire.read_at_once(&head.headers, body, MOST_OF_A_TOKEN);
+        let body = read.await?;
         // The decoder's words are left out, because they may repeat a part of the body.
         operation
             .decode(&head, body)

@@ -112,7 +112,8 @@ impl Authorizer {
         scope: &ScopeSet,
     ) -> Result<CachedToken, Error> {
         let sender = &self.0.sender;
-        let credential = self.credential(place).await?;
+        let patience = sender.retry.begin(true);
+        let credential = patience.within(self.credential(place)).await?;
         realm.may_have(&credential)?;
         let new = |(secret, queued): (Secret, Duration)| {
             let mut token = CachedToken::new(secret, sender.wire.clock.now(), place);
@@ -145,13 +146,16 @@ impl Authorizer {
                     service: realm.service.clone(),
                     scope: scope.clone(),
                 };
-                let brought = provider.access_token(&request).await.map_err(|error| {
-                    Error::new(
-                        ErrorKind::Credential,
-                        format!("the token provider brought no token for {}", shown(scope)),
-                    )
-                    .with_source(error)
-                })?;
+                let brought = patience.within(async {
+                    provider.access_token(&request).await.map_err(|error| {
+                        Error::new(
+                            ErrorKind::Credential,
+                            format!("the token provider brought no token for {}", shown(scope)),
+                        )
+                        .with_source(error)
+                    })
+                });
+                let brought = brought.await?;
                 if brought.is_empty() {
                     let text = format!(
                         "the token provider brought an empty token for {}",
