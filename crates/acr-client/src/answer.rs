@@ -10,18 +10,24 @@ use http::response::Parts;
 use http::{HeaderMap, StatusCode};
 
 use crate::error::{Error, ErrorKind};
+use crate::mask::Mask;
 
-/// Builds the error of an answer that is no success from its head and the beginning of its body.
+/// Builds the error of an answer that is no success from its head and the beginning of its body,
+/// without the credential that the request carried.
 pub(crate) fn error(
     head: &Parts,
     body: &[u8],
     missing_scope: Option<String>,
     now: SystemTime,
+    mask: &Mask,
 ) -> Error {
-    let errors = ErrorEnvelope::parse(body).errors;
+    let mut errors = ErrorEnvelope::parse(body).errors;
+    // Before they are shortened, so that no half of a secret is left.
+    mask.errors(&mut errors);
+    let missing_scope = missing_scope.map(|scope| mask.text(scope));
     let code = errors.first().map(|error| &error.code);
     let kind = ErrorKind::of_answer(head.status, code, missing_scope.is_some());
-    let mut text = text(head.status, &errors, &head.headers, body);
+    let mut text = text(head.status, &errors, &head.headers, body, mask);
     if let Some(scope) = &missing_scope {
         text = format!("the right {scope} is missing ({text})");
     } else if kind == ErrorKind::Protocol {
@@ -30,7 +36,7 @@ pub(crate) fn error(
     Error::new(kind, text)
         .with_answer(
             head.status,
-            request_id(&head.headers),
+            request_id(&head.headers, mask),
             retry_after(&head.headers, now),
         )
         .with_registry_errors(errors)
@@ -44,6 +50,7 @@ pub(crate) fn text(
     errors: &[RegistryError],
     headers: &HeaderMap,
     body: &[u8],
+    mask: &Mask,
 ) -> String {
     let mut text = status.as_str().to_owned();
     if let Some(reason) = status.canonical_reason() {
@@ -61,7 +68,7 @@ pub(crate) fn text(
             let _ = write!(
                 text,
                 " (with a body of {}, no registry's error)",
-                excerpt(of)
+                excerpt(&mask.text(of))
             );
         }
         [first, rest @ ..] => {
@@ -74,9 +81,9 @@ pub(crate) fn text(
     text
 }
 
-pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn request_id(headers: &HeaderMap, mask: &Mask) -> Option<String> {
     let id = headers.get(CORRELATION_REQUEST_ID)?.to_str().ok()?;
-    Some(excerpt(id))
+    Some(excerpt(&mask.text(id)))
 }
 
 /// Reads `Retry-After`: how long to wait from now on. A date is held against the answer's own `Date`
@@ -134,7 +141,7 @@ mod tests {
         );
         let body =
             br#"{"errors":[{"code":"TAG_UNKNOWN","message":"the specified tag does not exist"}]}"#;
-        let error = error(&head, body, None, now());
+        let error = error(&head, body, None, now(), &Mask::default());
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert_eq!(
             error.to_string(),
@@ -148,7 +155,7 @@ mod tests {
     #[test]
     fn a_missing_right_is_named() {
         let scope = Some("repository:app:delete".to_owned());
-        let error = error(&head(401, &[]), b"", scope, now());
+        let error = error(&head(401, &[]), b"", scope, now(), &Mask::default());
         assert_eq!(error.kind(), ErrorKind::Denied);
         assert_eq!(error.missing_scope(), Some("repository:app:delete"));
         assert_eq!(
@@ -164,6 +171,7 @@ mod tests {
             b"<html>token=secret</html>",
             None,
             now(),
+            &Mask::default(),
         );
         assert_eq!(
             error.to_string(),
@@ -175,7 +183,13 @@ mod tests {
     fn a_server_s_text_stays_in_one_line_and_short() {
         let message = "x\\n".repeat(5000);
         let body = format!(r#"{{"errors":[{{"code":"A","message":"{message}"}}]}}"#);
-        let error = error(&head(400, &[]), body.as_bytes(), None, now());
+        let error = error(
+            &head(400, &[]),
+            body.as_bytes(),
+            None,
+            now(),
+            &Mask::default(),
+        );
         let text = error.to_string();
         assert!(text.len() < 600 && !text.contains('\n'), "{text}");
     }

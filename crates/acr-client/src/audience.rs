@@ -47,11 +47,14 @@ impl Audience {
     }
 
     /// Whether a host is that of an Azure container registry, whose challenges are known beforehand.
+    ///
+    /// Only `name.azurecr.io` and its like: hosts with more in front, such as those of one region, may
+    /// name another service in theirs.
     pub(crate) fn is_azure_host(host: &str) -> bool {
         let host = host.to_ascii_lowercase();
         AZURE_SUFFIXES.iter().any(|suffix| {
             let name = host.strip_suffix(suffix);
-            name.is_some_and(|name| !name.is_empty())
+            name.is_some_and(|name| !name.is_empty() && !name.contains('.'))
         })
     }
 
@@ -119,6 +122,7 @@ mod tests {
         for host in [
             "azurecr.io",
             ".azurecr.io",
+            "a.region.geo.azurecr.io",
             "a.azurecr.io.example",
             "mcr.microsoft.com",
         ] {

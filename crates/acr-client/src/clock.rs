@@ -9,8 +9,7 @@
 //! clock is `TokioClock` unless another one is given; without it there is no clock to fall back on, and
 //! the client's builder asks for one.
 
-use std::any::Any;
-use std::any::type_name;
+use std::any::{Any, type_name};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -87,20 +86,58 @@ impl Clock for TokioClock {
 /// let (a, b) = (virtual_clock.clone(), virtual_clock.clone());
 /// let clock = clock::from_fn(move || a.now(), move |duration| b.sleep(duration));
 /// ```
+///
+/// One that moves by itself needs a third one, [`FromFn::with_hold`].
 pub fn from_fn<N, S, Fut>(now: N, sleep: S) -> FromFn<N, S>
 where
     N: Fn() -> SystemTime + Send + Sync + 'static,
     S: Fn(Duration) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    FromFn { now, sleep }
+    FromFn {
+        now,
+        sleep,
+        hold: None,
+    }
 }
 
 /// The clock that [`from_fn`] makes.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct FromFn<N, S> {
     now: N,
     sleep: S,
+    hold: Option<Hold>,
+}
+
+type Hold = Arc<dyn Fn() -> Box<dyn Any + Send> + Send + Sync>;
+
+impl<N, S> FromFn<N, S> {
+    /// Adds what [`Clock::hold`] does: keeps the clock from moving by itself as long as what the
+    /// function returns is kept.
+    ///
+    /// A clock that jumps to the end of the next sleep whenever nothing is ready does not see a
+    /// thread that waits for a credential helper; held meanwhile, it does not jump to the end of the
+    /// helper's time.
+    ///
+    /// ```
+    /// use acr_client::clock;
+    /// use acr_mock::{Clock as _, VirtualClock};
+    ///
+    /// let time = VirtualClock::new();
+    /// let (now, sleep, hold) = (time.clone(), time.clone(), time.clone());
+    /// let clock = clock::from_fn(move || now.now(), move |duration| sleep.sleep(duration))
+    ///     .with_hold(move || hold.hold());
+    /// # let _ = clock;
+    /// ```
+    #[must_use]
+    pub fn with_hold<H, T>(mut self, hold: H) -> Self
+    where
+        H: Fn() -> T + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.hold = Some(Arc::new(move || Box::new(hold())));
+        self
+    }
 }
 
 impl<N, S> fmt::Debug for FromFn<N, S> {
@@ -125,6 +162,12 @@ where
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin((self.sleep)(duration))
     }
+
+    fn hold(&self) -> Box<dyn Any + Send> {
+        self.hold
+            .as_ref()
+            .map_or_else(|| Box::new(()) as _, |hold| hold())
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +175,19 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+
+    #[test]
+    fn a_clock_of_functions_is_held_as_long_as_what_its_function_gives_lives() {
+        let held = Arc::new(());
+        let clock = from_fn(SystemTime::now, |_| std::future::pending());
+        drop(clock.hold());
+        let shared = held.clone();
+        let clock = clock.with_hold(move || shared.clone());
+        let hold = clock.hold();
+        assert_eq!(Arc::strong_count(&held), 3);
+        drop(hold);
+        assert_eq!(Arc::strong_count(&held), 2);
+    }
 
     #[tokio::test]
     async fn a_clock_of_functions_tells_and_waits_by_them() {

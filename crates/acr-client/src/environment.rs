@@ -35,10 +35,9 @@ impl Environment {
 }
 
 impl Credential {
-    /// Reads the credential that the environment names, as [`ContainerRegistryClient::from_env`] does: user name and
-    /// password, or a refresh token, or an Entra token; anonymous if it names none.
-    ///
-    /// [`ContainerRegistryClient::from_env`]: crate::ContainerRegistryClient::from_env
+    /// Reads the credential that the environment names, as
+    /// [`ClientBuilder::from_env`](crate::ClientBuilder::from_env) does: user name and password, or a
+    /// refresh token, or an Entra token; anonymous if it names none.
     ///
     /// # Errors
     ///
@@ -81,9 +80,9 @@ impl Credential {
         for name in OF_AZURE_IDENTITY {
             if lookup(name)?.is_some() {
                 return Err(Error::invalid(format!(
-                    "the variable {name} is set, which is for the crate azure_identity; let it \
-                     fetch tokens in a TokenSource (see its example), or put a token into \
-                     {ENTRA_TOKEN}"
+                    "the variable {name} is set, which is for the crate azure_identity; give its \
+                     credential to Credential::token_credential (feature azure-core), or put a \
+                     token into {ENTRA_TOKEN}; a TokenSource brings tokens from elsewhere"
                 )));
             }
         }
@@ -166,7 +165,12 @@ mod tests {
             ),
             (
                 &[endpoint, ("AZURE_CLIENT_SECRET", "hunter2")],
-                &["AZURE_CLIENT_SECRET", "TokenSource"],
+                &[
+                    "AZURE_CLIENT_SECRET",
+                    "TokenSource",
+                    "Credential::token_credential",
+                    "azure-core",
+                ],
             ),
         ] {
             let error = read(variables).unwrap_err();

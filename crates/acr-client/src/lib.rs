@@ -18,6 +18,7 @@ mod environment;
 mod error;
 mod limiter;
 mod manifest;
+mod mask;
 mod paging;
 mod pipeline;
 mod referrers;

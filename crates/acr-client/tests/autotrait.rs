@@ -1,11 +1,15 @@
 //! What can cross threads, and be kept and moved: for async callers this is half of the API.
 
-use acr_client::transport::record::{Recorder, Recording, Replay};
-use acr_client::transport::{Body, TransportError};
+use acr_client::transport::record::{
+    BodyEnd, RecordedBody, RecordedExchange, Recorder, Recording, Replay,
+};
+use acr_client::transport::{Body, TransportError, TransportErrorKind};
 use acr_client::{
-    ArtifactTagProperties, Audience, BlobSource, BlobStream, ClientBuilder,
-    ContainerRegistryClient, Credential, Error, ErrorKind, OperationContext, Pager, Pages,
-    RepositoryClient, UploadBlobOptions,
+    AccessToken, Advice, ArtifactTagProperties, Audience, BlobLocation, BlobSource, BlobStream,
+    ClientBuilder, ContainerRegistryClient, Credential, Error, ErrorKind, LimiterOptions,
+    ListManifestPropertiesOptions, ListReferrersOptions, ListRepositoryNamesOptions,
+    ListTagPropertiesOptions, ListTagsOptions, OperationContext, Pager, Pages, RepositoryClient,
+    RetryOptions, Secret, TokenProvider, TokenRequest, TokenSource, UploadBlobOptions,
 };
 
 fn shared<T: Send + Sync + Unpin + 'static>() {}
@@ -27,6 +31,65 @@ fn handles_settings_and_errors_can_be_shared() {
     shared::<Recorder>();
     shared::<Recording>();
     shared::<Replay>();
+    shared::<RecordedExchange>();
+    shared::<RecordedBody>();
+    shared::<BodyEnd>();
+    shared::<AccessToken>();
+    shared::<Advice>();
+    shared::<BlobLocation>();
+    shared::<LimiterOptions>();
+    shared::<ListManifestPropertiesOptions>();
+    shared::<ListReferrersOptions>();
+    shared::<ListRepositoryNamesOptions>();
+    shared::<ListTagPropertiesOptions>();
+    shared::<ListTagsOptions>();
+    shared::<RetryOptions>();
+    shared::<Secret>();
+    shared::<TokenRequest>();
+    shared::<TransportErrorKind>();
+    shared::<Box<dyn TokenSource>>();
+    shared::<Box<dyn TokenProvider>>();
+    shared::<acr_client::clock::FromFn<fn(), fn()>>();
+}
+
+#[cfg(feature = "docker-config")]
+#[test]
+fn docker_s_configuration_can_be_shared() {
+    shared::<acr_client::DockerConfig>();
+}
+
+#[cfg(feature = "hyper")]
+#[test]
+fn the_default_transport_and_its_settings_can_be_shared() {
+    use acr_client::transport::{HyperTransport, HyperTransportBuilder, HyperTransportError};
+    shared::<HyperTransport>();
+    shared::<HyperTransportBuilder>();
+    shared::<HyperTransportError>();
+    shared::<acr_client::transport::InvalidProxy>();
+}
+
+#[cfg(feature = "reqwest")]
+#[test]
+fn a_transport_over_reqwest_can_be_shared() {
+    shared::<acr_client::transport::ReqwestTransport>();
+}
+
+#[cfg(feature = "tower")]
+#[test]
+fn a_transport_over_a_service_that_can_only_be_sent_can_be_shared() {
+    use std::cell::Cell;
+    shared::<acr_client::transport::TowerTransport<Cell<u8>>>();
+}
+
+#[cfg(feature = "blocking")]
+#[test]
+fn blocking_handles_can_be_shared_and_their_readers_sent() {
+    use acr_client::blocking;
+    shared::<blocking::ContainerRegistryClient>();
+    shared::<blocking::RepositoryClient>();
+    sendable::<blocking::Pager<ArtifactTagProperties>>();
+    sendable::<blocking::Pages<ArtifactTagProperties>>();
+    sendable::<blocking::BlobReader>();
 }
 
 #[test]
@@ -45,6 +108,8 @@ fn futures_can_be_spawned() {
         future(client.ping());
         future(client.delete_repository("a"));
         future(repository.get_manifest("v1"));
+        future(client.access_token("repository:app:pull"));
+        future(client.authorized_request(http::Request::new(""), ""));
         future(repository.upload_blob("layer".to_owned()));
         future(async {
             let mut tags = repository.list_tags();

@@ -61,6 +61,13 @@ impl CachedToken {
         now >= self.refresh_at
     }
 
+    /// Puts the renewal off after one that failed, by a share of what is left: not every call is to
+    /// wait for a token server that is down, and that server is not to be asked at every call.
+    pub(crate) fn put_off(&mut self, now: SystemTime) {
+        let left = self.expires_at.duration_since(now).unwrap_or_default();
+        self.refresh_at = now + left / SHARE_OF_LIFE;
+    }
+
     /// Whether it has been here for so long.
     pub(crate) fn is_older_than(&self, age: Duration, now: SystemTime) -> bool {
         now.duration_since(self.fetched_at)
@@ -119,6 +126,14 @@ impl TokenCache {
         let tokens = self.tokens.entry(scope).or_default();
         tokens.retain(|held| held.identity != token.identity);
         tokens.push(token);
+    }
+
+    /// Puts the renewal of a token off, under whatever scope it is held.
+    pub(crate) fn put_off(&mut self, token: &Secret, now: SystemTime) {
+        let held = self.tokens.values_mut().flatten();
+        for held in held.filter(|held| held.secret == *token) {
+            held.put_off(now);
+        }
     }
 
     /// Drops a token that the registry refused, under whatever scope it is held.

@@ -154,6 +154,11 @@ impl Credential {
         }
     }
 
+    /// Whether somebody else fetches the registry's tokens, so that nothing goes to its token server.
+    pub(crate) const fn fetches_its_own_tokens(&self) -> bool {
+        matches!(self.0, Kind::Provider(_))
+    }
+
     /// What it is, for messages.
     pub(crate) const fn name(&self) -> &'static str {
         match self.0 {
@@ -191,10 +196,13 @@ impl fmt::Debug for Credential {
 ///
 /// A source is asked once per refresh token of the registry, that is every three hours or so, and
 /// again when the registry refuses the token. It may cache; the client does not cache for it. The
-/// client waits for it without a bound of its own, since a person may be signing in meanwhile.
+/// client waits for it as long as an operation may take by
+/// [`RetryOptions::deadline`](crate::RetryOptions::deadline), and without a bound where there is none,
+/// since a person may be signing in meanwhile.
 ///
-/// The credentials of the crate `azure_identity` need none: with the feature `azure-core`,
-/// `Credential::token_credential` takes them as they are. A source of one's own, in full:
+/// The credentials of the crate `azure_identity` need no source of one's own: with the feature
+/// `azure-core`, `Credential::token_credential` takes them as they are. A source for something else, in
+/// full:
 ///
 /// ```
 /// use acr_client::{Audience, Secret, TokenSource};
@@ -212,6 +220,8 @@ impl fmt::Debug for Credential {
 ///     }
 /// }
 /// ```
+///
+/// Its `Debug` is a part of that of the credential and the builder, and must show no secret.
 #[async_trait]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no source of Entra ID tokens",

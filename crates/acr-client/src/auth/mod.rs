@@ -61,6 +61,8 @@ struct Inner {
 #[derive(Default)]
 struct State {
     scheme: Scheme,
+    /// What was known before the registry said anything.
+    at_first: Scheme,
     tokens: TokenCache,
     requests: Flights<(usize, ScopeSet)>,
     /// The refresh tokens that Entra tokens were exchanged for, by the place of the identity.
@@ -123,8 +125,10 @@ impl Authorizer {
         let known = (knows_azure && Audience::is_azure_host(endpoint.host()))
             .then(|| Realm::of_azure(&endpoint))
             .flatten();
+        let known = known.map_or(Scheme::Unknown, |realm| Scheme::Bearer(Arc::new(realm)));
         let state = State {
-            scheme: known.map_or(Scheme::Unknown, |realm| Scheme::Bearer(Arc::new(realm))),
+            scheme: known.clone(),
+            at_first: known,
             ..State::default()
         };
         Ok(Self(Arc::new(Inner {
@@ -199,9 +203,7 @@ impl Authorizer {
         let challenges = Challenge::from_headers(headers);
         if let Some(challenge) = challenges.iter().find(|challenge| challenge.is_bearer()) {
             let asked = asked(challenge, scope);
-            if asked != *scope {
-                self.state().ask_instead(scope, &asked);
-            }
+            self.state().ask_instead(scope, &asked);
             return self.answer_bearer(challenge, sent, asked, attempts).await;
         }
         self.answer_basic(&challenges, sent).await
@@ -234,14 +236,14 @@ impl Authorizer {
         if !challenges.iter().any(Challenge::is_basic) {
             return Ok(Verdict::GiveUp);
         }
-        if matches!(sent, Authorization::Basic(_)) {
-            // It may have been changed meanwhile where it was looked up.
-            self.state().scheme = Scheme::Unknown;
-            return Ok(Verdict::GiveUp);
-        }
         let Some(value) = self.password().await? else {
             return Ok(Verdict::GiveUp);
         };
+        if matches!(sent, Authorization::Basic(refused) if *refused == value) {
+            // It is looked up anew by the next call, too.
+            self.state().scheme = Scheme::Unknown;
+            return Ok(Verdict::GiveUp);
+        }
         self.state().scheme = Scheme::Basic(value.clone());
         Ok(Verdict::Retry(Authorization::Basic(value)))
     }
@@ -282,7 +284,12 @@ impl Authorizer {
                 }
                 Authorization::Nothing | Authorization::Basic(_) => true,
             };
-            (state.remember(realm), goes_on)
+            let (realm, is_new) = state.remember(realm);
+            if is_new {
+                // Whose secret must not go to the one before may be welcome at this one.
+                self.0.identities.stay_with(0);
+            }
+            (realm, goes_on || is_new)
         };
         if !goes_on {
             return Ok(Verdict::GiveUp);
@@ -313,16 +320,17 @@ impl Authorizer {
 }
 
 impl State {
-    /// Takes note of the token server; keeps the one that is known if it is the same.
-    fn remember(&mut self, realm: Realm) -> Arc<Realm> {
-        match &self.scheme {
-            Scheme::Bearer(known) if **known == realm => known.clone(),
-            _ => {
-                let realm = Arc::new(realm);
-                self.scheme = Scheme::Bearer(realm.clone());
-                realm
-            }
-        }
+    /// Takes note of the token server; keeps the one that is known if it is the same. Tells whether it
+    /// takes the place of another one.
+    fn remember(&mut self, realm: Realm) -> (Arc<Realm>, bool) {
+        let is_new = match &self.scheme {
+            Scheme::Bearer(known) if **known == realm => return (known.clone(), false),
+            Scheme::Bearer(_) => true,
+            Scheme::Unknown | Scheme::Open | Scheme::Basic(_) => false,
+        };
+        let realm = Arc::new(realm);
+        self.scheme = Scheme::Bearer(realm.clone());
+        (realm, is_new)
     }
 
     /// After a new access token was refused: drops the refresh token that it was fetched with, if
@@ -348,9 +356,21 @@ impl State {
         }
     }
 
-    /// Takes note that the registry asks for another scope than this crate would.
+    /// Goes back to what was known at first, after a token server that the registry has named turned
+    /// out to be of no use: it may name another one, or the right one, when it is asked again.
+    fn forget(&mut self, realm: &Realm) {
+        if matches!(&self.scheme, Scheme::Bearer(known) if **known == *realm) {
+            self.scheme = self.at_first.clone();
+        }
+    }
+
+    /// Takes note of whether the registry asks for another scope than this crate would.
     fn ask_instead(&mut self, scope: &ScopeSet, asked: &ScopeSet) {
-        if self.asked_instead.len() < MOST_EXCEPTIONS {
+        if asked == scope {
+            self.asked_instead.remove(scope);
+        } else if self.asked_instead.len() < MOST_EXCEPTIONS
+            || self.asked_instead.contains_key(scope)
+        {
             self.asked_instead.insert(scope.clone(), asked.clone());
         }
     }
@@ -363,6 +383,9 @@ fn asked(challenge: &Challenge, scope: &ScopeSet) -> ScopeSet {
         Ok(asked)
             if !asked.is_empty()
                 && asked.len() <= MOST_SCOPES_OF_A_TOKEN
+                && challenge
+                    .parameter("scope")
+                    .is_none_or(|text| text.len() <= LONGEST_SCOPE)
                 && (!names_every_repository(&asked) || names_every_repository(scope)) =>
         {
             asked
@@ -417,5 +440,7 @@ impl Authorization {
 const MOST_EXCEPTIONS: usize = 512;
 /// A token names all its scopes and goes along with each request, and servers bound their heads.
 pub(crate) const MOST_SCOPES_OF_A_TOKEN: usize = 16;
+/// Enough for that many names of repositories, each of which may have 256 characters.
+const LONGEST_SCOPE: usize = 8 << 10;
 /// Role assignments take up to ten minutes to reach the token server.
 const AGE_OF_RIGHTS: Duration = Duration::from_secs(600);

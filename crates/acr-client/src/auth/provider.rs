@@ -22,8 +22,8 @@ use async_trait::async_trait;
 ///         &self,
 ///         request: &TokenRequest,
 ///     ) -> Result<Secret, Box<dyn std::error::Error + Send + Sync>> {
-///         # fn look_up(_service: &str, _scope: &str) -> Option<String> { None }
-///         let token = look_up(&request.service, &request.scope.to_string());
+///         # fn look_up(_registry: &str, _scope: &str) -> Option<String> { None }
+///         let token = look_up(&request.registry, &request.scope.to_string());
 ///         Ok(token.ok_or("the vault has no such token")?.into())
 ///     }
 /// }
@@ -31,6 +31,8 @@ use async_trait::async_trait;
 /// let credential = Credential::token_provider(Vault);
 /// # let _ = credential;
 /// ```
+///
+/// Its `Debug` is a part of that of the credential and the builder, and must show no secret.
 #[async_trait]
 pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
     /// Brings an access token that covers the request's scope.
@@ -50,7 +52,16 @@ pub trait TokenProvider: fmt::Debug + Send + Sync + 'static {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenRequest {
-    /// For whom the token is to be: the registry's login server, such as `name.azurecr.io`.
+    /// The registry that the token will be sent to: the host of the client's endpoint, with its port
+    /// unless that is the usual one, such as `name.azurecr.io`.
+    ///
+    /// This is what decides whose token may be given away.
+    pub registry: String,
+    /// For whom the token is to be, in the registry's own words: the `service` of its challenge, by
+    /// which token servers know it.
+    ///
+    /// Nothing keeps a registry from naming another one here, so a provider that has tokens of several
+    /// does not go by it.
     pub service: String,
     /// What the token must allow; its text is what stands in a request, such as
     /// `repository:app:pull`. Empty where any token of the registry will do.

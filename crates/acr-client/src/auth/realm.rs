@@ -32,6 +32,13 @@ impl Realm {
         if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
             return Err(unusable("is neither https nor http"));
         }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(unusable("holds a user"));
+        }
+        let service = challenge.service().unwrap_or_default();
+        if service.len() > LONGEST_SERVICE || realm.len() > LONGEST_REALM {
+            return Err(unusable("or service is longer than any name"));
+        }
         let origin = origin_text(&url);
         if endpoint.is_https() && url.scheme() != "https" {
             return Err(refused(format!(
@@ -41,7 +48,7 @@ impl Realm {
         Ok(Self {
             elsewhere: (!endpoint.is_origin_of(&url)).then_some(origin),
             url: to_uri(&url, "WWW-Authenticate")?,
-            service: challenge.service().unwrap_or_default().to_owned(),
+            service: service.to_owned(),
         })
     }
 
@@ -57,6 +64,8 @@ impl Realm {
     /// Refuses a credential that must not be sent there: it belongs to the registry alone.
     pub(super) fn may_have(&self, credential: &Credential) -> Result<(), Error> {
         match &self.elsewhere {
+            // The client sends nothing there for somebody who fetches tokens elsewhere.
+            Some(_) if credential.fetches_its_own_tokens() => Ok(()),
             Some(origin) if !credential.is_anonymous() => Err(refused(format!(
                 "the registry wants {} to be sent to another server, {origin}",
                 credential.name()
@@ -65,6 +74,10 @@ impl Realm {
         }
     }
 }
+
+/// Enough for a host with its port.
+const LONGEST_SERVICE: usize = 512;
+const LONGEST_REALM: usize = 4096;
 
 fn refused(reason: String) -> Error {
     Error::new(ErrorKind::Credential, format!("{reason}; refused"))
@@ -117,9 +130,18 @@ mod tests {
     #[test]
     fn a_realm_that_is_no_url_is_a_protocol_error() {
         let anonymous = Credential::anonymous();
-        for text in ["", "/oauth2/token", "file:///etc", "https://"] {
+        let long = format!("https://r.example/{}", "t".repeat(5000));
+        for text in [
+            "",
+            "/oauth2/token",
+            "file:///etc",
+            "https://",
+            "https://user:hunter2@r.example/oauth2/token",
+            &long,
+        ] {
             let error = realm(text, "https://r.example", &anonymous).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Protocol, "{text}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
         }
     }
 }

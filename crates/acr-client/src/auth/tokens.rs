@@ -1,5 +1,6 @@
 //! Finding a token, or fetching it: once for all who wait for it, from whichever identity has one.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,12 @@ impl Authorizer {
                 Err(failure) if moves_on(&failure) && places.peek().is_some() => {
                     failures.push((place, failure));
                 }
-                Err(failure) => return Err(self.0.identities.none_of_them(failures, failure)),
+                Err(failure) => {
+                    if may_be_the_realm(&failure) {
+                        self.state().forget(realm);
+                    }
+                    return Err(self.0.identities.none_of_them(failures, failure));
+                }
             }
         }
         // There is one place at least.
@@ -78,7 +84,11 @@ impl Authorizer {
                     fresh: Some(scope.clone()),
                 })
             }
-            (Err(_), Some(held)) => Ok(cached(held)),
+            (Err(_), Some(held)) => {
+                let now = self.0.sender.wire.clock.now();
+                self.state().tokens.put_off(&held.secret, now);
+                Ok(cached(held))
+            }
             (Err(error), None) => Err(error),
         }
     }
@@ -103,7 +113,8 @@ impl Authorizer {
         scope: &ScopeSet,
     ) -> Result<CachedToken, Error> {
         let sender = &self.0.sender;
-        let credential = self.credential(place).await?;
+        let patience = sender.retry.begin(true);
+        let credential = patience.within(pin!(self.credential(place))).await?;
         realm.may_have(&credential)?;
         let new = |(secret, queued): (Secret, Duration)| {
             let mut token = CachedToken::new(secret, sender.wire.clock.now(), place);
@@ -118,6 +129,9 @@ impl Authorizer {
             }
             Kind::RefreshToken(token) => {
                 let token = token.clone();
+                if names_every_repository(scope) && is_of_abac(&token) {
+                    return Err(ignores_wildcards(scope));
+                }
                 Ok(new(exchange::with_refresh_token(
                     sender, realm, scope, token,
                 )
@@ -129,16 +143,20 @@ impl Authorizer {
             }
             Kind::Provider(provider) => {
                 let request = TokenRequest {
+                    registry: self.0.endpoint.authority(),
                     service: realm.service.clone(),
                     scope: scope.clone(),
                 };
-                let brought = provider.access_token(&request).await.map_err(|error| {
-                    Error::new(
-                        ErrorKind::Credential,
-                        format!("the token provider brought no token for {}", shown(scope)),
-                    )
-                    .with_source(error)
-                })?;
+                let brought = pin!(async {
+                    provider.access_token(&request).await.map_err(|error| {
+                        Error::new(
+                            ErrorKind::Credential,
+                            format!("the token provider brought no token for {}", shown(scope)),
+                        )
+                        .with_source(error)
+                    })
+                });
+                let brought = patience.within(brought).await?;
                 if brought.is_empty() {
                     let text = format!(
                         "the token provider brought an empty token for {}",
@@ -173,10 +191,7 @@ impl Authorizer {
             refresh.queued
         };
         if self.state().is_abac && names_every_repository(scope) {
-            return Err(Error::invalid(format!(
-                "the permissions of this registry go by repository (ABAC), and it ignores the \
-                 wildcard of {scope}; name each repository"
-            )));
+            return Err(ignores_wildcards(scope));
         }
         loop {
             let secret = refresh.secret.clone();
@@ -238,7 +253,15 @@ impl Authorizer {
         match (flight.await, held) {
             (Ok(token), _) => Ok((token, false)),
             // It was only due for renewal, and may be used meanwhile.
-            (Err(_), Some(held)) => Ok((held, true)),
+            (Err(_), Some(held)) => {
+                let now = self.0.sender.wire.clock.now();
+                let mut state = self.state();
+                let same = state.refresh_tokens.get_mut(&place);
+                if let Some(token) = same.filter(|token| token.secret == held.secret) {
+                    token.put_off(now);
+                }
+                Ok((held, true))
+            }
             (Err(error), None) => Err(error),
         }
     }
@@ -254,7 +277,7 @@ impl Authorizer {
             let (endpoint, audience) = (&self.0.endpoint, &self.0.audience);
             let (secret, queued) =
                 exchange::exchange(sender, endpoint, &realm, source.as_ref(), audience).await?;
-            let is_abac = TokenClaims::read(secret.expose()).is_some_and(|claims| claims.is_abac);
+            let is_abac = is_of_abac(&secret);
             let now = sender.wire.clock.now();
             let mut token = CachedToken::new(secret, now, place);
             token.queued = queued;
@@ -270,8 +293,33 @@ impl Authorizer {
     }
 }
 
+/// Whether a failure may be that of the place where tokens are fetched. A token server that refuses
+/// somebody, or is busy, is in its place.
+fn may_be_the_realm(failure: &Error) -> bool {
+    matches!(
+        failure.kind(),
+        ErrorKind::Credential
+            | ErrorKind::Protocol
+            | ErrorKind::Transport
+            | ErrorKind::Timeout
+            | ErrorKind::TooLarge
+    )
+}
+
 fn cached(token: CachedToken) -> Authorization {
     Authorization::Bearer { token, fresh: None }
+}
+
+/// Whether a refresh token tells that the permissions of its registry go by repository.
+fn is_of_abac(refresh_token: &Secret) -> bool {
+    TokenClaims::read(refresh_token.expose()).is_some_and(|claims| claims.is_abac)
+}
+
+fn ignores_wildcards(scope: &ScopeSet) -> Error {
+    Error::invalid(format!(
+        "the permissions of this registry go by repository (ABAC), and it ignores the wildcard of \
+         {scope}; name each repository"
+    ))
 }
 
 /// A scope for a person to read.

@@ -177,7 +177,7 @@ impl RepositoryClient {
             .open(call, operation.request(), GetBlob::SUCCESS);
         let answer = opened.await?;
         let head = operation.decode_head(&answer.head);
-        let head = head.map_err(|error| undecodable(&answer.head, error))?;
+        let head = head.map_err(|error| undecodable(&answer.head, answer.sent.as_ref(), error))?;
         check_range(operation.range, &head)?;
         Ok(BlobStream::new(
             self.pipeline.wire(),

@@ -14,7 +14,7 @@ use acr_protocol::{
 };
 use bytes::Bytes;
 use http::response::Parts;
-use http::{Method, Request, StatusCode, Uri};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use tracing::Instrument as _;
 
 use crate::answer;
@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::endpoint::{Endpoint, resolve, to_uri};
 use crate::error::{Error, ErrorKind};
 use crate::limiter::{Limiter, Permit};
+use crate::mask::Mask;
 use crate::paging::Pager;
 use crate::retry::{Attempts, RetryPolicy};
 use crate::trace;
@@ -69,6 +70,8 @@ pub(crate) struct Answer {
     pub(crate) body: Body,
     /// The URL that answered.
     pub(crate) url: Uri,
+    /// What the request carried as `Authorization`, which no error may repeat.
+    pub(crate) sent: Option<HeaderValue>,
     /// The call's place among those under way, if the registry itself answers it.
     permit: Option<Permit>,
 }
@@ -87,6 +90,7 @@ impl Answer {
             head: self.head.clone(),
             body: self.body.try_clone().unwrap_or_default(),
             url: self.url.clone(),
+            sent: self.sent.clone(),
             permit: None,
         }
     }
@@ -208,7 +212,9 @@ impl Pipeline {
             return Err(self.refused(call, answer, attempts).await);
         }
         // The permit of the answer is held until its body is read.
-        let Answer { head, body, .. } = answer;
+        let Answer {
+            head, body, sent, ..
+        } = answer;
         // Neither has a body, whatever length the head announces.
         let has_none =
             template.parts.method == Method::HEAD || head.status == StatusCode::NO_CONTENT;
@@ -217,11 +223,13 @@ impl Pipeline {
         } else {
             let read = pin!(self.wire().read(&head.headers, body, call.limit));
             attempts.within(read).await.map_err(|error| {
-                error.with_answer(head.status, answer::request_id(&head.headers), None)
+                let mask = Mask::of_header(sent.as_ref());
+                let id = answer::request_id(&head.headers, &mask);
+                error.with_answer(head.status, id, None)
             })?
         };
         let decoded = operation.decode(&head, body);
-        decoded.map_err(|error| undecodable(&head, error))
+        decoded.map_err(|error| undecodable(&head, sent.as_ref(), error))
     }
 
     /// Sends a request of which only the head is answered in one piece, until its status is one of
@@ -337,8 +345,13 @@ impl Pipeline {
         attempts: &mut Attempts,
     ) -> Error {
         let Answer {
-            head, body, url, ..
+            head,
+            body,
+            url,
+            sent,
+            ..
         } = answer;
+        let mask = Mask::of_header(sent.as_ref());
         let wire = self.wire();
         let beginning =
             pin!(async { Ok(wire.read_beginning(body, answer::MOST_OF_AN_ERROR).await) });
@@ -351,7 +364,7 @@ impl Pipeline {
         } else {
             None
         };
-        answer::error(&head, &body, missing, self.clock().now())
+        answer::error(&head, &body, missing, self.clock().now(), &mask)
     }
 
     /// Resolves a URL that an answer named, such as the next page, and refuses one that leads away
@@ -400,10 +413,12 @@ impl Template {
 }
 
 /// The error of an answer with a good status whose content is nonsense.
-pub(crate) fn undecodable(head: &Parts, error: DecodeError) -> Error {
+pub(crate) fn undecodable(head: &Parts, sent: Option<&HeaderValue>, error: DecodeError) -> Error {
+    let mask = Mask::of_header(sent);
     let (kind, text) = match error {
         DecodeError::Digest(mismatch) => (ErrorKind::DigestMismatch, mismatch.to_string()),
         other => (ErrorKind::Protocol, other.to_string()),
     };
-    Error::new(kind, text).with_answer(head.status, answer::request_id(&head.headers), None)
+    let id = answer::request_id(&head.headers, &mask);
+    Error::new(kind, mask.text(text)).with_answer(head.status, id, None)
 }

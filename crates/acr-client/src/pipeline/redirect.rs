@@ -12,6 +12,7 @@ use super::{Answer, Call, Pipeline, Template};
 use crate::answer;
 use crate::endpoint::{Endpoint, origin_text, resolve, to_uri};
 use crate::error::{Error, ErrorKind};
+use crate::mask::Mask;
 use crate::retry::Attempts;
 
 impl Pipeline {
@@ -101,7 +102,11 @@ pub(super) fn refused_elsewhere(endpoint: &Endpoint, url: &Uri, head: &Parts) ->
         head.status
     );
     let error = Error::new(ErrorKind::Registry, text);
-    Some(error.with_answer(head.status, answer::request_id(&head.headers), None))
+    Some(error.with_answer(
+        head.status,
+        answer::request_id(&head.headers, &Mask::default()),
+        None,
+    ))
 }
 
 const MOST_REDIRECTS: u32 = 5;

@@ -183,14 +183,16 @@ impl Pipeline {
     ) -> Result<Answer, Error> {
         attempts.requests += 1;
         let url = request.uri().clone();
+        let sent = request.headers().get(AUTHORIZATION).cloned();
         let repository = call.repository.as_ref().map(ToString::to_string);
         let context = OperationContext::new(call.name, repository, attempts.requests);
-        let sent = pin!(self.wire().send(request, context));
-        let (head, body) = attempts.within(sent).await?.into_parts();
+        let answer = pin!(self.wire().send(request, context));
+        let (head, body) = attempts.within(answer).await?.into_parts();
         Ok(Answer {
             head,
             body,
             url,
+            sent,
             permit: None,
         })
     }

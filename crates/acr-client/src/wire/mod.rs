@@ -3,6 +3,7 @@
 mod progress;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,6 +122,21 @@ impl Wire {
         let all = if all.is_empty() { first } else { all.freeze() };
         check_length(announced, all.len() as u64)?;
         Ok(all)
+    }
+
+    /// The same for a body that is a line or two, with one idle timeout for all of it: whoever needs it
+    /// is not to wait for days for a server that sends a byte now and then.
+    pub(crate) async fn read_at_once(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        limit: usize,
+    ) -> Result<Bytes, Error> {
+        let read = pin!(self.read(headers, body, limit));
+        match self.within(read).await {
+            Some(read) => read,
+            None => Err(self.silent("the answer's body did not end")),
+        }
     }
 
     /// Reads the beginning of the body of an error answer; one that breaks, or is not over within

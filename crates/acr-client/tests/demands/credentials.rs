@@ -35,7 +35,7 @@ impl TokenProvider for Vault {
         request: &TokenRequest,
     ) -> Result<Secret, Box<dyn StdError + Send + Sync>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        assert_eq!(request.service, crate::scene::HOST);
+        assert_eq!(request.registry, crate::scene::HOST);
         Ok(self
             .registry
             .access_token(&request.scope.to_string())?

@@ -22,6 +22,7 @@
 mod content;
 mod credentials;
 mod errors;
+mod flights;
 mod job;
 mod lists;
 mod redirects;

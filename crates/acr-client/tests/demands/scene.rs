@@ -56,6 +56,7 @@ impl Scene {
     pub(crate) fn builder_at(&self, endpoint: &str, credential: Credential) -> ClientBuilder {
         let (registry, seen) = (self.registry.clone(), self.seen.clone());
         let (now, sleep) = (self.clock.clone(), self.clock.clone());
+        let hold = self.clock.clone();
         ContainerRegistryClient::builder(endpoint)
             .credential(credential)
             .transport(from_fn(move |request: Request<Body>| {
@@ -73,10 +74,10 @@ impl Scene {
                     registry.try_handle(request).await
                 }
             }))
-            .clock(clock::from_fn(
-                move || now.now(),
-                move |duration| sleep.sleep(duration),
-            ))
+            .clock(
+                clock::from_fn(move || now.now(), move |duration| sleep.sleep(duration))
+                    .with_hold(move || hold.hold()),
+            )
     }
 
     pub(crate) fn client(&self, credential: Credential) -> ContainerRegistryClient {
