@@ -107,7 +107,8 @@ impl RetryPolicy {
     /// Begins an operation. `repeatable`: whether doing it twice does no harm.
     pub(crate) fn begin(&self, repeatable: bool) -> Attempts {
         Attempts {
-            started: self.0.clock.now(),
+            // Nobody asks for it where there is no deadline.
+            started: self.0.options.deadline.map(|_| self.0.clock.now()),
             policy: self.clone(),
             repeatable,
             failed: 0,
@@ -162,7 +163,7 @@ impl fmt::Debug for RetryPolicy {
 pub(crate) struct Attempts {
     policy: RetryPolicy,
     repeatable: bool,
-    started: SystemTime,
+    started: Option<SystemTime>,
     /// How many attempts have failed.
     failed: u32,
     /// How many requests were sent, those that met a challenge included.
@@ -206,7 +207,8 @@ impl Attempts {
     /// What is left until the deadline, if there is one.
     fn left(&self) -> Option<Duration> {
         let deadline = self.policy.0.options.deadline?;
-        let passed = self.policy.0.clock.now().duration_since(self.started);
+        let started = self.started?;
+        let passed = self.policy.0.clock.now().duration_since(started);
         let passed = passed.unwrap_or_default().saturating_sub(self.queued);
         Some(deadline.saturating_sub(passed))
     }

@@ -120,7 +120,8 @@ impl Credential {
     /// entry for the registry), must not be sent to where the registry wants tokens to be fetched, or
     /// is refused by the token server. A right that is missing is no reason: who somebody is does not
     /// depend on what he asks for. Neither is a server that fails. The one that brought a token is
-    /// stayed with until it brings none any more.
+    /// stayed with until it brings none any more; after five minutes those ahead of it get another
+    /// chance, since who was not signed in may be by now.
     ///
     /// Whether to go on without a credential is said in so many words, by an
     /// [`anonymous`](Self::anonymous) at the end:

@@ -37,12 +37,16 @@ type Fetched = (Secret, Duration);
 
 /// Asks for an access token as nobody in particular.
 ///
-/// ACR takes a `POST`; token servers of other registries know the `GET` alone.
+/// ACR takes a `POST`. Token servers of other registries know the `GET` alone, and refuse a `POST` in
+/// different ways, so only one that has ACR's own path is asked that way.
 pub(super) async fn anonymously(
     sender: &Sender,
     realm: &Realm,
     scope: &ScopeSet,
 ) -> Result<Fetched, Error> {
+    if realm.url.path() != TOKEN_PATH {
+        return with_login(sender, realm, scope, None).await;
+    }
     let post = RequestAccessToken {
         service: realm.service.clone(),
         scope: scope.clone(),

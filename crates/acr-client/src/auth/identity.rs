@@ -1,6 +1,7 @@
 //! Who the client is: one credential, or the chain of those that are tried in turn.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use super::credential::{Credential, Kind};
 use crate::clock::Clock;
@@ -10,7 +11,14 @@ use crate::error::{Error, ErrorKind};
 #[derive(Debug)]
 pub(super) struct Identities {
     links: Vec<Credential>,
-    current: AtomicUsize,
+    in_force: Mutex<InForce>,
+}
+
+/// Which one is in force, and since when nobody has looked whether one before it would do.
+#[derive(Debug, Clone, Copy)]
+struct InForce {
+    place: usize,
+    since: SystemTime,
 }
 
 impl Identities {
@@ -26,7 +34,10 @@ impl Identities {
         flatten(credential, &mut links);
         Self {
             links,
-            current: AtomicUsize::new(0),
+            in_force: Mutex::new(InForce {
+                place: 0,
+                since: SystemTime::UNIX_EPOCH,
+            }),
         }
     }
 
@@ -34,21 +45,34 @@ impl Identities {
         self.links.is_empty()
     }
 
-    /// The place of the one that is in force.
-    pub(super) fn current(&self) -> usize {
-        self.current.load(Ordering::Relaxed)
+    /// Goes back to the first one.
+    pub(super) fn begin_anew(&self) {
+        self.in_force().place = 0;
     }
 
-    /// Puts another one in force.
-    pub(super) fn stay_with(&self, place: usize) {
-        self.current.store(place, Ordering::Relaxed);
+    /// Takes note of the one that brought a token. `searched`: whether others were tried before it.
+    pub(super) fn stay_with(&self, place: usize, searched: bool, now: SystemTime) {
+        let mut in_force = self.in_force();
+        if searched || in_force.place != place {
+            *in_force = InForce { place, since: now };
+        }
     }
 
-    /// The places in the order in which they are tried now: the one in force, then all others.
-    pub(super) fn places(&self) -> impl Iterator<Item = usize> + use<> {
-        let current = self.current();
-        let others = (0..self.links.len()).filter(move |place| *place != current);
-        std::iter::once(current).chain(others)
+    /// The places in the order in which they are tried now: the one in force, then all others. From
+    /// time to time the first ones get another chance: who was not signed in may be by now.
+    pub(super) fn places(&self, now: SystemTime) -> impl Iterator<Item = usize> + use<> {
+        let InForce { place, since } = *self.in_force();
+        // A clock that went back counts as time enough.
+        let is_old = now
+            .duration_since(since)
+            .map_or(true, |age| age >= ANOTHER_CHANCE);
+        let first = if is_old { 0 } else { place };
+        let others = (0..self.links.len()).filter(move |place| *place != first);
+        std::iter::once(first).chain(others)
+    }
+
+    fn in_force(&self) -> MutexGuard<'_, InForce> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The credential at a place for a registry, with what stands elsewhere looked up.
@@ -79,7 +103,12 @@ impl Identities {
     }
 
     /// The error of a chain of which no link brought a token: what became of each.
-    pub(super) fn none_of_them(&self, failures: Vec<(usize, Error)>, last: Error) -> Error {
+    pub(super) fn none_of_them(
+        &self,
+        failures: Vec<(usize, Error)>,
+        place: usize,
+        last: Error,
+    ) -> Error {
         if failures.is_empty() {
             return last;
         }
@@ -88,8 +117,7 @@ impl Identities {
         for (place, failure) in &failures {
             text.push_str(&format!(" {}: {failure};", name(*place)));
         }
-        let last_place = self.places().last().unwrap_or_default();
-        text.push_str(&format!(" {}: {last}", name(last_place)));
+        text.push_str(&format!(" {}: {last}", name(place)));
         last.with_message(text)
     }
 }
@@ -102,6 +130,9 @@ pub(super) fn moves_on(failure: &Error) -> bool {
     )
 }
 
+/// How long a link of a chain is stayed with before those ahead of it are tried again.
+const ANOTHER_CHANCE: Duration = Duration::from_secs(300);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,9 +141,19 @@ mod tests {
     fn the_one_in_force_is_tried_first_and_then_the_others_in_order() {
         let inner = Credential::refresh_token("b").or(Credential::entra_token("c"));
         let identities = Identities::new(Credential::anonymous().or(inner));
-        assert_eq!(identities.places().collect::<Vec<_>>(), [0, 1, 2]);
-        identities.stay_with(1);
-        assert_eq!(identities.places().collect::<Vec<_>>(), [1, 0, 2]);
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let places = |now| identities.places(now).collect::<Vec<_>>();
+        assert_eq!(places(now), [0, 1, 2]);
+        identities.stay_with(1, true, now);
+        assert_eq!(places(now), [1, 0, 2]);
+        // What is used all the time does not become the first for that.
+        let later = now + ANOTHER_CHANCE;
+        identities.stay_with(1, false, later);
+        assert_eq!(places(later), [0, 1, 2]);
+        identities.stay_with(1, true, later);
+        assert_eq!(places(later), [1, 0, 2]);
+        identities.begin_anew();
+        assert_eq!(places(later), [0, 1, 2]);
     }
 
     #[test]
@@ -120,7 +161,7 @@ mod tests {
         let identities = Identities::new(Credential::entra_token("t").or(Credential::anonymous()));
         let first = Error::new(ErrorKind::Credential, "the source brought no token");
         let last = Error::new(ErrorKind::Unauthorized, "no token: 401 Unauthorized");
-        let error = identities.none_of_them(vec![(0, first)], last);
+        let error = identities.none_of_them(vec![(0, first)], 1, last);
         assert_eq!(error.kind(), ErrorKind::Unauthorized);
         assert_eq!(
             error.to_string(),

@@ -251,7 +251,8 @@ impl Authorizer {
     /// The first user name and password among the credentials, as a header.
     async fn password(&self) -> Result<Option<HeaderValue>, Error> {
         let mut failure = None;
-        for place in self.0.identities.places() {
+        let now = self.0.sender.wire.clock.now();
+        for place in self.0.identities.places(now) {
             match self.credential(place).await {
                 Ok(credential) => {
                     if let Kind::Password { user, password } = &credential.0 {
@@ -287,7 +288,7 @@ impl Authorizer {
             let (realm, is_new) = state.remember(realm);
             if is_new {
                 // Whose secret must not go to the one before may be welcome at this one.
-                self.0.identities.stay_with(0);
+                self.0.identities.begin_anew();
             }
             (realm, goes_on || is_new)
         };

@@ -26,11 +26,13 @@ impl Authorizer {
         attempts: &mut Attempts,
     ) -> Result<Authorization, Error> {
         let mut failures = Vec::new();
-        let mut places = self.0.identities.places().peekable();
+        let now = self.0.sender.wire.clock.now();
+        let mut places = self.0.identities.places(now).peekable();
         while let Some(place) = places.next() {
             match self.bearer_of(place, realm, scope, attempts).await {
                 Ok(authorization) => {
-                    self.0.identities.stay_with(place);
+                    let identities = &self.0.identities;
+                    identities.stay_with(place, !failures.is_empty(), now);
                     return Ok(authorization);
                 }
                 Err(failure) if moves_on(&failure) && places.peek().is_some() => {
@@ -40,7 +42,7 @@ impl Authorizer {
                     if may_be_the_realm(&failure) {
                         self.state().forget(realm);
                     }
-                    return Err(self.0.identities.none_of_them(failures, failure));
+                    return Err(self.0.identities.none_of_them(failures, place, failure));
                 }
             }
         }

@@ -80,6 +80,9 @@ impl Pipeline {
         attempts: &mut Attempts,
     ) -> Result<Permit, Error> {
         let permit = self.shared.limiter.admit(call.class).await;
+        if permit.waited().is_zero() {
+            return Ok(permit);
+        }
         attempts.forgive(permit.waited());
         if !authorization.is_over(self.clock().now()) {
             return Ok(permit);

@@ -201,6 +201,24 @@ fn the_link_of_a_chain_that_works_is_stayed_with_until_it_works_no_more() {
 }
 
 #[test]
+fn one_bad_moment_does_not_make_a_whole_job_anonymous() {
+    let scene = Scene::with(|builder| builder.anonymous_pull(true));
+    scene.seed("app").image("v1").unwrap();
+    let chain = Credential::entra_token("any").or(Credential::anonymous());
+    let app = scene.client(chain).repository_client("app").unwrap();
+    let refused = Fault::on("exchange_entra_token").answer(Refuse::denied());
+    let refused = scene.registry.inject(refused).unwrap();
+    scene.drive(async {
+        app.get_manifest("v1").await.unwrap();
+        let error = app.delete_tag("v1").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+        refused.remove();
+        scene.clock.advance(std::time::Duration::from_secs(301));
+        assert!(app.delete_tag("v1").await.unwrap());
+    });
+}
+
+#[test]
 fn a_firewall_is_told_apart_from_a_wrong_password() {
     let scene = Scene::with(|builder| builder.firewall([]));
     let app = scene.owner().repository_client("app").unwrap();
