@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use acr_client::transport::record::{Recorder, Recording};
 use acr_client::transport::{Body, HyperTransport, TransportError, TransportErrorKind, from_fn};
 use acr_client::{
-    BlobSource, ContainerRegistryClient, Credential, Error, Manifest, UploadBlobOptions, clock,
+    BlobSource, ContainerRegistryClient, Credential, Error, LimiterOptions, Manifest, RetryOptions,
+    UploadBlobOptions, clock,
 };
 use acr_harness::fidelity::report::Report;
 use acr_harness::fidelity::{own_files, read, replay};
@@ -32,6 +33,10 @@ fn scene(credential: Credential) -> (Recorder, ContainerRegistryClient, Manifest
         .credential(credential)
         .transport(recorder.clone())
         .clock(clock::from_fn(move || start, |_| std::future::pending()))
+        // The first challenge is to be recorded too, and a clock that stands still waits for nothing.
+        .known_realm(false)
+        .retry(RetryOptions::none())
+        .limiter(LimiterOptions::off())
         .build();
     (recorder, client.unwrap(), manifest)
 }
@@ -163,6 +168,8 @@ async fn what_had_no_answer_is_skipped_and_what_was_not_read_is_compared_by_its_
     }));
     let unreachable = ContainerRegistryClient::builder("https://myregistry.azurecr.io")
         .transport(broken.clone())
+        .known_realm(false)
+        .retry(RetryOptions::none())
         .build();
     unreachable.unwrap().ping().await.unwrap_err();
 

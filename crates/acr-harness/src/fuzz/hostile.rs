@@ -7,7 +7,10 @@ use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 
 use acr_client::transport::{Body, from_fn};
-use acr_client::{ContainerRegistryClient, Credential, Error, RepositoryClient, clock};
+use acr_client::{
+    ContainerRegistryClient, Credential, Error, LimiterOptions, RepositoryClient, RetryOptions,
+    clock,
+};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 
@@ -130,6 +133,8 @@ fn client(
     ContainerRegistryClient::builder(REGISTRY)
         .credential(credential)
         .transport(transport)
+        .retry(RetryOptions::none())
+        .limiter(LimiterOptions::off())
         // Time stands still: every answer is there at once, so whoever waits for a timer hangs.
         .clock(clock::from_fn(
             || SystemTime::UNIX_EPOCH,
