@@ -7,6 +7,7 @@
 
 mod auth;
 mod blob;
+mod lasting;
 mod lies;
 mod list;
 mod manifest;
