@@ -11,6 +11,7 @@ mod lasting;
 mod lies;
 mod list;
 mod manifest;
+mod model;
 mod upload;
 
 use acr_client::transport::{Body, from_fn};
