@@ -1,6 +1,6 @@
 //! Tokens by who asked and for what, and flights, so that one token is fetched once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +25,8 @@ pub(crate) struct CachedToken {
     pub(crate) is_from_the_root: bool,
     /// How long the request for it was held back by the client's own limiter.
     pub(crate) queued: Duration,
+    /// Its number among those that were kept.
+    number: u64,
 }
 
 impl CachedToken {
@@ -48,6 +50,7 @@ impl CachedToken {
             exchange: None,
             is_from_the_root: true,
             queued: Duration::ZERO,
+            number: 0,
         }
     }
 
@@ -82,24 +85,34 @@ impl CachedToken {
 
 /// Access tokens by the scope they were asked for, and whose they are: one for each identity of a
 /// chain at most. The registry is no part of the key, because a cache belongs to the clients of one
-/// registry.
+/// registry. In order, so that which of several is taken does not change from run to run.
 #[derive(Debug, Default)]
 pub(crate) struct TokenCache {
-    tokens: HashMap<ScopeSet, Vec<CachedToken>>,
+    tokens: BTreeMap<ScopeSet, Vec<CachedToken>>,
     /// When those that are over are looked for again.
     sweep_at: Option<SystemTime>,
+    /// How many were kept so far.
+    kept: u64,
 }
 
 impl TokenCache {
+    /// How many tokens were kept so far, for [`find`](Self::find).
+    pub(crate) const fn kept(&self) -> u64 {
+        self.kept
+    }
+
     /// Finds a living token of an identity that was asked for with this scope, or with one that
-    /// covers it.
+    /// covers it; only among those that were kept after so many others.
     pub(crate) fn find(
         &self,
         identity: usize,
         scope: &ScopeSet,
+        after: u64,
         now: SystemTime,
     ) -> Option<&CachedToken> {
-        let fits = |token: &&CachedToken| token.identity == identity && token.is_alive(now);
+        let fits = |token: &&CachedToken| {
+            token.identity == identity && token.number > after && token.is_alive(now)
+        };
         let exact = self.tokens.get(scope);
         exact
             .and_then(|tokens| tokens.iter().find(fits))
@@ -110,7 +123,7 @@ impl TokenCache {
     }
 
     /// Keeps a token that has a life.
-    pub(crate) fn insert(&mut self, scope: ScopeSet, token: CachedToken, now: SystemTime) {
+    pub(crate) fn insert(&mut self, scope: ScopeSet, mut token: CachedToken, now: SystemTime) {
         if !token.is_alive(now) {
             return;
         }
@@ -123,6 +136,8 @@ impl TokenCache {
             let first = self.tokens.keys().next().cloned();
             first.and_then(|scope| self.tokens.remove(&scope));
         }
+        self.kept += 1;
+        token.number = self.kept;
         let tokens = self.tokens.entry(scope).or_default();
         tokens.retain(|held| held.identity != token.identity);
         tokens.push(token);
@@ -258,7 +273,7 @@ mod tests {
         let mut cache = TokenCache::default();
         let pull = scope("repository:a:pull");
         cache.insert(pull.clone(), CachedToken::new(jwt(1000), NOW, 1), NOW);
-        assert!(cache.find(1, &pull, NOW).is_some() && cache.find(0, &pull, NOW).is_none());
+        assert!(cache.find(1, &pull, 0, NOW).is_some() && cache.find(0, &pull, 0, NOW).is_none());
     }
 
     #[test]
@@ -274,14 +289,14 @@ mod tests {
             ("repository:b:pull", false),
         ] {
             assert_eq!(
-                cache.find(0, &scope(needed), NOW).is_some(),
+                cache.find(0, &scope(needed), 0, NOW).is_some(),
                 found,
                 "{needed}"
             );
         }
         assert!(
             cache
-                .find(0, &scope("repository:a:pull"), after(1000))
+                .find(0, &scope("repository:a:pull"), 0, after(1000))
                 .is_none()
         );
     }
@@ -293,7 +308,7 @@ mod tests {
         cache.insert(scope("repository:a:pull"), token.clone(), NOW);
         cache.insert(scope("repository:b:pull"), token, NOW);
         cache.remove(&jwt(1000));
-        assert!(cache.find(0, &scope(""), NOW).is_none());
+        assert!(cache.find(0, &scope(""), 0, NOW).is_none());
     }
 
     #[test]

@@ -45,6 +45,11 @@ impl Identities {
         self.links.is_empty()
     }
 
+    /// Whether this is true of one of them.
+    pub(super) fn any(&self, is_true: impl Fn(&Credential) -> bool) -> bool {
+        self.links.iter().any(is_true)
+    }
+
     /// Goes back to the first one.
     pub(super) fn begin_anew(&self) {
         self.in_force().place = 0;

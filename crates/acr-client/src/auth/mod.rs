@@ -95,8 +95,12 @@ pub(crate) enum Authorization {
     Basic(HeaderValue),
     Bearer {
         token: CachedToken,
-        /// The scope that it was fetched with, if that was for this very call.
-        fresh: Option<ScopeSet>,
+        /// The scope that it was found or fetched for.
+        scope: ScopeSet,
+        /// Whether it was fetched for this very call.
+        fresh: bool,
+        /// How many tokens were kept until then.
+        kept: u64,
     },
 }
 
@@ -170,7 +174,7 @@ impl Authorizer {
             Scheme::Bearer(realm) => {
                 let instead = self.state().asked_instead.get(scope).cloned();
                 let scope = instead.unwrap_or_else(|| scope.clone());
-                self.bearer(&realm, &scope, attempts).await
+                self.bearer(&realm, &scope, 0, attempts).await
             }
         }
     }
@@ -274,18 +278,35 @@ impl Authorizer {
     ) -> Result<Verdict, Error> {
         let realm = Realm::of(challenge, &self.0.endpoint)?;
         let now = self.0.sender.wire.clock.now();
+        let mut after = 0;
         let (realm, goes_on) = {
             let mut state = self.state();
             let goes_on = match sent {
-                Authorization::Bearer { token, fresh } => {
+                Authorization::Bearer {
+                    token,
+                    scope,
+                    fresh,
+                    kept,
+                } => {
                     state.tokens.remove(&token.secret);
-                    let was_tried = fresh.as_ref().is_some_and(|scope| scope.covers(&asked));
+                    let serves = scope.covers(&asked);
+                    if serves {
+                        // Whatever else was at hand may have ended with it. To try one after the other
+                        // would use up the call's challenges.
+                        after = *kept;
+                    }
+                    let was_tried = *fresh && serves;
                     let lacks_a_right = challenge.error() == Some("insufficient_scope");
                     !was_tried || state.drop_root(token, lacks_a_right, now)
                 }
                 Authorization::Nothing | Authorization::Basic(_) => true,
             };
-            let (realm, is_new) = state.remember(realm);
+            let (realm, is_new) = if self.0.identities.any(|one| realm.may_have(one).is_ok()) {
+                state.remember(realm)
+            } else {
+                // Nobody goes there now, and the next call is not to be stopped by it either.
+                (Arc::new(realm), true)
+            };
             if is_new {
                 // Whose secret must not go to the one before may be welcome at this one.
                 self.0.identities.begin_anew();
@@ -295,7 +316,7 @@ impl Authorizer {
         if !goes_on {
             return Ok(Verdict::GiveUp);
         }
-        let retry = self.bearer(&realm, &asked, attempts).await?;
+        let retry = self.bearer(&realm, &asked, after, attempts).await?;
         Ok(Verdict::Retry(retry))
     }
 
@@ -357,8 +378,10 @@ impl State {
         }
     }
 
-    /// Goes back to what was known at first, after a token server that the registry has named turned
-    /// out to be of no use: it may name another one, or the right one, when it is asked again.
+    /// Goes back to what was known at first, after a token server that the registry has named brought
+    /// no token: it may name another one, or the right one, when it is asked again. Whether a refusal is
+    /// one of the credential or comes from the wrong place, such as a path that is challenged itself, does
+    /// not show in it.
     fn forget(&mut self, realm: &Realm) {
         if matches!(&self.scheme, Scheme::Bearer(known) if **known == *realm) {
             self.scheme = self.at_first.clone();
@@ -431,7 +454,7 @@ impl Authorization {
     /// Whether the token ended while the request waited for its turn.
     pub(crate) fn is_over(&self, now: SystemTime) -> bool {
         match self {
-            Self::Bearer { token, fresh } => fresh.is_none() && !token.is_alive(now),
+            Self::Bearer { token, fresh, .. } => !fresh && !token.is_alive(now),
             Self::Nothing | Self::Basic(_) => false,
         }
     }

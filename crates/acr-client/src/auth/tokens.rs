@@ -18,18 +18,20 @@ use crate::error::{Error, ErrorKind};
 use crate::retry::Attempts;
 
 impl Authorizer {
-    /// Finds or fetches a token of the identity in force, or of the next one that has one.
+    /// Finds or fetches a token of the identity in force, or of the next one that has one; one at hand
+    /// only if it was kept after so many others.
     pub(super) async fn bearer(
         &self,
         realm: &Arc<Realm>,
         scope: &ScopeSet,
+        after: u64,
         attempts: &mut Attempts,
     ) -> Result<Authorization, Error> {
         let mut failures = Vec::new();
         let now = self.0.sender.wire.clock.now();
         let mut places = self.0.identities.places(now).peekable();
         while let Some(place) = places.next() {
-            match self.bearer_of(place, realm, scope, attempts).await {
+            match self.bearer_of(place, realm, scope, after, attempts).await {
                 Ok(authorization) => {
                     let identities = &self.0.identities;
                     identities.stay_with(place, !failures.is_empty(), now);
@@ -39,9 +41,7 @@ impl Authorizer {
                     failures.push((place, failure));
                 }
                 Err(failure) => {
-                    if may_be_the_realm(&failure) {
-                        self.state().forget(realm);
-                    }
+                    self.state().forget(realm);
                     return Err(self.0.identities.none_of_them(failures, place, failure));
                 }
             }
@@ -57,12 +57,15 @@ impl Authorizer {
         place: usize,
         realm: &Arc<Realm>,
         scope: &ScopeSet,
+        after: u64,
         attempts: &mut Attempts,
     ) -> Result<Authorization, Error> {
         let now = self.0.sender.wire.clock.now();
-        let (held, flight) = {
+        let (held, flight, kept) = {
             let mut state = self.state();
-            let held = state.tokens.find(place, scope, now).cloned();
+            let kept = state.tokens.kept();
+            let cached = |token| bearer(token, scope, false, kept);
+            let held = state.tokens.find(place, scope, after, now).cloned();
             if let Some(token) = &held
                 && !token.is_due(now)
             {
@@ -71,25 +74,22 @@ impl Authorizer {
             let key = (place, scope.clone());
             match (held, state.requests.under_way(&key)) {
                 (Some(token), Some(_)) => return Ok(cached(token)),
-                (None, Some(flight)) => (None, flight),
+                (None, Some(flight)) => (None, flight, kept),
                 (held, None) => {
                     let work = self.clone().request(place, realm.clone(), scope.clone());
-                    (held, state.requests.begin(key, work))
+                    (held, state.requests.begin(key, work), kept)
                 }
             }
         };
         match (flight.await, held) {
             (Ok(token), _) => {
                 attempts.forgive(token.queued);
-                Ok(Authorization::Bearer {
-                    token,
-                    fresh: Some(scope.clone()),
-                })
+                Ok(bearer(token, scope, true, self.state().tokens.kept()))
             }
             (Err(_), Some(held)) => {
                 let now = self.0.sender.wire.clock.now();
                 self.state().tokens.put_off(&held.secret, now);
-                Ok(cached(held))
+                Ok(bearer(held, scope, false, kept))
             }
             (Err(error), None) => Err(error),
         }
@@ -295,21 +295,13 @@ impl Authorizer {
     }
 }
 
-/// Whether a failure may be that of the place where tokens are fetched. A token server that refuses
-/// somebody, or is busy, is in its place.
-fn may_be_the_realm(failure: &Error) -> bool {
-    matches!(
-        failure.kind(),
-        ErrorKind::Credential
-            | ErrorKind::Protocol
-            | ErrorKind::Transport
-            | ErrorKind::Timeout
-            | ErrorKind::TooLarge
-    )
-}
-
-fn cached(token: CachedToken) -> Authorization {
-    Authorization::Bearer { token, fresh: None }
+fn bearer(token: CachedToken, scope: &ScopeSet, fresh: bool, kept: u64) -> Authorization {
+    Authorization::Bearer {
+        token,
+        scope: scope.clone(),
+        fresh,
+        kept,
+    }
 }
 
 /// Whether a refresh token tells that the permissions of its registry go by repository.

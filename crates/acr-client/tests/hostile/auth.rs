@@ -219,11 +219,13 @@ async fn a_refresh_token_that_is_refused_is_exchanged_anew_once() {
     let first = seen(&server).await;
     let tag = "GET /acr/v1/app/_tags/v1";
     assert_eq!(first, [tag, "POST /oauth2/exchange", "POST /oauth2/token"]);
-    // The refresh token is at hand now, so its refusal may mean that it is too old.
+    // The refresh token is at hand now, so its refusal may mean that it is too old. Where tokens are is
+    // asked anew, since the place may be the wrong one.
     repository.get_tag_properties("v1").await.unwrap_err();
     assert_eq!(
         seen(&server).await[first.len()..],
         [
+            tag,
             "POST /oauth2/token",
             "POST /oauth2/exchange",
             "POST /oauth2/token"

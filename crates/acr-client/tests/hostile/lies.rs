@@ -15,21 +15,21 @@ use http_body_util::BodyExt as _;
 
 use crate::{SECRET, response, text};
 
-const REALM: &str = "https://r.example/oauth2/token";
-const TAG: &str = "/acr/v1/app/_tags/v1";
-const SCOPE: &str = "repository:app:metadata_read";
+pub(crate) const REALM: &str = "https://r.example/oauth2/token";
+pub(crate) const TAG: &str = "/acr/v1/app/_tags/v1";
+pub(crate) const SCOPE: &str = "repository:app:metadata_read";
 
 /// A request as the servers of a test see it.
-struct Seen {
+pub(crate) struct Seen {
     /// `GET https://r.example/v2/`, with its query.
-    line: String,
-    path: String,
-    authorization: Option<String>,
-    body: String,
+    pub(crate) line: String,
+    pub(crate) path: String,
+    pub(crate) authorization: Option<String>,
+    pub(crate) body: String,
 }
 
 /// A client of `https://r.example`; all requests, to wherever they go, are answered by a function.
-fn client<F>(credential: Credential, answer: F) -> (ContainerRegistryClient, Lines)
+pub(crate) fn client<F>(credential: Credential, answer: F) -> (ContainerRegistryClient, Lines)
 where
     F: Fn(&Seen) -> Response<Body> + Send + Sync + 'static,
 {
@@ -66,27 +66,27 @@ where
 
 /// The requests so far, as `GET /path`.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Lines {
-    fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
 
-fn challenged(realm: &str, service: &str, scope: &str) -> Response<Body> {
+pub(crate) fn challenged(realm: &str, service: &str, scope: &str) -> Response<Body> {
     let text = format!(r#"Bearer realm="{realm}",service="{service}",scope="{scope}""#);
     response(401, &[("www-authenticate", &text)], "")
 }
 
-fn tokens() -> Response<Body> {
+pub(crate) fn tokens() -> Response<Body> {
     let body = format!(
         r#"{{"access_token":"access-{SECRET}-token","refresh_token":"refresh-{SECRET}-token"}}"#
     );
     response(200, &[], &body)
 }
 
-fn properties() -> Response<Body> {
+pub(crate) fn properties() -> Response<Body> {
     let body = r#"{"registry":"r.example","imageName":"app","tag":{"name":"v1","digest":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","createdTime":"2024-01-24T06:16:24Z","lastUpdateTime":"2024-01-24T06:16:24Z","signed":false,"changeableAttributes":{}}}"#;
     response(200, &[("content-type", "application/json")], body)
 }

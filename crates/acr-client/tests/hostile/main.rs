@@ -7,9 +7,11 @@
 
 mod auth;
 mod blob;
+mod lasting;
 mod lies;
 mod list;
 mod manifest;
+mod model;
 mod upload;
 
 use acr_client::transport::{Body, from_fn};
