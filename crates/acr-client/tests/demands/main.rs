@@ -6,6 +6,7 @@
 //! | module | what it prevents |
 //! |---|---|
 //! | [`tokens`] | tokens that die in the middle of a job, token storms, tokens that grow or go astray |
+//! | [`flights`] | callers who wait for one token and end with it |
 //! | [`credentials`] | identities that do not work, or fail without a word |
 //! | [`errors`] | errors that do not say what to do, and retries of what cannot heal |
 //! | [`throttling`] | jobs that break on 429, wait in vain, or crawl |
