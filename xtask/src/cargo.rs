@@ -170,16 +170,21 @@ impl Steps {
         self.start(command, &format!("cargo fmt {}", arguments.join(" ")))
     }
 
-    fn start(&mut self, mut command: Command, shown: &str) -> Result<(), String> {
+    fn start(&mut self, command: Command, shown: &str) -> Result<(), String> {
         self.step(shown);
-        let status = command
-            .status()
-            .map_err(|error| format!("cannot start `{shown}`: {error}"))?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(format!("`{shown}` failed ({status})"))
-        }
+        succeed(command, shown)
+    }
+}
+
+/// Runs a command to its end, which must be a good one.
+pub(crate) fn succeed(mut command: Command, shown: &str) -> Result<(), String> {
+    let status = command
+        .status()
+        .map_err(|error| format!("cannot start `{shown}`: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("`{shown}` failed ({status})"))
     }
 }
 

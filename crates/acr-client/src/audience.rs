@@ -37,13 +37,10 @@ impl Audience {
     #[must_use]
     pub fn of_host(host: &str) -> Self {
         let host = host.to_ascii_lowercase();
-        if host.ends_with(".azurecr.cn") {
-            Self::CONTAINER_REGISTRY_CHINA
-        } else if host.ends_with(".azurecr.us") {
-            Self::CONTAINER_REGISTRY_US_GOVERNMENT
-        } else {
-            Self::CONTAINER_REGISTRY
-        }
+        let cloud = CLOUDS
+            .into_iter()
+            .find(|(suffix, _)| host.ends_with(suffix));
+        cloud.map_or(Self::CONTAINER_REGISTRY, |(_, audience)| audience)
     }
 
     /// Whether a host is that of an Azure container registry, whose challenges are known beforehand.
@@ -52,7 +49,7 @@ impl Audience {
     /// name another service in theirs.
     pub(crate) fn is_azure_host(host: &str) -> bool {
         let host = host.to_ascii_lowercase();
-        AZURE_SUFFIXES.iter().any(|suffix| {
+        CLOUDS.iter().any(|(suffix, _)| {
             let name = host.strip_suffix(suffix);
             name.is_some_and(|name| !name.is_empty() && !name.contains('.'))
         })
@@ -94,8 +91,12 @@ impl From<String> for Audience {
     }
 }
 
-/// The registries of the public cloud, of China and of US Government.
-const AZURE_SUFFIXES: [&str; 3] = [".azurecr.io", ".azurecr.cn", ".azurecr.us"];
+/// The registries of the public cloud, of China and of US Government, and whom tokens for them are for.
+const CLOUDS: [(&str, Audience); 3] = [
+    (".azurecr.io", Audience::CONTAINER_REGISTRY),
+    (".azurecr.cn", Audience::CONTAINER_REGISTRY_CHINA),
+    (".azurecr.us", Audience::CONTAINER_REGISTRY_US_GOVERNMENT),
+];
 
 #[cfg(test)]
 mod tests {

@@ -64,10 +64,13 @@ impl ContainerRegistryClient {
             }
         }
         let path = parts.uri.path_and_query().map(|path| path.as_str());
-        let path = path.filter(|path| path.starts_with('/')).unwrap_or("/");
-        parts.uri = path
-            .parse()
-            .map_err(|_| Error::invalid("the request has no usable path"))?;
+        let path = path.filter(|path| path.starts_with('/'));
+        parts.uri = path.and_then(|path| path.parse().ok()).ok_or_else(|| {
+            Error::invalid(format!(
+                "the request has no path on the registry, such as /v2/app/_custom, but {:?}",
+                parts.uri.to_string()
+            ))
+        })?;
         let template = self.pipeline.template(Request::from_parts(parts, body));
         let template = template.map_err(|error| call.own(error, 0))?;
         let span = trace::operation(&call);

@@ -157,7 +157,7 @@ fn build(root: &Path, targets: &[&str]) -> Result<PathBuf, String> {
     let host = host(root)?;
     let mut fetch = cargo::command(root);
     fetch.args(["fetch", "--manifest-path", MANIFEST, "--target", &host]);
-    succeed(fetch, "cargo fetch")?;
+    cargo::succeed(fetch, "cargo fetch")?;
     let folder = root.join("target/fuzz/build");
     let mut build = cargo::nightly(root, "cargo");
     build
@@ -167,19 +167,8 @@ fn build(root: &Path, targets: &[&str]) -> Result<PathBuf, String> {
         .arg(&folder)
         .args(targets);
     println!("[build] cargo +{} fuzz build", cargo::nightly_name());
-    succeed(build, "cargo fuzz build")?;
+    cargo::succeed(build, "cargo fuzz build")?;
     Ok(folder.join(host).join("release"))
-}
-
-fn succeed(mut command: Command, shown: &str) -> Result<(), String> {
-    let status = command
-        .status()
-        .map_err(|error| format!("cannot start `{shown}`: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("`{shown}` failed ({status})"))
-    }
 }
 
 /// The platform that the nightly toolchain builds for.

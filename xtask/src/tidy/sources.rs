@@ -70,6 +70,7 @@ fn check_text(place: &str, text: &str) -> Vec<Finding> {
                 ));
             }
         }
+        // Looked for, not used: an attribute with a reason in it is another line.
         if line.trim() == "#[ignore]" {
             findings.push(Finding::new(
                 "ignored-test",
@@ -180,6 +181,7 @@ mod tests {
 
     #[test]
     fn a_test_is_ignored_only_with_a_reason() {
+        // The text that the rule is there to find; no test is ignored by it.
         assert_eq!(
             rules("a.rs", "  #[ignore]\n"),
             [("ignored-test", "a.rs:1".to_owned())]

@@ -1,10 +1,9 @@
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt as _, Limited};
+use http::{Method, Request, Response, StatusCode};
 
 use super::ContainerRegistryClient;
 use crate::authorized::AccessToken;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// Ways out: for what this crate has no method for.
 impl ContainerRegistryClient {
@@ -14,25 +13,31 @@ impl ContainerRegistryClient {
     /// # Errors
     ///
     /// Those of the async [`authorized_request`](crate::ContainerRegistryClient::authorized_request),
-    /// and [`Transport`](crate::ErrorKind::Transport) when the body breaks or is larger.
+    /// [`TooLarge`](crate::ErrorKind::TooLarge) when the body has more than `limit` bytes, and
+    /// [`Transport`](crate::ErrorKind::Transport) or [`Timeout`](crate::ErrorKind::Timeout) when it breaks
+    /// or stops arriving.
     pub fn authorized_request(
         &self,
         request: Request<impl Into<Bytes>>,
         scope: impl AsRef<str>,
         limit: usize,
     ) -> Result<Response<Bytes>, Error> {
+        let is_head = request.method() == Method::HEAD;
         let read = async {
             let answer = self.inner.authorized_request(request, scope).await?;
             let (head, body) = answer.into_parts();
-            let body = Limited::new(body, limit).collect().await;
-            let body = body.map_err(|error| {
-                Error::new(
-                    ErrorKind::Transport,
-                    "the answer's body broke or is too large",
+            // Neither has a body, whatever length the head announces.
+            if is_head
+                || matches!(
+                    head.status,
+                    StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
                 )
-                .with_source(error)
-            })?;
-            Ok(Response::from_parts(head, body.to_bytes()))
+            {
+                return Ok(Response::from_parts(head, Bytes::new()));
+            }
+            let wire = self.inner.pipeline.wire();
+            let body = wire.read(&head.headers, body, limit).await?;
+            Ok(Response::from_parts(head, body))
         };
         self.runtime.run(read)
     }

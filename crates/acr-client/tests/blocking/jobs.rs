@@ -204,3 +204,27 @@ fn a_repository_is_locked_and_deleted_by_name_and_by_handle() {
         assert_eq!(client.list_repository_names().count(), 0);
     }
 }
+
+#[test]
+fn a_request_of_ones_own_gives_its_body_up_to_a_limit() {
+    for served in Served::both() {
+        let image = served.registry.seed("app").unwrap().image("v1").unwrap();
+        let client = &served.client;
+        let ask = |method: &str, limit| {
+            let request = http::Request::builder()
+                .method(method)
+                .uri("/v2/app/manifests/v1")
+                .body("")
+                .unwrap();
+            client.authorized_request(request, "repository:app:pull", limit)
+        };
+        assert_eq!(ask("GET", 1 << 20).unwrap().body(), &image.bytes);
+        assert_eq!(ask("GET", 5).unwrap_err().kind(), ErrorKind::TooLarge);
+        // It announces the length of what it does not have.
+        let head = ask("HEAD", 5).unwrap();
+        assert_eq!((head.status().as_u16(), head.body().len()), (200, 0));
+
+        let token = client.access_token("repository:app:pull").unwrap().unwrap();
+        assert_eq!(token.granted().unwrap().to_string(), "repository:app:pull");
+    }
+}

@@ -85,7 +85,13 @@ fn what_no_method_covers_can_be_asked_for_with_the_client_s_credential() {
 fn a_request_of_one_s_own_does_not_take_the_credential_elsewhere() {
     let scene = Scene::new();
     let client = scene.owner();
-    for url in ["https://evil.example/v2/", "http://mock.azurecr.io/v2/"] {
+    for url in [
+        "https://evil.example/v2/",
+        "http://mock.azurecr.io/v2/",
+        // What is no path is not taken for the root.
+        "mock.azurecr.io",
+        "*",
+    ] {
         let request = Request::get(url).body("").unwrap();
         let error = scene
             .drive(client.authorized_request(request, ""))

@@ -18,7 +18,7 @@ use crate::fidelity::handed::Handed;
 use crate::fidelity::raw_http::{Answer, Connector};
 use crate::fidelity::request::Prepared;
 use crate::fidelity::settle::settle;
-use crate::fidelity::state::plan::{Action, Library, StepPlan, plan};
+use crate::fidelity::state::plan::{Action, RealBytes, StepPlan, plan};
 use crate::fidelity::state::seed;
 use crate::fidelity::state::service;
 use crate::fidelity::state::supposed::HOME_OF_DATA;
@@ -49,16 +49,16 @@ pub enum Ending {
     Skipped(String),
 }
 
-/// Plays exchanges in their order on one fresh mock. `library` finds the real bytes of a digest, if somebody has them.
+/// Plays exchanges in their order on one fresh mock. `real_bytes` finds the real bytes of a digest, if somebody has them.
 ///
 /// # Errors
 ///
 /// If the mock cannot be started.
-pub fn play(mut steps: Vec<Exchange>, library: &Library) -> Result<Vec<Outcome>> {
+pub fn play(mut steps: Vec<Exchange>, real_bytes: &RealBytes) -> Result<Vec<Outcome>> {
     settle(&mut steps);
     let reasons: Vec<Option<String>> = steps.iter().map(skip_reason).collect();
     let skipped: Vec<bool> = reasons.iter().map(Option::is_some).collect();
-    let plans = plan(&steps, &skipped, library);
+    let plans = plan(&steps, &skipped, real_bytes);
     let mut replay = if skipped.iter().all(|skipped| *skipped) {
         None
     } else {

@@ -70,11 +70,11 @@ pub struct StepPlan {
 }
 
 /// Where bytes of a digest may be found beside the recording.
-pub type Library = dyn Fn(&str) -> Option<Bytes>;
+pub type RealBytes = dyn Fn(&str) -> Option<Bytes>;
 
 /// Plans a session. A step that is skipped does nothing and tells nothing.
-pub fn plan(steps: &[Exchange], skipped: &[bool], library: &Library) -> Vec<StepPlan> {
-    let mut planner = Planner::new(steps, skipped, library);
+pub fn plan(steps: &[Exchange], skipped: &[bool], real_bytes: &RealBytes) -> Vec<StepPlan> {
+    let mut planner = Planner::new(steps, skipped, real_bytes);
     for (index, step) in steps.iter().enumerate() {
         if !skipped[index] {
             planner.step(index, step);
@@ -116,7 +116,7 @@ struct UploadState {
 }
 
 struct Planner<'a> {
-    library: &'a Library,
+    real_bytes: &'a RealBytes,
     known: BTreeMap<String, Bytes>,
     /// Architecture and operating system of manifests, by digest.
     platforms: BTreeMap<String, (Value, Value)>,
@@ -134,9 +134,9 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(steps: &[Exchange], skipped: &[bool], library: &'a Library) -> Self {
+    fn new(steps: &[Exchange], skipped: &[bool], real_bytes: &'a RealBytes) -> Self {
         let mut planner = Self {
-            library,
+            real_bytes,
             known: BTreeMap::new(),
             platforms: BTreeMap::new(),
             sizes: BTreeMap::new(),
@@ -268,7 +268,7 @@ impl<'a> Planner<'a> {
         let whole = match step.response.status {
             // A part's digest is that of real bytes only if the whole is real.
             206 => supposed_digest(step).is_some_and(|digest| self.content(&digest).is_some()),
-            _ => (self.library)(&digest).is_some(),
+            _ => (self.real_bytes)(&digest).is_some(),
         };
         !(known || whole)
     }
@@ -276,7 +276,7 @@ impl<'a> Planner<'a> {
     /// Real bytes of a digest.
     fn content(&self, digest: &str) -> Option<Bytes> {
         let known = self.known.get(digest).cloned();
-        known.or_else(|| (self.library)(digest))
+        known.or_else(|| (self.real_bytes)(digest))
     }
 
     fn finish(mut self) -> Vec<StepPlan> {
