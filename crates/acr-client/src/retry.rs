@@ -1,10 +1,12 @@
 //! Whether a failed attempt is repeated, and when.
 
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use acr_protocol::ErrorCode;
+use fastrand::Rng;
 use futures_util::future::{Either, select};
 
 use crate::clock::Clock;
@@ -30,8 +32,9 @@ use crate::error::{Advice, Error, ErrorKind};
 ///
 /// let patient = RetryOptions { max_attempts: 10, ..Default::default() };
 /// let bounded = RetryOptions { deadline: Some(Duration::from_secs(60)), ..Default::default() };
+/// let in_a_test = RetryOptions { seed: Some(7), ..Default::default() };
 /// let once = RetryOptions::none();
-/// # let _ = (patient, bounded, once);
+/// # let _ = (patient, bounded, in_a_test, once);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryOptions {
@@ -57,6 +60,11 @@ pub struct RetryOptions {
     /// gives a fifth of one back, so that a registry that is down is not asked five times for
     /// everything. The default is 500.
     pub budget: u32,
+    /// What the random part of the pauses is drawn from, for tests: clients with the same seed that do
+    /// the same on one thread pause for the same times. `None`, the default, draws from the system once
+    /// for each client that is built, so that no two clients have the same pauses. All clones of a
+    /// client, and its requests for tokens, draw in turn from one generator.
+    pub seed: Option<u64>,
 }
 
 impl RetryOptions {
@@ -79,6 +87,7 @@ impl Default for RetryOptions {
             max_retry_after: Duration::from_secs(120),
             deadline: None,
             budget: 500,
+            seed: None,
         }
     }
 }
@@ -92,15 +101,20 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// Repetitions that are left. A std mutex, held for one sum.
     budget: Mutex<f64>,
+    /// What pauses are drawn from. A std mutex, held for one draw. Not the thread's generator: nobody
+    /// can say what else draws from that.
+    random: Mutex<Rng>,
 }
 
 impl RetryPolicy {
     pub(crate) fn new(options: RetryOptions, clock: Arc<dyn Clock>) -> Self {
         let budget = Mutex::new(f64::from(options.budget));
+        let random = Mutex::new(Rng::with_seed(options.seed.unwrap_or_else(from_system)));
         Self(Arc::new(Inner {
             options,
             clock,
             budget,
+            random,
         }))
     }
 
@@ -135,6 +149,12 @@ impl RetryPolicy {
         *left = (*left + SHARE_OF_SUCCESS).min(most);
     }
 
+    /// The next random number, from 0 to 1.
+    fn draw(&self) -> f64 {
+        let mut random = self.0.random.lock().unwrap_or_else(PoisonError::into_inner);
+        random.f64()
+    }
+
     /// The pause before the next attempt, when so many have failed.
     fn pause(&self, failed: u32, asked: Option<Duration>) -> Duration {
         let options = &self.0.options;
@@ -143,7 +163,7 @@ impl RetryPolicy {
         let own = own.min(options.max_delay);
         // Half of it is certain, the other half random.
         let half = own / 2;
-        let own = half.saturating_add(half.mul_f64(fastrand::f64()));
+        let own = half.saturating_add(half.mul_f64(self.draw()));
         // What the registry asks for is the least; who came at once with others does not come back
         // at once with them.
         asked.map_or(own, |asked| {
@@ -324,8 +344,57 @@ impl Attempts {
     }
 }
 
+/// A seed from the system's random numbers. Not by way of the thread's generator, which a program may
+/// have seeded itself, the same on each of its machines.
+fn from_system() -> u64 {
+    RandomState::new().hash_one(())
+}
+
 /// What a success gives back to the budget: one failure in six is borne for ever.
 const SHARE_OF_SUCCESS: f64 = 0.2;
 const JITTER_BEHIND_RETRY_AFTER: Duration = Duration::from_millis(100);
 /// Options without pauses must not make an endless loop of the waiting.
 const LEAST_PAUSE_FOR_REPLICAS: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pauses(seed: Option<u64>) -> Vec<Duration> {
+        // A program may use the thread's generator as it likes.
+        fastrand::seed(1);
+        let options = RetryOptions {
+            seed,
+            ..RetryOptions::default()
+        };
+        let clock = crate::clock::from_fn(|| SystemTime::UNIX_EPOCH, |_| std::future::ready(()));
+        let policy = RetryPolicy::new(options, Arc::new(clock));
+        (1..9).map(|failed| policy.pause(failed, None)).collect()
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_pauses_each_time() {
+        let once = pauses(Some(7));
+        assert_eq!(pauses(Some(7)), once);
+        assert_ne!(pauses(Some(8)), once);
+    }
+
+    #[test]
+    fn clients_without_a_seed_do_not_come_back_at_the_same_times() {
+        assert_ne!(pauses(None), pauses(None));
+    }
+
+    #[test]
+    fn half_of_a_pause_is_certain_and_half_is_random() {
+        for seed in 0..100 {
+            let mut whole = Duration::from_millis(500);
+            for pause in pauses(Some(seed)) {
+                assert!(
+                    whole / 2 <= pause && pause <= whole,
+                    "seed {seed}: {pause:?}"
+                );
+                whole = (whole * 2).min(Duration::from_secs(30));
+            }
+        }
+    }
+}

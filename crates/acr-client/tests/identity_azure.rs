@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
+mod seeded;
+
 use std::error::Error as _;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use acr_client::{
-    Advice, Audience, ClientBuilder, ContainerRegistryClient, Credential, Error, ErrorKind, clock,
-    transport::from_fn,
+    Advice, Audience, ClientBuilder, Credential, Error, ErrorKind, clock, transport::from_fn,
 };
 use acr_mock::{Clock as _, Registry, VirtualClock};
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
@@ -79,7 +80,7 @@ impl Scene {
     fn builder(&self, endpoint: &str) -> ClientBuilder {
         let (now, sleep) = (self.clock.clone(), self.clock.clone());
         let registry = self.registry.clone();
-        ContainerRegistryClient::builder(endpoint)
+        seeded::builder(endpoint)
             .credential(Credential::token_credential(self.credential.clone()))
             .transport(from_fn(move |request| registry.handle(request)))
             .clock(clock::from_fn(

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
+mod seeded;
+
 use std::time::{Duration, SystemTime};
 
 use acr_client::transport::record::{Recorder, Recording, Replay};
@@ -30,7 +32,7 @@ fn client(
     credential: Credential,
     now: SystemTime,
 ) -> ContainerRegistryClient {
-    ContainerRegistryClient::builder("https://mock.azurecr.io")
+    seeded::builder("https://mock.azurecr.io")
         .credential(credential)
         .transport(transport)
         .clock(clock::from_fn(move || now, |_| std::future::pending()))

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
+mod seeded;
+
 use std::time::{Duration, SystemTime};
 
 use acr_client::transport::from_fn;
@@ -13,7 +15,7 @@ use acr_mock::Registry;
 
 /// A client of a registry in the same process; its clock lets no timeout pass.
 fn client(registry: &Registry) -> ContainerRegistryClient {
-    ContainerRegistryClient::builder("https://mock.azurecr.io")
+    seeded::builder("https://mock.azurecr.io")
         .credential(Credential::entra_token("any"))
         .transport(from_fn({
             let r = registry.clone();

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
+mod seeded;
+
 use acr_client::transport::{Body, HyperTransport, Transport, TransportErrorKind};
 use acr_client::{
     Advice, BlobSource, ContainerRegistryClient, Credential, Digest, ErrorKind, UploadBlobOptions,
@@ -9,7 +11,7 @@ use acr_client::{
 use acr_mock::AcrMock;
 
 fn client(mock: &AcrMock) -> ContainerRegistryClient {
-    ContainerRegistryClient::builder(mock.endpoint())
+    seeded::builder(mock.endpoint())
         .credential(Credential::entra_token("any"))
         .root_certificate_pem(mock.ca_pem().unwrap())
         .build()
@@ -40,7 +42,7 @@ async fn a_blob_goes_up_in_chunks_and_comes_down_from_the_data_origin() {
 async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let mock = AcrMock::start().unwrap();
     let other = AcrMock::start().unwrap();
-    let client = ContainerRegistryClient::builder(mock.endpoint())
+    let client = seeded::builder(mock.endpoint())
         .root_certificate_pem(other.ca_pem().unwrap())
         .build()
         .unwrap();
@@ -68,13 +70,13 @@ async fn without_any_root_a_server_cannot_be_trusted() {
 #[test]
 fn a_root_certificate_for_another_transport_is_refused() {
     let mock = AcrMock::start().unwrap();
-    let error = ContainerRegistryClient::builder(mock.endpoint())
+    let error = seeded::builder(mock.endpoint())
         .transport(HyperTransport::builder().build().unwrap())
         .root_certificate_pem(mock.ca_pem().unwrap())
         .build()
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    let error = ContainerRegistryClient::builder(mock.endpoint())
+    let error = seeded::builder(mock.endpoint())
         .root_certificate_pem("no certificate")
         .build()
         .unwrap_err();

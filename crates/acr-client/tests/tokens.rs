@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
+mod seeded;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -42,7 +44,7 @@ impl Scene {
     fn builder(&self, credential: Credential) -> ClientBuilder {
         let (registry, sent) = (self.registry.clone(), self.sent.clone());
         let (now, sleep) = (self.clock.clone(), self.clock.clone());
-        ContainerRegistryClient::builder("https://mock.azurecr.io")
+        seeded::builder("https://mock.azurecr.io")
             .credential(credential)
             .known_realm(false)
             .transport(from_fn(move |request: Request<Body>| {
@@ -231,7 +233,7 @@ async fn a_blob_comes_from_the_data_origin_in_ranges_too() {
 fn a_server_that_falls_silent_ends_in_a_timeout() {
     let clock = VirtualClock::new();
     let (now, sleep) = (clock.clone(), clock.clone());
-    let client = ContainerRegistryClient::builder("https://mock.azurecr.io")
+    let client = seeded::builder("https://mock.azurecr.io")
         .transport(from_fn(|_| std::future::pending::<http::Response<Body>>()))
         .clock(clock::from_fn(
             move || now.now(),

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
+mod seeded;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -191,7 +193,7 @@ impl Scene {
     fn builder(&self, credential: Credential) -> ClientBuilder {
         let registry = self.registry.clone();
         let (now, sleep) = (self.clock.clone(), self.clock.clone());
-        ContainerRegistryClient::builder("https://mock.azurecr.io")
+        seeded::builder("https://mock.azurecr.io")
             .credential(credential)
             .transport(from_fn(move |request: Request<Body>| {
                 let registry = registry.clone();
@@ -447,7 +449,7 @@ fn nothing_that_is_told_holds_a_query_a_token_a_password_or_a_signature() {
         scene.registry.inject(broken).unwrap();
         let builder = scene.builder(credential).retry(RetryOptions {
             max_attempts: 4,
-            ..RetryOptions::default()
+            ..seeded::retry()
         });
         let client = builder.build().unwrap();
         let app = client.repository_client("app").unwrap();

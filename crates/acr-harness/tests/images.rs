@@ -4,7 +4,7 @@
 
 use acr_client::{
     ContainerRegistryClient, Credential, Descriptor, ErrorKind, ImageManifest, Manifest, MediaType,
-    Platform, RepositoryClient, transport,
+    Platform, RepositoryClient, RetryOptions, transport,
 };
 use acr_harness::cleanup::plan;
 use acr_harness::image::Image;
@@ -148,6 +148,7 @@ fn repository() -> RepositoryClient {
     let client = ContainerRegistryClient::builder("https://mock.azurecr.io")
         .credential(Credential::entra_token("a token"))
         .transport(transport::from_fn(move |request| registry.handle(request)))
+        .retry(RetryOptions::none())
         .build()
         .unwrap();
     client.repository_client("samples/app").unwrap()

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::{env, fs, thread};
 
 use acr_client::protocol::ScopeSet;
-use acr_client::{ContainerRegistryClient, Credential};
+use acr_client::{ContainerRegistryClient, Credential, RetryOptions};
 use acr_harness::layout::OciLayout;
 use acr_harness::push::push;
 use acr_mock::{AcrMock, Registry};
@@ -199,6 +199,7 @@ impl Running {
         ContainerRegistryClient::builder(&self.endpoint)
             .credential(Credential::entra_token(token))
             .root_certificate_pem(self.server.ca_pem().unwrap())
+            .retry(RetryOptions::none())
             .build()
             .unwrap()
     }

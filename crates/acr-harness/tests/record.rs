@@ -112,6 +112,7 @@ async fn a_session_that_was_recorded_over_tcp_matches_too() {
     let client = ContainerRegistryClient::builder(format!("https://{}", mock.login_server()))
         .credential(Credential::entra_token("an Entra token"))
         .transport(recorder.clone())
+        .retry(RetryOptions::none())
         .build()
         .unwrap();
     pull_and_push(&client, &manifest).await.unwrap();

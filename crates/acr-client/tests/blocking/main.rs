@@ -8,6 +8,8 @@
 
 mod blobs;
 mod jobs;
+#[path = "../seeded/mod.rs"]
+mod seeded;
 mod served;
 mod threads;
 mod twins;

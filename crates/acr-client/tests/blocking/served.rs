@@ -6,6 +6,8 @@ use acr_client::{Credential, Error};
 use acr_mock::{AcrMock, Registry};
 use http::{Request, Response};
 
+use crate::seeded;
+
 /// A registry and a client of it.
 pub(crate) struct Served {
     pub(crate) registry: Registry,
@@ -19,7 +21,7 @@ impl Served {
     pub(crate) fn in_process() -> Self {
         let registry = Registry::new();
         let answering = registry.clone();
-        let client = ContainerRegistryClient::builder("https://mock.azurecr.io")
+        let client = seeded::builder("https://mock.azurecr.io")
             .credential(Credential::entra_token("any"))
             .transport(from_fn(move |request| answering.handle(request)))
             .build_blocking();
@@ -51,7 +53,7 @@ impl Served {
 
 /// Settings for a client of a server.
 pub(crate) fn async_client(mock: &AcrMock) -> acr_client::ClientBuilder {
-    ContainerRegistryClient::builder(mock.endpoint())
+    seeded::builder(mock.endpoint())
         .credential(Credential::entra_token("any"))
         .root_certificate_pem(mock.ca_pem().unwrap())
 }
@@ -62,7 +64,7 @@ where
     F: Fn(Request<Body>) -> Response<Body> + Send + Sync + 'static,
 {
     let transport = from_fn(move |request| std::future::ready(answer(request)));
-    let client = ContainerRegistryClient::builder("https://r.example")
+    let client = seeded::builder("https://r.example")
         .transport(transport)
         .build_blocking()
         .unwrap();

@@ -10,6 +10,7 @@ use acr_client::blocking::{BlobReader, ContainerRegistryClient, Pager, Pages, Re
 use acr_client::{BlobSource, Credential, Digest, Error, ErrorKind, Tag};
 use acr_mock::AcrMock;
 
+use crate::seeded;
 use crate::served::{Served, async_client, inner};
 
 #[test]
@@ -191,7 +192,7 @@ fn connections_live_on_between_calls() {
             });
         }
     });
-    let client = ContainerRegistryClient::builder(endpoint).build_blocking();
+    let client = seeded::builder(endpoint).build_blocking();
     let client = client.unwrap();
     for _ in 0..CALLS {
         client.ping().unwrap();

@@ -3,6 +3,7 @@ use acr_mock::{Fault, Refuse};
 use http::StatusCode;
 
 use crate::scene::Scene;
+use crate::seeded;
 
 fn scene() -> (Scene, RepositoryClient) {
     let scene = Scene::new();
@@ -253,7 +254,7 @@ fn a_deadline_does_not_hide_what_went_wrong_before_it() {
         .builder(acr_client::Credential::password("ci", "hunter2"))
         .retry(acr_client::RetryOptions {
             deadline: Some(std::time::Duration::from_secs(5)),
-            ..Default::default()
+            ..seeded::retry()
         })
         .build()
         .unwrap();

@@ -7,6 +7,7 @@ use acr_mock::{Fault, OperationClass, Refuse};
 use futures_util::future::join_all;
 
 use crate::scene::{HOUR, Scene};
+use crate::seeded;
 
 fn repository(scene: &Scene) -> RepositoryClient {
     scene.owner().repository_client("app").unwrap()
@@ -147,7 +148,7 @@ fn a_source_of_tokens_that_hangs_does_not_outlast_the_deadline() {
     let deadline = Duration::from_secs(30);
     let builder = builder.retry(acr_client::RetryOptions {
         deadline: Some(deadline),
-        ..Default::default()
+        ..seeded::retry()
     });
     let app = builder.build().unwrap().repository_client("app").unwrap();
     let (outcome, took) = scene.timed(app.get_tag_properties("v1"));

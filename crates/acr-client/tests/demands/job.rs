@@ -3,15 +3,16 @@
 //! dies twice. Every operation must end in success, or in an error that says why.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use acr_client::{
     Advice, ChangeableAttributes, Credential, Error, Manifest, RepositoryClient, RetryOptions,
 };
-use acr_mock::{Fault, FaultAction, Refuse};
+use acr_mock::{Clock as _, Fault, FaultAction, Refuse};
 use futures_util::{StreamExt as _, stream};
 
 use crate::scene::Scene;
+use crate::seeded;
 
 const REPOSITORIES: usize = 200;
 
@@ -51,6 +52,7 @@ async fn operation(at: usize, app: RepositoryClient, image: Manifest) -> Result<
     }
 }
 
+#[derive(Debug, PartialEq)]
 struct Outcome {
     operations: usize,
     failures: BTreeMap<String, usize>,
@@ -60,6 +62,8 @@ struct Outcome {
     struck: u64,
     /// Requests that the work needs when nothing goes wrong.
     least: u64,
+    /// When it was over, with all its pauses.
+    end: SystemTime,
 }
 
 /// Runs the job with so many operations at once, under this share of faults.
@@ -128,6 +132,7 @@ fn job(count: usize, at_once: usize, share: f64, retry: RetryOptions) -> Outcome
         struck: weather.strikes() + storm.strikes(),
         // Of ten operations one costs three requests and a half's upload two, one a redirect.
         least: (count / 10 * (8 + 3 + 2)) as u64,
+        end: scene.clock.now(),
     }
 }
 
@@ -143,7 +148,7 @@ impl Outcome {
 #[test]
 fn a_job_survives_bad_weather_one_by_one_and_many_at_once() {
     for (count, at_once) in [(1_000, 1), (10_000, 16)] {
-        let outcome = job(count, at_once, 0.05, RetryOptions::default());
+        let outcome = job(count, at_once, 0.05, seeded::retry());
         outcome.print(&format!("{at_once} at once"));
         assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
         let retried = outcome.requests - outcome.tokens - outcome.exchanges - outcome.least;
@@ -165,10 +170,24 @@ fn a_job_survives_bad_weather_one_by_one_and_many_at_once() {
 }
 
 #[test]
+fn a_job_with_the_same_seed_is_the_same_to_the_nanosecond() {
+    let played = |seed| {
+        let retry = RetryOptions {
+            seed: Some(seed),
+            ..seeded::retry()
+        };
+        job(500, 16, 0.3, retry)
+    };
+    let once = played(1);
+    assert_eq!(played(1), once);
+    assert_ne!(played(2).end, once.end);
+}
+
+#[test]
 fn a_job_in_a_gale_says_of_each_operation_why_it_failed() {
     let impatient = RetryOptions {
         max_attempts: 2,
-        ..RetryOptions::default()
+        ..seeded::retry()
     };
     let outcome = job(1_000, 16, 0.4, impatient);
     outcome.print("a gale");

@@ -29,6 +29,8 @@ mod lists;
 mod redirects;
 mod requests;
 mod scene;
+#[path = "../seeded/mod.rs"]
+mod seeded;
 mod throttling;
 mod tokens;
 mod transport;

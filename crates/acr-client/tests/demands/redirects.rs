@@ -1,10 +1,11 @@
 use acr_client::transport::{Body, from_fn};
-use acr_client::{ContainerRegistryClient, Credential, Digest, ErrorKind};
+use acr_client::{Credential, Digest, ErrorKind};
 use acr_mock::{Fault, Refuse};
 use futures_util::FutureExt as _;
 use http::{Request, Response};
 
 use crate::scene::Scene;
+use crate::seeded;
 
 #[test]
 fn no_credential_reaches_the_storage() {
@@ -111,7 +112,7 @@ fn redirecting(
         }
     });
     let pending = |_| std::future::pending();
-    ContainerRegistryClient::builder("https://r.example")
+    seeded::builder("https://r.example")
         .credential(Credential::password("ci", "hunter2"))
         .transport(transport)
         .clock(acr_client::clock::from_fn(
@@ -175,7 +176,7 @@ fn a_redirect_within_the_registry_does_not_wait_for_the_place_of_its_own_call() 
                 .unwrap(),
         }
     });
-    let app = ContainerRegistryClient::builder("https://r.example")
+    let app = seeded::builder("https://r.example")
         .credential(Credential::anonymous())
         .transport(transport)
         .clock(acr_client::clock::from_fn(

@@ -10,6 +10,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
 
+use crate::seeded;
+
 /// The registry's name, by which its realm is known.
 pub(crate) const HOST: &str = "mock.azurecr.io";
 
@@ -57,7 +59,7 @@ impl Scene {
         let (registry, seen) = (self.registry.clone(), self.seen.clone());
         let (now, sleep) = (self.clock.clone(), self.clock.clone());
         let hold = self.clock.clone();
-        ContainerRegistryClient::builder(endpoint)
+        seeded::builder(endpoint)
             .credential(credential)
             .transport(from_fn(move |request: Request<Body>| {
                 let (registry, seen) = (registry.clone(), seen.clone());

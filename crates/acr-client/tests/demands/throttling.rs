@@ -8,6 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use http::{Request, Response};
 
 use crate::scene::Scene;
+use crate::seeded;
 
 #[test]
 fn retry_after_is_waited_for_in_seconds_and_as_a_date() {
@@ -66,7 +67,7 @@ fn a_registry_that_is_down_is_not_asked_five_times_for_everything() {
         .builder(acr_client::Credential::password("ci", "hunter2"))
         .retry(RetryOptions {
             budget: 20,
-            ..RetryOptions::default()
+            ..seeded::retry()
         })
         .build()
         .unwrap();
@@ -104,7 +105,7 @@ fn a_deadline_ends_an_operation_whatever_it_waits_for() {
             .builder(acr_client::Credential::password("ci", "hunter2"))
             .retry(RetryOptions {
                 deadline: Some(Duration::from_secs(3)),
-                ..RetryOptions::default()
+                ..seeded::retry()
             })
             .build()
             .unwrap();
@@ -175,7 +176,7 @@ fn time_in_the_client_s_own_queue_is_not_charged_to_the_deadline() {
         .builder(acr_client::Credential::entra_token("any"))
         .retry(RetryOptions {
             deadline: Some(Duration::from_secs(5)),
-            ..RetryOptions::default()
+            ..seeded::retry()
         })
         .build()
         .unwrap();
@@ -267,7 +268,7 @@ fn waiting_for_a_replica_ends_where_there_are_no_pauses_too() {
         .known_realm(false)
         .retry(RetryOptions {
             base_delay: Duration::ZERO,
-            ..RetryOptions::default()
+            ..seeded::retry()
         })
         .build()
         .unwrap();

@@ -3,13 +3,14 @@ use std::time::{Duration, SystemTime};
 
 use acr_client::transport::{Body, TransportError, TransportErrorKind, from_fn};
 use acr_client::{
-    Advice, ContainerRegistryClient, Credential, Digest, ErrorKind, RepositoryClient,
-    UploadBlobOptions, UploadLocation, clock,
+    Advice, Credential, Digest, ErrorKind, RepositoryClient, UploadBlobOptions, UploadLocation,
+    clock,
 };
 use acr_mock::{Fault, FaultAction, Refuse};
 use http::{Method, Request, Response, StatusCode};
 
 use crate::scene::{HOUR, Scene};
+use crate::seeded;
 
 fn chunks_of(chunk_size: usize) -> UploadBlobOptions {
     UploadBlobOptions {
@@ -30,7 +31,7 @@ where
             std::future::pending::<()>().await;
         }
     });
-    ContainerRegistryClient::builder("https://r.example")
+    seeded::builder("https://r.example")
         .credential(Credential::anonymous())
         .transport(transport)
         .clock(clock)

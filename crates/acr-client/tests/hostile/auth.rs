@@ -1,7 +1,8 @@
-use acr_client::{Advice, ContainerRegistryClient, Credential, ErrorKind};
+use acr_client::{Advice, Credential, ErrorKind};
 use wiremock::matchers::{any, header, header_exists, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use crate::seeded;
 use crate::{SECRET, challenge, client, over, response, seen, text, token};
 
 const SCOPE: &str = "repository:app:metadata_read";
@@ -330,7 +331,7 @@ async fn a_scope_that_another_registry_asks_for_instead_is_remembered() {
 #[tokio::test]
 async fn a_credential_over_plain_http_is_refused_at_the_start() {
     for credential in credentials() {
-        let builder = ContainerRegistryClient::builder("http://127.0.0.1:1");
+        let builder = seeded::builder("http://127.0.0.1:1");
         let error = builder.credential(credential).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(text(&error).contains("danger_allow_http"), "{error}");

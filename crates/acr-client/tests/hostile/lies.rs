@@ -13,6 +13,7 @@ use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 
+use crate::seeded;
 use crate::{SECRET, response, text};
 
 pub(crate) const REALM: &str = "https://r.example/oauth2/token";
@@ -54,7 +55,7 @@ where
             answer(&seen)
         }
     });
-    let client = ContainerRegistryClient::builder("https://r.example")
+    let client = seeded::builder("https://r.example")
         .credential(credential)
         .transport(transport)
         .retry(RetryOptions::none())

@@ -12,6 +12,8 @@ mod lies;
 mod list;
 mod manifest;
 mod model;
+#[path = "../seeded/mod.rs"]
+mod seeded;
 mod upload;
 
 use acr_client::transport::{Body, from_fn};
@@ -25,7 +27,7 @@ use wiremock::{MockServer, Request as Received, ResponseTemplate};
 pub(crate) const SECRET: &str = "hunter2";
 
 pub(crate) fn client(server: &MockServer, credential: Credential) -> ContainerRegistryClient {
-    ContainerRegistryClient::builder(server.uri())
+    seeded::builder(server.uri())
         .credential(credential)
         .danger_allow_http(true)
         // Each answer is looked at by itself, and time is real here.
@@ -46,7 +48,7 @@ where
     F: Fn(Request<Body>) -> Response<Body> + Send + Sync + 'static,
 {
     let transport = from_fn(move |request| std::future::ready(answer(request)));
-    let client = ContainerRegistryClient::builder("https://r.example")
+    let client = seeded::builder("https://r.example")
         .credential(Credential::password("robot", SECRET))
         .transport(transport)
         .retry(RetryOptions::none())

@@ -12,6 +12,8 @@ use acr_mock::{AcrMock, ServerEvent};
 use acr_mock::{Clock as _, Registry, RegistryBuilder, RepositorySeed, VirtualClock};
 use http::Request;
 
+use crate::seeded;
+
 /// When every test begins, so that times in bodies can be written out.
 pub(crate) const START: &str = "2023-02-15T08:59:14.3176692Z";
 /// Where a registry in process is.
@@ -93,7 +95,7 @@ impl Served {
 
     pub(crate) fn builder(&self, credential: Credential) -> ClientBuilder {
         let (now, sleep) = (self.clock.clone(), self.clock.clone());
-        let builder = ContainerRegistryClient::builder(format!("https://{}", self.login_server()))
+        let builder = seeded::builder(format!("https://{}", self.login_server()))
             .credential(credential)
             // In process as over TCP, where the registry's host tells nothing.
             .known_realm(false)

@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use acr_client::transport::{Body, from_fn};
 use acr_client::{
-    Algorithm, BlobSource, ByteRange, ContainerRegistryClient, Credential, Digest, ErrorKind,
-    RepositoryClient, StartedUpload, UploadBlobOptions, clock,
+    Algorithm, BlobSource, ByteRange, Credential, Digest, ErrorKind, RepositoryClient,
+    StartedUpload, UploadBlobOptions, clock,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use http::Request;
 
 use crate::backend::Served;
+use crate::seeded;
 
 const CHUNK: usize = 64 * 1024;
 
@@ -426,7 +427,7 @@ async fn an_upload_is_gone_on_with_after_an_answer_was_lost() {
             registry.handle(second).await.map(Body::new)
         }
     });
-    let client = ContainerRegistryClient::builder("https://mock.azurecr.io")
+    let client = seeded::builder("https://mock.azurecr.io")
         .credential(Credential::entra_token("any"))
         .transport(transport)
         .clock(clock::from_fn(std::time::SystemTime::now, |_| {

@@ -13,4 +13,6 @@ mod locks;
 mod manifests;
 mod matrix;
 mod paging;
+#[path = "../seeded/mod.rs"]
+mod seeded;
 mod uploads;

@@ -6,6 +6,9 @@
 mod over_reqwest;
 #[cfg(feature = "tower")]
 mod over_tower;
+#[cfg(any(feature = "reqwest", feature = "tower"))]
+#[path = "../seeded/mod.rs"]
+mod seeded;
 
 /// An error's text at every level.
 #[cfg(any(feature = "reqwest", feature = "tower"))]

@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use crate::seeded;
 use crate::text;
 
 /// What must turn up in no error: the query of a URL.
@@ -33,7 +34,7 @@ fn transport() -> ReqwestTransport {
 }
 
 fn client(endpoint: String, transport: ReqwestTransport) -> ContainerRegistryClient {
-    ContainerRegistryClient::builder(endpoint)
+    seeded::builder(endpoint)
         .credential(Credential::password("robot", "a password"))
         .transport(transport)
         .clock(clock::from_fn(SystemTime::now, tokio::time::sleep))
@@ -77,7 +78,7 @@ async fn read_head(socket: &mut TcpStream) {
 async fn a_blob_goes_up_in_chunks_and_comes_down_from_the_data_origin() {
     // The data origin refuses whoever brings a credential, so this shows that none comes there.
     let mock = AcrMock::builder().plain_http(true).start().unwrap();
-    let client = ContainerRegistryClient::builder(mock.endpoint())
+    let client = seeded::builder(mock.endpoint())
         .credential(Credential::entra_token("any"))
         .transport(transport())
         .clock(clock::from_fn(SystemTime::now, tokio::time::sleep))

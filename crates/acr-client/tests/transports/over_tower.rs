@@ -17,6 +17,7 @@ use acr_mock::Registry;
 use http::{HeaderValue, Request, Response};
 use tower_service::Service;
 
+use crate::seeded;
 use crate::text;
 
 /// A layer that is ready at the second time of asking, one clone at a time, and marks each request. It can be sent but
@@ -123,7 +124,7 @@ where
 }
 
 fn client(transport: impl Transport) -> ContainerRegistryClient {
-    ContainerRegistryClient::builder("https://mock.azurecr.io")
+    seeded::builder("https://mock.azurecr.io")
         .credential(Credential::entra_token("any"))
         .transport(transport)
         .clock(clock::from_fn(SystemTime::now, |_| std::future::pending()))

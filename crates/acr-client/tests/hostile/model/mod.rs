@@ -52,7 +52,7 @@ struct Scene {
     dice: Rng,
     clients: Vec<Client>,
     /// Kept for its end.
-    _told: Told,
+    told: Told,
 }
 
 struct Client {
@@ -78,8 +78,6 @@ enum Job {
 
 impl Scene {
     fn new(seed: u64) -> Self {
-        // The client's pauses have a random part.
-        fastrand::seed(seed);
         let mut dice = Rng::with_seed(seed);
         let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let clock = VirtualClock::starting_at(start);
@@ -94,7 +92,7 @@ impl Scene {
             clock,
             dice,
             clients: Vec::new(),
-            _told: told,
+            told,
         };
         for at in 0..=usize::from(scene.dice.u8(..4) == 0) {
             let client = scene.client(at);
@@ -113,6 +111,7 @@ impl Scene {
         let retry = RetryOptions {
             max_attempts: attempts,
             deadline: (self.dice.u8(..4) == 0).then(|| Duration::from_secs(self.dice.u64(1..90))),
+            seed: Some(self.told.seed),
             ..RetryOptions::default()
         };
         let limited = self.dice.u8(..4) == 0;

@@ -2,7 +2,7 @@ use acr_mock::{AcrMock, Registry};
 
 use super::relay::{Manner, Relay};
 use super::*;
-use crate::{ContainerRegistryClient, Credential, ErrorKind, RepositoryClient};
+use crate::{ContainerRegistryClient, Credential, ErrorKind, RepositoryClient, RetryOptions};
 
 /// A name that leads nowhere but through the proxy.
 const NAME: &str = "registry.invalid";
@@ -33,6 +33,7 @@ fn repository(endpoint: &str, transport: HyperTransport) -> RepositoryClient {
     let client = ContainerRegistryClient::builder(endpoint)
         .credential(Credential::entra_token("any"))
         .transport(transport)
+        .retry(RetryOptions::none())
         .danger_allow_http(true)
         .build()
         .unwrap();
@@ -365,7 +366,9 @@ async fn the_clients_builder_takes_a_proxy_for_the_default_transport_alone() {
     let mock = mock();
     let proxy = Relay::start().await;
     let client = || {
-        ContainerRegistryClient::builder(behind(&mock)).credential(Credential::entra_token("any"))
+        ContainerRegistryClient::builder(behind(&mock))
+            .credential(Credential::entra_token("any"))
+            .retry(RetryOptions::none())
     };
     let registry = client()
         .root_certificate_pem(mock.ca_pem().unwrap())
