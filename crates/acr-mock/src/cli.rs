@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use acr_mock::Profile;
+use acr_mock::protocol::ScopeSet;
 use clap::builder::{PossibleValuesParser, Resettable, TypedValueParser as _};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser};
@@ -21,6 +22,9 @@ pub(crate) struct Settings {
     pub(crate) ready_file: Option<PathBuf>,
     /// At least one.
     pub(crate) users: Vec<User>,
+    pub(crate) entra_tokens: Vec<EntraToken>,
+    /// Whether Entra tokens that nobody has named are taken, where it is said.
+    pub(crate) unknown_entra_tokens: Option<bool>,
     pub(crate) profile: Profile,
     pub(crate) anonymous_pull: bool,
     pub(crate) exit_on_stdin_close: bool,
@@ -30,6 +34,11 @@ pub(crate) struct Settings {
 pub(crate) struct User {
     pub(crate) name: String,
     pub(crate) password: String,
+}
+
+pub(crate) struct EntraToken {
+    pub(crate) token: String,
+    pub(crate) rights: ScopeSet,
 }
 
 /// Reads arguments and environment; the error is an exit code, and everything is said already.
@@ -63,8 +72,8 @@ pub(crate) const USAGE: u8 = 2;
 struct Args {
     /// Listen at this IP address and port; port 0 takes a free one.
     ///
-    /// The data origin takes a free port of its own. A wildcard address is reported as 127.0.0.1, and needs --host or
-    /// --user, because it is open to the network.
+    /// The data origin takes a free port of its own. A wildcard address is reported as 127.0.0.1. An address that other
+    /// machines can reach needs --user, --entra-token or --host, and no Entra token is taken there that is not named.
     #[arg(
         long,
         value_name = "ADDR",
@@ -79,6 +88,7 @@ struct Args {
 
     /// Put a further host name into the certificate, such as a compose service; repeatable.
     ///
+    /// With --plain-http it is a name that clients may come by, beside localhost and addresses; others are refused (421).
     /// Give two of them to clients elsewhere: who comes by one is redirected to the other for data.
     #[arg(long = "host", value_name = "NAME", env = "ACR_MOCK_HOST")]
     hosts: Vec<String>,
@@ -102,6 +112,29 @@ struct Args {
         hide_env_values = true
     )]
     users: Vec<String>,
+
+    /// Take this Entra token, for these scopes or for everything, and no other; repeatable.
+    ///
+    /// SCOPES are separated by blanks, such as `repository:samples/app:pull,push registry:catalog:*`. The token ends at
+    /// the first colon.
+    // Text, and checked later, as above.
+    #[arg(
+        long = "entra-token",
+        value_name = "TOKEN[:SCOPES]",
+        env = "ACR_MOCK_ENTRA_TOKEN",
+        hide_env_values = true
+    )]
+    entra_tokens: Vec<String>,
+
+    /// Take no Entra token but those of --entra-token.
+    ///
+    /// Without it, and without --entra-token, every token is taken that is not empty, but only at a loopback address.
+    #[arg(long, env = "ACR_MOCK_REFUSE_ENTRA_TOKENS", action = ArgAction::SetTrue, value_parser = parse_switch)]
+    refuse_entra_tokens: bool,
+
+    /// Take every Entra token that is not empty, for everything, also beyond loopback.
+    #[arg(long, env = "ACR_MOCK_ACCEPT_ANY_ENTRA_TOKEN", action = ArgAction::SetTrue, value_parser = parse_switch)]
+    accept_any_entra_token: bool,
 
     /// Follow these rules where the service and the OCI specification differ.
     ///
@@ -180,11 +213,30 @@ fn settings(args: Args) -> Result<Settings, Usage> {
     if names.len() < users.len() {
         return invalid("--user: the same name is given twice");
     }
-    if args.listen.ip().to_canonical().is_unspecified() && hosts.is_empty() && users.is_empty() {
-        return invalid(
-            "--listen: a wildcard address is open to the network; say by which name clients come with --host NAME, \
-             or who may come with --user NAME:PASSWORD",
-        );
+    let entra_tokens = list(&args.entra_tokens)
+        .map(parse_entra_token)
+        .collect::<Result<Vec<_>, _>>()?;
+    let names: BTreeSet<&str> = entra_tokens.iter().map(|one| one.token.as_str()).collect();
+    if names.len() < entra_tokens.len() {
+        return invalid("--entra-token: the same token is given twice");
+    }
+    let unknown_entra_tokens = match (args.accept_any_entra_token, args.refuse_entra_tokens) {
+        (true, true) => {
+            return invalid(
+                "--accept-any-entra-token: it cannot be given together with --refuse-entra-tokens",
+            );
+        }
+        (true, false) => Some(true),
+        (false, true) => Some(false),
+        (false, false) => None,
+    };
+    let is_guarded = !hosts.is_empty()
+        || !users.is_empty()
+        || !entra_tokens.is_empty()
+        || args.accept_any_entra_token;
+    if !args.listen.ip().to_canonical().is_loopback() && !is_guarded {
+        let ip = args.listen.ip();
+        return invalid(&format!("--listen: {ip} {UNGUARDED}"));
     }
     if users.is_empty() {
         users.push(User {
@@ -199,12 +251,18 @@ fn settings(args: Args) -> Result<Settings, Usage> {
         ca_out: absolute("--ca-out", args.ca_out)?,
         ready_file: absolute("--ready-file", args.ready_file)?,
         users,
+        entra_tokens,
+        unknown_entra_tokens,
         profile: args.profile,
         anonymous_pull: args.anonymous_pull,
         exit_on_stdin_close: args.exit_on_stdin_close,
         log: args.log,
     })
 }
+
+const UNGUARDED: &str = "can be reached from other machines, and nothing protects the registry; say who may come with \
+    --user NAME:PASSWORD or --entra-token TOKEN[:SCOPES], or by which name clients come with --host NAME (then only who \
+    has read the password in the ready line may come), or let everybody in with --accept-any-entra-token";
 
 /// The elements of a repeatable option: each occurrence is one, or several separated by newlines.
 fn list(values: &[String]) -> impl Iterator<Item = &str> {
@@ -232,6 +290,27 @@ fn parse_user(text: &str) -> Result<User, Usage> {
     };
     Err((ErrorKind::ValueValidation, format!("--user: {problem}")))
 }
+
+fn parse_entra_token(text: &str) -> Result<EntraToken, Usage> {
+    let (token, scopes) = text.split_once(':').unwrap_or((text, EVERYTHING));
+    let problem = if token.is_empty() {
+        "the token is empty"
+    } else if let Some(rights) = scopes.parse::<ScopeSet>().ok().filter(|s| !s.is_empty()) {
+        return Ok(EntraToken {
+            token: token.to_owned(),
+            rights,
+        });
+    } else {
+        "it is TOKEN or TOKEN:SCOPES, and what follows the first colon is no list of scopes such as \
+         `repository:samples/app:pull,push registry:catalog:*`"
+    };
+    Err((
+        ErrorKind::ValueValidation,
+        format!("--entra-token: {problem}"),
+    ))
+}
+
+const EVERYTHING: &str = "repository:*:* registry:catalog:*";
 
 fn random_password() -> Result<String, Usage> {
     let mut bytes = [0_u8; 16];

@@ -81,6 +81,14 @@ fn start(settings: &Settings, log: &Log) -> Result<AcrMock, Failure> {
     for user in &settings.users {
         registry = registry.user(&user.name, &user.password);
     }
+    for entra in &settings.entra_tokens {
+        registry = registry.entra_token(&entra.token, entra.rights.clone());
+    }
+    registry = match settings.unknown_entra_tokens {
+        Some(true) => registry.accept_any_entra_token(),
+        Some(false) => registry.refuse_entra_tokens(),
+        None => registry,
+    };
     let log = log.clone();
     let mut builder = AcrMock::builder()
         .registry(registry.build())

@@ -313,6 +313,29 @@ fn a_wildcard_address_is_reported_as_loopback() {
 }
 
 #[test]
+fn a_registry_without_authentication_is_not_served_beyond_loopback_unless_it_is_said() {
+    let open = || Registry::builder().authentication(false);
+    let wildcard = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let start = |registry: Registry, address| {
+        AcrMock::builder()
+            .registry(registry)
+            .listen(address)
+            .start()
+    };
+    let error = start(open().build(), wildcard).unwrap_err();
+    assert!(
+        matches!(&error, StartError::Unprotected { address } if address.ip().is_unspecified()),
+        "{error:?}"
+    );
+    assert!(
+        error.to_string().contains("`accept_any_entra_token`"),
+        "{error}"
+    );
+    start(open().accept_any_entra_token().build(), wildcard).unwrap();
+    start(open().build(), loopback(0)).unwrap();
+}
+
+#[test]
 fn what_is_no_host_name_is_refused_by_name() {
     for name in ["", "a b", "https://acr", "acr:5000", "acr/", "-"] {
         for plain_http in [true, false] {

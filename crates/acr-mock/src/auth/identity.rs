@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use acr_protocol::{Action, Digest, Scope, ScopeSet, Secret};
 use subtle::ConstantTimeEq as _;
@@ -59,7 +60,10 @@ pub(crate) struct Identities {
     users: BTreeMap<String, (Secret, Rights)>,
     /// By a digest of the token, which is also the subject of what is made from it.
     entra: BTreeMap<String, Rights>,
-    refuse_unknown_entra: bool,
+    /// Whether Entra tokens that nobody has named are taken, where it was said.
+    unknown_entra: Option<bool>,
+    /// Whether other machines can reach the registry.
+    is_exposed: AtomicBool,
 }
 
 impl Identities {
@@ -69,11 +73,29 @@ impl Identities {
 
     pub(crate) fn add_entra_token(&mut self, token: String, rights: Rights) {
         self.entra.insert(entra_subject(&token), rights);
-        self.refuse_unknown_entra = true;
     }
 
-    pub(crate) fn refuse_unknown_entra_tokens(&mut self) {
-        self.refuse_unknown_entra = true;
+    /// Says whether Entra tokens that nobody has named are taken.
+    pub(crate) fn take_unknown_entra_tokens(&mut self, taken: bool) {
+        self.unknown_entra = Some(taken);
+    }
+
+    /// Whether everybody is let in because it was said so.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_open_to_all(&self) -> bool {
+        self.unknown_entra == Some(true)
+    }
+
+    /// Other machines can reach the registry from now on.
+    #[cfg(any(test, feature = "server"))]
+    pub(crate) fn expose(&self) {
+        self.is_exposed.store(true, Ordering::Relaxed);
+    }
+
+    /// Where nothing was said, a test on this machine may come with any token, and nobody may from elsewhere.
+    fn takes_unknown_entra(&self) -> bool {
+        let unsaid = || self.entra.is_empty() && !self.is_exposed.load(Ordering::Relaxed);
+        self.unknown_entra.unwrap_or_else(unsaid)
     }
 
     /// The rights of a user whose password holds. The comparison takes as long for a wrong one.
@@ -91,7 +113,7 @@ impl Identities {
     pub(crate) fn entra(&self, token: &str) -> Option<String> {
         let subject = entra_subject(token);
         let taken =
-            !token.is_empty() && (!self.refuse_unknown_entra || self.entra.contains_key(&subject));
+            !token.is_empty() && (self.entra.contains_key(&subject) || self.takes_unknown_entra());
         taken.then_some(subject)
     }
 
@@ -100,7 +122,7 @@ impl Identities {
         if let Some(rights) = self.entra.get(subject) {
             return Some(rights.clone());
         }
-        (subject.starts_with(ENTRA_PREFIX) && !self.refuse_unknown_entra).then_some(Rights::All)
+        (subject.starts_with(ENTRA_PREFIX) && self.takes_unknown_entra()).then_some(Rights::All)
     }
 }
 
@@ -152,6 +174,32 @@ mod tests {
             Some(Rights::Only(set("repository:a:pull")))
         );
         assert!(!subject.contains("named"));
+    }
+
+    #[test]
+    fn what_was_taken_on_this_machine_alone_is_refused_once_others_can_come() {
+        let mut identities = Identities::default();
+        let subject = identities.entra("anything").unwrap();
+        identities.expose();
+        assert_eq!(identities.entra("anything"), None);
+        assert_eq!(identities.rights_of(&subject), None);
+        identities.take_unknown_entra_tokens(true);
+        assert_eq!(identities.rights_of(&subject), Some(Rights::All));
+    }
+
+    #[test]
+    fn any_token_beside_a_named_one_is_taken_only_where_it_is_said() {
+        let mut identities = Identities::default();
+        identities.add_entra_token("named".into(), Rights::Only(set("repository:a:pull")));
+        identities.take_unknown_entra_tokens(true);
+        let rights = |token| identities.rights_of(&identities.entra(token)?);
+        assert_eq!(rights("anything"), Some(Rights::All));
+        assert_eq!(
+            rights("named"),
+            Some(Rights::Only(set("repository:a:pull")))
+        );
+        identities.take_unknown_entra_tokens(false);
+        assert_eq!(identities.entra("anything"), None);
     }
 
     #[test]

@@ -84,6 +84,13 @@ impl Registry {
         self.tokens().revoke(TokenKind::Refresh);
     }
 
+    /// Whether it may be served to other machines: it asks for credentials, or lets everybody in because it was told to.
+    #[cfg(feature = "server")]
+    pub(crate) fn may_be_exposed(&self) -> bool {
+        let settings = self.settings();
+        settings.authentication || settings.identities.is_open_to_all()
+    }
+
     /// The rights behind a user name and password; `None` where they do not hold.
     pub(crate) fn rights_of_login(&self, user: &str, password: &str) -> Option<Rights> {
         if user == TOKEN_USER {

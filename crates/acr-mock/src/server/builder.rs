@@ -57,12 +57,17 @@ impl AcrMockBuilder {
     ///
     /// The data origin always takes a free port of its own, at the same address, or on both loopback families if the
     /// address is a loopback or the IPv4 wildcard one. A wildcard address is reported as 127.0.0.1.
+    ///
+    /// From the start beyond loopback on, the registry takes no Entra token that nobody has named, unless
+    /// [`accept_any_entra_token`](crate::RegistryBuilder::accept_any_entra_token) says so.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
     }
 
     /// A further host name or IP address for the certificate, such as the name of a compose service; repeatable.
+    /// Over plain http it is a name that clients may come by: but for those, `localhost` and addresses, all are
+    /// refused (421), because whoever owns a name can point it here and drive the registry from a web page.
     ///
     /// `localhost`, `127.0.0.1`, `::1` and the address listened on are always in. A client that comes by a further
     /// name is redirected, for data, to another further name if there is one, because clients tell origins apart by
@@ -84,8 +89,8 @@ impl AcrMockBuilder {
     ///
     /// # Errors
     ///
-    /// [`StartError`]: a port in use, an address of another machine, a malformed host name, or a machine that
-    /// refuses a thread.
+    /// [`StartError`]: a port in use, an address of another machine, a registry that asks for no credentials beyond
+    /// loopback, a malformed host name, or a machine that refuses a thread.
     pub fn start(self) -> Result<AcrMock, StartError> {
         let registry = self.registry.clone();
         self.start_with(Box::new(move |request| {
@@ -103,6 +108,12 @@ impl AcrMockBuilder {
         }
         let listeners = Listeners::open(self.listen)?;
         let address = listeners.registry_address;
+        if !address.ip().to_canonical().is_loopback() {
+            if !self.registry.may_be_exposed() {
+                return Err(StartError::Unprotected { address });
+            }
+            self.registry.settings().identities.expose();
+        }
         let identity = match self.plain_http {
             true => None,
             false => Some(
@@ -193,6 +204,15 @@ pub enum StartError {
         address: SocketAddr,
         /// What the operating system says.
         source: io::Error,
+    },
+    /// Other machines can reach the address, and the registry lets everybody do everything though nobody said so.
+    #[error(
+        "cannot serve at {address}, which other machines can reach, a registry that asks for no credentials: listen at \
+         127.0.0.1, leave `authentication` on, or let everybody in with `accept_any_entra_token`"
+    )]
+    Unprotected {
+        /// The address that was asked for.
+        address: SocketAddr,
     },
     /// A name given to [`AcrMockBuilder::host`] is neither a host name nor an IP address.
     #[error(

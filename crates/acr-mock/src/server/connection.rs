@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use super::names::Names;
+use super::names::{HostError, Names};
 use super::request_body::RequestBody;
 use super::{ServerEvent, reserved};
 use crate::{Body, ClientAddress, ConnectionLost};
@@ -53,6 +53,10 @@ const HEAD_TIME: Duration = Duration::from_secs(300);
 /// Bounds of a request's head. A token may hold a hundred scopes and stays well below this.
 const MAX_HEAD_BYTES: usize = 128 * 1024;
 const MAX_HEADERS: usize = 128;
+
+const UNKNOWN_HOST: &str = "this server is not known by that name, which over plain http anybody may have pointed at \
+    it: come by localhost or an IP address, give it the name with --host NAME (in Rust: AcrMockBuilder::host), or \
+    speak https\n";
 
 /// Serves a connection until it ends, or until a while after `closing` turns true: idle connections close at once,
 /// a request in progress is answered first.
@@ -164,16 +168,23 @@ impl Service {
         let path = uri.path();
         let version = request.version();
         let closes = asks_to_close(request.headers());
-        let response = if path.starts_with(reserved::PREFIX) {
-            reserved::answer(&method, path, self.ca_pem.as_deref())
-        } else if let Some(origin) = self.names.origin(&uri, request.headers()) {
-            request.extensions_mut().insert(origin);
-            request.extensions_mut().insert(address);
-            let (parts, body) = request.into_parts();
-            let body = RequestBody::new(&parts.headers, body);
-            (self.handler)(Request::from_parts(parts, body)).await?
-        } else {
-            reserved::plain(StatusCode::BAD_REQUEST, "the request names no valid host\n")
+        let response = match self.names.origin(&uri, version, request.headers()) {
+            Ok(_) if path.starts_with(reserved::PREFIX) => {
+                reserved::answer(&method, path, self.ca_pem.as_deref())
+            }
+            Ok(origin) => {
+                request.extensions_mut().insert(origin);
+                request.extensions_mut().insert(address);
+                let (parts, body) = request.into_parts();
+                let body = RequestBody::new(&parts.headers, body);
+                (self.handler)(Request::from_parts(parts, body)).await?
+            }
+            Err(HostError::Malformed) => {
+                reserved::plain(StatusCode::BAD_REQUEST, "the request names no valid host\n")
+            }
+            Err(HostError::Unknown) => {
+                reserved::plain(StatusCode::MISDIRECTED_REQUEST, UNKNOWN_HOST)
+            }
         };
         let mut response = response;
         // The service says so in every answer of a connection that stays open.

@@ -7,9 +7,19 @@ use std::net::IpAddr;
 
 use http::header::HOST;
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Uri, Version};
 
 use crate::Origin;
+
+/// Why a request is not for this server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HostError {
+    /// It does not name its host, or not properly.
+    Malformed,
+    /// Over plain http it came by a name that this server was not given. A name can be made to mean this machine by
+    /// whoever owns it, so that a web page from there could drive the registry; over TLS the certificate is in the way.
+    Unknown,
+}
 
 #[derive(Debug)]
 pub(super) struct Names {
@@ -22,21 +32,52 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The origins as the sender of this request sees them; `None` if it does not name its host properly.
-    pub(super) fn origin(&self, uri: &Uri, headers: &HeaderMap) -> Option<Origin> {
-        let authority = match uri.authority() {
-            // The absolute form, as sent to a proxy, outranks the header.
-            Some(authority) => authority.clone(),
-            None => {
-                let mut hosts = headers.get_all(HOST).iter();
-                match (hosts.next(), hosts.next()) {
-                    (None, _) => self.authority.parse().ok()?,
-                    (Some(host), None) => host.to_str().ok()?.parse().ok()?,
-                    (Some(_), Some(_)) => return None,
-                }
-            }
+    /// The origins as the sender of this request sees them.
+    pub(super) fn origin(
+        &self,
+        uri: &Uri,
+        version: Version,
+        headers: &HeaderMap,
+    ) -> Result<Origin, HostError> {
+        let mut hosts = headers.get_all(HOST).iter();
+        let host = match (hosts.next(), hosts.next()) {
+            (None, _) if version < Version::HTTP_11 => None,
+            (Some(host), None) => Some(
+                host.to_str()
+                    .ok()
+                    .and_then(|host| host.parse::<Authority>().ok())
+                    .ok_or(HostError::Malformed)?,
+            ),
+            _ => return Err(HostError::Malformed),
         };
-        self.origin_at(&authority)
+        // The absolute form, as sent to a proxy, outranks the header; but neither may be a name of another's.
+        let named = uri.authority().into_iter().chain(&host);
+        if named.clone().any(|authority| !self.may_come_by(authority)) {
+            return Err(HostError::Unknown);
+        }
+        let origin = match named.into_iter().next() {
+            Some(authority) => self.origin_at(authority),
+            None => self
+                .authority
+                .parse()
+                .ok()
+                .and_then(|authority| self.origin_at(&authority)),
+        };
+        origin.ok_or(HostError::Malformed)
+    }
+
+    /// Whether a client may come by this name: addresses and this machine's own names cannot be made to mean another.
+    fn may_come_by(&self, authority: &Authority) -> bool {
+        let host = authority.host();
+        let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        self.scheme != Scheme::HTTP
+            || name == "localhost"
+            || name.ends_with(".localhost")
+            || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+            || self
+                .hosts
+                .iter()
+                .any(|host| host.eq_ignore_ascii_case(&name))
     }
 
     /// The origins for a client that came by `authority`.
@@ -116,7 +157,11 @@ mod tests {
         ];
         for (host, data) in cases {
             let origin = names(&["acr", "acr-data"])
-                .origin(&Uri::from_static("/v2/"), &headers(&[host]))
+                .origin(
+                    &Uri::from_static("/v2/"),
+                    Version::HTTP_11,
+                    &headers(&[host]),
+                )
                 .unwrap();
             assert_eq!((origin.authority(), origin.data_authority()), (host, data));
             assert_eq!(origin.base_url(), format!("https://{host}"));
@@ -133,7 +178,11 @@ mod tests {
             (&[], "[2001:db8::7]:5000", "[2001:db8::7]:6000"),
         ] {
             let origin = names(hosts)
-                .origin(&Uri::from_static("/v2/"), &headers(&[host]))
+                .origin(
+                    &Uri::from_static("/v2/"),
+                    Version::HTTP_11,
+                    &headers(&[host]),
+                )
                 .unwrap();
             assert_eq!(origin.data_authority(), data);
         }
@@ -142,43 +191,110 @@ mod tests {
     #[test]
     fn a_mapped_port_is_kept_in_the_authority() {
         let origin = names(&[])
-            .origin(&Uri::from_static("/v2/"), &headers(&["127.0.0.1:32768"]))
+            .origin(
+                &Uri::from_static("/v2/"),
+                Version::HTTP_11,
+                &headers(&["127.0.0.1:32768"]),
+            )
             .unwrap();
         assert_eq!(origin.authority(), "127.0.0.1:32768");
     }
 
     #[test]
-    fn the_absolute_form_outranks_the_header_and_its_absence_means_the_endpoint() {
+    fn the_absolute_form_outranks_the_header_and_its_absence_means_the_endpoint_before_http_1_1() {
         let absolute = Uri::from_static("https://localhost:5000/v2/");
         assert_eq!(
             names(&[])
-                .origin(&absolute, &headers(&["127.0.0.1:1"]))
+                .origin(&absolute, Version::HTTP_11, &headers(&["127.0.0.1:1"]))
                 .unwrap()
                 .authority(),
             "localhost:5000"
         );
         let none = names(&[])
-            .origin(&Uri::from_static("/v2/"), &headers(&[]))
+            .origin(&Uri::from_static("/v2/"), Version::HTTP_10, &headers(&[]))
             .unwrap();
         assert_eq!(none.authority(), "127.0.0.1:5000");
     }
 
     #[test]
-    fn a_malformed_or_doubled_host_is_refused() {
-        for hosts in [
-            &["a b"][..],
-            &["user@127.0.0.1"],
-            &["x\"y"],
-            &[""],
-            &[":80"],
-            &["a/b"],
-            &["one", "two"],
-        ] {
+    fn a_malformed_doubled_or_missing_host_is_refused_whatever_the_target_says() {
+        for target in ["/v2/", "https://localhost:5000/v2/"] {
+            for hosts in [
+                &["a b"][..],
+                &["x\"y"],
+                &[""],
+                &["a/b"],
+                &["one", "two"],
+                &["one", "one"],
+                &[],
+            ] {
+                assert_eq!(
+                    names(&[]).origin(&Uri::from_static(target), Version::HTTP_11, &headers(hosts)),
+                    Err(HostError::Malformed),
+                    "{target} {hosts:?}"
+                );
+            }
+        }
+        for hosts in [&["user@127.0.0.1"][..], &[":80"]] {
             assert_eq!(
-                names(&[]).origin(&Uri::from_static("/v2/"), &headers(hosts)),
-                None,
+                names(&[]).origin(&Uri::from_static("/v2/"), Version::HTTP_11, &headers(hosts)),
+                Err(HostError::Malformed),
                 "{hosts:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_name_that_somebody_else_owns_is_unknown_over_plain_http_alone() {
+        let plain = Names {
+            scheme: Scheme::HTTP,
+            ..names(&["acr", "Acr-Data.example"])
+        };
+        let own = [
+            "127.0.0.1",
+            "127.8.8.8:1",
+            "[::1]:80",
+            "192.0.2.7:5000",
+            "[2001:db8::7]",
+            "localhost:5000",
+            "LOCALHOST.",
+            "registry.localhost:1",
+            "ACR:5000",
+            "acr-data.example.:443",
+        ];
+        let foreign = [
+            "evil.example",
+            "evil.example:5000",
+            "notlocalhost",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "acr.evil.example",
+            "0x7f.1",
+            "2130706433",
+            "127.1",
+            "acr-data",
+        ];
+        let origin = |names: &Names, target: &str, host: &str| {
+            names
+                .origin(
+                    &target.parse().unwrap(),
+                    Version::HTTP_11,
+                    &headers(&[host]),
+                )
+                .map(drop)
+        };
+        for host in own {
+            assert_eq!(origin(&plain, "/v2/", host), Ok(()), "{host}");
+        }
+        for host in foreign {
+            let unknown = Err(HostError::Unknown);
+            assert_eq!(origin(&plain, "/v2/", host), unknown, "{host}");
+            let absolute = format!("http://{host}/v2/");
+            assert_eq!(origin(&plain, &absolute, "127.0.0.1"), unknown, "{host}");
+            let own = "http://127.0.0.1/v2/";
+            assert_eq!(origin(&plain, own, host), unknown, "{host}");
+            let tls = names(&["acr", "Acr-Data.example"]);
+            assert_eq!(origin(&tls, "/v2/", host), Ok(()), "{host}");
         }
     }
 }

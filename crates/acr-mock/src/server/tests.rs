@@ -29,11 +29,11 @@ fn a_panic_of_a_handler_reaches_whoever_drops_the_server() {
         })
     });
     let mut broken = Client::connect(&mock);
-    broken.send("GET /panic HTTP/1.1\r\nHost: h\r\n\r\n");
+    broken.send("GET /panic HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(broken.rest(), "");
     // The others are served as before.
     let mut other = Client::connect(&mock);
-    other.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    other.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(other.answer(), (200, "fine".to_owned()));
     let panic = catch_unwind(AssertUnwindSafe(|| drop(mock))).unwrap_err();
     let text = panic
@@ -46,7 +46,7 @@ fn a_panic_of_a_handler_reaches_whoever_drops_the_server() {
 fn try_shutdown_returns_the_panic() {
     let mock = start(|_| Box::pin(async { panic!("on purpose") }));
     let mut client = Client::connect(&mock);
-    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     client.rest();
     let panic = mock.try_shutdown().unwrap_err();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
@@ -66,12 +66,12 @@ fn shutdown_is_quick_with_idle_and_half_sent_and_stuck_requests() {
         })
     });
     let mut idle = Client::connect(&mock);
-    idle.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    idle.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     idle.answer();
     let mut half_sent = Client::connect(&mock);
     half_sent.send("GET / HTTP/1.1\r\nHos");
     let mut never = Client::connect(&mock);
-    never.send("GET /stuck HTTP/1.1\r\nHost: h\r\n\r\n");
+    never.send("GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n");
     stuck.recv().expect("the request is being handled");
 
     let start = Instant::now();
@@ -108,10 +108,10 @@ fn a_request_in_progress_is_answered_before_the_end() {
         })
     });
     let mut idle = Client::connect(&mock);
-    idle.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    idle.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     idle.answer();
     let mut slow = Client::connect(&mock);
-    slow.send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
+    slow.send("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n");
     started.recv().expect("the request is being handled");
     let stopping = std::thread::spawn(move || mock.shutdown());
     // Idle connections are closed first: from then on the server is stopping.
@@ -132,7 +132,7 @@ fn a_body_that_nobody_read_is_drained_and_the_connection_lives_on() {
     let body = vec![b'x'; 16 << 20];
     for _ in 0..2 {
         client.send(&format!(
-            "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
+            "PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
             body.len()
         ));
         client.stream.get_mut().write_all(&body).unwrap();
@@ -147,7 +147,9 @@ fn a_body_held_back_for_a_go_ahead_is_not_waited_for() {
         Box::pin(async { status(StatusCode::UNAUTHORIZED) })
     });
     let mut client = Client::connect(&mock);
-    client.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    client.send(
+        "PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+    );
     let answer = client.rest();
     assert!(
         answer.starts_with("HTTP/1.1 401 ") && !answer.contains("100 Continue"),
@@ -169,7 +171,9 @@ fn a_go_ahead_is_given_when_the_body_is_read() {
         })
     });
     let mut client = Client::connect(&mock);
-    client.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    client.send(
+        "PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+    );
     assert_eq!(client.head(), ["HTTP/1.1 100 Continue"]);
     client.send("hello");
     assert_eq!(client.answer(), (200, "hello".to_owned()));
@@ -182,7 +186,7 @@ fn a_chunked_body_is_sent_without_a_length() {
         Box::pin(async move { Response::new(Body::from_chunks(chunks()).chunked()) })
     });
     let mut client = Client::connect(&mock);
-    client.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let head = client.head();
     assert!(
         head.iter()
@@ -210,7 +214,7 @@ fn a_head_keeps_the_length_that_the_handler_set() {
         })
     });
     let mut client = Client::connect(&mock);
-    client.send("HEAD / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    client.send("HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let head = client.head();
     assert!(
         head.iter()
@@ -224,7 +228,7 @@ fn a_head_keeps_the_length_that_the_handler_set() {
 fn a_cut_body_ends_the_connection_before_its_promised_length() {
     let mock = start(|_| Box::pin(async { Response::new(Body::from("0123456789").cut_after(4)) }));
     let mut client = Client::connect(&mock);
-    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let head = client.head();
     assert!(
         head.iter()
@@ -276,10 +280,15 @@ fn a_request_without_a_proper_host_is_400_and_reaches_no_handler() {
         "Host: a b\r\n",
         "Host: one\r\nHost: two\r\n",
         "Host: \"\r\n",
+        "Host: localhost\r\nHost: localhost\r\n",
+        "Host:\r\n",
+        "",
     ] {
-        let mut client = Client::connect(&mock);
-        client.send(&format!("GET /v2/ HTTP/1.1\r\n{host}\r\n"));
-        assert_eq!(client.answer().0, 400, "{host}");
+        for target in ["/v2/", "/_mock/health", "http://localhost/v2/"] {
+            let mut client = Client::connect(&mock);
+            client.send(&format!("GET {target} HTTP/1.1\r\n{host}\r\n"));
+            assert_eq!(client.answer().0, 400, "{target} {host}");
+        }
     }
     mock.shutdown();
 }
@@ -310,7 +319,7 @@ fn events_tell_requests_without_their_query_and_broken_connections() {
         }))
         .unwrap();
     let mut client = Client::connect(&mock);
-    client.send("GET /v2/?sig=secret HTTP/1.1\r\nHost: h\r\n\r\n");
+    client.send("GET /v2/?sig=secret HTTP/1.1\r\nHost: localhost\r\n\r\n");
     events.recv().expect("the request is told");
     client.answer();
     client.send("no http\r\n\r\n");
@@ -324,7 +333,9 @@ fn a_head_of_unreasonable_size_is_refused() {
     let mock = start(|_| Box::pin(async { Response::new(Body::empty()) }));
     let mut client = Client::connect(&mock);
     let large = "x".repeat(200 * 1024);
-    client.send(&format!("GET / HTTP/1.1\r\nHost: h\r\nX-Large: {large}"));
+    client.send(&format!(
+        "GET / HTTP/1.1\r\nHost: localhost\r\nX-Large: {large}"
+    ));
     assert!(client.rest().starts_with("HTTP/1.1 431 "));
 }
 
@@ -332,7 +343,7 @@ fn a_head_of_unreasonable_size_is_refused() {
 fn a_client_may_close_its_side_after_its_request() {
     let mock = start(|_| Box::pin(async { Response::new(Body::from("fine")) }));
     let mut client = Client::connect(&mock);
-    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     client
         .stream
         .get_ref()

@@ -149,7 +149,7 @@ impl RegistryBuilder {
     }
 
     /// An Entra token that is taken, and what its bearer may do. Once one is named, no other token is taken; without,
-    /// every token that is not empty is, and gives every right.
+    /// every token that is not empty is, and gives every right, as long as no server serves the registry beyond loopback.
     pub fn entra_token(mut self, token: impl Into<String>, rights: ScopeSet) -> Self {
         self.settings
             .identities
@@ -159,7 +159,15 @@ impl RegistryBuilder {
 
     /// Refuses every Entra token but those named by [`RegistryBuilder::entra_token`].
     pub fn refuse_entra_tokens(mut self) -> Self {
-        self.settings.identities.refuse_unknown_entra_tokens();
+        self.settings.identities.take_unknown_entra_tokens(false);
+        self
+    }
+
+    /// Takes every Entra token that is not empty, and gives every right for it, also beside named ones and beyond
+    /// loopback: whoever can reach the registry is its administrator. Of this and
+    /// [`refuse_entra_tokens`](Self::refuse_entra_tokens) the last one holds.
+    pub fn accept_any_entra_token(mut self) -> Self {
+        self.settings.identities.take_unknown_entra_tokens(true);
         self
     }
 

@@ -1,6 +1,6 @@
 //! What its options change for clients, and what it logs.
 
-use crate::support::{Mock, get, get_with, text};
+use crate::support::{Mock, exchange, get, get_with, send, text};
 
 #[test]
 fn own_users_log_in_and_the_default_one_does_not() {
@@ -83,6 +83,75 @@ fn a_quieter_log_has_no_line_for_requests() {
         get(text(&ready, "login_server"), "/v2/");
         assert_eq!(mock.terminate("TERM").stderr, "", "{level}");
     }
+}
+
+#[test]
+fn any_entra_token_is_taken_at_loopback_alone_unless_it_is_said() {
+    let beyond = [
+        "--plain-http",
+        "--listen",
+        "0.0.0.0:0",
+        "--user",
+        "alice:hunter2",
+    ];
+    let with = |more: &[&'static str]| [&beyond[..], more].concat();
+    for (arguments, unknown, named) in [
+        (vec!["--plain-http"], 200, 200),
+        (vec!["--plain-http", "--refuse-entra-tokens"], 401, 401),
+        (vec!["--plain-http", "--entra-token", "named"], 401, 200),
+        (with(&[]), 401, 401),
+        (with(&["--refuse-entra-tokens"]), 401, 401),
+        (with(&["--entra-token", "named"]), 401, 200),
+        (with(&["--accept-any-entra-token"]), 200, 200),
+        (
+            with(&["--accept-any-entra-token", "--entra-token", "named"]),
+            200,
+            200,
+        ),
+    ] {
+        let mut mock = Mock::start(&arguments);
+        let ready = mock.ready();
+        let server = text(&ready, "login_server");
+        assert_eq!(exchange(server, "unknown"), unknown, "{arguments:?}");
+        assert_eq!(exchange(server, "named"), named, "{arguments:?}");
+        assert_eq!(exchange(server, ""), 401, "{arguments:?}");
+        mock.terminate("TERM");
+    }
+}
+
+#[test]
+fn a_page_behind_a_rebound_name_reaches_neither_origin_over_plain_http() {
+    let mut mock = Mock::start(&["--plain-http", "--host", "acr"]);
+    let ready = mock.ready();
+    let port_of = |url: &str| url.rsplit_once(':').unwrap().1.to_owned();
+    for member in ["endpoint", "data_endpoint"] {
+        let server = format!("127.0.0.1:{}", port_of(text(&ready, member)));
+        for (target, host, status) in [
+            ("/v2/", "127.0.0.1", 401),
+            ("/v2/", "localhost:1", 401),
+            ("/v2/", "acr", 401),
+            ("/v2/", "evil.example", 421),
+            ("/_mock/health", "evil.example", 421),
+            ("/_mock/health", "acr", 200),
+            ("http://evil.example/v2/", "127.0.0.1", 421),
+            ("http://127.0.0.1/v2/", "evil.example", 421),
+            ("http://acr/v2/", "acr", 401),
+            ("evil.example:443", "evil.example", 421),
+        ] {
+            let method = if target.starts_with(['/', 'h']) {
+                "GET"
+            } else {
+                "CONNECT"
+            };
+            let (got, body) = send(
+                &server,
+                &format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+            );
+            assert_eq!(got, status, "{member} {method} {target} {host}: {body}");
+            assert_eq!(status == 421, body.contains("--host NAME"), "{body}");
+        }
+    }
+    mock.terminate("TERM");
 }
 
 #[test]

@@ -147,15 +147,32 @@ pub(crate) fn get(server: &str, path: &str) -> (u16, String) {
 
 /// Status and body of a GET over plain http.
 pub(crate) fn get_with(server: &str, path: &str, headers: &str) -> (u16, String) {
+    send(
+        server,
+        &format!("GET {path} HTTP/1.1\r\nHost: {server}\r\n{headers}Connection: close\r\n\r\n"),
+    )
+}
+
+/// The status to an exchange of this Entra token.
+pub(crate) fn exchange(server: &str, token: &str) -> u16 {
+    let form = format!("grant_type=access_token&service={server}&access_token={token}");
+    let request = format!(
+        "POST /oauth2/exchange HTTP/1.1\r\nHost: {server}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{form}",
+        form.len()
+    );
+    send(server, &request).0
+}
+
+/// Status and body of what is answered to these bytes.
+pub(crate) fn send(server: &str, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(server).expect("the mock listens");
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
         .expect("a timeout");
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {server}\r\n{headers}Connection: close\r\n\r\n"
-    )
-    .expect("the mock takes it");
+    stream
+        .write_all(request.as_bytes())
+        .expect("the mock takes it");
     let mut answer = String::new();
     stream
         .read_to_string(&mut answer)
