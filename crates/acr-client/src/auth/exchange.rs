@@ -19,7 +19,7 @@ use crate::audience::Audience;
 use crate::context::OperationContext;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, Permit};
 use crate::mask::Mask;
 use crate::retry::{Attempts, RetryPolicy};
 use crate::wire::Wire;
@@ -137,13 +137,8 @@ where
         attempts.forgive(permit.waited());
         let mut request = operation.request();
         *request.uri_mut() = url.clone();
-        let once = once(sender, operation, request, &mut attempts, |head| {
-            let wait = answer::retry_after(&head.headers, sender.wire.clock.now());
-            sender
-                .limiter
-                .learn(&permit, head.status, &head.headers, wait);
-        });
-        match once.await {
+        let once = once(sender, operation, request, &mut attempts, &permit).await;
+        match once {
             Ok(secret) => {
                 attempts.succeeded();
                 return Ok((secret, queued));
@@ -162,7 +157,7 @@ async fn once<O>(
     operation: &O,
     request: Request<Bytes>,
     attempts: &mut Attempts,
-    learn: impl FnOnce(&http::response::Parts) + Send,
+    permit: &Permit,
 ) -> Result<Secret, Error>
 where
     O: Operation<Output = Secret> + Secrets + Sync,
@@ -175,7 +170,9 @@ where
     let mask = Mask::of(operation.secrets()).and(Mask::of_header(login));
     let work = async {
         let (head, body) = wire.send(request, context).await?.into_parts();
-        learn(&head);
+        let wait = answer::retry_after(&head.headers, wire.clock.now());
+        let limiter = &sender.limiter;
+        limiter.learn(permit, head.status, &head.headers, wait);
         if !O::SUCCESS.contains(&head.status) {
             let body = wire.read_beginning(body, answer::MOST_OF_AN_ERROR).await;
             return Err(refusal(&head, &body, wire, O::NAME, &mask));
@@ -187,7 +184,7 @@ where
             .decode(&head, body)
             .map_err(|_| Error::protocol(format!("the answer of {} has no token in it", O::NAME)))
     };
-    attempts.within(pin!(work)).await
+    attempts.within(permit.watch(pin!(work))).await
 }
 
 /// The error of a token server's answer that is no success.

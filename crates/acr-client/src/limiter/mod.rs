@@ -6,7 +6,9 @@
 //! its own here, and a class that was never refused is bounded in nothing but the number of calls at
 //! once.
 //!
-//! - `queue` gives turns: first come, first served.
+//! - `queue` has the places of a class and gives turns: first come, first served; `turn` is one call's way
+//!   through it.
+//! - `seats` and `watch` find out which calls hold a place and are not polled.
 //! - `class` says when the next call may be sent, from all that the answers said.
 //! - `limit` is the rate that is found by trying, after a refusal.
 //! - `recent` and `timeline` count calls and time.
@@ -17,9 +19,12 @@ mod class;
 mod limit;
 mod queue;
 mod recent;
+mod seats;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod turn;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +36,8 @@ use http::{HeaderMap, StatusCode};
 
 use self::class::{Lesson, Verdict};
 use self::queue::{Place, Queue};
+use self::turn::Turn;
+pub(crate) use self::watch::Watched;
 use crate::clock::Clock;
 
 /// How the client keeps within the registry's limits.
@@ -56,10 +63,15 @@ pub struct LimiterOptions {
     pub enabled: bool,
     /// The most calls of one class at once; 0 is taken for 1. The default is 64.
     ///
-    /// Those beyond wait, first come, first served. A future that was begun and is not polled any
-    /// more, as those inside a stream that is `buffered`, keeps its place until it is dropped: if you
-    /// make further calls of the same class meanwhile, the bound has to be higher than the number of
-    /// such futures.
+    /// Those beyond wait, first come, first served. The bound slows a program down and never stops it.
+    /// A call counts while it waits for the registry; one whose body the caller reads, as a
+    /// [`BlobStream`](crate::BlobStream), no longer counts. Of a future that could go on and is not
+    /// polled for a tenth of a second, as those inside a stream that is `buffered` while the loop does
+    /// something else, the place goes to others; when it is polled again, there may be more calls than
+    /// this for a moment. Where no call of a class came to an end for 10 seconds, the one that has
+    /// waited longest is sent beyond the bound, and a warning is logged: a call that is made inside
+    /// another one's transport waits for what waits for it. What the registry asks for in pauses and
+    /// rates holds in any case.
     pub max_in_flight: usize,
     /// The longest that one answer can make a class pause, whatever it asks for in `Retry-After`.
     /// The default is 5 minutes.
@@ -119,7 +131,7 @@ impl Limiter {
                 waited: Duration::ZERO,
             };
         }
-        let (place, waited) = self.queue(class).turn().await;
+        let (place, waited) = Turn::new(self.queue(class)).await;
         Permit {
             place: Some(place),
             waited,
@@ -150,7 +162,8 @@ impl Limiter {
         let queue = queues.entry(class).or_insert_with(|| {
             let options = &shared.options;
             let clock = shared.clock.clone();
-            Arc::new(Queue::new(clock, options.max_in_flight, options.max_pause))
+            let (most, max_pause) = (options.max_in_flight, options.max_pause);
+            Arc::new(Queue::new(clock, class, most, max_pause))
         });
         queue.clone()
     }
@@ -168,6 +181,17 @@ impl Permit {
     pub(crate) fn waited(&self) -> Duration {
         self.waited
     }
+
+    /// A part of the call that waits for others. If it is not polled when it could go on, the place goes
+    /// to others for that long.
+    pub(crate) fn watch<F: Future + Unpin>(&self, work: F) -> Watched<'_, F> {
+        Watched::new(self.place.as_ref(), work)
+    }
+}
+
+/// The same for a call that may have no place, or no longer.
+pub(crate) fn watch<F: Future + Unpin>(permit: Option<&Permit>, work: F) -> Watched<'_, F> {
+    Watched::new(permit.and_then(|permit| permit.place.as_ref()), work)
 }
 
 /// Whether the call with this answer came through the registry's limits.

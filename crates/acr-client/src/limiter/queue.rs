@@ -1,38 +1,58 @@
-//! Who waits for a call of one class, and whose turn it is.
+//! The places of one class, and who waits for one.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
+use acr_protocol::OperationClass;
+
 use super::class::{Admission, Class, Lesson};
+use super::seats::Seats;
 use super::timeline::{Timeline, rest_of_the_second};
+use super::watch::{GRACE, Watch};
 use crate::clock::Clock;
 
 /// The queue of one class: first come, first served.
 ///
 /// Turns are given, not taken: whoever looks at the queue gives all turns that are due, in order,
 /// be they its own or not. So a future that was begun and is not polled any more, as it happens
-/// inside `buffered` or `select!`, uses up one place and does not hold up those behind it.
+/// inside `buffered` or `select!`, does not hold up those behind it.
+///
+/// Nor does it keep a place for long. A place counts while its call waits for somebody else. Of a call
+/// that was woken and is not polled the place is lent to others, and counts again when the call is
+/// polled again; for a moment there may then be more calls than the bound. A turn that was given and
+/// nobody comes for is passed on. Where neither helps, since a call waits for another one of its own
+/// program, one more is let through now and then. None of this passes over the pace of the class.
 pub(super) struct Queue {
-    clock: Arc<dyn Clock>,
-    max_in_flight: usize,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) operations: OperationClass,
+    pub(super) max_in_flight: usize,
     /// Held for one look or one change. No waker is woken or dropped meanwhile: either may run the
     /// code of somebody else, which may come back here.
     state: Mutex<State>,
 }
 
 impl Queue {
-    pub(super) fn new(clock: Arc<dyn Clock>, max_in_flight: usize, max_pause: Duration) -> Self {
+    pub(super) fn new(
+        clock: Arc<dyn Clock>,
+        operations: OperationClass,
+        max_in_flight: usize,
+        max_pause: Duration,
+    ) -> Self {
+        // With none, nothing would ever be sent.
+        let max_in_flight = max_in_flight.max(1);
         Self {
             clock,
-            // With none, nothing would ever be sent.
-            max_in_flight: max_in_flight.max(1),
+            operations,
+            max_in_flight,
             state: Mutex::new(State {
                 timeline: Timeline::default(),
                 class: Class::new(max_pause),
+                max_in_flight,
                 in_flight: 0,
+                seats: Seats::default(),
+                quiet_since: Duration::ZERO,
                 next_number: 0,
                 waiting: BTreeMap::new(),
                 given: BTreeMap::new(),
@@ -41,28 +61,20 @@ impl Queue {
         }
     }
 
-    /// Returns a future that ends when it is its turn. It joins the queue at its first poll.
-    pub(super) fn turn(self: &Arc<Self>) -> Turn {
-        Turn {
-            queue: self.clone(),
-            number: None,
-            since: Duration::ZERO,
-            reached: Duration::ZERO,
-            alarm: None,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a change, and gives the turns that are due after it.
-    fn change<T>(&self, change: impl FnOnce(&mut State, SystemTime, Duration) -> T) -> T {
+    pub(super) fn change<T>(
+        &self,
+        change: impl FnOnce(&mut State, SystemTime, Duration) -> T,
+    ) -> T {
         let time = self.clock.now();
         let mut state = self.lock();
         let now = state.timeline.at(time);
         let result = change(&mut state, time, now);
-        let woken = state.give(now, self.max_in_flight);
+        let woken = state.give(now);
         drop(state);
         woken.into_iter().for_each(|(_, waker)| waker.wake());
         result
@@ -73,183 +85,108 @@ impl Queue {
 pub(super) struct Place {
     queue: Arc<Queue>,
     admission: Admission,
+    seat: usize,
+    watch: Arc<Watch>,
 }
 
 impl Place {
+    /// A call that was admitted and has taken a seat.
+    pub(super) fn new(queue: Arc<Queue>, seated: Seated) -> Self {
+        Self {
+            queue,
+            admission: seated.admission,
+            seat: seated.seat,
+            watch: seated.watch,
+        }
+    }
+
+    pub(super) const fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
+    /// The call is polled again, whose place was lent.
+    pub(super) fn is_back(&self) {
+        self.queue.lock().in_flight += 1;
+    }
+
     /// Takes note of the answer to the call.
     pub(super) fn learn(&self, lesson: Lesson) {
         if self.queue.lock().class.learns_nothing(lesson) {
             return;
         }
-        let woken: Vec<Waker> = self.queue.change(|state, time, now| {
-            let was_paced = state.class.is_paced();
+        self.queue.change(|state, time, now| {
             let rest = rest_of_the_second(time);
             state.class.learn(self.admission, lesson, now, rest);
-            // Those who waited for a place alone have no alarms. They all set them now, this once.
-            if !was_paced && state.class.is_paced() {
-                state.waiting.values().cloned().collect()
-            } else {
-                Vec::new()
-            }
         });
-        woken.into_iter().for_each(Waker::wake);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.queue.lock();
-        state.in_flight -= 1;
+        state.seats.leave(self.seat);
+        if !self.watch.is_aside() {
+            state.in_flight -= 1;
+        }
         let is_waited_for = !state.waiting.is_empty();
         drop(state);
         if is_waited_for {
-            self.queue.change(|_, _, _| ());
+            self.queue.change(|state, _, now| state.quiet_since = now);
         }
     }
 }
 
-/// Waits for a turn: a place, and how long it took to get it.
-pub(super) struct Turn {
-    queue: Arc<Queue>,
-    /// Its number while it is in the queue, or its turn was given and not come for.
-    number: Option<u64>,
-    /// When it joined the queue.
-    since: Duration,
-    /// The moment until which it has slept.
-    reached: Duration,
-    alarm: Option<Alarm>,
+/// What makes a [`Place`].
+pub(super) struct Seated {
+    admission: Admission,
+    seat: usize,
+    watch: Arc<Watch>,
 }
 
-struct Alarm {
-    at: Duration,
-    sleep: Pin<Box<dyn Future<Output = ()> + Send>>,
+/// Until when a turn has to sleep.
+pub(super) struct Wait {
+    pub(super) now: Duration,
+    pub(super) until: Duration,
+    pub(super) alarm: Alarm,
 }
 
-impl Turn {
-    /// Whether the alarm is still to come. One that is over is taken note of.
-    fn is_asleep(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(alarm) = &mut self.alarm else {
-            return false;
-        };
-        if alarm.sleep.as_mut().poll(context).is_pending() {
-            return true;
-        }
-        self.reached = alarm.at;
-        self.alarm = None;
-        false
-    }
-
-    /// Joins the queue if that is still to be done, and looks whether it is its turn.
-    fn look(&mut self, waker: &Waker) -> Look {
-        let now = self.queue.clock.now();
-        let most = self.queue.max_in_flight;
-        let mut state = self.queue.lock();
-        let now = state.timeline.at(now).max(self.reached);
-        state.timeline.reach(now);
-        let (number, old) = match self.number {
-            Some(number) => (number, state.keep(number, waker)),
-            None if state.is_free(now, most) => {
-                return Look::Given(state.admit(now), Duration::ZERO);
-            }
-            None => {
-                self.since = now;
-                let number = state.join(waker.clone());
-                self.number = Some(number);
-                (number, None)
-            }
-        };
-        let is_first_absent = state.is_first_absent(now, most);
-        let woken = state.give(now, most);
-        let look = match state.given.remove(&number) {
-            Some(admission) => Look::Given(admission, now.saturating_sub(self.since)),
-            None => Look::Wait(state.wait(number, now, is_first_absent)),
-        };
-        drop(state);
-        drop(old);
-        let others = woken.into_iter().filter(|(owner, _)| *owner != number);
-        others.for_each(|(_, waker)| waker.wake());
-        look
-    }
+/// Which alarms will do that are set already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alarm {
+    /// One at that moment.
+    Exact,
+    /// One at that moment or before.
+    InTime,
+    /// Any.
+    Rough,
 }
 
-impl Future for Turn {
-    type Output = (Place, Duration);
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let mut is_asleep = this.is_asleep(context);
-        for _ in 0..2 {
-            let wait = match this.look(context.waker()) {
-                Look::Given(admission, waited) => {
-                    this.number = None;
-                    this.alarm = None;
-                    let queue = this.queue.clone();
-                    return Poll::Ready((Place { queue, admission }, waited));
-                }
-                Look::Wait(Some(wait)) => wait,
-                Look::Wait(None) => {
-                    this.alarm = None;
-                    return Poll::Pending;
-                }
-            };
-            // The first wakes exactly in time. The others do roughly: their alarms are for the case
-            // that those before them are not polled.
-            let is_set = |alarm: &Alarm| alarm.at == wait.until || !wait.is_first;
-            if !this.alarm.as_ref().is_some_and(is_set) {
-                let sleep = this.queue.clock.sleep(wait.until.saturating_sub(wait.now));
-                let at = wait.until;
-                this.alarm = Some(Alarm { at, sleep });
-                is_asleep = this.is_asleep(context);
-            }
-            if is_asleep {
-                return Poll::Pending;
-            }
-        }
-        // The clock's sleeps take no time. Going on here would keep the thread from all else.
-        context.waker().wake_by_ref();
-        Poll::Pending
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        if let Some(number) = self.number {
-            let left = self.queue.change(|state, _, _| state.leave(number));
-            drop(left);
-        }
-    }
-}
-
-/// What is so when a turn looks.
-enum Look {
-    Given(Admission, Duration),
-    /// Until when to sleep, where it is time that has to pass.
-    Wait(Option<Wait>),
-}
-
-struct Wait {
-    now: Duration,
-    until: Duration,
-    is_first: bool,
-}
-
-struct State {
-    timeline: Timeline,
+pub(super) struct State {
+    pub(super) timeline: Timeline,
     class: Class,
+    max_in_flight: usize,
+    /// Calls that hold a place which is not lent, and turns that were given and not come for.
     in_flight: usize,
+    seats: Seats,
+    /// When a place came back or was found for the last time while somebody waited.
+    quiet_since: Duration,
     /// Numbers are given in the order of arrival.
     next_number: u64,
     waiting: BTreeMap<u64, Waker>,
-    /// Turns that were given and not yet come for. They count as in flight.
-    given: BTreeMap<u64, Admission>,
+    /// Turns that were given and not yet come for, and when that was.
+    given: BTreeMap<u64, (Admission, Duration)>,
     /// Who was first at its last look, and what its alarm was set to.
     alarm_of_first: Option<(u64, Duration)>,
 }
 
 impl State {
     /// Whether a call may go past the queue, since nobody is in it.
-    fn is_free(&mut self, now: Duration, most: usize) -> bool {
-        self.waiting.is_empty() && self.in_flight < most && self.class.ready_at(now, false) <= now
+    pub(super) fn is_free(&mut self, now: Duration) -> bool {
+        self.waiting.is_empty() && !self.is_full() && self.class.ready_at(now, false) <= now
+    }
+
+    const fn is_full(&self) -> bool {
+        self.in_flight >= self.max_in_flight
     }
 
     fn admit(&mut self, now: Duration) -> Admission {
@@ -257,33 +194,81 @@ impl State {
         self.class.admit(now)
     }
 
-    fn join(&mut self, waker: Waker) -> u64 {
+    fn seat(&mut self, admission: Admission) -> Seated {
+        let watch = Arc::new(Watch::default());
+        let seat = self.seats.take(watch.clone());
+        Seated {
+            admission,
+            seat,
+            watch,
+        }
+    }
+
+    /// Admits a call that has not joined the queue.
+    pub(super) fn pass(&mut self, now: Duration) -> Seated {
+        let admission = self.admit(now);
+        self.seat(admission)
+    }
+
+    pub(super) fn join(&mut self, waker: Waker) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
         self.waiting.insert(number, waker);
         number
     }
 
-    /// Keeps the waker of the latest poll, and returns the one before, to be dropped outside.
-    fn keep(&mut self, number: u64, waker: &Waker) -> Option<Waker> {
-        let kept = self.waiting.get_mut(&number)?;
-        (!kept.will_wake(waker)).then(|| std::mem::replace(kept, waker.clone()))
+    /// Keeps the waker of the latest poll, and returns the one before, to be dropped outside. One whose
+    /// turn was passed on is in the queue again, where it was.
+    pub(super) fn keep(&mut self, number: u64, waker: &Waker) -> Option<Waker> {
+        if self.given.contains_key(&number) {
+            return None;
+        }
+        match self.waiting.get(&number) {
+            Some(kept) if kept.will_wake(waker) => None,
+            _ => self.waiting.insert(number, waker.clone()),
+        }
+    }
+
+    /// Comes for a turn that was given.
+    pub(super) fn take(&mut self, number: u64, now: Duration) -> Option<Seated> {
+        let (admission, _) = self.given.remove(&number)?;
+        self.quiet_since = now;
+        Some(self.seat(admission))
     }
 
     /// Leaves the queue, or gives a turn back. Returns the waker, to be dropped outside.
-    fn leave(&mut self, number: u64) -> Option<Waker> {
-        if let Some(admission) = self.given.remove(&number) {
+    pub(super) fn leave(&mut self, number: u64) -> Option<Waker> {
+        self.take_back(number);
+        self.waiting.remove(&number)
+    }
+
+    fn take_back(&mut self, number: u64) {
+        if let Some((admission, _)) = self.given.remove(&number) {
             self.in_flight -= 1;
             self.class.take_back(admission);
         }
-        self.waiting.remove(&number)
+    }
+
+    /// Where all places are taken, takes those that nobody makes use of. Returns whether there may soon
+    /// be more of them.
+    pub(super) fn reclaim(&mut self, now: Duration) -> bool {
+        if !self.is_full() || self.waiting.is_empty() {
+            return false;
+        }
+        let late = |since: Duration| since.saturating_add(GRACE) <= now;
+        let given = self.given.iter().filter(|(_, (_, since))| late(*since));
+        let left: Vec<_> = given.map(|(number, _)| *number).collect();
+        left.into_iter().for_each(|number| self.take_back(number));
+        let (aside, soon) = self.seats.look(now);
+        self.in_flight -= aside;
+        soon || !self.given.is_empty()
     }
 
     /// Gives all turns that are due, and returns whom to wake: those who got one, and the one who is
     /// first then, if it has to sleep for another time than it knows.
-    fn give(&mut self, now: Duration, most: usize) -> Vec<(u64, Waker)> {
+    pub(super) fn give(&mut self, now: Duration) -> Vec<(u64, Waker)> {
         let mut woken = Vec::new();
-        while self.in_flight < most && !self.waiting.is_empty() {
+        while !self.is_full() && !self.waiting.is_empty() {
             let ready = self.class.ready_at(now, true);
             if ready > now {
                 if let Some((&number, waker)) = self.waiting.first_key_value()
@@ -295,42 +280,90 @@ impl State {
             }
             if let Some((number, waker)) = self.waiting.pop_first() {
                 let admission = self.admit(now);
-                self.given.insert(number, admission);
+                self.given.insert(number, (admission, now));
                 woken.push((number, waker));
             }
         }
         woken
     }
 
+    /// Lets one through beyond the bound that has waited since then, where nothing has moved for long:
+    /// whoever waited longest, of those who look. Returns its waker too, to be dropped outside.
+    pub(super) fn let_through(
+        &mut self,
+        number: u64,
+        since: Duration,
+        now: Duration,
+    ) -> Option<(Seated, Option<Waker>)> {
+        let is_first = self.waiting.keys().next() == Some(&number);
+        // The first looks in the time that the others leave it, if anybody polls it.
+        let patience = if is_first { STUCK } else { STUCK + SELDOM * 2 };
+        let quiet = now.saturating_sub(self.quiet_since.max(since));
+        if !self.is_full() || quiet < patience || self.class.ready_at(now, true) > now {
+            return None;
+        }
+        self.quiet_since = now;
+        let waker = self.waiting.remove(&number);
+        Some((self.pass(now), waker))
+    }
+
+    /// Takes note of a time in which nothing could move: one who waits looks more often, unless its
+    /// thread was busy, or the machine slept.
+    pub(super) fn notice_gap(&mut self, looked: Duration, now: Duration) {
+        if looked.saturating_add(SELDOM * 2) < now {
+            self.quiet_since = now;
+        }
+    }
+
     /// Whether the first should have come for its turn some time ago.
-    fn is_first_absent(&mut self, now: Duration, most: usize) -> bool {
+    pub(super) fn is_first_absent(&mut self, now: Duration) -> bool {
         !self.waiting.is_empty()
-            && self.in_flight < most
+            && !self.is_full()
             && self.class.ready_at(now, true).saturating_add(GRACE) <= now
     }
 
-    /// Until when the one with this number has to sleep.
+    /// Until when the one with this number has to sleep, where it is time that has to pass.
+    ///
+    /// Whoever waits for a place is woken for it. Its alarm is for the case that those who hold them
+    /// are not polled: `soon` where it looks like that, else less and less often, by `looks`.
     ///
     /// Those behind the first sleep until it should be their turn by their number. When it is not,
     /// and the first was absent, they look after each turn from then on, to give it in its stead.
-    fn wait(&mut self, number: u64, now: Duration, is_first_absent: bool) -> Option<Wait> {
+    pub(super) fn wait(
+        &mut self,
+        number: u64,
+        now: Duration,
+        is_first_absent: bool,
+        soon: bool,
+        looks: u32,
+    ) -> Option<Wait> {
         let (first, _) = self.waiting.first_key_value()?;
         let ahead = u32::try_from(number - first).unwrap_or(u32::MAX);
         let mut until = self.class.ready_at(now, true);
-        if ahead == 0 {
+        let mut alarm = Alarm::Rough;
+        if self.is_full() {
+            let doubled = GRACE * 2_u32.pow(looks.min(MOST_DOUBLINGS));
+            let patience = if soon { GRACE } else { doubled };
+            until = until.max(now).saturating_add(patience);
+            alarm = Alarm::InTime;
+            if ahead == 0 {
+                self.alarm_of_first = None;
+            }
+        } else if ahead == 0 {
             self.alarm_of_first = Some((number, until));
+            alarm = Alarm::Exact;
         } else if self.class.is_paced() {
             let turns = if is_first_absent { 0 } else { ahead };
             let turn = self.class.spacing().saturating_mul(turns).max(GRACE);
             until = until.max(now).saturating_add(turn);
         }
-        (until > now).then_some(Wait {
-            now,
-            until,
-            is_first: ahead == 0,
-        })
+        (until > now).then_some(Wait { now, until, alarm })
     }
 }
 
-/// How long the first may take to come for its turn. The others need not look sooner.
-const GRACE: Duration = Duration::from_millis(100);
+/// How long nothing may move, neither an answer nor a given turn, until one call is let through beyond
+/// the bound. A registry that is slow takes less; a line that is slow is no worse for one call more.
+const STUCK: Duration = Duration::from_secs(10);
+/// The longest time between two looks of one that waits for a place.
+const SELDOM: Duration = Duration::from_millis(1600);
+const MOST_DOUBLINGS: u32 = 4;

@@ -22,7 +22,7 @@ use crate::auth::Authorizer;
 use crate::clock::Clock;
 use crate::endpoint::{Endpoint, resolve, to_uri};
 use crate::error::{Error, ErrorKind};
-use crate::limiter::{Limiter, Permit};
+use crate::limiter::{Limiter, Permit, watch};
 use crate::mask::Mask;
 use crate::paging::Pager;
 use crate::retry::{Attempts, RetryPolicy};
@@ -213,7 +213,11 @@ impl Pipeline {
         }
         // The permit of the answer is held until its body is read.
         let Answer {
-            head, body, sent, ..
+            head,
+            body,
+            sent,
+            permit,
+            ..
         } = answer;
         // Neither has a body, whatever length the head announces.
         let has_none =
@@ -222,6 +226,7 @@ impl Pipeline {
             Bytes::new()
         } else {
             let read = pin!(self.wire().read(&head.headers, body, call.limit));
+            let read = watch(permit.as_ref(), read);
             attempts.within(read).await.map_err(|error| {
                 let mask = Mask::of_header(sent.as_ref());
                 let id = answer::request_id(&head.headers, &mask);
@@ -246,8 +251,10 @@ impl Pipeline {
             let template = self.template(request)?;
             loop {
                 let failure = match self.send(call, &template, &mut attempts).await {
-                    Ok(answer) if success.contains(&answer.head.status) => {
+                    Ok(mut answer) if success.contains(&answer.head.status) => {
                         attempts.succeeded();
+                        // Whoever reads the body takes any time.
+                        answer.permit = None;
                         return Ok(answer);
                     }
                     Ok(answer) => self.refused(call, answer, &mut attempts).await,
@@ -349,12 +356,13 @@ impl Pipeline {
             body,
             url,
             sent,
-            ..
+            permit,
         } = answer;
         let mask = Mask::of_header(sent.as_ref());
         let wire = self.wire();
         let beginning =
             pin!(async { Ok(wire.read_beginning(body, answer::MOST_OF_AN_ERROR).await) });
+        let beginning = watch(permit.as_ref(), beginning);
         let body = attempts.within(beginning).await.unwrap_or_default();
         if let Some(refusal) = redirect::refused_elsewhere(self.endpoint(), &url, &head) {
             return refusal;

@@ -11,7 +11,7 @@ use crate::answer;
 use crate::auth::{Authorization, Verdict};
 use crate::context::OperationContext;
 use crate::error::{Error, may_heal};
-use crate::limiter::Permit;
+use crate::limiter::{Permit, watch};
 use crate::retry::Attempts;
 use crate::transport::Body;
 
@@ -142,6 +142,7 @@ impl Pipeline {
         let wire = self.wire();
         let beginning =
             pin!(async { Ok(wire.read_beginning(body, answer::MOST_OF_AN_ERROR).await) });
+        let beginning = watch(answer.permit.as_ref(), beginning);
         let beginning = attempts.within(beginning).await;
         answer.body = Body::bytes(beginning.unwrap_or_default());
     }
@@ -158,7 +159,7 @@ impl Pipeline {
         if let Some(value) = authorization.header() {
             request.headers_mut().insert(AUTHORIZATION, value);
         }
-        let mut answer = self.request(call, request, attempts).await?;
+        let mut answer = self.request(call, request, Some(&permit), attempts).await?;
         let headers = &answer.head.headers;
         let asked = answer::retry_after(headers, self.clock().now());
         let limiter = &self.shared.limiter;
@@ -175,13 +176,14 @@ impl Pipeline {
         template: &Template,
         attempts: &mut Attempts,
     ) -> Result<Answer, Error> {
-        self.request(call, template.build(), attempts).await
+        self.request(call, template.build(), None, attempts).await
     }
 
     async fn request(
         &self,
         call: &Call,
         request: http::Request<bytes::Bytes>,
+        permit: Option<&Permit>,
         attempts: &mut Attempts,
     ) -> Result<Answer, Error> {
         attempts.requests += 1;
@@ -190,7 +192,8 @@ impl Pipeline {
         let repository = call.repository.as_ref().map(ToString::to_string);
         let context = OperationContext::new(call.name, repository, attempts.requests);
         let answer = pin!(self.wire().send(request, context));
-        let (head, body) = attempts.within(answer).await?.into_parts();
+        let answer = attempts.within(watch(permit, answer)).await?;
+        let (head, body) = answer.into_parts();
         Ok(Answer {
             head,
             body,
