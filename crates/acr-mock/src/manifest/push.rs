@@ -161,16 +161,17 @@ impl Pushed {
         }
     }
 
-    /// Everything that the manifest names must be there: the config first, then the layers. Chosen: an index needs its
-    /// manifests. Layers that are to be had elsewhere, by a URL, need not be here. Sizes are not held against anything.
+    /// Everything that the manifest names must be there: the config first, then the layers. Chosen: an index needs
+    /// its entries, as manifests or as blobs (BuildKit keeps a cache as an index of layers). Layers that are to be had elsewhere, by a URL, need not be here. Sizes are not held against anything.
     fn check(&self, repository: Option<&RepositoryRecord>) -> Result<(), Refusal> {
         let has_blob = |blob: &&Descriptor| {
             repository.is_some_and(|repository| repository.blobs.contains_key(&blob.digest))
         };
-        let has_manifest = |child: &&Descriptor| {
-            repository.is_some_and(|repository| {
-                repository.manifests().get(child.digest.as_str()).is_some()
-            })
+        let has_entry = |child: &&Descriptor| {
+            has_blob(child)
+                || repository.is_some_and(|repository| {
+                    repository.manifests().get(child.digest.as_str()).is_some()
+                })
         };
         let missing: Vec<&Digest> = match self {
             Self::Image(image) => image
@@ -181,7 +182,7 @@ impl Pushed {
             Self::Index(index) => index
                 .manifests
                 .iter()
-                .filter(|child| child.urls.is_empty() && !has_manifest(child))
+                .filter(|child| child.urls.is_empty() && !has_entry(child))
                 .map(|child| &child.digest)
                 .collect(),
             Self::Artifact(artifact) => artifact

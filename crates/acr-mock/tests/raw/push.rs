@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use acr_mock::Profile;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -122,6 +123,55 @@ fn missing_children_of_an_index_are_missed_as_blobs_are() {
             "MANIFEST_BLOB_UNKNOWN",
             "blob unknown to registry",
             json!(child),
+        ),
+    );
+}
+
+/// What BuildKit pushes with `--cache-to type=registry`: the index as it wrote it, its layer and its config.
+const CACHE_INDEX: &str = r#"{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": "sha256:dac1d7cfa95021764849fd102524e141488c5e3a90f861dbb5a12d9ac8584f85", "size": 5, "annotations": {"buildkit/createdat": "2026-01-01T00:00:00Z", "containerd.io/uncompressed": "sha256:1111111111111111111111111111111111111111111111111111111111111111"}}, {"mediaType": "application/vnd.buildkit.cacheconfig.v0", "digest": "sha256:bd2e99b13546c51fc699a65e245b58043ffb5d264085e83f7ad7ec9a140470be", "size": 57}]}"#;
+const CACHE_LAYER: &[u8] = b"layer";
+const CACHE_CONFIG: &[u8] = br#"{"layers":[{"blob":"sha256:x","parent":-1}],"records":[]}"#;
+
+#[test]
+fn a_build_cache_whose_index_names_blobs_is_taken_in_both_profiles() {
+    for profile in [Profile::Acr, Profile::Oci] {
+        let raw = Raw::with(|builder| builder.profile(profile));
+        raw.push_blob("app", CACHE_LAYER);
+        raw.push_blob("app", CACHE_CONFIG);
+        let digest = raw.push_manifest("app", "cache", OCI_INDEX, CACHE_INDEX);
+        let got = raw
+            .get("/v2/app/manifests/cache")
+            .scope("repository:app:pull")
+            .send();
+        assert_eq!(got.expect(200).text(), CACHE_INDEX);
+        let read = properties(&raw, &digest);
+        assert_eq!(read["mediaType"], OCI_INDEX, "{read}");
+    }
+}
+
+#[test]
+fn an_index_may_name_manifests_and_blobs_and_lacks_what_is_neither() {
+    let raw = Raw::new();
+    let blob = raw.push_blob("app", CACHE_LAYER);
+    let image = raw.push_image("app", "v1");
+    let entry = |digest: &str| json!({ "mediaType": OCI_LAYER, "digest": digest, "size": 1 });
+    let push = |entries: &[Value]| {
+        let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries });
+        raw.put("/v2/app/manifests/index")
+            .scope(PUSH)
+            .header("content-type", OCI_INDEX)
+            .body(index.to_string())
+            .send()
+    };
+    push(&[entry(&blob), entry(&image)]).expect(201);
+    // In another repository it is neither.
+    let elsewhere = raw.push_blob("other", CACHE_CONFIG);
+    push(&[entry(&blob), entry(&elsewhere), entry(&image)]).expect_json(
+        400,
+        &error_with(
+            "MANIFEST_BLOB_UNKNOWN",
+            "blob unknown to registry",
+            json!(elsewhere),
         ),
     );
 }
