@@ -192,14 +192,14 @@ pub(crate) fn succeed(mut command: Command, shown: &str) -> Result<(), String> {
 pub(crate) fn command(root: &Path) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
-    in_workspace(&mut command, root);
+    in_folder(&mut command, root);
     command
 }
 
 /// A call of the nightly toolchain's program, without the network: `rustup run` and the toolchain come before it.
 pub(crate) fn nightly(root: &Path, program: &str) -> Command {
     let mut command = Command::new("rustup");
-    in_workspace(&mut command, root);
+    in_folder(&mut command, root);
     command
         .args(["run", &nightly_name(), program])
         .env_remove("CARGO")
@@ -212,8 +212,9 @@ pub(crate) fn nightly_name() -> String {
     std::env::var("XTASK_NIGHTLY").unwrap_or_else(|_| "nightly".to_owned())
 }
 
-fn in_workspace(command: &mut Command, root: &Path) {
-    command.current_dir(root);
+/// Prepares a command to run in a folder, in an environment like that of the user's shell.
+pub(crate) fn in_folder(command: &mut Command, folder: &Path) {
+    command.current_dir(folder);
     // `cargo run` describes xtask itself to the program it starts. Build scripts that look at these variables
     // (ring's does) would run again after each change between a plain `cargo` and `cargo xtask`.
     for (name, _) in std::env::vars_os() {
@@ -248,7 +249,8 @@ pub(crate) fn ask(root: &Path, arguments: &[&str]) -> Result<String, String> {
         .map_err(|error| format!("`cargo {shown}` printed what is not UTF-8: {error}"))
 }
 
-fn offline(root: &Path) -> Command {
+/// The same without the network.
+pub(crate) fn offline(root: &Path) -> Command {
     let mut command = command(root);
     command.env("CARGO_NET_OFFLINE", "true");
     command

@@ -10,6 +10,7 @@ mod fixtures;
 mod fuzz;
 mod harness;
 mod package;
+mod repeat;
 mod report;
 mod test;
 mod tidy;
@@ -24,6 +25,10 @@ const HELP: &str = "\
 Usage: cargo xtask <COMMAND>
 
   test                        everything hermetic: tests with all features and with none, doc tests, fixtures
+  test --repeat N [FILTER]    the tests N times, built once with all features, with one, two and eight threads in turn;
+                              ends at the first run in which a test fails, is missing or is new. FILTER is the name of
+                              a target (demands, suite, acr_client for its unit tests), or else part of tests' names.
+                              Doc tests are left out
   check [--allow-missing-tools]
                               formatting, lints, docs, repository rules, sets of features, types in public APIs,
                               packaging; a tool that is missing is a failure unless allowed, and then the last line
@@ -52,6 +57,10 @@ fn main() -> ExitCode {
     let root = workspace_root();
     let outcome = match arguments.as_slice() {
         ["test"] => Steps::new("test", root).run(&[test::run]),
+        ["test", rest @ ..] => match repeat::Options::parse(rest) {
+            Ok(options) => return repeat::run(&root, &options),
+            Err(problem) => return usage(&problem),
+        },
         ["check", rest @ ..] => match allows_missing_tools(rest) {
             Ok(allow) => Steps::new("check", root)
                 .allow_missing_tools(allow)
@@ -85,7 +94,7 @@ fn main() -> ExitCode {
             print!("{HELP}");
             return ExitCode::SUCCESS;
         }
-        ["test" | "tidy" | "fixtures" | "help", extra, ..] => {
+        ["tidy" | "fixtures" | "help", extra, ..] => {
             return usage(&format!("unexpected argument `{extra}`"));
         }
         [unknown, ..] => return usage(&format!("unknown command `{unknown}`")),

@@ -13,6 +13,11 @@ const MAX_LINES: usize = 600;
 /// Macros that mark unfinished code. Written in two parts, so that this file passes its own rule.
 const UNFINISHED: &[&str] = &[concat!("todo", "!("), concat!("unimplemented", "!(")];
 
+/// What draws from a generator that no test can name the seed of, in tests. In acr-client's own, clients are built by
+/// `seeded::builder`, and options for their retries end in `..seeded::retry()`.
+const UNSEEDED: &[&str] = &["fastrand::seed(", "Rng::new()", "RetryOptions::default()"];
+const UNSEEDED_CLIENT: &str = "ContainerRegistryClient::builder(";
+
 /// Texts that each published crate carries in its own folder, because a package holds nothing from above it.
 const LICENCES: &[&str] = &["LICENSE-MIT", "LICENSE-APACHE"];
 
@@ -70,6 +75,15 @@ fn check_text(place: &str, text: &str) -> Vec<Finding> {
                 ));
             }
         }
+        if let Some(mark) = unseeded(place, line) {
+            findings.push(Finding::new(
+                "unseeded",
+                here(),
+                format!(
+                    "has `{mark}`; draw from a seed in the source, so that no test fails by chance"
+                ),
+            ));
+        }
         // Looked for, not used: an attribute with a reason in it is another line.
         if line.trim() == "#[ignore]" {
             findings.push(Finding::new(
@@ -80,6 +94,21 @@ fn check_text(place: &str, text: &str) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// What in a line of a test draws random numbers without a seed.
+fn unseeded(place: &str, line: &str) -> Option<&'static str> {
+    let (_, within) = place.strip_prefix("crates/")?.split_once("/tests/")?;
+    if within == "seeded/mod.rs" {
+        return None;
+    }
+    let own = place.starts_with("crates/acr-client/");
+    let client = own.then_some(&UNSEEDED_CLIENT);
+    UNSEEDED
+        .iter()
+        .chain(client)
+        .find(|mark| line.contains(**mark))
+        .copied()
 }
 
 fn first_line_with(text: &str, wanted: char) -> Option<usize> {
@@ -176,6 +205,26 @@ mod tests {
                 rules("a.rs", &format!("fn f() {{\n    {mark})\n}}\n")),
                 [("unfinished", "a.rs:2".to_owned())]
             );
+        }
+    }
+
+    #[test]
+    fn a_test_that_draws_without_a_seed_is_refused() {
+        let refused =
+            |place: &str, line: &str| rules(place, line) == [("unseeded", format!("{place}:1"))];
+        for mark in UNSEEDED {
+            assert!(refused(
+                "crates/acr-mock/tests/raw/main.rs",
+                &format!("{mark}\n")
+            ));
+            assert_eq!(rules("crates/acr-mock/src/a.rs", mark), []);
+        }
+        assert!(refused("crates/acr-client/tests/tls.rs", UNSEEDED_CLIENT));
+        for place in [
+            "crates/acr-client/tests/seeded/mod.rs",
+            "crates/acr-harness/tests/images.rs",
+        ] {
+            assert_eq!(rules(place, UNSEEDED_CLIENT), []);
         }
     }
 
