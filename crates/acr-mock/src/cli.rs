@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use acr_mock::Profile;
 use acr_mock::protocol::ScopeSet;
@@ -27,6 +28,9 @@ pub(crate) struct Settings {
     pub(crate) unknown_entra_tokens: Option<bool>,
     pub(crate) profile: Profile,
     pub(crate) anonymous_pull: bool,
+    pub(crate) head_timeout: Duration,
+    pub(crate) body_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
     pub(crate) exit_on_stdin_close: bool,
     pub(crate) log: Level,
 }
@@ -153,6 +157,36 @@ struct Args {
     #[arg(long, env = "ACR_MOCK_ANONYMOUS_PULL", action = ArgAction::SetTrue, value_parser = parse_switch)]
     anonymous_pull: bool,
 
+    /// Close a connection whose TLS handshake or whose request's head takes longer.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "ACR_MOCK_HEAD_TIMEOUT",
+        default_value = "30",
+        value_parser = parse_seconds
+    )]
+    head_timeout: Duration,
+
+    /// Close a connection whose request's body is silent for longer, or whose client takes no byte of an answer.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "ACR_MOCK_BODY_TIMEOUT",
+        default_value = "60",
+        value_parser = parse_seconds
+    )]
+    body_timeout: Duration,
+
+    /// Close a connection that has no request for longer.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "ACR_MOCK_IDLE_TIMEOUT",
+        default_value = "300",
+        value_parser = parse_seconds
+    )]
+    idle_timeout: Duration,
+
     /// End when stdin is closed, so that no mock outlives the program that started it.
     #[arg(long, env = "ACR_MOCK_EXIT_ON_STDIN_CLOSE", action = ArgAction::SetTrue, value_parser = parse_switch)]
     exit_on_stdin_close: bool,
@@ -197,6 +231,13 @@ fn parse_switch(text: &str) -> Result<bool, &'static str> {
         "0" | "false" => Ok(false),
         _ => Err("a switch is 1 or true, 0 or false"),
     }
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok().filter(|&seconds| seconds > 0);
+    seconds
+        .map(Duration::from_secs)
+        .ok_or("a time is a whole number of seconds, from 1 on")
 }
 
 type Usage = (ErrorKind, String);
@@ -255,6 +296,9 @@ fn settings(args: Args) -> Result<Settings, Usage> {
         unknown_entra_tokens,
         profile: args.profile,
         anonymous_pull: args.anonymous_pull,
+        head_timeout: args.head_timeout,
+        body_timeout: args.body_timeout,
+        idle_timeout: args.idle_timeout,
         exit_on_stdin_close: args.exit_on_stdin_close,
         log: args.log,
     })

@@ -94,6 +94,9 @@ fn start(settings: &Settings, log: &Log) -> Result<AcrMock, Failure> {
         .registry(registry.build())
         .plain_http(settings.plain_http)
         .listen(settings.listen)
+        .head_timeout(settings.head_timeout)
+        .body_timeout(settings.body_timeout)
+        .idle_timeout(settings.idle_timeout)
         .on_event(move |event| log.event(event));
     for host in &settings.hosts {
         builder = builder.host(host);

@@ -255,6 +255,20 @@ fn a_slow_client_does_not_hold_up_another() {
 }
 
 #[test]
+fn a_handshake_that_does_not_go_on_is_cut_off_when_a_head_would_be() {
+    let time = Duration::from_millis(20);
+    let mock = AcrMock::builder().head_timeout(time).start().unwrap();
+    // Nothing, half a greeting, and plain http that goes on for ever.
+    for said in [&b""[..], &[22, 3, 1], b"GET /"] {
+        let mut silent = connect(mock.local_addr());
+        silent.write_all(said).unwrap();
+        let mut answer = Vec::new();
+        silent.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer.is_empty(), !said.starts_with(b"G"), "{said:?}");
+    }
+}
+
+#[test]
 fn plain_http_serves_the_same_registry() {
     let mock = AcrMock::builder().plain_http(true).start().unwrap();
     assert_eq!(mock.endpoint(), format!("http://{}", mock.login_server()));

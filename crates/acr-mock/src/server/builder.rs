@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
 use rustls::pki_types::ServerName;
@@ -14,6 +15,7 @@ use super::connection::{Handler, Listener, Service};
 use super::listen::Listeners;
 use super::names::Names;
 use super::run::ServerThread;
+use super::timeouts::Timeouts;
 use super::{AcrMock, ServerEvent};
 use crate::Registry;
 use crate::tls::Identity;
@@ -26,6 +28,7 @@ pub struct AcrMockBuilder {
     plain_http: bool,
     hosts: Vec<String>,
     listener: Option<Listener>,
+    timeouts: Timeouts,
 }
 
 impl AcrMockBuilder {
@@ -36,6 +39,7 @@ impl AcrMockBuilder {
             plain_http: false,
             hosts: Vec::new(),
             listener: None,
+            timeouts: Timeouts::default(),
         }
     }
 
@@ -74,6 +78,29 @@ impl AcrMockBuilder {
     /// their host; else to the same one.
     pub fn host(mut self, name: impl Into<String>) -> Self {
         self.hosts.push(name.into());
+        self
+    }
+
+    /// How long a head may take from the connection's start or from its first byte, and a TLS handshake; 30 s by default.
+    /// Then the connection is closed. This and the other two are the machine's time, whatever clock the registry has.
+    pub fn head_timeout(mut self, time: Duration) -> Self {
+        self.timeouts.head = time;
+        self
+    }
+
+    /// How long the body of a request may be silent between two frames, and for how long the client may take no byte of
+    /// an answer; 60 s by default. A silent body is answered 408, and the connection is closed.
+    ///
+    /// Of a body that is refused (for want of a token, say) 4 MiB are read and thrown away, for no longer than this, so
+    /// that the client comes to read the answer; then the connection is closed.
+    pub fn body_timeout(mut self, time: Duration) -> Self {
+        self.timeouts.body = time;
+        self
+    }
+
+    /// How long a connection is kept between two requests; 5 minutes by default, as clients with a pool expect.
+    pub fn idle_timeout(mut self, time: Duration) -> Self {
+        self.timeouts.idle = time;
         self
     }
 
@@ -152,6 +179,7 @@ impl AcrMockBuilder {
             ca_pem: ca_pem.clone(),
             handler,
             listener: self.listener,
+            timeouts: self.timeouts,
         };
         let thread = ServerThread::start(listeners, service)?;
         Ok(AcrMock {

@@ -5,14 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -20,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::names::{HostError, Names};
 use super::request_body::RequestBody;
+use super::timeouts::{Activity, Kept, Timed, Timeouts, UnderWay};
 use super::{ServerEvent, reserved};
 use crate::{Body, ClientAddress, ConnectionLost};
 
@@ -41,14 +41,8 @@ pub(super) struct Service {
     pub(super) ca_pem: Option<String>,
     pub(super) handler: Handler,
     pub(super) listener: Option<Listener>,
+    pub(super) timeouts: Timeouts,
 }
-
-/// A client that says nothing during its handshake is cut off after this time.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(30);
-
-/// How long a connection may wait for (the rest of) a request's head. It bounds idle connections too; clients
-/// with a pool expect a server to keep those for a few minutes.
-const HEAD_TIME: Duration = Duration::from_secs(300);
 
 /// Bounds of a request's head. A token may hold a hundred scopes and stays well below this.
 const MAX_HEAD_BYTES: usize = 128 * 1024;
@@ -72,7 +66,7 @@ pub(super) async fn serve(
         return serve_http(&service, stream, peer, closing).await;
     };
     let accepted = tokio::select! {
-        accepted = tokio::time::timeout(HANDSHAKE_TIME, accept(&tls, stream)) => accepted,
+        accepted = tokio::time::timeout(service.timeouts.head, accept(&tls, stream)) => accepted,
         _ = closing.wait_for(|closing| *closing) => return,
     };
     match accepted {
@@ -116,7 +110,7 @@ const HTTP_ON_TLS_PORT: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/p
     Content-Length: 63\r\nConnection: close\r\n\r\n\
     this port speaks https: use https://, or start with plain http\n";
 
-async fn serve_http<S>(
+pub(super) async fn serve_http<S>(
     service: &Arc<Service>,
     stream: S,
     peer: SocketAddr,
@@ -126,16 +120,18 @@ async fn serve_http<S>(
 {
     let answering = service.clone();
     let address = ClientAddress(peer.ip());
+    let activity = Arc::new(Activity::default());
+    let stream = Timed::new(stream, service.timeouts, activity.clone());
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        // The stream itself watches over the time.
+        .header_read_timeout(None)
         .max_header_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         // A client may close its side once it has sent its request, as `nc` does.
         .half_close(true)
         .serve_connection(
             TokioIo::new(stream),
-            service_fn(move |request| answering.clone().answer(request, address)),
+            service_fn(move |request| answering.clone().answer(request, address, activity.begin())),
         );
     let mut connection = pin!(connection);
     let result = tokio::select! {
@@ -162,7 +158,8 @@ impl Service {
         self: Arc<Self>,
         mut request: Request<Incoming>,
         address: ClientAddress,
-    ) -> Answer {
+        under_way: UnderWay,
+    ) -> Result<Response<Kept<Body>>, ConnectionLost> {
         let method = request.method().clone();
         let uri = request.uri().clone();
         let path = uri.path();
@@ -176,7 +173,8 @@ impl Service {
                 request.extensions_mut().insert(origin);
                 request.extensions_mut().insert(address);
                 let (parts, body) = request.into_parts();
-                let body = RequestBody::new(&parts.headers, body);
+                let timeout = self.timeouts.body;
+                let body = RequestBody::new(&parts.headers, body, &under_way, timeout);
                 (self.handler)(Request::from_parts(parts, body)).await?
             }
             Err(HostError::Malformed) => {
@@ -186,9 +184,16 @@ impl Service {
                 reserved::plain(StatusCode::MISDIRECTED_REQUEST, UNKNOWN_HOST)
             }
         };
-        let mut response = response;
+        let mut response = match under_way.fell_silent() {
+            // Whatever was made of it was made of half a body.
+            true => reserved::plain(StatusCode::REQUEST_TIMEOUT, "the body fell silent\n"),
+            false => response,
+        };
         // The service says so in every answer of a connection that stays open.
-        if !closes && version == Version::HTTP_11 {
+        if under_way.fell_silent() {
+            let headers = response.headers_mut();
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        } else if !closes && version == Version::HTTP_11 {
             let headers = response.headers_mut();
             headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
         }
@@ -197,7 +202,7 @@ impl Service {
             path,
             status: response.status(),
         });
-        Ok(response)
+        Ok(response.map(|body| Kept::new(body, under_way)))
     }
 
     fn tell(&self, event: &ServerEvent<'_>) {

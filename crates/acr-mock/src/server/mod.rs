@@ -13,6 +13,7 @@ mod reserved;
 mod run;
 #[cfg(test)]
 mod tests;
+mod timeouts;
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -42,6 +42,9 @@ fn bad_usage_is_2_and_says_what_is_wrong() {
             &["--accept-any-entra-token", "--refuse-entra-tokens"],
             "together with --refuse-entra-tokens",
         ),
+        (&["--head-timeout", "0"], "--head-timeout"),
+        (&["--body-timeout", "1.5"], "whole number of seconds"),
+        (&["--idle-timeout=-1"], "--idle-timeout"),
         (&["--ca-out", ""], "--ca-out"),
         (&["alice:hunter2"], "unexpected argument"),
     ];
@@ -143,6 +146,9 @@ fn every_option_is_an_environment_variable_too() {
             .env("ACR_MOCK_REFUSE_ENTRA_TOKENS", "1")
             .env("ACR_MOCK_ACCEPT_ANY_ENTRA_TOKEN", "0")
             .env("ACR_MOCK_ANONYMOUS_PULL", "true")
+            .env("ACR_MOCK_HEAD_TIMEOUT", "31")
+            .env("ACR_MOCK_BODY_TIMEOUT", "61")
+            .env("ACR_MOCK_IDLE_TIMEOUT", "301")
             .env("ACR_MOCK_EXIT_ON_STDIN_CLOSE", "1")
             .env("ACR_MOCK_LOG", "off"),
     );
@@ -198,6 +204,9 @@ fn a_bad_value_in_the_environment_is_bad_usage() {
     for (name, value, expected) in [
         ("ACR_MOCK_PLAIN_HTTP", "maybe", "--plain-http"),
         ("ACR_MOCK_LISTEN", "here", "--listen"),
+        ("ACR_MOCK_HEAD_TIMEOUT", "0", "--head-timeout"),
+        ("ACR_MOCK_BODY_TIMEOUT", "x", "--body-timeout"),
+        ("ACR_MOCK_IDLE_TIMEOUT", "0", "--idle-timeout"),
         ("ACR_MOCK_LISTEN", "0.0.0.0:0", "--listen"),
         (
             "ACR_MOCK_USER",
