@@ -3,18 +3,19 @@
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-use acr_protocol::operation::headers::CORRELATION_REQUEST_ID;
-use acr_protocol::{ErrorEnvelope, RegistryError, RetryAfter};
+use acr_protocol::operation::headers::{CORRELATION_REQUEST_ID, DOCKER_DISTRIBUTION_API_VERSION};
+use acr_protocol::{ErrorCode, ErrorEnvelope, RegistryError, RetryAfter};
 use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::response::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
 
 use crate::error::{Error, ErrorKind};
 use crate::mask::Mask;
 
 /// Builds the error of an answer that is no success from its head and the beginning of its body,
-/// without the credential that the request carried.
+/// without the credential that the request carried. `method` and `url`: what it is the answer to.
 pub(crate) fn error(
+    (method, url): (&Method, &Uri),
     head: &Parts,
     body: &[u8],
     missing_scope: Option<String>,
@@ -26,12 +27,27 @@ pub(crate) fn error(
     mask.errors(&mut errors);
     let missing_scope = missing_scope.map(|scope| mask.text(scope));
     let code = errors.first().map(|error| &error.code);
-    let kind = ErrorKind::of_answer(head.status, code, missing_scope.is_some());
+    let mut kind = ErrorKind::of_answer(head.status, code, missing_scope.is_some());
     let mut text = text(head.status, &errors, &head.headers, body, mask);
+    let is_acr_api = url.path().starts_with("/acr/");
+    if kind == ErrorKind::Unsupported && is_bare_absence(method, head) {
+        kind = ErrorKind::NotFound;
+    } else if kind == ErrorKind::NotFound && is_acr_api && !code.is_some_and(is_absence) {
+        // A registry that does not know the path says what it says of all that it does not know.
+        kind = ErrorKind::Unsupported;
+    }
     if let Some(scope) = &missing_scope {
         text = format!("the right {scope} is missing ({text})");
     } else if kind == ErrorKind::Protocol {
         text = format!("the server answers {text}, which is no answer to this request");
+    } else if kind == ErrorKind::Unsupported {
+        text.push_str(if is_acr_api {
+            "; no ACR API here; list_tags and delete by digest work on every registry"
+        } else if errors.is_empty() {
+            "; no registry says so, but the server at the endpoint or a proxy before it"
+        } else {
+            "; the registry does not offer the operation"
+        });
     }
     Error::new(kind, text)
         .with_answer(
@@ -41,6 +57,30 @@ pub(crate) fn error(
         )
         .with_registry_errors(errors)
         .with_missing_scope(missing_scope)
+}
+
+/// Whether a code of a 404 says that something is not there.
+fn is_absence(code: &ErrorCode) -> bool {
+    matches!(
+        code,
+        &ErrorCode::TAG_UNKNOWN
+            | &ErrorCode::MANIFEST_UNKNOWN
+            | &ErrorCode::BLOB_UNKNOWN
+            | &ErrorCode::NAME_UNKNOWN
+            | &ErrorCode::BLOB_UPLOAD_UNKNOWN
+    )
+}
+
+/// Whether a 404 without a body says that something is not there: that of a `HEAD`, where the header of
+/// the registry's protocol marks it as a registry's.
+///
+/// Azure, distribution, ECR, GHCR, Docker Hub and Google's send it. JSON marks nothing, for gateways
+/// refuse in JSON too. A registry without the header, such as zot or `crane registry serve`, is asked
+/// once more by a `GET`, whose body has a code; so is whoever else answers like it.
+fn is_bare_absence(method: &Method, head: &Parts) -> bool {
+    *method == Method::HEAD
+        && head.status == StatusCode::NOT_FOUND
+        && head.headers.contains_key(DOCKER_DISTRIBUTION_API_VERSION)
 }
 
 /// The status and the registry's words. Other bodies are not repeated, only what they claim to be:
@@ -117,6 +157,13 @@ mod tests {
 
     use super::*;
 
+    /// The error of an answer to a request for the properties of a tag.
+    fn told(head: &Parts, body: &[u8], missing_scope: Option<String>) -> Error {
+        let url = Uri::from_static("https://r.example/acr/v1/app/_tags/v1");
+        let asked = (&Method::GET, &url);
+        error(asked, head, body, missing_scope, now(), &Mask::default())
+    }
+
     /// A hundred seconds into 1970.
     fn now() -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(100)
@@ -141,7 +188,7 @@ mod tests {
         );
         let body =
             br#"{"errors":[{"code":"TAG_UNKNOWN","message":"the specified tag does not exist"}]}"#;
-        let error = error(&head, body, None, now(), &Mask::default());
+        let error = told(&head, body, None);
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert_eq!(
             error.to_string(),
@@ -153,9 +200,52 @@ mod tests {
     }
 
     #[test]
+    fn a_registry_without_azures_api_is_told_from_a_tag_that_is_missing() {
+        let envelope = |code: &str| format!(r#"{{"errors":[{{"code":"{code}","message":""}}]}}"#);
+        for (status, body) in [
+            (404, "<html>blocked by gateway</html>".to_owned()),
+            (404, String::new()),
+            (404, "404 page not found\n".to_owned()),
+            (404, envelope("UNSUPPORTED")),
+            (404, envelope("NOT_FOUND")),
+            (405, envelope("METHOD_UNKNOWN")),
+            (405, String::new()),
+        ] {
+            let error = told(&head(status, &[]), body.as_bytes(), None);
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{body}");
+            let hint = "no ACR API here; list_tags and delete by digest work on every registry";
+            assert!(error.to_string().ends_with(hint), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_head_s_404_is_a_registry_s_by_the_header_of_the_protocol_alone() {
+        let url = Uri::from_static("https://r.example/v2/app/manifests/v1");
+        let json = ("content-type", "application/json");
+        for (method, headers, kind) in [
+            (
+                &Method::HEAD,
+                &[("docker-distribution-api-version", "registry/2.0")][..],
+                ErrorKind::NotFound,
+            ),
+            (&Method::HEAD, &[json], ErrorKind::Unsupported),
+            (&Method::HEAD, &[], ErrorKind::Unsupported),
+            (
+                &Method::GET,
+                &[("docker-distribution-api-version", "registry/2.0")],
+                ErrorKind::Unsupported,
+            ),
+        ] {
+            let head = head(404, headers);
+            let error = error((method, &url), &head, b"", None, now(), &Mask::default());
+            assert_eq!(error.kind(), kind, "{method} {headers:?}");
+        }
+    }
+
+    #[test]
     fn a_missing_right_is_named() {
         let scope = Some("repository:app:delete".to_owned());
-        let error = error(&head(401, &[]), b"", scope, now(), &Mask::default());
+        let error = told(&head(401, &[]), b"", scope);
         assert_eq!(error.kind(), ErrorKind::Denied);
         assert_eq!(error.missing_scope(), Some("repository:app:delete"));
         assert_eq!(
@@ -166,12 +256,10 @@ mod tests {
 
     #[test]
     fn a_body_that_is_no_error_is_not_repeated() {
-        let error = error(
+        let error = told(
             &head(502, &[("content-type", "text/html; charset=utf-8")]),
             b"<html>token=secret</html>",
             None,
-            now(),
-            &Mask::default(),
         );
         assert_eq!(
             error.to_string(),
@@ -183,13 +271,7 @@ mod tests {
     fn a_server_s_text_stays_in_one_line_and_short() {
         let message = "x\\n".repeat(5000);
         let body = format!(r#"{{"errors":[{{"code":"A","message":"{message}"}}]}}"#);
-        let error = error(
-            &head(400, &[]),
-            body.as_bytes(),
-            None,
-            now(),
-            &Mask::default(),
-        );
+        let error = told(&head(400, &[]), body.as_bytes(), None);
         let text = error.to_string();
         assert!(text.len() < 600 && !text.contains('\n'), "{text}");
     }

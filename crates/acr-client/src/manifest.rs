@@ -7,12 +7,15 @@ use acr_protocol::manifest::{
     AcceptedManifest, DeleteManifest, GetManifest, HeadManifest, SetManifest,
 };
 use acr_protocol::{
-    ArtifactManifestOrder, ArtifactManifestProperties, ChangeableAttributes, Descriptor, Digest,
-    ListQuery, Manifest, Operation, Page, PageToken, Reference,
+    ArtifactManifestOrder, ArtifactManifestProperties, ChangeableAttributes, DecodeError, Describe,
+    Descriptor, Digest, ListQuery, Manifest, MediaType, Operation, Page, PageToken, Reference,
 };
+use bytes::Bytes;
+use http::StatusCode;
 
 use crate::error::{Error, ErrorKind};
 use crate::paging::Pager;
+use crate::pipeline::undecodable;
 use crate::repository::RepositoryClient;
 
 /// Manifests.
@@ -111,32 +114,39 @@ impl RepositoryClient {
         reference: impl TryInto<Reference, Error: Into<Error>>,
     ) -> Result<Manifest, Error> {
         let reference = reference.try_into().map_err(Into::into)?;
+        self.get_reference(reference, GetManifest::NAME).await
+    }
+
+    /// Gets a manifest for an operation of this name.
+    pub(crate) async fn get_reference(
+        &self,
+        reference: Reference,
+        name: &'static str,
+    ) -> Result<Manifest, Error> {
         let operation = GetManifest {
             repository: self.name.clone(),
             reference,
             accept: Vec::new(),
         };
         let mut call = self.pipeline.call(&operation);
+        call.name = name;
         call.limit = MOST_OF_A_MANIFEST;
         let manifest = self
             .pipeline
             .run_with(&operation, &call, operation.request())
             .await
             .and_then(|manifest| {
-                // A portal on the way answers 200 with a page of its own.
-                if manifest.media_type.as_str().starts_with("application/") {
-                    return Ok(manifest);
-                }
-                let text = format!(
-                    "the answer is of the type {}, which is no manifest",
-                    manifest.media_type
-                );
-                Err(call.own(Error::protocol(text), 1))
+                let checked = check_type(&manifest.media_type);
+                checked.map_err(|error| call.own(error, 1))?;
+                Ok(manifest)
             });
         manifest.map_err(|error| error.about(operation.reference.as_str()))
     }
 
     /// Asks what a manifest is without getting it: `HEAD /v2/{name}/manifests/{reference}`.
+    ///
+    /// A registry that does not take the `HEAD`, or whose answer lacks the digest, is asked by a `GET`,
+    /// and the digest is that of the bytes.
     ///
     /// # Errors
     ///
@@ -253,9 +263,50 @@ impl RepositoryClient {
             reference,
             accept: Vec::new(),
         };
-        let descriptor = self.pipeline.run(&operation).await;
-        descriptor.map_err(|error| error.about(operation.reference.as_str()))
+        let call = self.pipeline.call(&operation);
+        let opened = self
+            .pipeline
+            .open(&call, operation.request(), HeadManifest::SUCCESS);
+        let found = match opened.await {
+            Ok(answer) => match operation.decode(&answer.head, Bytes::new()) {
+                Ok(descriptor) => {
+                    let checked = check_type(&descriptor.media_type).map(|()| descriptor);
+                    Some(checked.map_err(|error| call.own(error, 1)))
+                }
+                Err(DecodeError::MissingHeader(_)) => None,
+                Err(error) => {
+                    let error = undecodable(&answer.head, answer.sent.as_ref(), error);
+                    Some(Err(call.own(error, 1)))
+                }
+            },
+            // What it means is in the body, which a `HEAD` has not: a lock, a registry that does not
+            // take the method, or one that has no such manifest but does not say who it is.
+            Err(error) if is_moot(&error) => None,
+            Err(error) => Some(Err(error)),
+        };
+        match found {
+            Some(found) => found.map_err(|error| error.about(operation.reference.as_str())),
+            None => {
+                let got = self.get_reference(operation.reference, HeadManifest::NAME);
+                Ok(got.await?.descriptor())
+            }
+        }
     }
+}
+
+/// Whether the error of a `HEAD` leaves open what a `GET` would say.
+pub(crate) fn is_moot(error: &Error) -> bool {
+    error.kind() == ErrorKind::Unsupported || error.status() == Some(StatusCode::NOT_IMPLEMENTED)
+}
+
+/// Refuses what is no manifest: a portal on the way answers 200 with a page of its own.
+fn check_type(media_type: &MediaType) -> Result<(), Error> {
+    if media_type.as_str().starts_with("application/") {
+        return Ok(());
+    }
+    Err(Error::protocol(format!(
+        "the answer is of the type {media_type}, which is no manifest"
+    )))
 }
 
 /// Finds what a registry would refuse, before anything is sent.

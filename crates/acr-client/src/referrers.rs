@@ -113,12 +113,14 @@ async fn page(
     Ok(Page { items, next })
 }
 
-/// Whether the registry does not know the route. One that does answers 404 for a repository that is
+/// Whether the registry may not know the route. One that does answers 404 for a repository that is
 /// missing, if at all, and says so.
+///
+/// A proxy's page says as much. Then the tag is asked for, and whether that is there only a registry says.
 fn lacks_the_api(error: &Error) -> bool {
-    error.status() == Some(StatusCode::NOT_FOUND)
-        && error.kind() == ErrorKind::NotFound
-        && error.code() != Some(&ErrorCode::NAME_UNKNOWN)
+    error.kind() == ErrorKind::Unsupported
+        || error.status() == Some(StatusCode::NOT_FOUND)
+            && error.code() != Some(&ErrorCode::NAME_UNKNOWN)
 }
 
 /// Reads the index that clients keep by hand on a registry without the API.

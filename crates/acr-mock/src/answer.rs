@@ -1,13 +1,14 @@
 //! The headers that the service puts around its answers, and which answers get which.
 
 use acr_protocol::operation::headers::{
-    CLIENT_REQUEST_ID, CORRELATION_REQUEST_ID, RATE_LIMIT_REMAINING, REQUEST_ID,
+    CLIENT_REQUEST_ID, CORRELATION_REQUEST_ID, DOCKER_DISTRIBUTION_API_VERSION,
+    RATE_LIMIT_REMAINING, REQUEST_ID,
 };
 use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, CONTENT_LENGTH, SERVER as SERVER_NAME,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::Body;
 use crate::call::Call;
@@ -17,7 +18,6 @@ use crate::error::RefusalKind;
 pub(crate) const SERVER: HeaderValue = HeaderValue::from_static("AzureContainerRegistry");
 pub(crate) const TRANSPORT_SECURITY: HeaderValue =
     HeaderValue::from_static("max-age=31536000; includeSubDomains");
-const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const EXPOSED: [&str; 4] = [
     "Docker-Content-Digest",
     "WWW-Authenticate",
@@ -51,7 +51,10 @@ pub(crate) fn surround(
             );
         }
     }
-    headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    headers.insert(
+        DOCKER_DISTRIBUTION_API_VERSION,
+        HeaderValue::from_static("registry/2.0"),
+    );
     headers.insert(SERVER_NAME, SERVER);
     headers.append(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
     headers.append(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);

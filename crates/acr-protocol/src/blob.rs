@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, respon
 use crate::auth::{Action, Scope, ScopeSet};
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
-use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, excerpt};
+use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, excerpt, was_there};
 use crate::media_type::MediaType;
 use crate::operation::{
     Describe, Operation, OperationClass, bare, check_status, content_digest, empty_response,
@@ -385,9 +385,9 @@ impl Operation for DeleteBlob {
         )
     }
 
-    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
-        Ok(head.status == StatusCode::ACCEPTED)
+    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
+        let absence = [ErrorCode::BLOB_UNKNOWN, ErrorCode::NAME_UNKNOWN];
+        was_there(head.status, &body, &absence)
     }
 
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {

@@ -58,6 +58,8 @@ codes! {
     MANIFEST_BLOB_UNKNOWN ManifestBlobUnknown "MANIFEST_BLOB_UNKNOWN";
     /// The manifest is malformed, or is not of the media type it came with.
     MANIFEST_INVALID ManifestInvalid "MANIFEST_INVALID";
+    /// The registry knows neither the method nor the path (said by `crane registry serve`, not by Azure).
+    METHOD_UNKNOWN MethodUnknown "METHOD_UNKNOWN";
     /// The manifest is not in the repository.
     MANIFEST_UNKNOWN ManifestUnknown "MANIFEST_UNKNOWN";
     /// The repository's name is malformed.
@@ -164,6 +166,33 @@ impl ErrorEnvelope {
         Self {
             errors: errors.collect(),
         }
+    }
+}
+
+/// Whether a refusal says by its first code that what was asked for is not there.
+///
+/// Nothing else says so: a 404 is also the answer of a registry that lacks the API, and of a proxy that lets nobody
+/// through, and who takes it for absence leaves behind what was to be deleted.
+pub(crate) fn is_absence(body: &[u8], codes: &[ErrorCode]) -> bool {
+    let errors = ErrorEnvelope::parse(body).errors;
+    errors
+        .first()
+        .is_some_and(|error| codes.contains(&error.code))
+}
+
+/// Reads the answer to a delete: whether it was there.
+///
+/// # Errors
+/// [`DecodeError::Status`] where it says neither that it is gone nor, by one of these codes, that it was not there.
+pub(crate) fn was_there(
+    status: StatusCode,
+    body: &[u8],
+    absence: &[ErrorCode],
+) -> Result<bool, DecodeError> {
+    match status {
+        StatusCode::ACCEPTED => Ok(true),
+        StatusCode::NOT_FOUND if is_absence(body, absence) => Ok(false),
+        other => Err(DecodeError::Status(other)),
     }
 }
 

@@ -37,7 +37,8 @@ pub trait Operation: Describe {
     /// What the operation gives.
     type Output;
 
-    /// The statuses that mean success, exactly.
+    /// The statuses that may mean success, exactly. That of a refusal is among them where it may say that there was
+    /// nothing to do, which [`Operation::decode`] reads from its body.
     const SUCCESS: &'static [StatusCode];
 
     /// The request: method, path and query, headers and body. The caller adds scheme, authority and credentials.
@@ -46,8 +47,8 @@ pub trait Operation: Describe {
     /// Reads the answer.
     ///
     /// # Errors
-    /// [`DecodeError::Status`] where the status is none of [`Operation::SUCCESS`], another kind where the answer
-    /// is not of the operation's form.
+    /// [`DecodeError::Status`] where the status is none of [`Operation::SUCCESS`], or a refusal that says no more than
+    /// that; another kind where the answer is not of the operation's form.
     fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError>;
 
     /// The answer that a registry gives with this outcome: status, the headers that belong to the operation, body.
@@ -80,6 +81,9 @@ pub mod headers {
 
     /// The digest of the content, on manifests and at the end of an upload.
     pub const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+    /// The protocol that a registry speaks: `registry/2.0`.
+    pub const DOCKER_DISTRIBUTION_API_VERSION: HeaderName =
+        HeaderName::from_static("docker-distribution-api-version");
     /// The id of an upload.
     pub const DOCKER_UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
     /// The digest that a deleted tag pointed at.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::attributes::{Attributes, ChangeableAttributes};
 use crate::auth::{Action, Scope, ScopeSet};
 use crate::digest::Digest;
-use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError};
+use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, was_there};
 use crate::operation::{
     API_VERSION, Describe, Operation, OperationClass, bare, check_status, from_json, insert_link,
     json_response, with_json,
@@ -272,11 +272,10 @@ impl Operation for DeleteRepository {
     }
 
     fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
-        if head.status == StatusCode::NOT_FOUND {
-            Ok(None)
-        } else {
+        if was_there(head.status, &body, &[ErrorCode::NAME_UNKNOWN])? {
             from_json("what went with a repository", &body).map(Some)
+        } else {
+            Ok(None)
         }
     }
 

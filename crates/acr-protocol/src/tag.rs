@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::attributes::{Attributes, ChangeableAttributes};
 use crate::auth::{Action, Scope, ScopeSet};
 use crate::digest::Digest;
-use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError};
+use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, was_there};
 use crate::operation::{
     Describe, Operation, OperationClass, bare, check_status, empty_response, from_json,
     insert_link, json_response, with_json,
@@ -273,9 +273,9 @@ impl Operation for DeleteTag {
         bare(Method::DELETE, tag_path(&self.repository, &self.tag).uri())
     }
 
-    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
-        Ok(head.status == StatusCode::ACCEPTED)
+    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
+        let absence = [ErrorCode::TAG_UNKNOWN, ErrorCode::NAME_UNKNOWN];
+        was_there(head.status, &body, &absence)
     }
 
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {

@@ -3,10 +3,15 @@ mod save;
 mod stream;
 
 use acr_protocol::blob::{BlobHead, ByteRange, DeleteBlob, GetBlob, HeadBlob, MountBlob};
+use acr_protocol::operation::headers::DOCKER_CONTENT_DIGEST;
 use acr_protocol::upload::StartedUpload;
-use acr_protocol::{Descriptor, Digest, RepositoryName, Verifier};
+use acr_protocol::{DecodeError, Descriptor, Digest, Operation, RepositoryName, Verifier};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, Request};
 
 use crate::error::Error;
+use crate::manifest::is_moot;
 use crate::pipeline::{Call, undecodable};
 use crate::repository::RepositoryClient;
 use crate::upload::relative;
@@ -81,6 +86,9 @@ impl RepositoryClient {
 
     /// Asks whether a blob is there, and how large it is: `HEAD /v2/{name}/blobs/{digest}`.
     ///
+    /// A registry that does not take the `HEAD`, or does not tell the size, is asked by a `GET`, whose
+    /// content is not read.
+    ///
     /// # Errors
     ///
     /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such blob.
@@ -92,8 +100,55 @@ impl RepositoryClient {
         let digest = digest.try_into().map_err(Into::into)?;
         let repository = self.name.clone();
         let operation = HeadBlob { repository, digest };
-        let descriptor = self.pipeline.run(&operation).await;
-        descriptor.map_err(|error| error.about(operation.digest.as_str()))
+        let call = self.pipeline.call(&operation);
+        let asked = self.ask_for(&operation, &call, operation.request());
+        let found = match asked.await {
+            Some(found) => found,
+            None => {
+                let HeadBlob { repository, digest } = operation.clone();
+                let range = None;
+                let get = GetBlob {
+                    repository,
+                    digest,
+                    range,
+                };
+                // The answer is dropped with its body unread.
+                let asked = self.ask_for(&operation, &call, get.request());
+                asked.await.unwrap_or_else(|| {
+                    let text = "the server tells neither by HEAD nor by GET how long the blob is";
+                    Err(call.own(Error::protocol(text), 1))
+                })
+            }
+        };
+        found.map_err(|error| error.about(operation.digest.as_str()))
+    }
+
+    /// Asks for a blob by one request, of whose answer the head counts; `None` where it says too little.
+    async fn ask_for(
+        &self,
+        operation: &HeadBlob,
+        call: &Call,
+        request: Request<Bytes>,
+    ) -> Option<Result<Descriptor, Error>> {
+        let is_head = request.method() == Method::HEAD;
+        let opened = self.pipeline.open(call, request, HeadBlob::SUCCESS);
+        let answer = match opened.await {
+            Ok(answer) => answer,
+            // What it means is in the body, which a `HEAD` has not.
+            Err(error) if is_head && is_moot(&error) => return None,
+            Err(error) => return Some(Err(error)),
+        };
+        let found = match operation.decode(&answer.head, Bytes::new()) {
+            Err(DecodeError::MissingHeader(_)) => return None,
+            Err(error) => Err(undecodable(&answer.head, answer.sent.as_ref(), error)),
+            // A portal on the way answers 200 with a page of its own.
+            Ok(found) if is_page(&answer.head.headers) => Err(Error::protocol(format!(
+                "the answer is of the type {}, which is no blob",
+                found.media_type
+            ))),
+            Ok(found) => Ok(found),
+        };
+        Some(found.map_err(|error| call.own(error, 1)))
     }
 
     /// Makes a blob of another repository one of this repository's too, without sending it:
@@ -188,6 +243,13 @@ impl RepositoryClient {
             verifier,
         ))
     }
+}
+
+/// Whether an answer is a page for people and no blob: no registry's header vouches for the content.
+fn is_page(headers: &HeaderMap) -> bool {
+    let of_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    of_type.is_some_and(|value| value.to_ascii_lowercase().starts_with(b"text/html"))
+        && !headers.contains_key(DOCKER_CONTENT_DIGEST)
 }
 
 /// Whether the range that came is the one that was asked for.

@@ -82,6 +82,7 @@ impl From<Error> for io::Error {
             | ErrorKind::Disallowed
             | ErrorKind::Credential => io::ErrorKind::PermissionDenied,
             ErrorKind::Throttled => io::ErrorKind::ResourceBusy,
+            ErrorKind::Unsupported => io::ErrorKind::Unsupported,
             ErrorKind::TooLarge => io::ErrorKind::FileTooLarge,
             ErrorKind::Timeout => io::ErrorKind::TimedOut,
             ErrorKind::DigestMismatch | ErrorKind::Protocol => io::ErrorKind::InvalidData,

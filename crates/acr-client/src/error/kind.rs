@@ -8,7 +8,7 @@ use http::StatusCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// There is no such repository, tag, manifest, blob or upload (404).
+    /// There is no such repository, tag, manifest, blob or upload: the registry says so (404).
     NotFound,
     /// The registry does not accept the identity, or none was given (401).
     ///
@@ -22,10 +22,16 @@ pub enum ErrorKind {
     /// Too many requests in a time (429). Wait, then try again.
     Throttled,
     /// The operation is not allowed on this item now (405): it is locked or in quarantine, or the
-    /// registry is full or does not offer the operation.
+    /// registry is full.
     ///
     /// A lock is removed by updating the item's properties.
     Disallowed,
+    /// The server does not offer the operation, or does not say that it does: a registry without Azure's
+    /// own API or without deletes (404 or 405 with `UNSUPPORTED` or `METHOD_UNKNOWN`), or a proxy or
+    /// another server, whose 404 and 405 say nothing about the registry's content.
+    ///
+    /// What was asked for may well be there.
+    Unsupported,
     /// The content is larger than the registry takes (413), or than this client reads into memory.
     TooLarge,
     /// The server was silent for too long. It may have carried out the request.
@@ -72,6 +78,21 @@ impl ErrorKind {
         if code == Some(&ErrorCode::DIGEST_INVALID) {
             return Self::DigestMismatch;
         }
+        // An error without a code is read as `UNKNOWN`; it says no more than none.
+        let code = code.filter(|code| **code != ErrorCode::UNKNOWN);
+        match (status, code) {
+            (
+                StatusCode::BAD_REQUEST
+                | StatusCode::NOT_FOUND
+                | StatusCode::METHOD_NOT_ALLOWED
+                | StatusCode::NOT_IMPLEMENTED,
+                Some(&ErrorCode::UNSUPPORTED | &ErrorCode::METHOD_UNKNOWN),
+            )
+            | (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, None) => {
+                return Self::Unsupported;
+            }
+            _ => {}
+        }
         match status {
             StatusCode::NOT_FOUND => Self::NotFound,
             StatusCode::UNAUTHORIZED if scope => Self::Denied,
@@ -109,6 +130,7 @@ impl ErrorKind {
             Self::NotFound
             | Self::Denied
             | Self::Disallowed
+            | Self::Unsupported
             | Self::DigestMismatch
             | Self::Protocol
             | Self::Io => Advice::Never,
@@ -145,8 +167,8 @@ mod tests {
     #[test]
     fn every_status_has_a_kind() {
         for (status, kind) in [
-            (404, ErrorKind::NotFound),
-            (405, ErrorKind::Disallowed),
+            (404, ErrorKind::Unsupported),
+            (405, ErrorKind::Unsupported),
             (408, ErrorKind::Timeout),
             (413, ErrorKind::TooLarge),
             (429, ErrorKind::Throttled),
@@ -157,6 +179,29 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(ErrorKind::of_answer(status, None, false), kind, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_404_or_405_means_what_its_code_says() {
+        for (status, code, kind) in [
+            (404, "TAG_UNKNOWN", ErrorKind::NotFound),
+            (404, "NAME_UNKNOWN", ErrorKind::NotFound),
+            // Harbor's code.
+            (404, "NOT_FOUND", ErrorKind::NotFound),
+            (404, "UNSUPPORTED", ErrorKind::Unsupported),
+            (404, "METHOD_UNKNOWN", ErrorKind::Unsupported),
+            (404, "UNKNOWN", ErrorKind::Unsupported),
+            (400, "METHOD_UNKNOWN", ErrorKind::Unsupported),
+            (501, "UNSUPPORTED", ErrorKind::Unsupported),
+            (401, "UNSUPPORTED", ErrorKind::Unauthorized),
+            (405, "UNSUPPORTED", ErrorKind::Unsupported),
+            (405, "REGISTRY_DISALLOWED_OPERATION", ErrorKind::Disallowed),
+        ] {
+            let (code, status) = (ErrorCode::from(code), StatusCode::from_u16(status).unwrap());
+            let found = ErrorKind::of_answer(status, Some(&code), false);
+            assert_eq!(found, kind, "{status} {code}");
+            assert_ne!(found.advice(Some(status), Some(&code)), Advice::RetryAfter);
         }
     }
 

@@ -68,6 +68,8 @@ pub(crate) struct Call {
 pub(crate) struct Answer {
     pub(crate) head: Parts,
     pub(crate) body: Body,
+    /// What the URL that answered was asked.
+    pub(crate) method: Method,
     /// The URL that answered.
     pub(crate) url: Uri,
     /// What the request carried as `Authorization`, which no error may repeat.
@@ -89,6 +91,7 @@ impl Answer {
         Self {
             head: self.head.clone(),
             body: self.body.try_clone().unwrap_or_default(),
+            method: self.method.clone(),
             url: self.url.clone(),
             sent: self.sent.clone(),
             permit: None,
@@ -207,9 +210,32 @@ impl Pipeline {
         O: Operation + Sync,
         O::Output: Send,
     {
-        let answer = self.send(call, template, attempts).await?;
+        let mut answer = self.send(call, template, attempts).await?;
         if !O::SUCCESS.contains(&answer.head.status) {
             return Err(self.refused(call, answer, attempts).await);
+        }
+        if answer.head.status.is_client_error() {
+            // A refusal that may say that there was nothing to do.
+            let body = std::mem::take(&mut answer.body);
+            let wire = self.wire();
+            let most = answer::MOST_OF_AN_ERROR;
+            let read = {
+                let read = pin!(wire.read_at_once(&answer.head.headers, body, most));
+                attempts.within(read).await
+            };
+            let body = match read {
+                // It is no registry's then.
+                Err(error) if error.kind() == ErrorKind::TooLarge => Bytes::new(),
+                other => other?,
+            };
+            answer.body = Body::bytes(body.clone());
+            let decoded = operation.decode(&answer.head, body);
+            return match decoded {
+                Err(DecodeError::Status(_)) => Err(self.refused(call, answer, attempts).await),
+                other => {
+                    other.map_err(|error| undecodable(&answer.head, answer.sent.as_ref(), error))
+                }
+            };
         }
         // The permit of the answer is held until its body is read.
         let Answer {
@@ -354,6 +380,7 @@ impl Pipeline {
         let Answer {
             head,
             body,
+            method,
             url,
             sent,
             permit,
@@ -364,15 +391,14 @@ impl Pipeline {
             pin!(async { Ok(wire.read_beginning(body, answer::MOST_OF_AN_ERROR).await) });
         let beginning = watch(permit.as_ref(), beginning);
         let body = attempts.within(beginning).await.unwrap_or_default();
-        if let Some(refusal) = redirect::refused_elsewhere(self.endpoint(), &url, &head) {
-            return refusal;
-        }
         let missing = if head.status == StatusCode::UNAUTHORIZED {
             Authorizer::missing_scope(&head.headers, &call.scope)
         } else {
             None
         };
-        answer::error(&head, &body, missing, self.clock().now(), &mask)
+        let asked = (&method, &url);
+        let error = answer::error(asked, &head, &body, missing, self.clock().now(), &mask);
+        redirect::refused_elsewhere(self.endpoint(), &url, &head, error.kind()).unwrap_or(error)
     }
 
     /// Resolves a URL that an answer named, such as the next page, and refuses one that leads away

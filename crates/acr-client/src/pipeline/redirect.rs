@@ -85,14 +85,21 @@ pub(crate) fn target(from: &Uri, head: &Parts) -> Result<Url, Error> {
     Ok(next)
 }
 
-/// The error of a refusal by another origin than the registry. It says nothing about the identity:
-/// no credential was sent there.
-pub(super) fn refused_elsewhere(endpoint: &Endpoint, url: &Uri, head: &Parts) -> Option<Error> {
+/// The error of a refusal by another origin than the registry, by what kind it would be of if it came from
+/// there. It says nothing about the identity, for no credential was sent there, and a storage's 404
+/// nothing about what the registry offers: it has just said that the content is there.
+pub(super) fn refused_elsewhere(
+    endpoint: &Endpoint,
+    url: &Uri,
+    head: &Parts,
+    kind: ErrorKind,
+) -> Option<Error> {
     let url = Url::parse(&url.to_string()).ok()?;
-    let refuses = matches!(
-        head.status,
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-    );
+    let refuses = kind == ErrorKind::Unsupported
+        || matches!(
+            head.status,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        );
     if endpoint.is_origin_of(&url) || !refuses {
         return None;
     }

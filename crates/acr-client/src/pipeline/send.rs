@@ -187,7 +187,7 @@ impl Pipeline {
         attempts: &mut Attempts,
     ) -> Result<Answer, Error> {
         attempts.requests += 1;
-        let url = request.uri().clone();
+        let (method, url) = (request.method().clone(), request.uri().clone());
         let sent = request.headers().get(AUTHORIZATION).cloned();
         let repository = call.repository.as_ref().map(ToString::to_string);
         let context = OperationContext::new(call.name, repository, attempts.requests);
@@ -197,6 +197,7 @@ impl Pipeline {
         Ok(Answer {
             head,
             body,
+            method,
             url,
             sent,
             permit: None,

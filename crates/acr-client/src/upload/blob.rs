@@ -171,7 +171,8 @@ impl<'a> Session<'a> {
             };
             may_be_done |= error.is_retryable() && !error.was_not_carried_out();
             match self.recover(error, &mut part).await {
-                // An upload whose answer was lost is over, and so no longer known, when it was done.
+                // An upload whose answer was lost is over, and so no longer known, when it was done. What
+                // counts is that the blob is there, whoever says by a 404 that the upload is not.
                 Err(error) if may_be_done && is_gone(&error) => {
                     let held = self.repository.head_blob(&digest).await;
                     return held.map(|_| digest).map_err(|_| error);
@@ -229,9 +230,9 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Whether an error says that there is no such upload; not every registry has the code for it.
+/// Whether an error may say that there is no such upload; not every registry has the code for it.
 fn is_gone(error: &Error) -> bool {
-    error.advice() == Advice::NewSession || error.kind() == ErrorKind::NotFound
+    error.advice() == Advice::NewSession || error.status() == Some(StatusCode::NOT_FOUND)
 }
 
 /// One chunk, and what was done so far to get it across.

@@ -260,7 +260,13 @@ fn waiting_for_a_replica_ends_where_there_are_no_pauses_too() {
     let missing = from_fn(move |_: Request<Body>| {
         let count = requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         assert!(count < 1000, "it does not end");
-        std::future::ready(Response::builder().status(404).body(String::new()).unwrap())
+        let body = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":""}]}"#;
+        std::future::ready(
+            Response::builder()
+                .status(404)
+                .body(body.to_owned())
+                .unwrap(),
+        )
     });
     let client = scene
         .builder(acr_client::Credential::anonymous())

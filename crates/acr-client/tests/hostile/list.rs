@@ -251,6 +251,11 @@ async fn a_registry_without_referrers_is_asked_for_their_tag() {
         )
         .mount(&server)
         .await;
+    let unknown = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":""}]}"#;
+    Mock::given(path(format!("/v2/app/manifests/sha256-{}", a.hex())))
+        .respond_with(ResponseTemplate::new(404).set_body_string(unknown))
+        .mount(&server)
+        .await;
     let repository = repository(&server);
     let all = repository
         .list_referrers(&subject)

@@ -5,8 +5,10 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
+mod absence;
 mod auth;
 mod blob;
+mod heads;
 mod lasting;
 mod lies;
 mod list;

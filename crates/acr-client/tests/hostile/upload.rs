@@ -163,6 +163,27 @@ struct Flaky {
     state: u32,
     /// What to do about each chunk, the last one first; `None` is to do what is right.
     tricks: Vec<Option<Trick>>,
+    manners: Manners,
+}
+
+/// With which statuses a registry takes the steps of an upload, and whether it says how much it holds.
+#[derive(Clone, Copy)]
+struct Manners {
+    start: u16,
+    chunk: u16,
+    end: u16,
+    tells_range: bool,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self {
+            start: 202,
+            chunk: 202,
+            end: 201,
+            tells_range: true,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -181,7 +202,7 @@ impl Flaky {
     ) -> http::Response<acr_client::transport::Body> {
         let query = request.uri().query().unwrap_or_default().to_owned();
         match request.method().as_str() {
-            "POST" => return self.progress(202),
+            "POST" => return self.progress(self.manners.start),
             "GET" => return self.progress(204),
             _ => {}
         }
@@ -209,27 +230,42 @@ impl Flaky {
         self.held.extend_from_slice(body);
         if request.method() == "PUT" {
             let digest = Digest::sha256(&self.held);
-            return response(201, &[("docker-content-digest", digest.as_str())], "");
+            let named = match self.manners.end {
+                201 => ("docker-content-digest", digest.to_string()),
+                _ => ("location", format!("/v2/app/blobs/{digest}")),
+            };
+            return response(self.manners.end, &[(named.0, &named.1)], "");
         }
-        self.progress(202)
+        self.progress(self.manners.chunk)
     }
 
     fn progress(&mut self, status: u16) -> http::Response<acr_client::transport::Body> {
         self.state += 1;
         let location = format!("/v2/app/blobs/uploads/1?state={}", self.state);
         let range = format!("0-{}", self.held.len().saturating_sub(1));
-        response(status, &[("location", &location), ("range", &range)], "")
+        let headers = [("location", location.as_str()), ("range", range.as_str())];
+        let count = if self.manners.tells_range { 2 } else { 1 };
+        response(status, &headers[..count], "")
     }
 }
 
 /// Uploads `content` in chunks of 4 bytes against a registry with tricks.
 async fn upload(
     content: &'static [u8],
+    tricks: Vec<Option<Trick>>,
+) -> Result<Digest, acr_client::Error> {
+    upload_to(Manners::default(), content, tricks).await
+}
+
+async fn upload_to(
+    manners: Manners,
+    content: &'static [u8],
     mut tricks: Vec<Option<Trick>>,
 ) -> Result<Digest, acr_client::Error> {
     tricks.reverse();
     let registry = Mutex::new(Flaky {
         tricks,
+        manners,
         ..Flaky::default()
     });
     let repository = over(move |request| {
@@ -260,6 +296,47 @@ async fn an_upload_goes_on_from_what_the_registry_holds() {
         vec![None, None, Some(Trick::Take(2))],
     ] {
         assert_eq!(upload(content, tricks).await.unwrap(), expected);
+    }
+}
+
+/// Pulp, ECR and `crane registry serve` answer chunks and ends so.
+#[tokio::test]
+async fn steps_that_are_answered_with_other_successes_are_taken() {
+    let content = b"0123456789";
+    for start in [202, 201, 200, 204] {
+        for chunk in [202, 201, 200, 204] {
+            for end in [201, 200, 204] {
+                for tells_range in [true, false] {
+                    let manners = Manners {
+                        start,
+                        chunk,
+                        end,
+                        tells_range,
+                    };
+                    let uploaded = upload_to(manners, content, vec![]).await;
+                    assert_eq!(uploaded.unwrap(), Digest::sha256(content));
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_answers_every_request_is_no_step_of_an_upload() {
+    let page = [("content-type", "text/html")];
+    let is_refused = |error: acr_client::Error| {
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
+    };
+    let location = UploadLocation::new(OPEN).unwrap();
+    for status in [200, 204] {
+        let app = over(move |_| response(status, &page, ""));
+        is_refused(app.start_upload().await.unwrap_err());
+        is_refused(app.upload_chunk(&location, 0, "content").await.unwrap_err());
+        is_refused(app.get_upload_status(&location).await.unwrap_err());
+        let digest = Digest::sha256("content");
+        is_refused(app.complete_upload(&location, digest).await.unwrap_err());
+        let manifest = acr_client::Manifest::new("{}", acr_client::MediaType::OCI_MANIFEST);
+        is_refused(app.set_manifest("v1", &manifest).await.unwrap_err());
     }
 }
 

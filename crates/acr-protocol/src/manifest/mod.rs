@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, response};
 use crate::auth::{Action, Scope, ScopeSet};
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
-use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError};
+use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, was_there};
 use crate::media_type::MediaType;
 use crate::operation::{
     Describe, Operation, OperationClass, bare, check_status, content_digest, empty_response,
@@ -22,6 +22,7 @@ use crate::operation::{
 };
 use crate::path::PathBuilder;
 use crate::reference::{Reference, RepositoryName, Tag};
+use crate::upload::check_taken;
 use crate::verify::{DigestMismatch, Verifier};
 
 /// A manifest: its exact bytes, what they are, and their digest.
@@ -323,7 +324,12 @@ impl Describe for SetManifest {
 
 impl Operation for SetManifest {
     type Output = AcceptedManifest;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::CREATED];
+    const SUCCESS: &'static [StatusCode] = &[
+        StatusCode::CREATED,
+        StatusCode::OK,
+        StatusCode::ACCEPTED,
+        StatusCode::NO_CONTENT,
+    ];
 
     fn request(&self) -> Request<Bytes> {
         let path = self.tags.iter().fold(
@@ -340,6 +346,7 @@ impl Operation for SetManifest {
 
     fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
         check_status(head, Self::SUCCESS)?;
+        check_taken(head)?;
         let promised = content_digest(&head.headers)?;
         if let Some(promised) = &promised {
             verify(promised, &self.bytes)?;
@@ -429,9 +436,12 @@ impl Operation for DeleteManifest {
         )
     }
 
-    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
-        Ok(head.status == StatusCode::ACCEPTED)
+    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
+        let mut absence = vec![ErrorCode::MANIFEST_UNKNOWN, ErrorCode::NAME_UNKNOWN];
+        if self.reference.digest().is_none() {
+            absence.push(ErrorCode::TAG_UNKNOWN);
+        }
+        was_there(head.status, &body, &absence)
     }
 
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {

@@ -124,10 +124,11 @@ impl StartedUpload {
             check_digest(&head.headers, expected, 0)?;
             return Ok(Self::Created(expected.clone()));
         }
-        let digest = content_digest(&head.headers)?;
-        digest
-            .map(Self::Created)
-            .ok_or(DecodeError::MissingHeader(headers::DOCKER_CONTENT_DIGEST))
+        match content_digest(&head.headers)? {
+            Some(digest) => Ok(Self::Created(digest)),
+            // What was created is the upload then.
+            None => UploadProgress::decode(head).map(Self::Open),
+        }
     }
 
     pub(crate) fn respond(&self, repository: &RepositoryName) -> Response<Bytes> {
@@ -164,7 +165,7 @@ impl Describe for StartUpload {
 
 impl Operation for StartUpload {
     type Output = StartedUpload;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::ACCEPTED, StatusCode::CREATED];
+    const SUCCESS: &'static [StatusCode] = STEP;
 
     fn request(&self) -> Request<Bytes> {
         let path = PathBuilder::new("/v2")
@@ -217,7 +218,7 @@ impl Describe for UploadChunk {
 
 impl Operation for UploadChunk {
     type Output = UploadProgress;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::ACCEPTED];
+    const SUCCESS: &'static [StatusCode] = STEP;
 
     fn request(&self) -> Request<Bytes> {
         let mut request = bare(Method::PATCH, self.location.uri());
@@ -266,7 +267,8 @@ impl Describe for GetUploadStatus {
 
 impl Operation for GetUploadStatus {
     type Output = UploadProgress;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::NO_CONTENT];
+    const SUCCESS: &'static [StatusCode] =
+        &[StatusCode::NO_CONTENT, StatusCode::ACCEPTED, StatusCode::OK];
 
     fn request(&self) -> Request<Bytes> {
         bare(Method::GET, self.location.uri())
@@ -312,7 +314,8 @@ impl Describe for CompleteUpload {
 impl Operation for CompleteUpload {
     /// The digest of the blob.
     type Output = Digest;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::CREATED];
+    const SUCCESS: &'static [StatusCode] =
+        &[StatusCode::CREATED, StatusCode::OK, StatusCode::NO_CONTENT];
 
     fn request(&self) -> Request<Bytes> {
         let uri = self.digest.as_ref().map_or_else(
@@ -332,6 +335,7 @@ impl Operation for CompleteUpload {
 
     fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
         check_status(head, Self::SUCCESS)?;
+        check_taken(head)?;
         let promised = content_digest(&head.headers)?;
         match (&self.digest, promised) {
             (Some(digest), _) => check_digest(&head.headers, digest, 0).map(|()| digest.clone()),
@@ -389,6 +393,28 @@ impl Operation for CancelUpload {
         );
         response
     }
+}
+
+/// The statuses of a step: the one that is due, and those of other registries (Pulp, ECR, `crane registry serve`).
+/// With each of them a `Location` says where the upload goes on.
+const STEP: &[StatusCode] = &[
+    StatusCode::ACCEPTED,
+    StatusCode::CREATED,
+    StatusCode::NO_CONTENT,
+    StatusCode::OK,
+];
+
+/// Whether an answer that is not the 201 that is due says that something was taken: by its address or its digest.
+/// A portal on the way answers everything with 200.
+pub(crate) fn check_taken(head: &response::Parts) -> Result<(), DecodeError> {
+    let names = |name| head.headers.contains_key(name);
+    if head.status == StatusCode::CREATED
+        || names(&LOCATION)
+        || names(&headers::DOCKER_CONTENT_DIGEST)
+    {
+        return Ok(());
+    }
+    Err(DecodeError::MissingHeader(LOCATION))
 }
 
 const OCTET_STREAM: HeaderValue = HeaderValue::from_static("application/octet-stream");

@@ -264,11 +264,13 @@ pub(super) async fn locked(operation: &str) {
         None => {
             let error = expect_error(operation, "locked", called, ErrorKind::Disallowed);
             assert_eq!(answer.status, 405, "{operation} locked: {}", answer.text());
-            let code = (!operation.starts_with("head_")).then_some("REGISTRY_DISALLOWED_OPERATION");
+            let locked = Some("REGISTRY_DISALLOWED_OPERATION");
+            // Without a body there is no code, so the client asks by a `GET` what the 405 means.
+            let code = locked.filter(|_| !operation.starts_with("head_"));
             assert_eq!(answer.code().as_deref(), code, "{operation} locked");
             assert_eq!(
                 error.code().map(ToString::to_string).as_deref(),
-                code,
+                locked,
                 "{operation} locked"
             );
         }
