@@ -84,13 +84,15 @@ impl Registry {
     pub(crate) fn delete_blob(&self, operation: &DeleteBlob) -> Result<Response<Body>, Refusal> {
         let mut store = self.store();
         if let Some(repository) = store.record(&operation.repository)
-            && repository.blobs.contains_key(&operation.digest)
+            && repository.blob(&operation.digest).is_some()
         {
             locks::delete_blob(repository)?;
         }
         Ok(respond(
             operation,
-            &store.remove_blob(&operation.repository, &operation.digest),
+            &store
+                .remove_blob(&operation.repository, &operation.digest)
+                .is_some(),
         ))
     }
 
@@ -110,7 +112,7 @@ impl Registry {
             Some(source) => store
                 .record(source)
                 .filter(|source| locks::get_blob(source).is_ok())
-                .and_then(|source| source.blobs.get(&operation.digest))
+                .and_then(|source| source.blob(&operation.digest))
                 .cloned(),
             None if self.settings().profile.mounts_from_anywhere() => {
                 store.content(&operation.digest)
@@ -124,7 +126,7 @@ impl Registry {
                 &StartedUpload::Open(self.open_upload(call, &operation.repository)?),
             ));
         };
-        store.share_blob(&operation.repository, operation.digest.clone(), content);
+        store.share_blob(&operation.repository, content);
         Ok(respond(
             operation,
             &StartedUpload::Created(operation.digest.clone()),

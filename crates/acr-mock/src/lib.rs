@@ -16,6 +16,7 @@ mod locks;
 mod manifest;
 mod origin;
 mod paging;
+mod pause;
 mod profile;
 mod random;
 mod rate;

@@ -3,14 +3,14 @@
 //! The three levels are independent of each other. Some rows are only documented by the service, and some are chosen
 //! here because nothing is known; those say so.
 
-use acr_protocol::{Attributes, Reference};
+use acr_protocol::Reference;
 
 use crate::error::Refusal;
-use crate::store::{ManifestRecord, RepositoryRecord, TagRecord};
+use crate::store::{ManifestRecord, RepositoryRecord, Switches, TagRecord};
 
 /// Pushing anything into a repository: its write switch.
 pub(crate) fn push(repository: &RepositoryRecord) -> Result<(), Refusal> {
-    allow(repository.attributes.can_write())
+    allow(repository.switches.can_write())
 }
 
 /// Setting a manifest: the repository's write switch, and the tag's if one is set. The delete switches do not matter, and
@@ -20,41 +20,33 @@ pub(crate) fn set_manifest(
     tag: Option<&TagRecord>,
 ) -> Result<(), Refusal> {
     push(repository)?;
-    allow(tag.is_none_or(|tag| tag.attributes.can_write()))
+    allow(tag.is_none_or(|tag| tag.switches.can_write()))
 }
 
 /// Deleting a tag: the tag's write switch forbids it as its delete switch does, and so does the repository's write
 /// switch; the repository's delete switch does not.
 pub(crate) fn delete_tag(repository: &RepositoryRecord, tag: &TagRecord) -> Result<(), Refusal> {
-    allow(repository.attributes.can_write() && is_open(&tag.attributes))
+    allow(repository.switches.can_write() && is_open(&tag.switches))
 }
 
 /// Deleting a manifest: as a tag. Chosen: a locked tag of it holds it too, because it would go with it.
-pub(crate) fn delete_manifest<'a>(
+pub(crate) fn delete_manifest(
     repository: &RepositoryRecord,
     manifest: &ManifestRecord,
-    tags: impl IntoIterator<Item = &'a TagRecord>,
 ) -> Result<(), Refusal> {
-    let tags_open = tags.into_iter().all(|tag| is_open(&tag.attributes));
-    allow(repository.attributes.can_write() && is_open(&manifest.attributes) && tags_open)
+    let tags_open = !repository.tags().are_locked_of(&manifest.digest);
+    allow(repository.switches.can_write() && is_open(&manifest.switches) && tags_open)
 }
 
 /// Deleting a blob: the repository's write switch, as for every delete in it.
 pub(crate) fn delete_blob(repository: &RepositoryRecord) -> Result<(), Refusal> {
-    allow(repository.attributes.can_write())
+    allow(repository.switches.can_write())
 }
 
 /// Deleting a repository: its own switches, and those of everything in it.
 pub(crate) fn delete_repository(repository: &RepositoryRecord) -> Result<(), Refusal> {
-    let tags_open = repository
-        .tags()
-        .iter()
-        .all(|(_, tag)| is_open(&tag.attributes));
-    let manifests_open = repository
-        .manifests()
-        .iter()
-        .all(|(_, manifest)| is_open(&manifest.attributes));
-    allow(is_open(&repository.attributes) && tags_open && manifests_open)
+    let all_open = !repository.tags().are_locked() && !repository.manifests().are_locked();
+    allow(is_open(&repository.switches) && all_open)
 }
 
 /// Pulling a manifest: the read switches of the repository and of the tag that is asked for. Chosen: the manifest's own
@@ -67,18 +59,18 @@ pub(crate) fn get_manifest(
     let tag = reference
         .tag()
         .and_then(|tag| repository.tags().get(tag.as_str()));
-    let tag_open = tag.is_none_or(|tag| tag.attributes.can_read());
-    allow(repository.attributes.can_read() && tag_open && manifest.attributes.can_read())
+    let tag_open = tag.is_none_or(|tag| tag.switches.can_read());
+    allow(repository.switches.can_read() && tag_open && manifest.switches.can_read())
 }
 
 /// Pulling a blob: the repository's read switch.
 pub(crate) fn get_blob(repository: &RepositoryRecord) -> Result<(), Refusal> {
-    allow(repository.attributes.can_read())
+    allow(repository.switches.can_read())
 }
 
 /// Neither the write nor the delete switch is off.
-fn is_open(attributes: &Attributes) -> bool {
-    !attributes.is_locked()
+fn is_open(switches: &Switches) -> bool {
+    !switches.is_locked()
 }
 
 fn allow(allowed: bool) -> Result<(), Refusal> {

@@ -4,7 +4,10 @@ use acr_protocol::{ListQuery, PageToken, Timestamp};
 use form_urlencoded::byte_serialize;
 
 use crate::call::Call;
+use crate::error::Refusal;
+use crate::pause::pause;
 use crate::registry::Registry;
+use crate::store::{Gathering, Store};
 
 /// In which order a list comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +18,12 @@ pub(crate) enum Order {
 }
 
 impl Order {
+    /// Where a record of this time and name stands.
+    pub(crate) fn place(self, time: Timestamp, name: &str) -> (u64, String) {
+        let ticks = if self == Self::Name { 0 } else { time.ticks() };
+        (ticks, name.to_owned())
+    }
+
     /// The value of `orderby` in a link, which has the parameter also where there is no order.
     fn as_query(self) -> &'static str {
         match self {
@@ -34,6 +43,14 @@ pub(crate) enum Marker {
 }
 
 impl Marker {
+    /// Where a record of this time and name stands in the order.
+    pub(crate) fn at(order: Order, time: Timestamp, name: &str) -> Self {
+        match order {
+            Order::Name => Self::Name(name.to_owned()),
+            _ => Self::Time(time, name.to_owned()),
+        }
+    }
+
     /// Reads `last`. In time order it is `{ticks}&{name}`; a text of another form is taken for the list's start (chosen).
     pub(crate) fn read(order: Order, last: Option<&str>) -> Self {
         match (order, last) {
@@ -63,6 +80,23 @@ impl Registry {
     pub(crate) fn page_size(&self, query: &ListQuery) -> usize {
         let asked = query.page_size.unwrap_or(self.settings().page_size);
         asked.min(self.settings().page_size_limit) as usize
+    }
+
+    /// Gathers a page of at most `size` items behind the marker, in turns; and says whether more follows it.
+    pub(crate) async fn gather<T: Send>(
+        &self,
+        size: usize,
+        marker: &Marker,
+        turn: impl Fn(&Store, &mut Gathering<T>) -> Result<(), Refusal>,
+    ) -> Result<(Vec<T>, bool), Refusal> {
+        let mut page = Gathering::new(size, marker);
+        loop {
+            turn(&self.store(), &mut page)?;
+            if page.is_over() {
+                return Ok(page.into_page());
+            }
+            pause().await;
+        }
     }
 }
 

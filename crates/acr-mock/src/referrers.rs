@@ -19,15 +19,15 @@ impl Registry {
         let store = self.store();
         let repository = store.repository(&operation.repository);
         let referrers = repository
-            .map(|repository| repository.referrers_of(&operation.digest))
-            .unwrap_or_default();
+            .map(|repository| repository.manifests().referrers_of(&operation.digest, None));
         let wanted = |artifact_type: Option<&MediaType>| {
             operation.artifact_type.is_none() || operation.artifact_type.as_ref() == artifact_type
         };
         let items = referrers
-            .iter()
-            .map(|referrer| referrer.descriptor.clone())
-            .filter(|descriptor| wanted(descriptor.artifact_type.as_ref()));
+            .into_iter()
+            .flatten()
+            .filter(|referrer| wanted(referrer.listed_type()))
+            .map(|referrer| referrer.descriptor());
         let output = Referrers {
             items: items.collect(),
             filtered: operation.artifact_type.is_some(),

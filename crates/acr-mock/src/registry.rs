@@ -305,18 +305,20 @@ impl Registry {
                 let route = route
                     .with_body(bytes)
                     .map_err(|error| Refusal::invalid_body(&error.to_string()))?;
-                self.dispatch(call, route)
+                self.dispatch(call, route).await
             }
-            route => self.dispatch(call, route),
+            route => self.dispatch(call, route).await,
         }
     }
 
     /// Operations whose request is complete with its head, or with a small body that was read.
-    fn dispatch(&self, call: &Call, route: Route) -> Result<Response<Body>, Refusal> {
+    async fn dispatch(&self, call: &Call, route: Route) -> Result<Response<Body>, Refusal> {
         match route {
             Route::Ping(operation) => Ok(respond(&operation, &())),
-            Route::ListRepositoryNames(operation) => self.list_repository_names(call, &operation),
-            Route::ListRepositories(operation) => self.list_repositories(call, &operation),
+            Route::ListRepositoryNames(operation) => {
+                self.list_repository_names(call, &operation).await
+            }
+            Route::ListRepositories(operation) => self.list_repositories(call, &operation).await,
             Route::GetRepositoryProperties(operation) => {
                 self.get_repository_properties(call, &operation)
             }
@@ -324,13 +326,13 @@ impl Registry {
                 self.update_repository_properties(call, &operation)
             }
             Route::DeleteRepository(operation) => self.delete_repository(&operation),
-            Route::ListTagProperties(operation) => self.list_tag_properties(call, &operation),
+            Route::ListTagProperties(operation) => self.list_tag_properties(call, &operation).await,
             Route::GetTagProperties(operation) => self.get_tag_properties(call, &operation),
             Route::UpdateTagProperties(operation) => self.update_tag_properties(call, &operation),
             Route::DeleteTag(operation) => self.delete_tag(call, &operation),
-            Route::ListTags(operation) => self.list_tags(call, &operation),
+            Route::ListTags(operation) => self.list_tags(call, &operation).await,
             Route::ListManifestProperties(operation) => {
-                self.list_manifest_properties(call, &operation)
+                self.list_manifest_properties(call, &operation).await
             }
             Route::GetManifestProperties(operation) => {
                 self.get_manifest_properties(call, &operation)

@@ -20,45 +20,50 @@ use crate::{Body, locks};
 
 impl Registry {
     /// `GET /acr/v1/_catalog`
-    pub(crate) fn list_repository_names(
+    pub(crate) async fn list_repository_names(
         &self,
         call: &Call,
         operation: &ListRepositoryNames,
     ) -> Result<Response<Body>, Refusal> {
-        Ok(respond(operation, &self.catalog(call, &operation.query)))
+        let page = self.catalog(call, &operation.query).await?;
+        Ok(respond(operation, &page))
     }
 
     /// `GET /v2/_catalog`
-    pub(crate) fn list_repositories(
+    pub(crate) async fn list_repositories(
         &self,
         call: &Call,
         operation: &ListRepositories,
     ) -> Result<Response<Body>, Refusal> {
-        Ok(respond(operation, &self.catalog(call, &operation.query)))
+        let page = self.catalog(call, &operation.query).await?;
+        Ok(respond(operation, &page))
     }
 
     /// By name. Chosen: a repository whose list switch is off is left out.
-    fn catalog(&self, call: &Call, query: &ListQuery) -> Page<RepositoryName> {
+    async fn catalog(
+        &self,
+        call: &Call,
+        query: &ListQuery,
+    ) -> Result<Page<RepositoryName>, Refusal> {
         let size = self.page_size(query);
-        if size == 0 {
-            return Page::complete(Vec::new());
-        }
-        let store = self.store();
-        let listed = store
-            .repositories_behind(query.last.as_deref().unwrap_or_default())
-            .filter(|(_, repository)| repository.attributes.can_list());
-        let mut items: Vec<RepositoryName> = listed
-            .map(|(name, _)| name.clone())
-            .take(size + 1)
-            .collect();
-        if items.len() <= size {
-            return Page::complete(items);
-        }
-        items.truncate(size);
-        let next = items
-            .last()
+        let marker = Marker::read(Order::Name, query.last.as_deref());
+        let (items, has_more) = self
+            .gather(size, &marker, |store, page| {
+                page.go_on(
+                    |behind| store.repositories_behind(behind.map_or("", |(_, name)| name)),
+                    |(name, repository)| {
+                        let is_listed = repository.exists() && repository.switches.can_list();
+                        is_listed.then(|| RepositoryName::clone(name))
+                    },
+                    |(name, _)| (0, name.to_string()),
+                );
+                Ok(())
+            })
+            .await?;
+        let last = items.last().filter(|_| has_more);
+        let next = last
             .and_then(|name| next_link(call, size, Order::Name, &Marker::Name(name.to_string())));
-        Page { items, next }
+        Ok(Page { items, next })
     }
 
     /// `GET /acr/v1/{name}`
@@ -84,13 +89,13 @@ impl Registry {
         operation: &UpdateRepositoryProperties,
     ) -> Result<Response<Body>, Refusal> {
         let mut store = self.store();
-        let repository = store
+        let mut repository = store
             .repository_mut(&operation.repository)
             .ok_or_else(|| Refusal::repository_not_found(&operation.repository))?;
-        repository.attributes.apply(&operation.attributes);
+        repository.switches.apply(&operation.attributes);
         Ok(respond(
             operation,
-            &properties(call, &operation.repository, repository),
+            &properties(call, &operation.repository, &repository),
         ))
     }
 
@@ -109,13 +114,13 @@ impl Registry {
             .map(|repository| DeletedRepository {
                 deleted_manifests: repository
                     .manifests()
-                    .iter()
-                    .map(|(digest, _)| digest.clone())
+                    .walk(Order::Name, None)
+                    .map(|manifest| manifest.digest.clone())
                     .collect(),
                 deleted_tags: repository
                     .tags()
-                    .iter()
-                    .map(|(tag, _)| tag.clone())
+                    .walk(Order::Name, None, None)
+                    .map(|tag| tag.name.clone())
                     .collect(),
             });
         Ok(respond(operation, &deleted))
@@ -175,7 +180,7 @@ fn properties(
         last_updated_on: repository.last_updated_on,
         manifest_count: repository.manifest_count(),
         tag_count: repository.tag_count(),
-        attributes: repository.attributes.clone(),
-        extra: repository.extra.clone(),
+        attributes: repository.switches.to_attributes(),
+        extra: repository.extra.as_deref().cloned().unwrap_or_default(),
     }
 }

@@ -6,7 +6,9 @@ use acr_protocol::operation::headers::INT_DOCKER_CONTENT_DIGEST;
 use acr_protocol::tag::{
     DeleteTag, GetTagProperties, ListTagProperties, ListTags, UpdateTagProperties,
 };
-use acr_protocol::{ArtifactTagOrder, ArtifactTagProperties, Listing, Page, RepositoryName, Tag};
+use acr_protocol::{
+    ArtifactTagOrder, ArtifactTagProperties, Digest, Listing, Page, PageToken, RepositoryName, Tag,
+};
 use http::{HeaderValue, Response};
 use serde_json::json;
 
@@ -21,15 +23,11 @@ impl Registry {
     /// `GET /acr/v1/{name}/_tags`
     ///
     /// Chosen: a tag whose list switch is off is left out.
-    pub(crate) fn list_tag_properties(
+    pub(crate) async fn list_tag_properties(
         &self,
         call: &Call,
         operation: &ListTagProperties,
     ) -> Result<Response<Body>, Refusal> {
-        let store = self.store();
-        let repository = store
-            .repository(&operation.repository)
-            .ok_or_else(|| Refusal::repository_not_found(&operation.repository))?;
         let order = match operation.order {
             ArtifactTagOrder::None => Order::Name,
             ArtifactTagOrder::LastUpdatedOnDescending => Order::NewestFirst,
@@ -37,19 +35,15 @@ impl Registry {
         };
         let size = self.page_size(&operation.query);
         let marker = Marker::read(order, operation.query.last.as_deref());
-        let fits = |tag: &TagRecord| {
-            tag.attributes.can_list()
-                && operation
-                    .digest
-                    .as_ref()
-                    .is_none_or(|digest| tag.digest == *digest)
-        };
-        let (page, next) = repository.tags().page(order, &marker, size, fits);
+        let of = operation.digest.as_ref();
+        let (page, has_more) = self
+            .page_of_tags(&operation.repository, order, of, size, &marker)
+            .await?;
         // The service forgets the filter here, and so does the link.
-        let next = next.and_then(|marker| next_link(call, size, order, &marker));
+        let next = next_page(call, size, order, has_more, &page);
         let items = page
             .iter()
-            .map(|(tag, record)| properties(call, &operation.repository, tag, record))
+            .map(|tag| properties(call, &operation.repository, tag))
             .collect();
         let registry_login_server = call.login_server().to_owned();
         Ok(respond(
@@ -76,7 +70,7 @@ impl Registry {
         let record = record.ok_or_else(Refusal::tag_unknown)?;
         Ok(respond(
             operation,
-            &properties(call, &operation.repository, &operation.tag, record),
+            &properties(call, &operation.repository, record),
         ))
     }
 
@@ -89,11 +83,13 @@ impl Registry {
         let mut store = self.store();
         let record = store
             .repository_mut(&operation.repository)
-            .and_then(|repository| repository.update_tag(&operation.tag, &operation.attributes));
+            .and_then(|mut repository| {
+                repository.update_tag(&operation.tag, &operation.attributes)
+            });
         let record = record.ok_or_else(Refusal::tag_unknown)?;
         Ok(respond(
             operation,
-            &properties(call, &operation.repository, &operation.tag, &record),
+            &properties(call, &operation.repository, &record),
         ))
     }
 
@@ -135,26 +131,22 @@ impl Registry {
         let time = store.write_time(call.now());
         Ok(store
             .repository_mut(repository)
-            .and_then(|record| record.remove_tag(tag, time)))
+            .and_then(|mut record| record.remove_tag(tag, time)))
     }
 
     /// `GET /v2/{name}/tags/list`
-    pub(crate) fn list_tags(
+    pub(crate) async fn list_tags(
         &self,
         call: &Call,
         operation: &ListTags,
     ) -> Result<Response<Body>, Refusal> {
-        let store = self.store();
-        let repository = store
-            .repository(&operation.repository)
-            .ok_or_else(|| Refusal::repository_not_found(&operation.repository))?;
         let size = self.page_size(&operation.query);
         let marker = Marker::read(Order::Name, operation.query.last.as_deref());
-        let (page, next) = repository
-            .tags()
-            .page(Order::Name, &marker, size, |tag| tag.attributes.can_list());
-        let next = next.and_then(|marker| next_link(call, size, Order::Name, &marker));
-        let items: Vec<Tag> = page.into_iter().map(|(tag, _)| tag).collect();
+        let (page, has_more) = self
+            .page_of_tags(&operation.repository, Order::Name, None, size, &marker)
+            .await?;
+        let next = next_page(call, size, Order::Name, has_more, &page);
+        let items: Vec<Tag> = page.iter().map(|tag| tag.name.clone()).collect();
         let is_empty = items.is_empty() && !self.settings().profile.says_null_for_no_tags();
         let mut response = respond(operation, &Page { items, next });
         if is_empty {
@@ -163,22 +155,56 @@ impl Registry {
         }
         Ok(response)
     }
+
+    /// A page of the tags that lists may show, or of those of one manifest; and whether more follow it.
+    async fn page_of_tags(
+        &self,
+        name: &RepositoryName,
+        order: Order,
+        of: Option<&Digest>,
+        size: usize,
+        marker: &Marker,
+    ) -> Result<(Vec<Arc<TagRecord>>, bool), Refusal> {
+        self.gather(size, marker, |store, page| {
+            let repository = store
+                .repository(name)
+                .ok_or_else(|| Refusal::repository_not_found(name))?;
+            page.go_on(
+                |behind| repository.tags().walk(order, of, behind),
+                |tag| tag.switches.can_list().then(|| Arc::clone(tag)),
+                |tag| order.place(tag.last_updated_on, tag.name.as_str()),
+            );
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn next_page(
+    call: &Call,
+    size: usize,
+    order: Order,
+    has_more: bool,
+    page: &[Arc<TagRecord>],
+) -> Option<PageToken> {
+    let last = page.last().filter(|_| has_more)?;
+    let marker = Marker::at(order, last.last_updated_on, last.name.as_str());
+    next_link(call, size, order, &marker)
 }
 
 fn properties(
     call: &Call,
     repository: &RepositoryName,
-    tag: &Tag,
     record: &TagRecord,
 ) -> ArtifactTagProperties {
     ArtifactTagProperties {
         registry_login_server: call.login_server().to_owned(),
         repository_name: repository.clone(),
-        name: tag.clone(),
+        name: record.name.clone(),
         digest: record.digest.clone(),
         created_on: record.created_on,
         last_updated_on: record.last_updated_on,
-        attributes: record.attributes.clone(),
-        extra: record.extra.clone(),
+        attributes: record.switches.to_attributes(),
+        extra: record.extra(),
     }
 }

@@ -1,12 +1,14 @@
 //! [`MediaType`]: what a manifest or a blob is, and the list of manifest types that a client asks for.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use http::HeaderValue;
 
 use crate::text::open_text;
 
-/// The media type of a manifest, config or layer. Open: a type that this crate does not know is kept as it came.
+/// The media type of a manifest, config or layer. Open: a type that this crate does not know is kept as it came. A cheap
+/// clone.
 ///
 /// The constants can be used in a `match`.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,7 +17,7 @@ pub struct MediaType(Known);
 macro_rules! media_types {
     ($($(#[$doc:meta])* $constant:ident $variant:ident $text:literal;)*) => {
         #[derive(Clone, PartialEq, Eq)]
-        enum Known { $($variant,)* Other(Box<str>) }
+        enum Known { $($variant,)* Other(Arc<str>) }
 
         impl MediaType {
             $($(#[$doc])* pub const $constant: Self = Self(Known::$variant);)*

@@ -2,4 +2,5 @@
 //!
 //! Requests are counted by the mock, so they are the same on every machine.
 
+pub mod memory;
 pub mod requests;

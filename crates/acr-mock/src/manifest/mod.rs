@@ -2,6 +2,7 @@
 
 mod push;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use acr_protocol::manifest::properties::{
@@ -71,14 +72,11 @@ impl Registry {
         }) else {
             return Ok(respond(operation, &false));
         };
-        let tags = repository
-            .tags_of(digest)
-            .filter_map(|tag| repository.tags().get(tag.as_str()));
-        locks::delete_manifest(repository, manifest, tags.map(AsRef::as_ref))?;
+        locks::delete_manifest(repository, manifest)?;
         let time = store.write_time(call.now());
         let removed = store
             .repository_mut(&operation.repository)
-            .and_then(|repository| repository.remove_manifest(digest, time));
+            .and_then(|mut repository| repository.remove_manifest(digest, time));
         store.forget_if_empty(&operation.repository);
         Ok(respond(operation, &removed.is_some()))
     }
@@ -86,33 +84,44 @@ impl Registry {
     /// `GET /acr/v1/{name}/_manifests`
     ///
     /// Chosen: a manifest whose list switch is off is left out.
-    pub(crate) fn list_manifest_properties(
+    pub(crate) async fn list_manifest_properties(
         &self,
         call: &Call,
         operation: &ListManifestProperties,
     ) -> Result<Response<Body>, Refusal> {
-        let store = self.store();
-        let repository = store
-            .repository(&operation.repository)
-            .ok_or_else(|| Refusal::repository_not_found(&operation.repository))?;
         let order = match operation.order {
             ArtifactManifestOrder::None => Order::Name,
             ArtifactManifestOrder::LastUpdatedOnDescending => Order::NewestFirst,
             ArtifactManifestOrder::LastUpdatedOnAscending => Order::OldestFirst,
         };
+        let name = &operation.repository;
         let size = self.page_size(&operation.query);
         let marker = Marker::read(order, operation.query.last.as_deref());
-        let (page, next) = repository
-            .manifests()
-            .page(order, &marker, size, |manifest| {
-                manifest.attributes.can_list()
-            });
-        let next = next.and_then(|marker| next_link(call, size, order, &marker));
+        let (page, has_more) = self
+            .gather(size, &marker, |store, page| {
+                let repository = store
+                    .repository(name)
+                    .ok_or_else(|| Refusal::repository_not_found(name))?;
+                page.go_on(
+                    |behind| repository.manifests().walk(order, behind),
+                    |manifest| manifest.switches.can_list().then(|| Arc::clone(manifest)),
+                    |manifest| order.place(manifest.last_updated_on, manifest.digest.as_str()),
+                );
+                Ok(())
+            })
+            .await?;
+        let last = page.last().filter(|_| has_more);
+        let next = last.and_then(|last| {
+            let marker = Marker::at(order, last.last_updated_on, last.digest.as_str());
+            next_link(call, size, order, &marker)
+        });
+        let store = self.store();
+        let repository = store
+            .repository(name)
+            .ok_or_else(|| Refusal::repository_not_found(name))?;
         let items = page
             .iter()
-            .map(|(digest, record)| {
-                self.properties(call, &operation.repository, repository, digest, record)
-            })
+            .map(|record| self.properties(call, name, repository, record))
             .collect();
         let registry_login_server = call.login_server().to_owned();
         Ok(respond(
@@ -142,13 +151,7 @@ impl Registry {
             .ok_or_else(Refusal::manifest_unknown)?;
         Ok(respond(
             operation,
-            &self.properties(
-                call,
-                &operation.repository,
-                repository,
-                &operation.digest,
-                record,
-            ),
+            &self.properties(call, &operation.repository, repository, record),
         ))
     }
 
@@ -159,7 +162,7 @@ impl Registry {
         operation: &UpdateManifestProperties,
     ) -> Result<Response<Body>, Refusal> {
         let mut store = self.store();
-        let repository = store
+        let mut repository = store
             .repository_mut(&operation.repository)
             .ok_or_else(Refusal::manifest_unknown)?;
         let record = repository
@@ -167,13 +170,7 @@ impl Registry {
             .ok_or_else(Refusal::manifest_unknown)?;
         Ok(respond(
             operation,
-            &self.properties(
-                call,
-                &operation.repository,
-                repository,
-                &operation.digest,
-                &record,
-            ),
+            &self.properties(call, &operation.repository, &repository, &record),
         ))
     }
 }
@@ -214,7 +211,6 @@ impl Registry {
         call: &Call,
         name: &RepositoryName,
         repository: &RepositoryRecord,
-        digest: &Digest,
         record: &ManifestRecord,
     ) -> ArtifactManifestProperties {
         let lag = self.settings().metadata_lag;
@@ -222,18 +218,22 @@ impl Registry {
         ArtifactManifestProperties {
             registry_login_server: call.login_server().to_owned(),
             repository_name: name.clone(),
-            digest: digest.clone(),
-            tags: repository.tags_of(digest).cloned().collect(),
+            digest: record.digest.clone(),
+            tags: repository
+                .tags()
+                .of(&record.digest)
+                .map(|tag| tag.name.clone())
+                .collect(),
             size_in_bytes: record.image_size,
             created_on: record.created_on,
             last_updated_on: record.last_updated_on,
-            architecture: record.architecture.clone(),
-            operating_system: record.operating_system.clone(),
+            architecture: record.architecture.as_deref().map(str::to_owned),
+            operating_system: record.operating_system.as_deref().map(str::to_owned),
             media_type: Some(record.media_type.clone()),
             config_media_type: record.config_media_type.clone().filter(|_| known),
-            references: record.references.clone(),
-            attributes: record.attributes.clone(),
-            extra: record.extra.clone(),
+            references: record.references().to_vec(),
+            attributes: record.switches.to_attributes(),
+            extra: record.extra(),
         }
     }
 }

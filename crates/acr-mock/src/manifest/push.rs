@@ -2,9 +2,10 @@
 
 use acr_protocol::manifest::{AcceptedManifest, SetManifest};
 use acr_protocol::{
-    ArtifactManifestReference, Attributes, Descriptor, Digest, ImageIndex, ImageManifest,
-    MediaType, Reference, Timestamp,
+    ArtifactManifestReference, Descriptor, Digest, ImageIndex, ImageManifest, MediaType, Reference,
+    Timestamp,
 };
+use bytes::Bytes;
 use http::Response;
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use crate::call::Call;
 use crate::error::Refusal;
 use crate::registry::{Registry, respond};
-use crate::store::{ManifestRecord, RepositoryRecord, Store};
+use crate::store::{ManifestRecord, RareMembers, RepositoryRecord, Store, Switches, platform_word};
 use crate::{Body, locks};
 
 impl Registry {
@@ -97,8 +98,8 @@ fn put(
     record: ManifestRecord,
     time: Timestamp,
 ) {
-    let repository = store.record_mut(&operation.repository);
-    repository.put_manifest(digest.clone(), record);
+    let mut repository = store.record_mut(&operation.repository);
+    repository.put_manifest(record);
     for tag in operation.reference.tag().into_iter().chain(&operation.tags) {
         repository.put_tag(tag.clone(), digest.clone(), time);
     }
@@ -120,8 +121,9 @@ struct ArtifactManifest {
     blobs: Option<Vec<Descriptor>>,
     #[serde(default)]
     subject: Option<Descriptor>,
-    #[serde(default)]
-    annotations: Option<std::collections::BTreeMap<String, String>>,
+    /// Read only to be held to its form.
+    #[serde(default, rename = "annotations")]
+    _annotations: Option<std::collections::BTreeMap<String, String>>,
 }
 
 /// The largest config that is looked into for its platform, in bytes.
@@ -165,7 +167,7 @@ impl Pushed {
     /// its entries, as manifests or as blobs (BuildKit keeps a cache as an index of layers). Layers that are to be had elsewhere, by a URL, need not be here. Sizes are not held against anything.
     fn check(&self, repository: Option<&RepositoryRecord>) -> Result<(), Refusal> {
         let has_blob = |blob: &&Descriptor| {
-            repository.is_some_and(|repository| repository.blobs.contains_key(&blob.digest))
+            repository.is_some_and(|repository| repository.blob(&blob.digest).is_some())
         };
         let has_entry = |child: &&Descriptor| {
             has_blob(child)
@@ -213,36 +215,31 @@ impl Pushed {
                 .map(|descriptor| descriptor.size)
                 .fold(0, u64::saturating_add)
         };
-        let mut descriptor = Descriptor::new(
-            &operation.media_type,
-            digest.clone(),
-            operation.bytes.len() as u64,
-        );
         let mut record = ManifestRecord {
-            bytes: operation.bytes.clone(),
+            digest: digest.clone(),
+            // A copy of its own: what came may lie in a buffer with room to spare, or with other things.
+            bytes: Bytes::copy_from_slice(&operation.bytes),
             media_type: operation.media_type.clone(),
             created_on: time,
             last_updated_on: time,
-            attributes: Attributes::enabled(),
+            switches: Switches::enabled(),
             image_size: Some(0),
             architecture: None,
             operating_system: None,
             config_media_type: None,
-            references: Vec::new(),
-            extra: serde_json::Map::new(),
             subject: None,
-            descriptor: descriptor.clone(),
+            artifact_type: None,
+            rare: None,
         };
         match self {
             Self::Image(image) => {
                 // The service counts the layers, not the config.
                 record.image_size = Some(size_of(&image.layers));
                 let platform = platform(&image.config, repository);
-                (record.operating_system, record.architecture) =
-                    (platform.os, platform.architecture);
+                record.operating_system = platform.os.map(platform_word);
+                record.architecture = platform.architecture.map(platform_word);
                 record.subject = image.subject.map(|subject| subject.digest);
-                descriptor.annotations = image.annotations;
-                descriptor.artifact_type = Some(
+                record.artifact_type = Some(
                     image
                         .artifact_type
                         .unwrap_or_else(|| image.config.media_type.clone()),
@@ -256,23 +253,23 @@ impl Pushed {
                     .filter_map(|child| repository?.manifests().get(child.digest.as_str()));
                 let sizes = children.filter_map(|child| child.image_size);
                 record.image_size = Some(sizes.fold(0, u64::saturating_add));
-                record.references = index.manifests.iter().map(reference).collect();
+                if !index.manifests.is_empty() {
+                    record.rare = Some(Box::new(RareMembers {
+                        references: index.manifests.iter().map(reference).collect(),
+                        ..RareMembers::default()
+                    }));
+                }
                 record.subject = index.subject.map(|subject| subject.digest);
-                descriptor.annotations = index.annotations;
-                descriptor.artifact_type = index.artifact_type;
+                record.artifact_type = index.artifact_type;
             }
             Self::Artifact(artifact) => {
                 let blobs = artifact.blobs.as_deref().unwrap_or_default();
                 record.image_size = Some(size_of(blobs));
                 record.subject = artifact.subject.map(|subject| subject.digest);
-                descriptor.annotations = artifact.annotations.unwrap_or_default();
-                descriptor.artifact_type = artifact.artifact_type;
+                record.artifact_type = artifact.artifact_type;
             }
         }
-        ManifestRecord {
-            descriptor,
-            ..record
-        }
+        record
     }
 }
 
@@ -284,7 +281,7 @@ struct ConfigPlatform {
 
 /// What the config says the image runs on; nothing where it is no image's config.
 fn platform(config: &Descriptor, repository: Option<&RepositoryRecord>) -> ConfigPlatform {
-    let blob = repository.and_then(|repository| repository.blobs.get(&config.digest));
+    let blob = repository.and_then(|repository| repository.blob(&config.digest));
     let bytes = blob.and_then(|blob| blob.joined(CONFIG_LIMIT));
     let platform: ConfigPlatform = bytes
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())

@@ -255,8 +255,8 @@ mod tests {
             (repository.manifests().len(), repository.tags().len()),
             (6, 2)
         );
-        let referrers = repository.referrers_of(&first.digest);
-        assert_eq!(referrers[0].descriptor.digest, artifact.digest);
+        let mut referrers = repository.manifests().referrers_of(&first.digest, None);
+        assert_eq!(referrers.next().unwrap().digest, artifact.digest);
         let image = repository.manifests().get(first.digest.as_str()).unwrap();
         assert_eq!(
             (

@@ -16,7 +16,9 @@ use http::HeaderMap;
 use serde_json::{Map, Value};
 
 use crate::registry::Registry;
-use crate::store::{Content, ManifestRecord, RepositoryRecord, TagRecord, Upload};
+use crate::store::{
+    Content, ManifestRecord, RareMembers, RepositoryRecord, TagRecord, Upload, platform_word,
+};
 
 /// A registry that is brought into the state of a recording; made by [`Registry::recorded`].
 #[derive(Clone, Debug)]
@@ -133,7 +135,7 @@ impl Recorded {
     /// A repository that exists, of which nothing else need be known.
     pub fn repository(&self, name: &RepositoryName) {
         let mut store = self.registry.store();
-        let record = store.record_mut(name);
+        let mut record = store.record_mut(name);
         if !record.exists() {
             record.unseen_manifests = 1;
         }
@@ -142,7 +144,7 @@ impl Recorded {
     /// Changes a repository, which is there from then on.
     pub fn change_repository(&self, name: &RepositoryName, change: &RecordedChange) {
         let mut store = self.registry.store();
-        let record = store.record_mut(name);
+        let mut record = store.record_mut(name);
         if let Some(count) = change.manifest_count {
             record.unseen_manifests = count.saturating_sub(record.manifests().len() as u64);
         } else if !record.exists() {
@@ -154,10 +156,10 @@ impl Recorded {
         record.created_on = change.created_on.unwrap_or(record.created_on);
         record.last_updated_on = change.last_updated_on.unwrap_or(record.last_updated_on);
         if let Some(attributes) = &change.attributes {
-            record.attributes = attributes.clone();
+            record.switches = attributes.clone().into();
         }
         if let Some(extra) = &change.extra {
-            record.extra = extra.clone();
+            record.extra = Some(Box::new(extra.clone()));
         }
     }
 
@@ -169,19 +171,20 @@ impl Recorded {
     /// Forgets the manifests that a repository was only said to have, so that it ends with the last one that is known.
     pub fn forget_unseen(&self, name: &RepositoryName) {
         let mut store = self.registry.store();
-        let record = store.record_mut(name);
+        let mut record = store.record_mut(name);
         (record.unseen_manifests, record.unseen_tags) = (0, 0);
+        drop(record);
         store.forget_if_empty(name);
     }
 
     /// Points a tag at a manifest, which need not be there. The repository's own times stay.
     pub fn tag(&self, repository: &RepositoryName, tag: &Tag, digest: &Digest) {
         let mut store = self.registry.store();
-        let record = store.record_mut(repository);
+        let mut record = store.record_mut(repository);
         if !record.exists() {
             record.unseen_manifests = 1;
         }
-        record.restore_tag(tag.clone(), TagRecord::new(digest.clone(), SOME_TIME));
+        record.restore_tag(TagRecord::new(tag.clone(), digest.clone(), SOME_TIME));
     }
 
     /// Changes a tag.
@@ -191,10 +194,10 @@ impl Recorded {
                 tag.created_on = change.created_on.unwrap_or(tag.created_on);
                 tag.last_updated_on = change.last_updated_on.unwrap_or(tag.last_updated_on);
                 if let Some(attributes) = &change.attributes {
-                    tag.attributes = attributes.clone();
+                    tag.switches = attributes.clone().into();
                 }
                 if let Some(extra) = &change.extra {
-                    tag.extra = extra.clone();
+                    tag.extra = Some(Box::new(extra.clone()));
                 }
             });
         });
@@ -215,34 +218,29 @@ impl Recorded {
         digest: &Digest,
         manifest: RecordedManifest,
     ) {
-        let mut descriptor = Descriptor::new(
-            &manifest.media_type,
-            digest.clone(),
-            manifest.bytes.len() as u64,
-        );
-        let mut subject = None;
-        if let Some((to, as_listed)) = manifest.referrer {
-            (subject, descriptor) = (Some(to), as_listed);
-        }
+        let (subject, descriptor) = manifest.referrer.unzip();
         let mut store = self.registry.store();
-        store.record_mut(repository).restore_manifest(
-            digest.clone(),
-            ManifestRecord {
+        store
+            .record_mut(repository)
+            .restore_manifest(ManifestRecord {
+                digest: digest.clone(),
                 bytes: manifest.bytes,
                 media_type: manifest.media_type,
                 created_on: manifest.created_on,
                 last_updated_on: manifest.last_updated_on,
-                attributes: manifest.attributes,
+                switches: manifest.attributes.into(),
                 image_size: manifest.image_size,
-                architecture: manifest.architecture,
-                operating_system: manifest.operating_system,
+                architecture: manifest.architecture.map(platform_word),
+                operating_system: manifest.operating_system.map(platform_word),
                 config_media_type: manifest.config_media_type,
-                references: manifest.references,
-                extra: manifest.extra,
                 subject,
-                descriptor,
-            },
-        );
+                artifact_type: None,
+                rare: Some(Box::new(RareMembers {
+                    references: manifest.references,
+                    extra: manifest.extra,
+                    descriptor,
+                })),
+            });
     }
 
     /// Changes what is known of a manifest beside its bytes.
@@ -262,7 +260,7 @@ impl Recorded {
                     manifest.config_media_type = None;
                 }
                 if let Some(attributes) = &change.attributes {
-                    manifest.attributes = attributes.clone();
+                    manifest.switches = attributes.clone().into();
                 }
             });
         });
@@ -271,9 +269,10 @@ impl Recorded {
     /// Takes a manifest out, with its tags. The repository's own times stay.
     pub fn remove_manifest(&self, repository: &RepositoryName, digest: &Digest) {
         let mut store = self.registry.store();
-        let record = store.record_mut(repository);
+        let mut record = store.record_mut(repository);
         let time = record.last_updated_on;
         record.remove_manifest(digest, time);
+        drop(record);
         store.forget_if_empty(repository);
     }
 
@@ -366,8 +365,8 @@ impl Recorded {
     }
 
     fn change(&self, repository: &RepositoryName, change: impl FnOnce(&mut RepositoryRecord)) {
-        if let Some(record) = self.registry.store().repository_mut(repository) {
-            change(record);
+        if let Some(mut record) = self.registry.store().repository_mut(repository) {
+            change(&mut record);
         }
     }
 }

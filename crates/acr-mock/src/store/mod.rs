@@ -4,33 +4,54 @@
 //! bodies are read before.
 
 mod content;
-mod ordered;
+mod gathering;
+mod index;
+mod manifests;
 mod repository;
+mod switches;
+mod tags;
+mod tally;
 mod upload;
 
 pub(crate) use content::Content;
-pub(crate) use repository::{ManifestRecord, RepositoryRecord, TagRecord};
+pub(crate) use gathering::Gathering;
+pub(crate) use manifests::{ManifestRecord, RareMembers, platform_word};
+pub(crate) use repository::RepositoryRecord;
+pub(crate) use switches::Switches;
+pub(crate) use tags::TagRecord;
+pub(crate) use tally::Held;
 pub(crate) use upload::Upload;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Weak};
 
 use acr_protocol::{Digest, RepositoryName, Timestamp};
 
 use crate::statistics::Statistics;
+use tally::Tally;
 
-/// Everything that a registry holds.
+/// Everything that a registry holds. The maps are trees: a table of hashes that grows moves all its entries at once, and
+/// nobody could come in meanwhile.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
-    repositories: BTreeMap<RepositoryName, RepositoryRecord>,
+    repositories: BTreeMap<RepositoryName, Box<RepositoryRecord>>,
     /// Every content that somebody still holds, by digest: the same bytes are held once.
-    contents: HashMap<Digest, Weak<Content>>,
-    /// At how many contents those that nobody holds are looked for.
-    sweep_at: usize,
+    contents: BTreeMap<Digest, Weak<Held>>,
+    /// Behind which digest contents that nobody holds are looked for next.
+    swept: Option<Digest>,
+    tally: Arc<Tally>,
+    /// What the repositories hold, but for their blobs.
+    counts: Counts,
     uploads: HashMap<String, Upload>,
     upload_ends: BTreeSet<(Timestamp, String)>,
     last_write: Timestamp,
 }
+
+/// How many contents that may be left by all are looked at for each that is put in: they go in the end, and no write looks
+/// at all of them.
+const SWEPT_AT_ONCE: usize = 4;
 
 impl Store {
     /// The time of a write: later than that of every write before, in the wire's units of 100 ns, so that newest first is
@@ -41,61 +62,59 @@ impl Store {
         time
     }
 
-    /// The existing repositories whose names come behind this one.
+    /// The records of repositories whose names come behind this one, whether they exist or only hold blobs.
     pub(crate) fn repositories_behind<'a>(
         &'a self,
-        last: &'a str,
-    ) -> impl Iterator<Item = (&'a RepositoryName, &'a RepositoryRecord)> {
-        let from = (std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded);
+        last: &str,
+    ) -> impl Iterator<Item = (&'a RepositoryName, &'a RepositoryRecord)> + use<'a> {
         self.repositories
-            .range::<str, _>(from)
-            .filter(|(_, repository)| repository.exists())
+            .range::<str, _>((Excluded(last), Unbounded))
+            .map(|(name, repository)| (name, &**repository))
     }
 
     /// A repository that exists.
     pub(crate) fn repository(&self, name: &RepositoryName) -> Option<&RepositoryRecord> {
         self.repositories
             .get(name)
+            .map(|repository| &**repository)
             .filter(|repository| repository.exists())
     }
 
     /// A repository that exists, to change it.
-    pub(crate) fn repository_mut(
-        &mut self,
-        name: &RepositoryName,
-    ) -> Option<&mut RepositoryRecord> {
-        self.repositories
-            .get_mut(name)
-            .filter(|repository| repository.exists())
+    pub(crate) fn repository_mut(&mut self, name: &RepositoryName) -> Option<Changing<'_>> {
+        let repository = self.repositories.get_mut(name);
+        let repository = repository.filter(|repository| repository.exists())?;
+        Some(Changing::new(repository, &mut self.counts))
     }
 
     /// The record of a repository, whether it exists or only holds blobs.
     pub(crate) fn record(&self, name: &RepositoryName) -> Option<&RepositoryRecord> {
-        self.repositories.get(name)
+        self.repositories.get(name).map(|repository| &**repository)
     }
 
     /// The record of a repository; a new one where there is none.
-    pub(crate) fn record_mut(&mut self, name: &RepositoryName) -> &mut RepositoryRecord {
-        self.repositories.entry(name.clone()).or_default()
+    pub(crate) fn record_mut(&mut self, name: &RepositoryName) -> Changing<'_> {
+        let repository = self.repositories.entry(name.clone()).or_default();
+        Changing::new(repository, &mut self.counts)
     }
 
-    /// Takes a repository out with everything in it.
-    pub(crate) fn remove_repository(&mut self, name: &RepositoryName) -> Option<RepositoryRecord> {
-        self.repository(name)?;
+    /// Takes a repository out with everything in it, which is dropped elsewhere.
+    pub(crate) fn remove_repository(
+        &mut self,
+        name: &RepositoryName,
+    ) -> Option<Box<RepositoryRecord>> {
+        let counts = Counts::of(self.repository(name)?);
+        self.counts.change(counts, Counts::default());
         self.repositories.remove(name)
     }
 
     /// A blob of a repository.
-    pub(crate) fn blob(
-        &self,
-        repository: &RepositoryName,
-        digest: &Digest,
-    ) -> Option<&Arc<Content>> {
-        self.repositories.get(repository)?.blobs.get(digest)
+    pub(crate) fn blob(&self, repository: &RepositoryName, digest: &Digest) -> Option<&Arc<Held>> {
+        self.repositories.get(repository)?.blob(digest)
     }
 
     /// Any content that is still held, whatever repository it is in.
-    pub(crate) fn content(&self, digest: &Digest) -> Option<Arc<Content>> {
+    pub(crate) fn content(&self, digest: &Digest) -> Option<Arc<Held>> {
         self.contents.get(digest)?.upgrade()
     }
 
@@ -109,35 +128,51 @@ impl Store {
     ) {
         let content = self
             .content(&digest)
-            .unwrap_or_else(|| Arc::new(content.created(now)));
-        self.share_blob(repository, digest, content);
+            .unwrap_or_else(|| Arc::new(Held::new(digest, content.created(now), &self.tally)));
+        self.share_blob(repository, content);
     }
 
     /// Puts a blob that is held already into a further repository.
-    pub(crate) fn share_blob(
-        &mut self,
-        repository: &RepositoryName,
-        digest: Digest,
-        content: Arc<Content>,
-    ) {
-        if self.contents.len() >= self.sweep_at {
-            self.contents.retain(|_, held| held.strong_count() > 0);
-            // Seldom enough that putting many blobs in stays cheap for each.
-            self.sweep_at = 2 * self.contents.len() + 64;
+    pub(crate) fn share_blob(&mut self, repository: &RepositoryName, content: Arc<Held>) {
+        self.sweep();
+        let digest = content.digest().clone();
+        // In the place of the text of one that nobody holds any more.
+        if self.content(&digest).is_none() {
+            self.contents.remove(&digest);
+            self.contents
+                .insert(digest.clone(), Arc::downgrade(&content));
         }
-        self.contents
-            .insert(digest.clone(), Arc::downgrade(&content));
-        self.record_mut(repository).blobs.insert(digest, content);
+        let mut record = self.record_mut(repository);
+        if record.blob(&digest).is_none() {
+            record.blobs.insert(content);
+        }
     }
 
-    /// Takes a blob out of a repository. Whether it was there.
-    pub(crate) fn remove_blob(&mut self, repository: &RepositoryName, digest: &Digest) -> bool {
-        let Some(record) = self.repositories.get_mut(repository) else {
-            return false;
-        };
-        let was_there = record.blobs.remove(digest).is_some();
+    /// Forgets a few of the contents that nobody holds any more, going round.
+    fn sweep(&mut self) {
+        let from = self.swept.take().map_or(Unbounded, Excluded);
+        let next = self.contents.range((from, Unbounded)).take(SWEPT_AT_ONCE);
+        let next: Vec<_> = next
+            .map(|(digest, held)| (digest.clone(), held.strong_count()))
+            .collect();
+        for (digest, holders) in next {
+            if holders == 0 {
+                self.contents.remove(&digest);
+            }
+            self.swept = Some(digest);
+        }
+    }
+
+    /// Takes a blob out of a repository, if it is there.
+    pub(crate) fn remove_blob(
+        &mut self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> Option<Arc<Held>> {
+        let blobs = &mut self.repositories.get_mut(repository)?.blobs;
+        let removed = blobs.remove(("", 0, digest.as_str()));
         self.forget_if_empty(repository);
-        was_there
+        removed
     }
 
     /// A record that holds nothing any more is no record.
@@ -158,20 +193,15 @@ impl Store {
 
     /// Counts what is there.
     pub(crate) fn statistics(&self) -> Statistics {
-        let mut statistics = Statistics::default();
-        for repository in self.repositories.values() {
-            statistics.repositories += usize::from(repository.exists());
-            statistics.tags += repository.tags().len();
-            statistics.manifests += repository.manifests().len();
-            let manifests = repository.manifests().iter();
-            statistics.manifest_bytes += manifests
-                .map(|(_, manifest)| manifest.bytes.len() as u64)
-                .sum::<u64>();
-        }
-        for content in self.contents.values().filter_map(Weak::upgrade) {
-            statistics.blobs += 1;
-            statistics.blob_bytes += content.length();
-        }
+        let mut statistics = Statistics {
+            repositories: self.counts.repositories,
+            tags: self.counts.tags,
+            manifests: self.counts.manifests,
+            manifest_bytes: self.counts.manifest_bytes,
+            blobs: self.tally.blobs(),
+            blob_bytes: self.tally.bytes(),
+            ..Statistics::default()
+        };
         statistics.uploads = self.uploads.len();
         statistics.upload_bytes = self.uploads.values().map(Upload::offset).sum();
         statistics
@@ -210,6 +240,74 @@ impl Store {
             self.upload_ends.remove(&(end, id.clone()));
             self.uploads.remove(&id);
         }
+    }
+}
+
+/// What repositories hold, but for their blobs: kept up to date with each change, for a count over all of them would hold
+/// everybody up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    repositories: usize,
+    tags: usize,
+    manifests: usize,
+    manifest_bytes: u64,
+}
+
+impl Counts {
+    fn of(repository: &RepositoryRecord) -> Self {
+        Self {
+            repositories: usize::from(repository.exists()),
+            tags: repository.tags().len(),
+            manifests: repository.manifests().len(),
+            manifest_bytes: repository.manifests().bytes(),
+        }
+    }
+
+    /// Counts a repository that had `before` as one that has `after`.
+    fn change(&mut self, before: Self, after: Self) {
+        self.repositories = self.repositories + after.repositories - before.repositories;
+        self.tags = self.tags + after.tags - before.tags;
+        self.manifests = self.manifests + after.manifests - before.manifests;
+        self.manifest_bytes = self.manifest_bytes + after.manifest_bytes - before.manifest_bytes;
+    }
+}
+
+/// A repository's record while it is changed; in the end the change is counted.
+#[derive(Debug)]
+pub(crate) struct Changing<'a> {
+    repository: &'a mut RepositoryRecord,
+    before: Counts,
+    counts: &'a mut Counts,
+}
+
+impl<'a> Changing<'a> {
+    fn new(repository: &'a mut RepositoryRecord, counts: &'a mut Counts) -> Self {
+        let before = Counts::of(repository);
+        Self {
+            repository,
+            before,
+            counts,
+        }
+    }
+}
+
+impl Deref for Changing<'_> {
+    type Target = RepositoryRecord;
+
+    fn deref(&self) -> &RepositoryRecord {
+        self.repository
+    }
+}
+
+impl DerefMut for Changing<'_> {
+    fn deref_mut(&mut self) -> &mut RepositoryRecord {
+        self.repository
+    }
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.counts.change(self.before, Counts::of(self.repository));
     }
 }
 
@@ -252,9 +350,15 @@ mod tests {
             store.blob(&a, &digest).unwrap(),
             store.blob(&b, &digest).unwrap()
         ));
-        assert!(store.remove_blob(&a, &digest) && !store.remove_blob(&a, &digest));
+        assert!(store.remove_blob(&a, &digest).is_some());
+        assert!(store.remove_blob(&a, &digest).is_none());
+        assert_eq!(
+            (store.statistics().blobs, store.statistics().blob_bytes),
+            (1, 1)
+        );
         assert!(store.content(&digest).is_some());
-        assert!(store.remove_blob(&b, &digest));
+        assert!(store.remove_blob(&b, &digest).is_some());
+        assert_eq!(store.statistics(), Statistics::default());
         assert!(store.content(&digest).is_none());
         assert!(store.record(&a).is_none());
     }

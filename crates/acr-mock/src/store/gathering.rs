@@ -1,0 +1,113 @@
+use crate::paging::Marker;
+
+/// A page in the making. It is gathered in turns, so that a long stretch of what does not fit (tags of another manifest,
+/// things that no list may show) holds nobody up.
+#[derive(Debug)]
+pub(crate) struct Gathering<T> {
+    items: Vec<T>,
+    size: usize,
+    /// Behind which time and name the next turn goes on.
+    place: Option<(u64, String)>,
+    has_more: bool,
+    is_over: bool,
+}
+
+/// How many records a turn looks at: less than a millisecond's work, and more than a page of the usual bound.
+pub(crate) const VISITS_IN_A_TURN: usize = 2_000;
+
+impl<T> Gathering<T> {
+    /// A page of at most `size` items behind the marker.
+    pub(crate) fn new(size: usize, marker: &Marker) -> Self {
+        Self {
+            items: Vec::new(),
+            size,
+            place: match marker {
+                Marker::Start => None,
+                Marker::Name(name) => Some((0, name.clone())),
+                Marker::Time(time, name) => Some((time.ticks(), name.clone())),
+            },
+            has_more: false,
+            is_over: size == 0,
+        }
+    }
+
+    /// Takes a turn: `walk` gives the records behind a place, `take` says what of a record goes into the page, if
+    /// anything does, and `place` where a record stands. The list is looked at one fitting record further than the page,
+    /// so that a full last page has no link.
+    pub(crate) fn go_on<R, I: Iterator<Item = R>>(
+        &mut self,
+        walk: impl FnOnce(Option<(u64, &str)>) -> I,
+        take: impl Fn(&R) -> Option<T>,
+        place: impl Fn(&R) -> (u64, String),
+    ) {
+        let from = self.place.take();
+        let records = walk(from.as_ref().map(|(time, name)| (*time, name.as_str())));
+        let (mut visited, mut last) = (0, None);
+        for record in records.take(VISITS_IN_A_TURN) {
+            if let Some(item) = take(&record) {
+                if self.items.len() == self.size {
+                    (self.has_more, self.is_over) = (true, true);
+                    return;
+                }
+                self.items.push(item);
+            }
+            visited += 1;
+            last = Some(record);
+        }
+        self.is_over = visited < VISITS_IN_A_TURN;
+        self.place = last.map(|record| place(&record));
+    }
+
+    /// Whether the page is complete.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// The page, and whether more follows it.
+    pub(crate) fn into_page(self) -> (Vec<T>, bool) {
+        (self.items, self.has_more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers below `end`, each a record of its own name; every `nth` fits.
+    fn gather(end: usize, nth: usize, size: usize, marker: &Marker) -> (Vec<usize>, bool, usize) {
+        let mut page = Gathering::new(size, marker);
+        let mut turns = 0;
+        while !page.is_over() {
+            turns += 1;
+            page.go_on(
+                |from| from.map_or(0, |(_, name)| name.parse::<usize>().unwrap() + 1)..end,
+                |number| (number % nth == 0).then_some(*number),
+                |number| (0, number.to_string()),
+            );
+        }
+        let (items, has_more) = page.into_page();
+        (items, has_more, turns)
+    }
+
+    #[test]
+    fn a_turn_ends_however_little_fits() {
+        let end = 5 * VISITS_IN_A_TURN;
+        let (items, has_more, turns) = gather(end, end, 10, &Marker::Start);
+        assert_eq!((items, has_more), (vec![0], false));
+        assert_eq!(turns, 6, "the last one finds the end");
+        let (items, has_more, turns) = gather(end, 3 * VISITS_IN_A_TURN, 1, &Marker::Start);
+        assert_eq!((items, has_more, turns), (vec![0], true, 4));
+    }
+
+    #[test]
+    fn a_full_last_page_has_no_more_and_a_page_of_none_looks_at_nothing() {
+        assert_eq!(
+            gather(4, 1, 4, &Marker::Start),
+            (vec![0, 1, 2, 3], false, 1)
+        );
+        assert_eq!(gather(5, 1, 4, &Marker::Start), (vec![0, 1, 2, 3], true, 1));
+        let behind = Marker::Name("2".into());
+        assert_eq!(gather(5, 1, 4, &behind), (vec![3, 4], false, 1));
+        assert_eq!(gather(5, 1, 0, &Marker::Start), (vec![], false, 0));
+    }
+}

@@ -1,0 +1,253 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use acr_protocol::{ArtifactManifestReference, Descriptor, Digest, MediaType, Timestamp};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::paging::Order;
+use crate::store::index::{Index, Key, Sorting};
+use crate::store::switches::Switches;
+
+/// A manifest: its bytes, and what was read off them and off its config when it came.
+#[derive(Clone, Debug)]
+pub(crate) struct ManifestRecord {
+    pub(crate) digest: Digest,
+    pub(crate) bytes: Bytes,
+    pub(crate) media_type: MediaType,
+    pub(crate) created_on: Timestamp,
+    pub(crate) last_updated_on: Timestamp,
+    pub(crate) switches: Switches,
+    pub(crate) image_size: Option<u64>,
+    pub(crate) architecture: Option<Cow<'static, str>>,
+    pub(crate) operating_system: Option<Cow<'static, str>>,
+    pub(crate) config_media_type: Option<MediaType>,
+    pub(crate) subject: Option<Digest>,
+    /// What kind of artifact it is, as the list of its subject's referrers says.
+    pub(crate) artifact_type: Option<MediaType>,
+    pub(crate) rare: Option<Box<RareMembers>>,
+}
+
+/// What few manifests have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RareMembers {
+    /// The manifests of an index.
+    pub(crate) references: Vec<ArtifactManifestReference>,
+    /// Further members of its properties, which only a recording shows.
+    pub(crate) extra: Map<String, Value>,
+    /// How it stands in the list of its subject's referrers, where a recording shows that.
+    pub(crate) descriptor: Option<Descriptor>,
+}
+
+impl ManifestRecord {
+    /// How it stands in the list of its subject's referrers.
+    pub(crate) fn descriptor(&self) -> Descriptor {
+        if let Some(descriptor) = self.recorded_descriptor() {
+            return descriptor.clone();
+        }
+        let size = self.bytes.len() as u64;
+        let mut descriptor = Descriptor::new(&self.media_type, self.digest.clone(), size);
+        descriptor.artifact_type.clone_from(&self.artifact_type);
+        // Read anew: only this list tells them, and they may be as long as the manifest itself.
+        let annotated = serde_json::from_slice::<Annotated>(&self.bytes);
+        descriptor.annotations = annotated
+            .ok()
+            .and_then(|annotated| annotated.annotations)
+            .unwrap_or_default();
+        descriptor
+    }
+
+    /// What kind of artifact the list of referrers says it is.
+    pub(crate) fn listed_type(&self) -> Option<&MediaType> {
+        match self.recorded_descriptor() {
+            Some(descriptor) => descriptor.artifact_type.as_ref(),
+            None => self.artifact_type.as_ref(),
+        }
+    }
+
+    /// The manifests of an index.
+    pub(crate) fn references(&self) -> &[ArtifactManifestReference] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.references)
+    }
+
+    /// Members of its properties beyond the named ones.
+    pub(crate) fn extra(&self) -> Map<String, Value> {
+        self.rare
+            .as_ref()
+            .map_or_else(Map::new, |rare| rare.extra.clone())
+    }
+
+    fn recorded_descriptor(&self) -> Option<&Descriptor> {
+        self.rare.as_ref()?.descriptor.as_ref()
+    }
+}
+
+#[derive(Deserialize)]
+struct Annotated {
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+/// A processor or an operating system: the common ones are not held once for each manifest.
+pub(crate) fn platform_word(text: String) -> Cow<'static, str> {
+    const COMMON: &[&str] = &[
+        "amd64", "arm64", "arm", "386", "linux", "windows", "unknown",
+    ];
+    let common = COMMON.iter().find(|word| **word == text);
+    common.map_or(Cow::Owned(text), |word| Cow::Borrowed(word))
+}
+
+/// By digest.
+#[derive(Debug)]
+struct ByDigest;
+/// By time; those of the same time, which only a seed can make, by digest.
+#[derive(Debug)]
+struct ByTime;
+/// The referrers of each subject, the latest first.
+#[derive(Debug)]
+struct Referring;
+
+impl Sorting<ManifestRecord> for ByDigest {
+    fn key(manifest: &ManifestRecord) -> Key<'_> {
+        ("", 0, manifest.digest.as_str())
+    }
+}
+
+impl Sorting<ManifestRecord> for ByTime {
+    fn key(manifest: &ManifestRecord) -> Key<'_> {
+        let time = manifest.last_updated_on.ticks();
+        ("", time, manifest.digest.as_str())
+    }
+}
+
+impl Sorting<ManifestRecord> for Referring {
+    fn key(manifest: &ManifestRecord) -> Key<'_> {
+        let subject = manifest.subject.as_ref().map_or("", Digest::as_str);
+        let time = since_the_end(manifest.last_updated_on);
+        (subject, time, manifest.digest.as_str())
+    }
+}
+
+/// A number that is the smaller the later the time is.
+fn since_the_end(time: Timestamp) -> u64 {
+    u64::MAX - 1 - time.ticks()
+}
+
+/// The manifests of a repository: each record is held once, and stands in every order.
+#[derive(Debug, Default)]
+pub(crate) struct Manifests {
+    by_digest: Index<ByDigest, ManifestRecord>,
+    by_time: Index<ByTime, ManifestRecord>,
+    referring: Index<Referring, ManifestRecord>,
+    /// Bytes of all of them.
+    bytes: u64,
+    /// How many a lock holds.
+    locked: usize,
+}
+
+impl Manifests {
+    pub(crate) fn len(&self) -> usize {
+        self.by_digest.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_digest.is_empty()
+    }
+
+    /// Bytes of all manifests.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether a lock holds any.
+    pub(crate) fn are_locked(&self) -> bool {
+        self.locked > 0
+    }
+
+    pub(crate) fn get(&self, digest: &str) -> Option<&Arc<ManifestRecord>> {
+        self.by_digest.get(("", 0, digest))
+    }
+
+    /// The manifests behind a place in this order.
+    pub(crate) fn walk<'a>(
+        &'a self,
+        order: Order,
+        behind: Option<(u64, &str)>,
+    ) -> Box<dyn Iterator<Item = &'a Arc<ManifestRecord>> + 'a> {
+        match order {
+            Order::Name => Box::new(self.by_digest.walk("", behind, false)),
+            _ => Box::new(self.by_time.walk("", behind, order == Order::NewestFirst)),
+        }
+    }
+
+    /// The manifests whose subject this is, the latest push first, behind the one of this time and digest.
+    pub(crate) fn referrers_of<'a>(
+        &'a self,
+        subject: &Digest,
+        behind: Option<(Timestamp, &str)>,
+    ) -> impl Iterator<Item = &'a Arc<ManifestRecord>> + use<'a> {
+        let behind = behind.map(|(time, digest)| (since_the_end(time), digest));
+        self.referring.walk(subject.as_str(), behind, false)
+    }
+
+    /// Puts a manifest in, in the place of one of the same digest.
+    pub(crate) fn insert(&mut self, mut record: ManifestRecord) -> Arc<ManifestRecord> {
+        self.remove(record.digest.as_str());
+        if let Some(subject) = &record.subject
+            && let Some(beside) = self.referring.first(subject.as_str())
+        {
+            // The texts of the latest referrer: many may name the same subject, and be of one kind.
+            record.subject.clone_from(&beside.subject);
+            if record.artifact_type == beside.artifact_type {
+                record.artifact_type.clone_from(&beside.artifact_type);
+            }
+        }
+        self.bytes += record.bytes.len() as u64;
+        self.locked += usize::from(record.switches.is_locked());
+        let record = Arc::new(record);
+        self.by_digest.insert(Arc::clone(&record));
+        self.by_time.insert(Arc::clone(&record));
+        if record.subject.is_some() {
+            self.referring.insert(Arc::clone(&record));
+        }
+        record
+    }
+
+    /// Changes what is known of a manifest beside its digest and bytes. `None` where there is none of this digest.
+    pub(crate) fn update(
+        &mut self,
+        digest: &str,
+        change: impl FnOnce(&mut ManifestRecord),
+    ) -> Option<Arc<ManifestRecord>> {
+        let mut record = ManifestRecord::clone(self.get(digest)?);
+        change(&mut record);
+        Some(self.insert(record))
+    }
+
+    pub(crate) fn remove(&mut self, digest: &str) -> Option<Arc<ManifestRecord>> {
+        let record = self.by_digest.remove(("", 0, digest))?;
+        self.by_time.remove(ByTime::key(&record));
+        self.referring.remove(Referring::key(&record));
+        self.bytes -= record.bytes.len() as u64;
+        self.locked -= usize::from(record.switches.is_locked());
+        Some(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_s_record_stays_small() {
+        // With its counts and the allocator's own 8 bytes: 288. Beside it there are its bytes, the text of its digest (96)
+        // and two or three places in indexes (about 18 each).
+        assert!(
+            size_of::<ManifestRecord>() <= 256,
+            "{}",
+            size_of::<ManifestRecord>()
+        );
+    }
+}
