@@ -12,11 +12,14 @@ use acr_mock::{AcrMock, Fault, Registry};
 fn a_reset_closes_the_connection_without_a_byte() {
     let mock = start();
     let fault = mock.inject(Fault::on("ping").times(1).reset()).unwrap();
-    assert_eq!(exchange(&mock, "GET /v2/ HTTP/1.1\r\nHost: h\r\n\r\n"), "");
+    assert_eq!(
+        exchange(&mock, "GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        ""
+    );
     assert_eq!(fault.strikes(), 1);
     let answer = exchange(
         &mock,
-        "GET /v2/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+        "GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     );
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
 }
@@ -26,14 +29,14 @@ fn a_reset_ends_a_connection_that_was_kept_and_its_first_answer_was_whole() {
     let mock = start();
     mock.inject(Fault::on("ping").after(1).reset()).unwrap();
     let mut stream = connect(mock.local_addr());
-    send(&mut stream, "GET /v2/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    send(&mut stream, "GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let mut first = Vec::new();
     while !first.ends_with(b"\r\n\r\n{}") {
         let mut byte = [0];
         stream.read_exact(&mut byte).expect("the first answer");
         first.extend(byte);
     }
-    send(&mut stream, "GET /v2/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    send(&mut stream, "GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(rest(&mut stream), "");
 }
 
@@ -42,7 +45,8 @@ fn a_lost_answer_closes_the_connection_behind_the_deed() {
     let mock = start();
     mock.inject(Fault::on("start_upload").times(1).lose_answer())
         .unwrap();
-    let request = "POST /v2/app/blobs/uploads/ HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n";
+    let request =
+        "POST /v2/app/blobs/uploads/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(exchange(&mock, request), "");
     assert_eq!(mock.statistics().uploads, 1);
 }
@@ -50,7 +54,7 @@ fn a_lost_answer_closes_the_connection_behind_the_deed() {
 #[test]
 fn a_chunk_is_cut_off_while_the_client_still_sends() {
     let mock = start();
-    let request = "POST /v2/app/blobs/uploads/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let request = "POST /v2/app/blobs/uploads/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     let started = exchange(&mock, request);
     let mut lines = started.lines();
     let location = lines
@@ -59,8 +63,9 @@ fn a_chunk_is_cut_off_while_the_client_still_sends() {
     mock.inject(Fault::on("upload_chunk").reset_after_taking(3))
         .unwrap();
     // More is announced than is ever sent.
-    let chunk =
-        format!("PATCH {location} HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n0123456789");
+    let chunk = format!(
+        "PATCH {location} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n0123456789"
+    );
     assert_eq!(exchange(&mock, &chunk), "");
     assert_eq!(mock.statistics().upload_bytes, 3);
 }
@@ -107,7 +112,7 @@ fn a_stalled_body_gives_its_first_bytes_and_holds_up_nobody_else() {
     mock.inject(Fault::on("ping").times(1).stall_body_after(1))
         .unwrap();
     let mut stalled = connect(mock.local_addr());
-    send(&mut stalled, "GET /v2/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    send(&mut stalled, "GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let mut begun = Vec::new();
     while !begun.ends_with(b"\r\n\r\n{") {
         let mut byte = [0];
@@ -116,7 +121,7 @@ fn a_stalled_body_gives_its_first_bytes_and_holds_up_nobody_else() {
     }
     let answer = exchange(
         &mock,
-        "GET /v2/ HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+        "GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     );
     assert!(answer.ends_with("\r\n\r\n{}"), "{answer}");
     // It ends with the server, which does not wait for it for long.
