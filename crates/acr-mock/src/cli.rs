@@ -28,6 +28,7 @@ pub(crate) struct Settings {
     pub(crate) unknown_entra_tokens: Option<bool>,
     pub(crate) profile: Profile,
     pub(crate) anonymous_pull: bool,
+    pub(crate) max_bytes: Option<u64>,
     pub(crate) head_timeout: Duration,
     pub(crate) body_timeout: Duration,
     pub(crate) idle_timeout: Duration,
@@ -156,6 +157,10 @@ struct Args {
     /// Let everyone pull, without a login.
     #[arg(long, env = "ACR_MOCK_ANONYMOUS_PULL", action = ArgAction::SetTrue, value_parser = parse_switch)]
     anonymous_pull: bool,
+
+    /// Hold at most so many bytes of content; a push beyond it is refused as by a registry that is full (405).
+    #[arg(long, value_name = "BYTES", env = "ACR_MOCK_MAX_BYTES")]
+    max_bytes: Option<u64>,
 
     /// Close a connection whose TLS handshake or whose request's head takes longer.
     #[arg(
@@ -296,6 +301,7 @@ fn settings(args: Args) -> Result<Settings, Usage> {
         unknown_entra_tokens,
         profile: args.profile,
         anonymous_pull: args.anonymous_pull,
+        max_bytes: args.max_bytes,
         head_timeout: args.head_timeout,
         body_timeout: args.body_timeout,
         idle_timeout: args.idle_timeout,

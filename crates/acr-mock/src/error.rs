@@ -205,6 +205,15 @@ impl Refusal {
         Self::json(StatusCode::METHOD_NOT_ALLOWED, error)
     }
 
+    /// The registry holds as much as it may. The code is documented for a registry over its storage, and stands for locks
+    /// otherwise; the detail is chosen.
+    pub(crate) fn registry_full(most: u64) -> Self {
+        let reason = format!("the registry is full: it may hold at most {most} bytes of content");
+        let error = RegistryError::new(ErrorCode::REGISTRY_DISALLOWED_OPERATION, DISALLOWED)
+            .with_detail(json!({ "Reason": reason }));
+        Self::json(StatusCode::METHOD_NOT_ALLOWED, error)
+    }
+
     /// A manifest that is not well-formed, or not of the type it came with.
     pub(crate) fn manifest_invalid() -> Self {
         let error = RegistryError::new(ErrorCode::MANIFEST_INVALID, "manifest invalid")

@@ -18,6 +18,7 @@ mod origin;
 mod paging;
 mod pause;
 mod profile;
+mod quota;
 mod random;
 mod rate;
 mod recording;

@@ -78,6 +78,9 @@ fn start(settings: &Settings, log: &Log) -> Result<AcrMock, Failure> {
     let mut registry = Registry::builder()
         .profile(settings.profile)
         .anonymous_pull(settings.anonymous_pull);
+    if let Some(bytes) = settings.max_bytes {
+        registry = registry.max_bytes(bytes);
+    }
     for user in &settings.users {
         registry = registry.user(&user.name, &user.password);
     }

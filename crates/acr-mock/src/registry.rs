@@ -16,6 +16,7 @@ use crate::auth::{SigningKey, Tokens, oauth};
 use crate::call::Call;
 use crate::error::{Refusal, RefusalKind};
 use crate::fault::{Aim, ConnectionLost, Faults};
+use crate::quota::Quota;
 use crate::rate::{self, Counter};
 use crate::recording::Recording;
 use crate::request_body::{self, ReadBody};
@@ -50,6 +51,7 @@ struct Inner {
     key: SigningKey,
     tokens: Tokens,
     store: Mutex<Store>,
+    quota: Quota,
     deletes: Mutex<Counter>,
     token_calls: Mutex<Counter>,
     throttles: Throttles,
@@ -79,11 +81,13 @@ impl Registry {
         let deletes = Counter::deletes(per_second(OperationClass::Delete));
         let token_calls = Counter::tokens(per_second(OperationClass::Token));
         let throttles = Throttles::new(settings.throttles.clone());
+        let quota = Quota::new(settings.limits.bytes);
         Self(Arc::new(Inner {
             settings,
             tokens: Tokens::new(key.clone()),
             key,
             store: Mutex::default(),
+            quota,
             deletes: Mutex::new(deletes),
             token_calls: Mutex::new(token_calls),
             throttles,
@@ -241,11 +245,13 @@ impl Registry {
             return refuse_token(call, refusal);
         }
         let route = if route.has_small_body() {
-            match request_body::read(body, self.settings().limits.body).await {
+            match request_body::read(body, self.settings().limits.body, None).await {
                 ReadBody::Whole(bytes) => route
                     .with_body(bytes)
                     .unwrap_or(Route::RequestAccessToken(RequestAccessToken::default())),
-                ReadBody::TooLarge => return refuse_token(call, Refusal::body_too_large()),
+                ReadBody::TooLarge | ReadBody::Full => {
+                    return refuse_token(call, Refusal::body_too_large());
+                }
                 ReadBody::Broken => return refuse_token(call, Refusal::size_invalid()),
             }
         } else {
@@ -287,17 +293,22 @@ impl Registry {
                 self.settle_tags(&mut operation);
                 // The locks come before the body is read.
                 self.may_set_manifest(&operation)?;
-                let bytes = match request_body::read(body, self.settings().limits.manifest).await {
+                let limit = self.settings().limits.manifest;
+                let bytes = match request_body::read(body, limit, Some(self.quota())).await {
                     ReadBody::Whole(bytes) => bytes,
                     ReadBody::TooLarge => return Err(Refusal::manifest_too_large()),
+                    ReadBody::Full => return Err(Refusal::registry_full(self.quota().most())),
                     ReadBody::Broken => return Err(Refusal::size_invalid()),
                 };
                 self.set_manifest(call, &SetManifest { bytes, ..operation })
             }
             route if route.has_small_body() => {
-                let bytes = match request_body::read(body, self.settings().limits.body).await {
+                let bytes = match request_body::read(body, self.settings().limits.body, None).await
+                {
                     ReadBody::Whole(bytes) => bytes,
-                    ReadBody::TooLarge => return Err(Refusal::body_too_large()),
+                    ReadBody::TooLarge | ReadBody::Full => {
+                        return Err(Refusal::body_too_large());
+                    }
                     ReadBody::Broken => return Err(Refusal::size_invalid()),
                 };
                 // Existence comes before the body's form.
@@ -406,6 +417,11 @@ impl Registry {
     /// The state. Held for the time of one operation, never across an await.
     pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
         lock(&self.0.store)
+    }
+
+    /// The count of the bytes that are held.
+    pub(crate) fn quota(&self) -> &Quota {
+        &self.0.quota
     }
 
     /// What a replay has told of its recording; nothing in a registry that replays none.

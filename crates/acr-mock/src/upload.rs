@@ -55,7 +55,7 @@ impl Registry {
                 &StartedUpload::Open(self.open_upload(call, &operation.repository)?),
             ));
         };
-        let chunks = whole(body, self.settings().limits.blob).await?;
+        let chunks = self.chunk(body, 0).await?;
         let content = Content::from_chunks(chunks);
         verify(digest, &content, None)?;
         self.may_push(&operation.repository)?;
@@ -127,7 +127,7 @@ impl Registry {
         let minimum = self.settings().minimum_chunk.unwrap_or_default();
         upload.is_closed |= length < minimum;
         upload.digester = digester;
-        upload.content.push(chunks);
+        upload.content.append(chunks, self.quota());
         let progress = self.progress(&upload);
         store.add_upload(upload, call.now() + self.settings().upload_life);
         Ok(respond(operation, &progress))
@@ -185,7 +185,7 @@ impl Registry {
         for chunk in &chunks {
             digester.update(chunk);
         }
-        content.push(chunks);
+        content.append(chunks, self.quota());
         if taken.claimed.as_ref() != Some(digest) {
             verify(digest, &content, Some(digester))?;
         }
@@ -285,7 +285,13 @@ impl Registry {
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        whole(body, self.settings().limits.blob.saturating_sub(offset)).await
+        let limit = self.settings().limits.blob.saturating_sub(offset);
+        match request_body::read_chunks(body, limit, self.quota()).await {
+            ReadBody::Whole(chunks) => Ok(chunks),
+            ReadBody::TooLarge => Err(Refusal::body_too_large()),
+            ReadBody::Full => Err(Refusal::registry_full(self.quota().most())),
+            ReadBody::Broken => Err(Refusal::size_invalid()),
+        }
     }
 
     fn may_push(&self, repository: &RepositoryName) -> Result<(), Refusal> {
@@ -363,19 +369,6 @@ fn hash(algorithm: &Algorithm, content: &Content) -> Option<Digest> {
         .iter()
         .for_each(|chunk| digester.update(chunk));
     Some(digester.finish())
-}
-
-async fn whole<B>(body: B, limit: u64) -> Result<Vec<Bytes>, Refusal>
-where
-    B: http_body::Body + Send,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    match request_body::read_chunks(body, limit).await {
-        ReadBody::Whole(chunks) => Ok(chunks),
-        ReadBody::TooLarge => Err(Refusal::body_too_large()),
-        ReadBody::Broken => Err(Refusal::size_invalid()),
-    }
 }
 
 fn total(chunks: &[Bytes]) -> u64 {

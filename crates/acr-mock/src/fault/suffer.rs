@@ -41,7 +41,7 @@ impl Registry {
                 Ok(refuse(call, Refusal::upload_invalid()))
             }
             FaultAction::ResetAfterTaking(bytes) => {
-                let taken = request_body::read_first(body, bytes).await;
+                let taken = request_body::read_first(body, bytes, self.quota()).await;
                 if asked.is_good() {
                     self.keep(call, asked.route, taken).await;
                 }

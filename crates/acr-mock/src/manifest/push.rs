@@ -5,7 +5,6 @@ use acr_protocol::{
     ArtifactManifestReference, Descriptor, Digest, ImageIndex, ImageManifest, MediaType, Reference,
     Timestamp,
 };
-use bytes::Bytes;
 use http::Response;
 use serde::Deserialize;
 use serde_json::Value;
@@ -217,8 +216,8 @@ impl Pushed {
         };
         let mut record = ManifestRecord {
             digest: digest.clone(),
-            // A copy of its own: what came may lie in a buffer with room to spare, or with other things.
-            bytes: Bytes::copy_from_slice(&operation.bytes),
+            // A handle: the bytes were copied when they came, and are counted as long as there is one.
+            bytes: operation.bytes.clone(),
             media_type: operation.media_type.clone(),
             created_on: time,
             last_updated_on: time,

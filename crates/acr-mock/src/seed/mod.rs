@@ -90,7 +90,7 @@ impl RepositorySeed {
     /// Puts a blob in.
     #[must_use = "the descriptor is how the blob is found again"]
     pub fn blob(&self, media_type: impl Into<MediaType>, bytes: impl Into<Bytes>) -> Descriptor {
-        let bytes = bytes.into();
+        let bytes = self.registry.quota().hold(bytes.into());
         let descriptor = Descriptor::of(media_type, &bytes);
         self.registry.store().put_blob(
             &self.repository,
@@ -170,7 +170,7 @@ impl RepositorySeed {
             repository: self.repository.clone(),
             reference,
             media_type: manifest.media_type.clone(),
-            bytes: manifest.bytes.clone(),
+            bytes: self.registry.quota().hold(manifest.bytes.clone()),
             tags: Vec::new(),
         };
         match self.registry.put_manifest(&operation, self.registry.now()) {

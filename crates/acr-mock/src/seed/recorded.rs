@@ -224,7 +224,7 @@ impl Recorded {
             .record_mut(repository)
             .restore_manifest(ManifestRecord {
                 digest: digest.clone(),
-                bytes: manifest.bytes,
+                bytes: self.registry.quota().hold(manifest.bytes),
                 media_type: manifest.media_type,
                 created_on: manifest.created_on,
                 last_updated_on: manifest.last_updated_on,
@@ -286,6 +286,7 @@ impl Recorded {
         properties: HeaderMap,
     ) {
         let now = self.registry.now();
+        let bytes = self.registry.quota().hold(bytes);
         let content = Content::from_chunks(vec![bytes]).with_properties(properties);
         self.registry
             .store()
@@ -303,7 +304,8 @@ impl Recorded {
         let mut upload = Upload::new(id.to_owned(), repository.clone(), now);
         upload.digester.update(&bytes);
         if !bytes.is_empty() {
-            upload.content.push(vec![bytes]);
+            let quota = self.registry.quota();
+            upload.content.append(vec![quota.hold(bytes)], quota);
         }
         let mut store = self.registry.store();
         store.take_upload(repository, id);

@@ -126,6 +126,8 @@ pub(super) async fn serve_http<S>(
         // The stream itself watches over the time.
         .header_read_timeout(None)
         .max_header_size(MAX_HEAD_BYTES)
+        // What of a body is kept as it came keeps such a buffer alive.
+        .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS)
         // A client may close its side once it has sent its request, as `nc` does.
         .half_close(true)

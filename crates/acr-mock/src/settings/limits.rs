@@ -10,6 +10,7 @@ pub(crate) struct Limits {
     pub(crate) manifest: usize,
     pub(crate) blob: u64,
     pub(crate) uploads: usize,
+    pub(crate) bytes: Option<u64>,
 }
 
 impl Default for Limits {
@@ -21,6 +22,7 @@ impl Default for Limits {
             // The service's documented bound of a layer.
             blob: 200 * 1024 * 1024 * 1024,
             uploads: 10_000,
+            bytes: None,
         }
     }
 }
@@ -50,6 +52,17 @@ impl RegistryBuilder {
     /// and an upload stays as it was before.
     pub fn blob_limit(mut self, bytes: u64) -> Self {
         self.settings.limits.blob = bytes;
+        self
+    }
+
+    /// How many bytes of content may be held at once, in bodies that are still coming, open uploads, blobs and manifests;
+    /// any number of them by default. A push beyond it is answered 405 `REGISTRY_DISALLOWED_OPERATION`, as by a registry
+    /// that is over its storage (the detail is chosen), until something is deleted, cancelled or over.
+    ///
+    /// A blob is counted once however many repositories have it, and until the last answer that gives it has gone out.
+    /// Seeds are counted, but not refused. What is not content (names, tags, tokens) is not counted.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.settings.limits.bytes = Some(bytes);
         self
     }
 

@@ -2,6 +2,8 @@ use acr_protocol::Timestamp;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use crate::quota::Quota;
+
 /// The bytes of a blob, in the pieces in which they came: never joined, so a large blob is not held twice.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Content {
@@ -14,6 +16,9 @@ pub(crate) struct Content {
 
 /// The most that storage appends at once, in bytes.
 const BLOCK: u64 = 4 * 1024 * 1024;
+
+/// The length of a piece from which on its own overhead is nothing beside it, in bytes.
+const SHORT: usize = 4 * 1024;
 
 impl Content {
     pub(crate) fn from_chunks(chunks: Vec<Bytes>) -> Self {
@@ -42,6 +47,22 @@ impl Content {
             self.chunks.push(chunk);
         }
         self.blocks += (self.length - before).div_ceil(BLOCK);
+    }
+
+    /// Puts further pieces of an upload behind the others. Where both sides of the seam are short they become one, so
+    /// that many short chunks do not cost more than their bytes.
+    pub(crate) fn append(&mut self, mut chunks: Vec<Bytes>, quota: &Quota) {
+        let length: usize = chunks.iter().map(Bytes::len).sum();
+        let short = |piece: Option<&Bytes>| piece.is_some_and(|piece| piece.len() < SHORT);
+        if short(self.chunks.last())
+            && short(chunks.first())
+            && let (Some(last), Some(first)) = (self.chunks.pop(), chunks.first_mut())
+        {
+            *first = quota.hold([last, std::mem::take(first)].concat().into());
+        }
+        self.chunks.append(&mut chunks);
+        self.length += length as u64;
+        self.blocks += (length as u64).div_ceil(BLOCK);
     }
 
     /// How many blocks storage has appended to hold it: one for each request that brought bytes, or more for a long one.
@@ -106,5 +127,22 @@ mod tests {
         assert_eq!(content.slice(8, 8).concat(), b"i");
         assert_eq!(content.joined(8), None);
         assert_eq!(content.joined(9).unwrap(), "abcdefghi");
+    }
+
+    #[test]
+    fn many_short_chunks_become_few_pieces_and_are_counted_once() {
+        let (quota, mut content) = (Quota::new(Some(1_000_000)), Content::default());
+        for _ in 0..20_000 {
+            content.append(vec![quota.hold("x".into())], &quota);
+        }
+        assert_eq!(content.length(), 20_000);
+        assert_eq!(quota.room(), 1_000_000 - 20_000);
+        assert!(content.chunks().len() <= 5, "{}", content.chunks().len());
+        content.append(vec![], &quota);
+        content.append(vec![quota.hold(vec![b'y'; SHORT].into())], &quota);
+        assert_eq!(content.slice(19_999, 20_000).concat(), b"xy");
+        assert_eq!(content.blocks(), 20_001);
+        drop(content);
+        assert_eq!(quota.room(), 1_000_000);
     }
 }

@@ -155,6 +155,31 @@ fn a_page_behind_a_rebound_name_reaches_neither_origin_over_plain_http() {
 }
 
 #[test]
+fn the_bytes_that_are_held_can_be_bounded() {
+    let mut mock = Mock::start(&[
+        "--plain-http",
+        "--user",
+        "alice:hunter2",
+        "--max-bytes",
+        "4",
+    ]);
+    let ready = mock.ready();
+    let server = text(&ready, "login_server");
+    // sha256 of "hello", and base64 of alice:hunter2
+    let digest = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    let (status, body) = send(
+        server,
+        &format!(
+            "POST /v2/app/blobs/uploads/?digest={digest} HTTP/1.1\r\nHost: {server}\r\nContent-Length: 5\r\n\
+             Authorization: Basic YWxpY2U6aHVudGVyMg==\r\nConnection: close\r\n\r\nhello"
+        ),
+    );
+    assert_eq!(status, 405, "{body}");
+    assert!(body.contains("the registry is full"), "{body}");
+    mock.terminate("TERM");
+}
+
+#[test]
 fn plain_http_on_the_tls_port_is_told_so() {
     let mut mock = Mock::start(&[]);
     let ready = mock.ready();

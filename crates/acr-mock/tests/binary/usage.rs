@@ -42,6 +42,7 @@ fn bad_usage_is_2_and_says_what_is_wrong() {
             &["--accept-any-entra-token", "--refuse-entra-tokens"],
             "together with --refuse-entra-tokens",
         ),
+        (&["--max-bytes", "1k"], "--max-bytes"),
         (&["--head-timeout", "0"], "--head-timeout"),
         (&["--body-timeout", "1.5"], "whole number of seconds"),
         (&["--idle-timeout=-1"], "--idle-timeout"),
@@ -146,6 +147,7 @@ fn every_option_is_an_environment_variable_too() {
             .env("ACR_MOCK_REFUSE_ENTRA_TOKENS", "1")
             .env("ACR_MOCK_ACCEPT_ANY_ENTRA_TOKEN", "0")
             .env("ACR_MOCK_ANONYMOUS_PULL", "true")
+            .env("ACR_MOCK_MAX_BYTES", "1000000")
             .env("ACR_MOCK_HEAD_TIMEOUT", "31")
             .env("ACR_MOCK_BODY_TIMEOUT", "61")
             .env("ACR_MOCK_IDLE_TIMEOUT", "301")

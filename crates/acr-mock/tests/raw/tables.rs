@@ -301,6 +301,13 @@ const SWITCHES: &[Row] = &[
         &["a_blob_over_the_bound_is_413_in_every_way_to_send_it_and_the_upload_stays"],
     ),
     (
+        "max_bytes",
+        &[
+            "blobs_manifests_and_uploads_are_held_up_to_a_number_of_bytes_and_what_ends_makes_room",
+            "a_full_registry_reads_signs_in_and_deletes_as_ever",
+        ],
+    ),
+    (
         "upload_limit",
         &["an_upload_too_many_is_429_until_one_has_ended"],
     ),
