@@ -7,7 +7,7 @@ mod seeded;
 use std::error::Error as _;
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use acr_client::{
     Advice, Audience, ClientBuilder, Credential, Error, ErrorKind, clock, transport::from_fn,
@@ -15,6 +15,11 @@ use acr_client::{
 use acr_mock::{Clock as _, Registry, VirtualClock};
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::error::ErrorKind as SdkErrorKind;
+
+/// When every test begins, whatever the time of day.
+fn start() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
 
 /// Brings one token, or fails as it is told to, and notes what it is asked for.
 #[derive(Debug)]
@@ -59,7 +64,7 @@ struct Scene {
 
 impl Scene {
     fn new(token: &'static str, fails: Option<fn() -> azure_core::Error>) -> Self {
-        let clock = VirtualClock::new();
+        let clock = VirtualClock::starting_at(start());
         let registry = Registry::builder()
             .entra_token("good", "registry:catalog:*".parse().unwrap())
             .clock(clock.clone())

@@ -6,7 +6,7 @@
 mod seeded;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use acr_client::transport::{Body, from_fn};
 use acr_client::{
@@ -15,6 +15,11 @@ use acr_client::{
 use acr_mock::{Clock, Registry, VirtualClock};
 use futures_util::future::join_all;
 use http::Request;
+
+/// When every test begins, whatever the time of day.
+fn start() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
 
 /// A registry with a repository `a` and a repository `b`, and a clock.
 struct Scene {
@@ -25,7 +30,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let clock = VirtualClock::new();
+        let clock = VirtualClock::starting_at(start());
         let registry = Registry::builder()
             .anonymous_pull(true)
             .user("robot", "password")
@@ -231,7 +236,7 @@ async fn a_blob_comes_from_the_data_origin_in_ranges_too() {
 
 #[test]
 fn a_server_that_falls_silent_ends_in_a_timeout() {
-    let clock = VirtualClock::new();
+    let clock = VirtualClock::starting_at(start());
     let (now, sleep) = (clock.clone(), clock.clone());
     let client = seeded::builder("https://mock.azurecr.io")
         .transport(from_fn(|_| std::future::pending::<http::Response<Body>>()))

@@ -1,4 +1,5 @@
 use std::io;
+use std::net::Ipv4Addr;
 use std::time::{Duration, SystemTime};
 
 use acr_client::transport::{
@@ -14,7 +15,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full, StreamBody};
 use reqwest::redirect::Policy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -232,9 +233,10 @@ async fn any_status_is_an_answer_and_its_body_has_its_length() {
 
 #[tokio::test]
 async fn a_refused_connection_is_of_kind_connect() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let authority = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    // Bound, so that the port is nobody else's, and not listening.
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let authority = held.local_addr().unwrap().to_string();
     let error = transport().send(get(&authority)).await.unwrap_err();
     check(&error, TransportErrorKind::Connect);
 }

@@ -104,6 +104,13 @@ impl AcrMockBuilder {
         self
     }
 
+    /// How long requests in progress may take to end once the server is stopped.
+    #[cfg(test)]
+    pub(super) fn grace(mut self, time: Duration) -> Self {
+        self.timeouts.grace = time;
+        self
+    }
+
     /// Tells `listener` what happens, on the server's thread: it should be quick, and its panic is the server's.
     pub fn on_event(mut self, listener: impl Fn(&ServerEvent<'_>) + Send + Sync + 'static) -> Self {
         self.listener = Some(Box::new(listener));

@@ -66,9 +66,6 @@ impl ServerThread {
     }
 }
 
-/// How long requests in progress may take to end once the server is stopped.
-const GRACE: Duration = Duration::from_millis(500);
-
 /// How long to wait before accepting again when the machine is out of something, such as file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -104,13 +101,14 @@ async fn serve(
         }
     }
     drop(listeners);
+    let grace = service.timeouts.grace;
     let _ = close.send(true);
     let finish = async {
         while let Some(ended) = connections.join_next().await {
             note(&mut panic, ended);
         }
     };
-    if tokio::time::timeout(GRACE, finish).await.is_err() {
+    if tokio::time::timeout(grace, finish).await.is_err() {
         connections.shutdown().await;
     }
     panic

@@ -26,6 +26,8 @@ pub(super) struct Timeouts {
     pub(super) body: Duration,
     /// Between two requests.
     pub(super) idle: Duration,
+    /// For requests in progress to end, once the server is stopped.
+    pub(super) grace: Duration,
 }
 
 impl Default for Timeouts {
@@ -34,6 +36,7 @@ impl Default for Timeouts {
             head: Duration::from_secs(30),
             body: Duration::from_secs(60),
             idle: Duration::from_secs(300),
+            grace: Duration::from_millis(500),
         }
     }
 }

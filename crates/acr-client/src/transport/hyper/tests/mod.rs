@@ -1,11 +1,12 @@
 mod proxy;
 mod relay;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::*;
 
@@ -30,6 +31,15 @@ async fn serve_once(answer: &'static str) -> String {
         socket.write_all(answer.as_bytes()).await.unwrap();
     });
     format!("http://{address}/v2/")
+}
+
+/// An address where nobody answers. It stays taken while the socket is held: a port that was only free a
+/// moment ago may be another test's by now.
+fn refusing() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 async fn read_head(socket: &mut TcpStream) {
@@ -58,9 +68,7 @@ async fn a_redirect_is_an_answer() {
 
 #[tokio::test]
 async fn a_refused_connection_is_of_kind_connect() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let (_held, address) = refusing();
     let uri = format!("http://{address}/v2/");
     let error = transport().send(request(&uri)).await.unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::Connect);

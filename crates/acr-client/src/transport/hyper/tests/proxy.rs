@@ -292,9 +292,7 @@ async fn what_is_no_answer_to_connect_is_an_error() {
 
 #[tokio::test]
 async fn a_proxy_that_is_not_there_is_named() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let (_held, address) = refusing();
     let transport = HyperTransport::builder()
         .root_certificate_pem(CERTIFICATE)
         .proxy(format!("robot:{PASSWORD}@{address}"))
