@@ -13,6 +13,7 @@ use crate::environment::Environment;
 use crate::error::Error;
 use crate::limiter::{Limiter, LimiterOptions};
 use crate::pipeline::{Pipeline, Shared};
+use crate::referrers::Kept;
 use crate::retry::{RetryOptions, RetryPolicy};
 #[cfg(feature = "hyper")]
 use crate::transport::HyperTransportBuilder;
@@ -240,6 +241,7 @@ impl ClientBuilder {
             retry,
             limiter,
             most_of_json: self.most_of_json,
+            kept_referrers: Kept::default(),
         })))
     }
 

@@ -180,6 +180,11 @@ impl RepositoryClient {
     /// An [`ImageManifest`](crate::ImageManifest) or [`ImageIndex`](crate::ImageIndex) is made one by
     /// `Manifest::try_from(&image)?`.
     ///
+    /// A manifest with a subject is in the list of the subject's referrers from then on. On a registry
+    /// without an API for these lists they are indexes under tags that clients keep (OCI 1.1), and it is
+    /// added there. Registries have no way to change an index only if nobody else did meanwhile; it is
+    /// read again to see, and set again if another client's change has undone this one.
+    ///
     /// ```
     /// # use acr_client::{Error, Manifest, MediaType, RepositoryClient};
     /// # async fn example(repository: RepositoryClient, bytes: Vec<u8>) -> Result<(), Error> {
@@ -204,20 +209,22 @@ impl RepositoryClient {
         manifest: impl Borrow<Manifest>,
     ) -> Result<AcceptedManifest, Error> {
         let reference = reference.try_into().map_err(Into::into)?;
-        let Manifest {
-            bytes, media_type, ..
-        } = manifest.borrow().clone();
+        let manifest = manifest.borrow().clone();
         let operation = SetManifest {
             repository: self.name.clone(),
             reference,
-            media_type,
-            bytes,
+            media_type: manifest.media_type.clone(),
+            bytes: manifest.bytes.clone(),
             tags: Vec::new(),
         };
-        let accepted = match check(&operation) {
-            Ok(()) => self.pipeline.run(&operation).await,
-            Err(error) => Err(self.pipeline.call(&operation).own(error, 0)),
+        let accepted = async {
+            let checked = check(&operation);
+            checked.map_err(|error| self.pipeline.call(&operation).own(error, 0))?;
+            let accepted = self.pipeline.run(&operation).await?;
+            Box::pin(self.list_referrer(&manifest, &accepted)).await?;
+            Ok(accepted)
         };
+        let accepted: Result<_, Error> = accepted.await;
         accepted.map_err(|error| error.about(operation.reference.as_str()))
     }
 
@@ -225,7 +232,9 @@ impl RepositoryClient {
     ///
     /// With a tag it [resolves](Self::resolve) the tag first, which costs one more request and the
     /// right `pull`; the other tags of the manifest go too. To remove a tag alone there is
-    /// [`delete_tag`](Self::delete_tag). Returns whether the manifest was there.
+    /// [`delete_tag`](Self::delete_tag). Returns whether the manifest was there. On a registry without an
+    /// API for referrers a manifest with a subject is taken out of the index that clients keep as the
+    /// list; whether the registry is one costs a request the first time, but never on Azure.
     ///
     /// # Errors
     ///
@@ -241,11 +250,19 @@ impl RepositoryClient {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
+        let subject = Box::pin(self.listed_under(&digest)).await;
         let operation = DeleteManifest {
             repository: self.name.clone(),
-            reference: digest.into(),
+            reference: (&digest).into(),
         };
-        let deleted = self.pipeline.run(&operation).await;
+        let deleted = async {
+            let was_there = self.pipeline.run(&operation).await?;
+            if let Some(subject) = subject {
+                Box::pin(self.unlist_referrer(&subject, digest)).await?;
+            }
+            Ok(was_there)
+        };
+        let deleted: Result<_, Error> = deleted.await;
         deleted.map_err(|error| error.about(operation.reference.as_str()))
     }
 
@@ -310,7 +327,7 @@ fn check_type(media_type: &MediaType) -> Result<(), Error> {
 }
 
 /// Finds what a registry would refuse, before anything is sent.
-fn check(operation: &SetManifest) -> Result<(), Error> {
+pub(crate) fn check(operation: &SetManifest) -> Result<(), Error> {
     let size = operation.bytes.len();
     if size > MOST_OF_A_MANIFEST {
         return Err(Error::new(

@@ -1,14 +1,18 @@
 //! Referrers: the manifests (signatures, SBOMs and the like) that name another as their subject.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode, response};
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::auth::{Action, Scope, ScopeSet};
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::DecodeError;
-use crate::manifest::ImageIndex;
+use crate::manifest::{ImageIndex, InvalidManifest, Manifest};
 use crate::media_type::MediaType;
 use crate::operation::{
     Describe, Operation, OperationClass, bare, check_status, from_json, headers, insert,
@@ -104,9 +108,164 @@ pub fn fallback_tag(subject: &Digest) -> Option<Tag> {
     Tag::new(text.replace(['+', '='], "-")).ok()
 }
 
+/// What a manifest with a subject is in the list of the subject's referrers: the subject, and the entry with its
+/// artifact type and annotations. `None` where it names none, or is no JSON.
+#[must_use]
+pub fn referrer(manifest: &Manifest) -> Option<(Digest, Descriptor)> {
+    let Referring {
+        subject,
+        artifact_type,
+        config,
+        annotations,
+    } = serde_json::from_slice(&manifest.bytes).ok()?;
+    let mut entry = manifest.descriptor();
+    entry.artifact_type = artifact_type
+        .filter(|artifact_type| !artifact_type.as_str().is_empty())
+        .or_else(|| Some(config?.media_type));
+    entry.annotations = annotations;
+    Some((subject?.digest, entry))
+}
+
+/// Changes the index that clients keep as the list of referrers: each digest has this entry from now on, or none.
+/// `None` where it is as it should be already. Entries and members of other clients stay as they are.
+///
+/// # Errors
+/// What is kept is no index.
+pub fn change_index<'a>(
+    kept: Option<&Manifest>,
+    changes: impl IntoIterator<Item = (&'a Digest, Option<&'a Descriptor>)>,
+) -> Result<Option<Manifest>, InvalidManifest> {
+    let mut index = match kept {
+        Some(kept) => {
+            kept.as_index()?;
+            serde_json::from_slice(&kept.bytes).map_err(InvalidManifest::index)?
+        }
+        None => {
+            serde_json::to_value(ImageIndex::new(Vec::new())).map_err(InvalidManifest::index)?
+        }
+    };
+    let mut entries = match index.get_mut("manifests").map(Value::take) {
+        Some(Value::Array(entries)) => entries,
+        _ => Vec::new(),
+    };
+    let mut changed = false;
+    for (digest, entry) in changes {
+        let names = |entry: &Value| entry["digest"] == digest.as_str();
+        match entry {
+            Some(_) if entries.iter().any(names) => {}
+            Some(entry) => {
+                entries.push(serde_json::to_value(entry).map_err(InvalidManifest::index)?);
+                changed = true;
+            }
+            None => {
+                let before = entries.len();
+                entries.retain(|entry| !names(entry));
+                changed |= entries.len() != before;
+            }
+        }
+    }
+    if !changed {
+        return Ok(None);
+    }
+    index["manifests"] = Value::Array(entries);
+    let bytes = serde_json::to_vec(&index).map_err(InvalidManifest::index)?;
+    let media_type = kept.map_or(MediaType::OCI_INDEX, |kept| kept.media_type.clone());
+    Ok(Some(Manifest::new(bytes, media_type)))
+}
+
+/// What of a manifest concerns its subject.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Referring {
+    #[serde(default)]
+    subject: Option<Descriptor>,
+    #[serde(default)]
+    artifact_type: Option<MediaType>,
+    #[serde(default)]
+    config: Option<Descriptor>,
+    #[serde(default, deserialize_with = "crate::error::null_is_default")]
+    annotations: BTreeMap<String, String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn referring(more: &str) -> Manifest {
+        let subject = Digest::sha256(b"subject");
+        let text = format!(
+            r#"{{"schemaVersion":2,"subject":{{"mediaType":"a/b","digest":"{subject}","size":7}}{more}}}"#
+        );
+        Manifest::new(text, MediaType::OCI_MANIFEST)
+    }
+
+    #[test]
+    fn a_referrer_s_entry_has_its_artifact_type_and_annotations() {
+        let config = format!(
+            r#","config":{{"mediaType":"application/x.config","digest":"{}","size":2}}"#,
+            Digest::sha256(b"{}")
+        );
+        for (more, artifact_type) in [
+            (config.clone(), Some("application/x.config")),
+            (
+                format!(r#"{config},"artifactType":"application/x""#),
+                Some("application/x"),
+            ),
+            (
+                format!(r#"{config},"artifactType":"""#),
+                Some("application/x.config"),
+            ),
+            (String::new(), None),
+        ] {
+            let manifest = referring(&format!(r#"{more},"annotations":{{"k":"v"}}"#));
+            let (subject, entry) = referrer(&manifest).unwrap();
+            assert_eq!(subject, Digest::sha256(b"subject"));
+            assert_eq!(
+                (&entry.digest, entry.size),
+                (&manifest.digest, manifest.bytes.len() as u64)
+            );
+            assert_eq!(entry.artifact_type, artifact_type.map(MediaType::from));
+            assert_eq!(entry.annotations["k"], "v");
+        }
+        for text in ["{}", r#"{"subject":null}"#, "[", ""] {
+            assert_eq!(
+                referrer(&Manifest::new(text, MediaType::OCI_MANIFEST)),
+                None
+            );
+        }
+    }
+
+    #[test]
+    fn an_index_is_changed_without_loss_of_what_others_keep_in_it() {
+        let (other, own) = (Digest::sha256(b"other"), referring("").descriptor());
+        let text = format!(
+            r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"a/b","digest":"{other}","size":1,"x":7}}],"y":[1]}}"#
+        );
+        let kept = Manifest::new(text, MediaType::OCI_INDEX);
+        let added = change_index(Some(&kept), [(&own.digest, Some(&own))])
+            .unwrap()
+            .unwrap();
+        let value: Value = serde_json::from_slice(&added.bytes).unwrap();
+        assert_eq!(
+            (&value["manifests"][0]["x"], &value["y"][0]),
+            (&7.into(), &1.into())
+        );
+        assert_eq!(added.as_index().unwrap().manifests[1], own);
+        let again = change_index(Some(&added), [(&own.digest, Some(&own))]);
+        assert_eq!(again.unwrap(), None);
+        let removed = change_index(Some(&added), [(&own.digest, None), (&other, None)]);
+        assert_eq!(removed.unwrap().unwrap().as_index().unwrap().manifests, []);
+        assert_eq!(change_index(None, [(&own.digest, None)]).unwrap(), None);
+        let first = change_index(None, [(&own.digest, Some(&own))])
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            first.as_index().unwrap(),
+            ImageIndex::new(vec![own.clone()])
+        );
+        let image = Manifest::new("{}", MediaType::OCI_MANIFEST);
+        assert!(change_index(Some(&image), [(&own.digest, None)]).is_err());
+    }
 
     #[test]
     fn the_fallback_tag_is_the_digest_with_a_dash() {

@@ -25,6 +25,7 @@ use crate::error::{Error, ErrorKind};
 use crate::limiter::{Limiter, Permit, watch};
 use crate::mask::Mask;
 use crate::paging::Pager;
+use crate::referrers::Kept;
 use crate::retry::{Attempts, RetryPolicy};
 use crate::trace;
 use crate::transport::Body;
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) limiter: Limiter,
     /// The most bytes that a list or a set of properties may have.
     pub(crate) most_of_json: usize,
+    /// What is known of lists of referrers that clients keep.
+    pub(crate) kept_referrers: Kept,
 }
 
 /// What the pipeline needs to know of an operation, apart from its request.
@@ -113,6 +116,18 @@ impl Pipeline {
             patience: Some(patience),
             ..self.clone()
         }
+    }
+
+    /// The same way, but on which it is not.
+    pub(crate) fn without_patience(&self) -> Self {
+        Self {
+            patience: None,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn kept_referrers(&self) -> &Kept {
+        &self.shared.kept_referrers
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {

@@ -16,8 +16,12 @@ fn registry(
     let seen = Arc::new(Mutex::new(Vec::new()));
     let kept = seen.clone();
     let app = over(move |request| {
+        let path = request.uri().path();
+        if path.contains("/referrers/") {
+            return response(200, &[], r#"{"manifests":[]}"#);
+        }
+        let is_manifest = path.contains("/manifests/");
         kept.lock().unwrap().push(request.method().clone());
-        let is_manifest = request.uri().path().contains("/manifests/");
         let media_type = match is_manifest {
             true => MediaType::OCI_MANIFEST,
             false => MediaType::OCTET_STREAM,

@@ -9,6 +9,7 @@ mod absence;
 mod auth;
 mod blob;
 mod heads;
+mod kept;
 mod lasting;
 mod lies;
 mod list;

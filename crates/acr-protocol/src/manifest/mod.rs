@@ -130,6 +130,10 @@ impl InvalidManifest {
         }
     }
 
+    pub(crate) fn index(error: serde_json::Error) -> Self {
+        Self::json("an index", &error)
+    }
+
     fn json(expected: &'static str, error: &serde_json::Error) -> Self {
         Self {
             expected,

@@ -1,15 +1,14 @@
-use acr_protocol::manifest::GetManifest;
+mod kept;
+
 use acr_protocol::referrers::{ListReferrers, Referrers, fallback_tag};
-use acr_protocol::{
-    Descriptor, Digest, ErrorCode, MediaType, Operation, Page, PageToken, Reference,
-};
+use acr_protocol::{Descriptor, Digest, ErrorCode, MediaType, Operation, Page, PageToken};
 use http::StatusCode;
 
 use crate::error::{Error, ErrorKind};
-use crate::manifest::MOST_OF_A_MANIFEST;
 use crate::paging::Pager;
-use crate::pipeline::Pipeline;
 use crate::repository::RepositoryClient;
+
+pub(crate) use self::kept::Kept;
 
 /// Referrers.
 impl RepositoryClient {
@@ -48,17 +47,17 @@ impl RepositoryClient {
             digest,
             artifact_type,
         };
-        let pipeline = self.pipeline.clone();
         if let Some(token) = &resume
-            && let Err(error) = pipeline.check_token(&operation.request(), token)
+            && let Err(error) = self.pipeline.check_token(&operation.request(), token)
         {
-            let call = pipeline.call(&operation);
+            let call = self.pipeline.call(&operation);
             return Pager::failed(call.own(error, 0));
         }
+        let repository = self.clone();
         Pager::new(move |at| {
-            let (pipeline, operation) = (pipeline.clone(), operation.clone());
+            let (repository, operation) = (repository.clone(), operation.clone());
             Box::pin(async move {
-                let page = page(&pipeline, &operation, at).await;
+                let page = page(&repository, &operation, at).await;
                 page.map_err(|error| error.about(operation.digest.as_str()))
             })
         })
@@ -86,24 +85,34 @@ impl From<MediaType> for ListReferrersOptions {
 }
 
 async fn page(
-    pipeline: &Pipeline,
+    repository: &RepositoryClient,
     operation: &ListReferrers,
     at: Option<PageToken>,
 ) -> Result<Page<Descriptor>, Error> {
     let is_first = at.is_none();
+    let pipeline = &repository.pipeline;
     let call = pipeline.call(operation);
     let mut request = operation.request();
     if let Some(token) = at {
         let next = pipeline.next_page(request.uri(), &token);
         *request.uri_mut() = next.map_err(|error| call.own(error, 0))?;
     }
+    let kept = pipeline.kept_referrers();
     let Referrers {
         mut items,
         filtered,
         next,
     } = match pipeline.run_with(operation, &call, request).await {
-        Err(error) if is_first && lacks_the_api(&error) => fallback(pipeline, operation).await?,
-        other => other?,
+        Err(error) if is_first && lacks_the_api(&error) => {
+            let listed = fallback(repository, operation).await?;
+            kept.learn(false);
+            listed
+        }
+        other => {
+            let listed = other?;
+            kept.learn(true);
+            listed
+        }
     };
     if let Some(wanted) = &operation.artifact_type
         && !filtered
@@ -124,31 +133,23 @@ fn lacks_the_api(error: &Error) -> bool {
 }
 
 /// Reads the index that clients keep by hand on a registry without the API.
-async fn fallback(pipeline: &Pipeline, operation: &ListReferrers) -> Result<Referrers, Error> {
-    let nothing = Referrers {
-        items: Vec::new(),
+async fn fallback(
+    repository: &RepositoryClient,
+    operation: &ListReferrers,
+) -> Result<Referrers, Error> {
+    let mut items = Vec::new();
+    if let Some(tag) = fallback_tag(&operation.digest)
+        && let Some(manifest) = repository.kept_index(&tag).await?
+    {
+        let index = manifest.as_index().map_err(|error| {
+            let call = repository.pipeline.call(operation);
+            call.own(error.into(), 1)
+        })?;
+        items = index.manifests;
+    }
+    Ok(Referrers {
+        items,
         filtered: false,
         next: None,
-    };
-    let Some(tag) = fallback_tag(&operation.digest) else {
-        return Ok(nothing);
-    };
-    let get = GetManifest {
-        repository: operation.repository.clone(),
-        reference: Reference::Tag(tag),
-        accept: Vec::new(),
-    };
-    let mut call = pipeline.call(&get);
-    call.limit = MOST_OF_A_MANIFEST;
-    let manifest = match pipeline.run_with(&get, &call, get.request()).await {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(nothing),
-        other => other?,
-    };
-    let index = manifest
-        .as_index()
-        .map_err(|error| call.own(error.into(), 1))?;
-    Ok(Referrers {
-        items: index.manifests,
-        ..nothing
     })
 }
