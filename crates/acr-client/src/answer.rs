@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use acr_protocol::operation::headers::{CORRELATION_REQUEST_ID, DOCKER_DISTRIBUTION_API_VERSION};
-use acr_protocol::{ErrorCode, ErrorEnvelope, RegistryError, RetryAfter};
+use acr_protocol::{ErrorCode, ErrorEnvelope, RegistryError, RetryAfter, one_line};
 use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -145,10 +145,7 @@ pub(crate) const MOST_OF_AN_ERROR: usize = 64 << 10;
 /// The beginning of a server's text in one line, fit for a log.
 fn excerpt(text: &str) -> String {
     const MOST: usize = 500;
-    text.chars()
-        .take(MOST)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    one_line(text).chars().take(MOST).collect()
 }
 
 #[cfg(test)]

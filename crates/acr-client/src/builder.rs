@@ -1,8 +1,12 @@
+#[cfg(feature = "hyper")]
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+#[cfg(feature = "hyper")]
+use http::Uri;
 
 use crate::audience::Audience;
 use crate::auth::{Authorizer, Credential, Sender};
@@ -11,6 +15,8 @@ use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::environment::Environment;
 use crate::error::Error;
+#[cfg(feature = "hyper")]
+use crate::error::ErrorKind;
 use crate::limiter::{Limiter, LimiterOptions};
 use crate::pipeline::{Pipeline, Shared};
 use crate::referrers::Kept;
@@ -195,8 +201,10 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when a setting is malformed, when a
-    /// credential would go over plain `http`, or when there is no transport or clock.
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when a setting is malformed, when a secret has a
+    /// control character in it, such as the line break at the end of a file, when a
+    /// credential would go over plain `http`, when there is no transport or clock, or when the variable
+    /// that names the proxy on the way to the endpoint is of no use.
     pub fn build(mut self) -> Result<ContainerRegistryClient, Error> {
         let endpoint = Endpoint::parse(&self.endpoint)?;
         if !endpoint.is_https() && !self.credential.is_anonymous() && !self.danger_allow_http {
@@ -215,7 +223,8 @@ impl ClientBuilder {
                 "the most attempts are 0; nothing would be sent, and 1 repeats nothing",
             ));
         }
-        let transport = self.take_transport()?;
+        self.credential.check()?;
+        let transport = self.take_transport(&endpoint)?;
         let wire = Wire {
             transport,
             clock: self.take_clock()?,
@@ -246,7 +255,7 @@ impl ClientBuilder {
     }
 
     #[cfg(feature = "hyper")]
-    fn take_transport(&mut self) -> Result<Arc<dyn Transport>, Error> {
+    fn take_transport(&mut self, endpoint: &Endpoint) -> Result<Arc<dyn Transport>, Error> {
         match (self.transport.take(), self.hyper.take()) {
             (Some(transport), None) => Ok(transport),
             (Some(_), Some(_)) => Err(Error::invalid(
@@ -254,17 +263,22 @@ impl ClientBuilder {
                  set",
             )),
             (None, hyper) => {
+                let what = "the default transport cannot be built";
+                let invalid = |error: Box<dyn StdError + Send + Sync>| {
+                    Error::of_foreign(ErrorKind::InvalidInput, what, error)
+                };
                 let transport = hyper.unwrap_or_default().build();
-                let transport = transport.map_err(|error| {
-                    Error::invalid("the default transport cannot be built").with_source(error)
-                })?;
+                let transport = transport.map_err(|error| invalid(error.into()))?;
+                let root = endpoint.absolute(&Uri::from_static("/v2/"))?;
+                let reached = transport.check(&root);
+                reached.map_err(|error| invalid(error.into()))?;
                 Ok(Arc::new(transport))
             }
         }
     }
 
     #[cfg(not(feature = "hyper"))]
-    fn take_transport(&mut self) -> Result<Arc<dyn Transport>, Error> {
+    fn take_transport(&mut self, _: &Endpoint) -> Result<Arc<dyn Transport>, Error> {
         self.transport.take().ok_or_else(|| {
             Error::invalid("there is no transport; set one, or turn on the feature `hyper`")
         })
@@ -339,6 +353,7 @@ mod tests {
                 ..RetryOptions::default()
             }),
             builder().application("two\nlines"),
+            builder().credential(Credential::password("robot", "of a file\n")),
             ContainerRegistryClient::builder("https://r.example/v2"),
         ] {
             let error = builder.build().unwrap_err();

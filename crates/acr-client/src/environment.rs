@@ -2,7 +2,7 @@
 
 use std::env::{self, VarError};
 
-use crate::auth::Credential;
+use crate::auth::{Credential, without_line_break};
 use crate::error::Error;
 
 /// What the environment says.
@@ -20,7 +20,7 @@ impl Environment {
 
     /// Reads the variables by a function.
     fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, Error>) -> Result<Self, Error> {
-        let endpoint = lookup(ENDPOINT)?.filter(|endpoint| !endpoint.is_empty());
+        let endpoint = trimmed(lookup(ENDPOINT)?);
         let endpoint = endpoint.ok_or_else(|| {
             Error::invalid(format!(
                 "the variable {ENDPOINT} is not set; it names the registry, such as \
@@ -49,7 +49,7 @@ impl Credential {
 
     /// Reads the variables by a function; one that is empty counts as one that is not set.
     fn from_lookup(lookup: impl Fn(&str) -> Result<Option<String>, Error>) -> Result<Self, Error> {
-        let lookup = |name: &str| Ok::<_, Error>(lookup(name)?.filter(|value| !value.is_empty()));
+        let lookup = |name: &str| Ok::<_, Error>(trimmed(lookup(name)?));
         let password = match (lookup(USERNAME)?, lookup(PASSWORD)?) {
             (Some(user), Some(password)) => Some(Self::password(user, password)),
             (Some(_), None) => return Err(alone(USERNAME, PASSWORD)),
@@ -98,6 +98,13 @@ fn variable(name: &str) -> Result<Option<String>, Error> {
             Err(Error::invalid(format!("the variable {name} is not UTF-8")))
         }
     }
+}
+
+/// The value of a variable that says something. What is put there from a file has its line break at the
+/// end, which belongs to no secret.
+fn trimmed(value: Option<String>) -> Option<String> {
+    let value = without_line_break(&value?).to_owned();
+    Some(value).filter(|value| !value.is_empty())
 }
 
 fn alone(set: &str, missing: &str) -> Error {
@@ -179,5 +186,24 @@ mod tests {
             assert!(named.iter().all(|name| text.contains(name)), "{text}");
             assert!(!text.contains("hunter2"), "{text}");
         }
+    }
+
+    #[test]
+    fn the_line_break_of_the_file_a_secret_was_read_from_is_no_part_of_it() {
+        let endpoint = (ENDPOINT, "https://r.example\r\n");
+        for variables in [
+            &[endpoint, (USERNAME, "u\n"), (PASSWORD, "p\r\n")][..],
+            &[endpoint, (REFRESH_TOKEN, "t\n")],
+        ] {
+            let environment = read(variables).unwrap();
+            assert_eq!(environment.endpoint, "https://r.example");
+            environment.credential.check().unwrap();
+        }
+        // A password that is only that is none.
+        let error = read(&[endpoint, (USERNAME, "u"), (PASSWORD, "\n")]).unwrap_err();
+        assert!(error.to_string().contains(PASSWORD), "{error}");
+        // What is inside is no line break of a file.
+        let odd = read(&[endpoint, (REFRESH_TOKEN, "t\nt")]).unwrap();
+        odd.credential.check().unwrap_err();
     }
 }

@@ -18,7 +18,8 @@ use crate::error::{Advice, Error, ErrorKind};
 /// and 5xx, but for 501 and 505), a connection that broke or did not come to be, a silent server. That
 /// goes for the requests for tokens too. What changes something and cannot be done twice, such as a chunk of
 /// an upload, is repeated only when the server has certainly not carried it out. Every other refusal
-/// is final at once, and so is a server that is not trusted.
+/// is final at once, and so are a server that is not trusted, a proxy that refuses, and a response that is
+/// not HTTP.
 ///
 /// An endpoint where nobody answers, or whose name nobody knows, may be there again in a moment. So a
 /// mistake in it is told after all attempts, with the default options after four to eight seconds.

@@ -219,7 +219,8 @@ async fn no_secret_of_a_session_is_in_its_text() {
 async fn random_secrets_never_survive() {
     for seed in 0..25 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let odd = "abcXYZ019 \"'\\/%+&=?#<>{}[];:,.-_~!@$^*()|`\n\t\u{1}üß漢😀";
+        // No control characters, which the client refuses.
+        let odd = "abcXYZ019 \"'\\/%+&=?#<>{}[];:,.-_~!@$^*()|`üß漢😀";
         let plain = "abcXYZ019 \"'\\/%+&=?#<>{}[];:,.-_~!@$^*()|`";
         let mut secret = |letters: &str| -> String {
             let letters: Vec<char> = letters.chars().collect();

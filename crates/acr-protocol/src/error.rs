@@ -6,7 +6,7 @@ use http::{HeaderName, StatusCode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::text::open_text;
+use crate::text::{one_line, open_text};
 use crate::verify::{DigestMismatch, UnsupportedAlgorithm};
 
 /// The code of a registry's error. Open: a code that this crate does not know is kept by name.
@@ -127,11 +127,11 @@ impl RegistryError {
 
 impl fmt::Display for RegistryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&one_line(self.code.as_str()))?;
         if self.message.is_empty() {
-            write!(f, "{}", self.code)
-        } else {
-            write!(f, "{}: {}", self.code, self.message)
+            return Ok(());
         }
+        write!(f, ": {}", one_line(&self.message))
     }
 }
 
@@ -255,14 +255,14 @@ impl DecodeError {
         Self::Header {
             value: excerpt(shown),
             name,
-            reason: reason.to_string(),
+            reason: one_line(&reason.to_string()).into_owned(),
         }
     }
 
     pub(crate) fn json(expected: &'static str) -> impl FnOnce(serde_json::Error) -> Self {
         move |error| Self::Body {
             expected,
-            reason: excerpt(&error.to_string()),
+            reason: excerpt(&one_line(&error.to_string())),
         }
     }
 }

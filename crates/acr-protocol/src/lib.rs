@@ -48,5 +48,6 @@ pub use repository::{DeletedRepository, RepositoryProperties};
 pub use retry_after::RetryAfter;
 pub use route::{InvalidBody, Route, RouteError};
 pub use tag::{ArtifactTagOrder, ArtifactTagProperties};
+pub use text::one_line;
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use verify::{DigestMismatch, Digester, InvalidState, UnsupportedAlgorithm, Verifier};

@@ -1,4 +1,37 @@
-//! What every validated piece of text has in common.
+//! What every validated piece of text has in common, and what makes any text fit to be shown.
+
+use std::borrow::Cow;
+
+/// Brings the text of somebody else into one line that is read as it stands: with a space in the place
+/// of each control character, of each mark that changes the direction of writing, and of the separators of
+/// lines and paragraphs.
+///
+/// Whatever a server says goes through here before a person reads it, in an error, a log or a terminal: an
+/// escape sequence could hide the line above, and a mark of direction could turn a name around.
+///
+/// ```
+/// assert_eq!(acr_protocol::one_line("tag \u{202e}1v\r\n\x1b[2J"), "tag  1v   [2J");
+/// ```
+#[must_use]
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unfit) {
+        return Cow::Borrowed(text);
+    }
+    let fit = |c| if is_unfit(c) { ' ' } else { c };
+    Cow::Owned(text.chars().map(fit).collect())
+}
+
+fn is_unfit(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+        )
+}
 
 /// Gives a `struct Name(Arc<str>)` the traits that a piece of text needs: it displays (with padding),
 /// compares with and borrows as `str`, orders, hashes and serialises as its text.
@@ -201,3 +234,19 @@ pub(crate) use open_text;
 pub(crate) use text_equality;
 pub(crate) use text_newtype;
 pub(crate) use text_traits;
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn marks_of_direction_and_ends_of_lines_are_taken_out_as_other_controls_are() {
+        let marks = "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{2028}\u{2029}\
+            \u{200e}\u{200f}\u{61c}\u{0}\u{1b}\u{7f}\u{85}\u{9b}\r\n\t";
+        for mark in marks.chars() {
+            assert_eq!(one_line(&format!("a{mark}b")), "a b", "{mark:?}");
+        }
+        let kept = "grüße, שלום, 日本";
+        assert_eq!(one_line(kept), kept);
+    }
+}

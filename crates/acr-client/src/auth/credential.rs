@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::provider::TokenProvider;
 use crate::audience::Audience;
+use crate::error::Error;
 
 /// Who the client is to the registry.
 ///
@@ -51,6 +52,9 @@ impl Credential {
 
     /// A user name and password: the admin user, a service principal (application id and secret),
     /// or a repository-scoped token (its name and password).
+    ///
+    /// Neither may have a control character in it, such as the line break at the end of a file:
+    /// [`build`](crate::ClientBuilder::build) refuses it. `Credential::from_env` trims what it reads.
     ///
     /// With the user `00000000-0000-0000-0000-000000000000` the password is a refresh token, as
     /// `az acr login --expose-token` gives it.
@@ -160,6 +164,21 @@ impl Credential {
         matches!(self.0, Kind::Provider(_))
     }
 
+    /// Refuses what no registry can have given, such as a password with the line break of the file that
+    /// it was read from. Nothing of it is shown.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match &self.0 {
+            Kind::Password { user, password } => {
+                check_secret("the user name", user)?;
+                check_secret("the password", password.expose())
+            }
+            Kind::RefreshToken(token) => check_secret("the refresh token", token.expose()),
+            Kind::Chain(links) => links.iter().try_for_each(Self::check),
+            // What a source brings is looked at when it does.
+            _ => Ok(()),
+        }
+    }
+
     /// What it is, for messages.
     pub(crate) const fn name(&self) -> &'static str {
         match self.0 {
@@ -173,6 +192,31 @@ impl Credential {
             Kind::Chain(_) => "the chain",
         }
     }
+}
+
+/// Refuses a secret, or a name, with a line break or another control character in it.
+///
+/// Those that come from a variable or a file of docker's are trimmed where they come from; what is given
+/// in code is taken as it is meant.
+pub(crate) fn check_secret(what: &str, secret: &str) -> Result<(), Error> {
+    let trimmed = without_line_break(secret);
+    if !trimmed.contains(char::is_control) && trimmed.len() == secret.len() {
+        return Ok(());
+    }
+    let text = if trimmed.contains(char::is_control) {
+        format!("{what} has a control character in it, which none has; look at where it comes from")
+    } else {
+        format!(
+            "{what} has a line break at its end, as files and Kubernetes secrets often have; trim it \
+             (`trim_end`) before it is given"
+        )
+    };
+    Err(Error::invalid(text))
+}
+
+/// A text without the line breaks that editors and `echo` leave at the end of a file.
+pub(crate) fn without_line_break(text: &str) -> &str {
+    text.trim_end_matches(['\r', '\n'])
 }
 
 impl fmt::Debug for Credential {
@@ -257,6 +301,7 @@ impl TokenSource for FixedToken {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn debug_shows_no_secret() {
@@ -282,5 +327,34 @@ mod tests {
                 .or(Credential::refresh_token("t"))
                 .is_anonymous()
         );
+    }
+
+    #[test]
+    fn a_secret_with_a_control_character_is_refused_with_a_hint_and_not_shown() {
+        for (credential, what) in [
+            (Credential::password("robot", "hunter2\n"), "the password"),
+            (Credential::password("robot", "hunter2\r\n"), "the password"),
+            (Credential::password("hunter2\n", "x"), "the user name"),
+            (Credential::refresh_token("hunter2\n"), "the refresh token"),
+            (
+                Credential::anonymous().or(Credential::password("robot", "hunter2\n")),
+                "the password",
+            ),
+        ] {
+            let error = credential.check().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(what) && text.contains("trim"), "{text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        for secret in ["hun\nter2", "\thunter2", "hunter2\0", "hunter2\u{7f}\n"] {
+            let error = Credential::refresh_token(secret).check().unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("control character"), "{text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        Credential::password("robot", "pass word ä ")
+            .check()
+            .unwrap();
     }
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{Request, StatusCode, Uri};
 
-use super::credential::TokenSource;
+use super::credential::{TokenSource, check_secret};
 use super::realm::Realm;
 use crate::answer;
 use crate::audience::Audience;
@@ -99,20 +99,16 @@ pub(super) async fn exchange(
     source: &dyn TokenSource,
     audience: &Audience,
 ) -> Result<Fetched, Error> {
-    let failed = |what: &str| {
-        Error::new(
-            ErrorKind::Credential,
-            format!("the source of Entra tokens brought {what} for {audience}"),
-        )
-    };
+    let failed = |what: &str| format!("the source of Entra tokens brought {what} for {audience}");
     let entra = async {
         let entra = source.token(audience).await;
-        entra.map_err(|error| failed("no token").with_source(error))
+        entra.map_err(|error| Error::of_credential(failed("no token"), error))
     };
     let entra = sender.retry.begin(true).within(pin!(entra)).await?;
     if entra.is_empty() {
-        return Err(failed("an empty token"));
+        return Err(Error::new(ErrorKind::Credential, failed("an empty token")));
     }
+    check_secret("the Entra token", entra.expose())?;
     let post = ExchangeEntraToken {
         service: realm.service.clone(),
         access_token: entra,

@@ -95,12 +95,14 @@ impl Identities {
         };
         #[cfg(feature = "docker-config")]
         if let Kind::Docker(config) = &credential.0 {
-            return config.find(registry, clock).await?.ok_or_else(|| {
+            let found = config.find(registry, clock).await?.ok_or_else(|| {
                 Error::new(
                     ErrorKind::Credential,
                     format!("docker's configuration has no credential for {registry}"),
                 )
-            });
+            })?;
+            found.check()?;
+            return Ok(found);
         }
         #[cfg(not(feature = "docker-config"))]
         let _ = (registry, clock);

@@ -33,6 +33,7 @@ use http::{HeaderMap, HeaderValue};
 
 use self::cache::{CachedToken, Flights, TokenCache};
 use self::credential::Kind;
+pub(crate) use self::credential::without_line_break;
 pub use self::credential::{Credential, TokenSource};
 #[cfg(feature = "docker-config")]
 pub use self::docker::DockerConfig;

@@ -8,7 +8,7 @@ use acr_protocol::{ScopeSet, Secret, TokenClaims};
 use http::{HeaderValue, StatusCode};
 
 use super::cache::{CachedToken, Flight};
-use super::credential::{Credential, Kind};
+use super::credential::{Credential, Kind, check_secret};
 use super::exchange;
 use super::identity::moves_on;
 use super::provider::TokenRequest;
@@ -151,11 +151,9 @@ impl Authorizer {
                 };
                 let brought = pin!(async {
                     provider.access_token(&request).await.map_err(|error| {
-                        Error::new(
-                            ErrorKind::Credential,
-                            format!("the token provider brought no token for {}", shown(scope)),
-                        )
-                        .with_source(error)
+                        let text =
+                            format!("the token provider brought no token for {}", shown(scope));
+                        Error::of_credential(text, error)
                     })
                 });
                 let brought = patience.within(brought).await?;
@@ -166,6 +164,7 @@ impl Authorizer {
                     );
                     return Err(Error::new(ErrorKind::Credential, text));
                 }
+                check_secret("the token of the token provider", brought.expose())?;
                 Ok(new((brought, Duration::ZERO)))
             }
             // `Identities` has taken chains apart and looked docker's configuration up.

@@ -83,7 +83,7 @@ fn partial_name(mut name: OsString) -> OsString {
 
 fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     let text = format!("cannot {what} the file {}", path.display());
-    Error::new(ErrorKind::Io, text).with_source(error)
+    Error::of_foreign(ErrorKind::Io, text, error)
 }
 
 #[cfg(test)]

@@ -136,9 +136,9 @@ impl BlobStream {
     pub async fn write_to(mut self, mut writer: impl Write + Send) -> Result<u64, Error> {
         let mut written = 0;
         self.each(|bytes| {
-            writer.write_all(bytes).map_err(|error| {
-                Error::new(ErrorKind::Io, "the writer failed").with_source(error)
-            })?;
+            writer
+                .write_all(bytes)
+                .map_err(|error| Error::of_foreign(ErrorKind::Io, "the writer failed", error))?;
             written += bytes.len() as u64;
             Ok(())
         })

@@ -29,11 +29,11 @@ impl Runtime {
         build: impl FnOnce() -> io::Result<tokio::runtime::Runtime> + Send + 'static,
     ) -> Result<Self, Error> {
         let driver = Driver::start(build).map_err(|error| {
-            Error::new(
+            Error::of_foreign(
                 ErrorKind::Io,
                 "the thread behind the blocking client cannot be started",
+                error,
             )
-            .with_source(error)
         })?;
         Ok(Self(Arc::new(driver)))
     }

@@ -6,7 +6,7 @@ use acr_protocol::{
     InvalidTag,
 };
 
-use super::{Error, ErrorKind};
+use super::{Error, ErrorKind, cause};
 use crate::transport::{TransportError, TransportErrorKind};
 
 impl From<Infallible> for Error {
@@ -57,16 +57,25 @@ impl From<TransportError> for Error {
 impl Error {
     /// The error of a transport under a text that says more than its own.
     pub(crate) fn of_transport(error: TransportError, text: String) -> Self {
-        let kind = match error.kind() {
+        let transport = error.kind();
+        let source = error.into_source();
+        if let Some(inner) = cause::find::<Self>(source.as_ref()) {
+            let own = Self::new(inner.kind(), text).inheriting(inner);
+            return own.with_source(source);
+        }
+        let kind = match transport {
             TransportErrorKind::Timeout => ErrorKind::Timeout,
+            TransportErrorKind::Unreadable => ErrorKind::Protocol,
             _ => ErrorKind::Transport,
         };
-        let transport = error.kind();
-        let own = Self::new(kind, text).with_source(error.into_source());
+        let own = Self::new(kind, text).with_source(source);
         match transport {
             TransportErrorKind::Connect => own.not_carried_out(),
-            TransportErrorKind::Untrusted | TransportErrorKind::Other => own.without_hope(),
-            _ => own,
+            TransportErrorKind::Untrusted | TransportErrorKind::Refused => {
+                own.not_carried_out().without_hope()
+            }
+            TransportErrorKind::Unreadable | TransportErrorKind::Other => own.without_hope(),
+            TransportErrorKind::Timeout | TransportErrorKind::Interrupted => own,
         }
     }
 }
@@ -98,7 +107,10 @@ impl From<Error> for io::Error {
 mod tests {
     use std::error::Error as _;
 
-    use acr_protocol::{Digest, RepositoryName, Tag};
+    use std::time::Duration;
+
+    use acr_protocol::{Digest, ErrorCode, RegistryError, RepositoryName, Tag};
+    use http::StatusCode;
 
     use super::*;
     use crate::error::Advice;
@@ -119,7 +131,7 @@ mod tests {
     #[test]
     fn a_transport_error_is_printed_once() {
         let error = Error::from(TransportError::new(TransportErrorKind::Connect, "refused"));
-        assert_eq!(error.to_string(), "cannot connect to the server");
+        assert_eq!(error.to_string(), "cannot connect to the server: refused");
         assert_eq!(error.source().unwrap().to_string(), "refused");
     }
 
@@ -129,6 +141,7 @@ mod tests {
             (TransportErrorKind::Connect, Advice::RetryAfter),
             (TransportErrorKind::Interrupted, Advice::RetryAfter),
             (TransportErrorKind::Untrusted, Advice::Never),
+            (TransportErrorKind::Refused, Advice::Never),
             (TransportErrorKind::Other, Advice::Never),
         ] {
             let error = Error::from(TransportError::new(kind, "unknown issuer"));
@@ -146,4 +159,95 @@ mod tests {
         let inner = outer.get_ref().unwrap().downcast_ref::<Error>().unwrap();
         assert_eq!(inner.kind(), ErrorKind::NotFound);
     }
+
+    /// An error of a registry, as the source of an upload may meet it.
+    fn busy() -> Error {
+        Error::new(ErrorKind::Throttled, "429 Too Many Requests")
+            .with_answer(
+                StatusCode::TOO_MANY_REQUESTS,
+                Some("id-1".to_owned()),
+                Some(PAUSE),
+            )
+            .with_registry_errors(vec![RegistryError::new(ErrorCode::TOOMANYREQUESTS, "slow")])
+            .in_operation("get_blob", Some("app"), 5)
+    }
+
+    #[track_caller]
+    fn is_busy(error: &Error) {
+        assert_eq!(error.kind(), ErrorKind::Throttled, "{error}");
+        assert_eq!(error.code(), Some(&ErrorCode::TOOMANYREQUESTS));
+        assert_eq!(error.status(), Some(StatusCode::TOO_MANY_REQUESTS));
+        assert_eq!(error.request_id(), Some("id-1"));
+        assert_eq!(error.retry_after(), Some(PAUSE));
+        assert_eq!(error.advice(), Advice::RetryAfter);
+        assert!(
+            error.to_string().contains("429 Too Many Requests"),
+            "{error}"
+        );
+    }
+
+    #[derive(Debug)]
+    struct Outer(Box<dyn std::error::Error + Send + Sync>);
+
+    impl std::fmt::Display for Outer {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a library's own words")
+        }
+    }
+
+    impl std::error::Error for Outer {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(self.0.as_ref())
+        }
+    }
+
+    #[test]
+    fn an_error_keeps_its_kind_and_advice_however_deep_it_is_inside_another_one() {
+        let io = || io::Error::from(busy());
+        let deep = || io::Error::other(Outer(Box::new(io::Error::other(io()))));
+        let transport = || TransportError::new(TransportErrorKind::Interrupted, deep());
+        is_busy(&Error::of_foreign(
+            ErrorKind::Io,
+            "the source cannot be read",
+            io(),
+        ));
+        is_busy(&Error::of_foreign(
+            ErrorKind::Io,
+            "the source cannot be read",
+            deep(),
+        ));
+        let inside = io::Error::other(transport());
+        is_busy(&Error::of_foreign(
+            ErrorKind::Io,
+            "the source cannot be read",
+            inside,
+        ));
+        is_busy(&Error::from(transport()));
+        // What will not heal does not heal here.
+        let lost = Error::new(ErrorKind::Transport, "not trusted").without_hope();
+        let error = Error::of_foreign(ErrorKind::Io, "x", io::Error::from(lost));
+        assert_eq!(
+            (error.kind(), error.advice()),
+            (ErrorKind::Transport, Advice::Never)
+        );
+    }
+
+    #[test]
+    fn a_source_of_tokens_fails_as_a_source_of_tokens_and_may_heal() {
+        let error = Error::of_credential("no token", io::Error::from(busy()).into());
+        assert_eq!(
+            (error.kind(), error.advice()),
+            (ErrorKind::Credential, Advice::RetryAfter)
+        );
+        assert_eq!(error.retry_after(), Some(PAUSE));
+        // A registry elsewhere that has no such repository says nothing about this one.
+        let missing = Error::new(ErrorKind::NotFound, "404");
+        let error = Error::of_credential("no token", Box::new(missing));
+        assert_eq!(
+            (error.kind(), error.advice()),
+            (ErrorKind::Credential, Advice::NewToken)
+        );
+    }
+
+    const PAUSE: Duration = Duration::from_secs(7);
 }

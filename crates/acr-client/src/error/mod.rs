@@ -1,5 +1,6 @@
 //! The one error of this crate.
 
+pub(crate) mod cause;
 mod convert;
 mod kind;
 
@@ -8,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use acr_protocol::{ErrorCode, RegistryError};
+use acr_protocol::{ErrorCode, RegistryError, one_line};
 use http::StatusCode;
 
 pub(crate) use self::kind::may_heal;
@@ -17,8 +18,10 @@ pub use self::kind::{Advice, ErrorKind};
 /// Why an operation failed.
 ///
 /// [`kind`](Self::kind) is what a program acts on, [`advice`](Self::advice) what it can do. The
-/// text says what happened at this level only; [`source`](StdError::source) has the cause, if there
-/// is a deeper one. An error is one word wide and cheap to clone. It never holds a credential, a
+/// text is one line and names what decided it: the host that is not known, the certificate that is not
+/// trusted; [`source`](StdError::source) has all of the causes, where there are any. An error of this
+/// type inside another one, such as the [`std::io::Error`] of a reader that an upload reads from, keeps
+/// its kind, code, status and advice on its way out. An error is one word wide and cheap to clone. It never holds a credential, a
 /// token or the query of a URL.
 ///
 /// ```
@@ -47,8 +50,10 @@ struct Inner {
     /// Whether the server has certainly not done what it was asked to.
     not_carried_out: bool,
     past_deadline: bool,
-    /// Whether another try would certainly end the same way.
-    without_hope: bool,
+    /// What can be done, where that is not said by the kind and the answer.
+    advice: Option<Advice>,
+    /// Whether what failed inside was tried again already, as often as it may be.
+    is_tried_inside: bool,
     /// How often it was tried, and why not again; 0 and empty while that is open.
     tries: u32,
     why_final: &'static str,
@@ -65,10 +70,8 @@ impl Error {
     /// Returns what can be done about it.
     #[must_use]
     pub fn advice(&self) -> Advice {
-        if self.0.without_hope {
-            return Advice::Never;
-        }
-        self.0.kind.advice(self.0.status, self.code())
+        let of_kind = || self.0.kind.advice(self.0.status, self.code());
+        self.0.advice.unwrap_or_else(of_kind)
     }
 
     /// Returns whether the same call may succeed later, which is [`Advice::RetryAfter`].
@@ -151,7 +154,7 @@ impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Arc::new(Inner {
             kind,
-            message: message.into(),
+            message: fit(message.into()),
             operation: None,
             repository: None,
             reference: None,
@@ -163,7 +166,8 @@ impl Error {
             attempts: 0,
             not_carried_out: false,
             past_deadline: false,
-            without_hope: false,
+            advice: None,
+            is_tried_inside: false,
             tries: 0,
             why_final: "",
             source: None,
@@ -181,6 +185,59 @@ impl Error {
     pub(crate) fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let source: Box<dyn StdError + Send + Sync> = source.into();
         self.edit(|inner| inner.source = Some(source.into()))
+    }
+
+    /// The error of what a foreign error stopped: of the given kind, or of that of an error of this
+    /// type further inside, whose advice it keeps too.
+    pub(crate) fn of_foreign(
+        kind: ErrorKind,
+        what: impl fmt::Display,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        let source: Box<dyn StdError + Send + Sync> = source.into();
+        let own = match cause::find::<Self>(source.as_ref()) {
+            Some(inner) => Self::new(inner.kind(), format!("{what}: {inner}")).inheriting(inner),
+            None => Self::new(
+                kind,
+                format!("{what}: {}", cause::decisive(source.as_ref())),
+            ),
+        };
+        own.with_source(source)
+    }
+
+    /// The error of a source of tokens. Its kind stays that of a credential, whatever led to it: what the
+    /// source did not find is nothing that the registry does not have. What may heal there may heal here.
+    pub(crate) fn of_credential(
+        what: impl fmt::Display,
+        source: Box<dyn StdError + Send + Sync>,
+    ) -> Self {
+        let text = format!("{what}: {}", cause::decisive(source.as_ref()));
+        let mut own = Self::new(ErrorKind::Credential, text);
+        if let Some(inner) = cause::find::<Self>(source.as_ref()).filter(|e| e.is_retryable()) {
+            let (retry_after, is_tried_inside) = (inner.retry_after(), inner.is_final());
+            own = own.edit(|own| {
+                own.advice = Some(Advice::RetryAfter);
+                own.retry_after = retry_after;
+                own.is_tried_inside = is_tried_inside;
+            });
+        }
+        own.with_source(source)
+    }
+
+    /// Takes over what another error, which led to this one, says besides its kind and its text.
+    pub(crate) fn inheriting(self, inner: &Self) -> Self {
+        let advice = Some(inner.advice());
+        let is_tried_inside = inner.is_final();
+        let from = &*inner.0;
+        self.edit(|own| {
+            own.advice = advice;
+            own.is_tried_inside = is_tried_inside;
+            own.status = from.status;
+            own.errors.clone_from(&from.errors);
+            own.request_id.clone_from(&from.request_id);
+            own.retry_after = from.retry_after;
+            own.missing_scope.clone_from(&from.missing_scope);
+        })
     }
 
     pub(crate) fn with_answer(
@@ -236,7 +293,7 @@ impl Error {
     }
 
     pub(crate) fn with_message(self, message: String) -> Self {
-        self.edit(|inner| inner.message = message)
+        self.edit(|inner| inner.message = fit(message))
     }
 
     /// The server has not seen the request, or has refused to look at it.
@@ -251,7 +308,7 @@ impl Error {
 
     /// Another try would end the same way.
     pub(crate) fn without_hope(self) -> Self {
-        self.edit(|inner| inner.without_hope = true)
+        self.edit(|inner| inner.advice = Some(Advice::Never))
     }
 
     /// There is no time left for the operation.
@@ -274,9 +331,9 @@ impl Error {
         })
     }
 
-    /// Whether it was said already how often it was tried.
+    /// Whether it was tried as often as it may be already.
     pub(crate) fn is_final(&self) -> bool {
-        self.0.tries > 0
+        self.0.tries > 0 || self.0.is_tried_inside
     }
 
     /// The error of a part of the work, which may be gone on with in another way.
@@ -284,12 +341,21 @@ impl Error {
         self.edit(|inner| {
             inner.tries = 0;
             inner.why_final = "";
+            inner.is_tried_inside = false;
         })
     }
 
     fn edit(mut self, edit: impl FnOnce(&mut Inner)) -> Self {
         edit(Arc::make_mut(&mut self.0));
         self
+    }
+}
+
+/// A message in one line that is read as it stands, whoever has written it.
+fn fit(message: String) -> String {
+    match one_line(&message) {
+        std::borrow::Cow::Borrowed(_) => message,
+        std::borrow::Cow::Owned(fit) => fit,
     }
 }
 

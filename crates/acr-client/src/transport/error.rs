@@ -1,10 +1,15 @@
 use std::error::Error as StdError;
 use std::fmt;
-use std::io;
+
+use acr_protocol::one_line;
+
+use crate::error::cause;
 
 /// Why a transport brought no response, or not all of its body.
 pub struct TransportError {
     kind: TransportErrorKind,
+    /// What decided it, where that is known better than by the innermost cause.
+    text: Option<Box<str>>,
     source: Box<dyn StdError + Send + Sync>,
 }
 
@@ -19,11 +24,17 @@ pub enum TransportErrorKind {
     /// vouched for or not its own, or what it speaks is not TLS. The server has not seen the request,
     /// and another try would end the same way.
     Untrusted,
+    /// No connection came to be because a proxy refuses to make one, or what names the proxy is of no
+    /// use. The server has not seen the request, and another try would end the same way.
+    Refused,
     /// The server was silent for too long. It may have seen the request.
     Timeout,
     /// The connection broke after the request was begun, or the body ended early. The server may
     /// have seen the request.
     Interrupted,
+    /// What came is no response that can be read: it is not HTTP, or its head is too large. The server
+    /// has seen the request, and another try would end the same way.
+    Unreadable,
     /// Anything else, such as a request that cannot be put on the wire. Another try would end the same
     /// way.
     Other,
@@ -37,7 +48,21 @@ impl TransportError {
     ) -> Self {
         Self {
             kind,
+            text: None,
             source: source.into(),
+        }
+    }
+
+    /// The same with a text that says what decided it.
+    #[cfg(any(feature = "hyper", feature = "reqwest"))]
+    pub(super) fn told(
+        kind: TransportErrorKind,
+        text: impl Into<Box<str>>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self {
+            text: Some(text.into()),
+            ..Self::new(kind, source)
         }
     }
 
@@ -63,6 +88,7 @@ impl TransportError {
             Ok(same) => *same,
             Err(source) => Self {
                 kind: kind_within(source.as_ref()).unwrap_or(kind),
+                text: None,
                 source,
             },
         }
@@ -79,14 +105,21 @@ impl fmt::Debug for TransportError {
 }
 
 impl fmt::Display for TransportError {
+    /// Names what decided it: a cause that is known, or what the innermost one says.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = &self.text {
+            return f.write_str(&one_line(text));
+        }
         f.write_str(match self.kind {
             TransportErrorKind::Connect => "cannot connect to the server",
             TransportErrorKind::Untrusted => "the server is not trusted",
+            TransportErrorKind::Refused => "the proxy refuses the connection",
             TransportErrorKind::Timeout => "the server was silent for too long",
             TransportErrorKind::Interrupted => "the connection broke",
+            TransportErrorKind::Unreadable => "the response cannot be read",
             TransportErrorKind::Other => "the request could not be sent",
-        })
+        })?;
+        write!(f, ": {}", one_line(&cause::decisive(self.source.as_ref())))
     }
 }
 
@@ -96,31 +129,15 @@ impl StdError for TransportError {
     }
 }
 
-/// The error and its causes, from the outside in.
-pub(super) fn chain<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| {
-        // What an `io::Error` was made of is not its source: the source is the source of that.
-        match error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-        {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        }
-    })
-}
-
 /// The kind of the outermost `TransportError` among an error and its causes.
 pub(super) fn kind_within(error: &(dyn StdError + 'static)) -> Option<TransportErrorKind> {
-    chain(error)
-        .find_map(|error| error.downcast_ref::<TransportError>())
-        .map(TransportError::kind)
+    cause::find(error).map(TransportError::kind)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]

@@ -11,6 +11,7 @@ use reqwest::redirect::Policy;
 
 use super::error::kind_within;
 use super::{Body, Transport, TransportError, TransportErrorKind};
+use crate::error::cause::decisive;
 
 /// A transport over a client of the crate `reqwest`, with its TLS, its proxies and its settings.
 ///
@@ -37,10 +38,8 @@ use super::{Body, Transport, TransportError, TransportErrorKind};
 /// # example().unwrap();
 /// ```
 ///
-/// A server whose certificate is not trusted is told as
-/// [`TransportErrorKind::Connect`], because reqwest does not say why no connection came to be. So the
-/// client tries it again before it gives up, which it does not with
-/// [`HyperTransport`](super#which-transport).
+/// What cannot heal, such as a certificate that is not trusted, is known by reqwest's words alone; what
+/// has others is tried again before the client gives up.
 ///
 /// # What to set
 ///
@@ -174,25 +173,65 @@ fn failed(error: reqwest::Error) -> TransportError {
     if error.is_redirect() {
         return TransportError::new(TransportErrorKind::Other, FOLLOWS_REDIRECTS);
     }
-    TransportError::new(classify(&error), error)
+    let (kind, text) = classify(&error);
+    TransportError::told(kind, text, error)
 }
 
-fn classify(error: &reqwest::Error) -> TransportErrorKind {
+/// The kind of an error, and what to tell. Which TLS it has, and what its proxy answered, reqwest does
+/// not show but in words, so what cannot heal is known by them.
+fn classify(error: &reqwest::Error) -> (TransportErrorKind, String) {
+    let root = decisive(error);
     // First of all what a body of our own has said.
     if let Some(kind) = kind_within(error) {
-        return kind;
+        return (kind, root);
     }
+    let says = |words: &[&str]| words.iter().any(|word| root.contains(word));
     if error.is_connect() {
-        return TransportErrorKind::Connect;
+        if says(UNTRUSTED) {
+            let text = format!(
+                "the certificate of the server is not trusted ({root}); where it should be, give its \
+                 root to the reqwest client"
+            );
+            return (TransportErrorKind::Untrusted, text);
+        }
+        if says(REFUSED) {
+            let text = format!("the proxy refuses the connection: {root}");
+            return (TransportErrorKind::Refused, text);
+        }
+        let text = format!("cannot connect to the server: {root}");
+        return (TransportErrorKind::Connect, text);
     }
     if error.is_timeout() {
-        return TransportErrorKind::Timeout;
+        let text = format!("the server was silent for too long: {root}");
+        return (TransportErrorKind::Timeout, text);
+    }
+    if says(UNREADABLE) {
+        let text = format!("the response is not HTTP: {root}");
+        return (TransportErrorKind::Unreadable, text);
     }
     if error.is_request() || error.is_body() || error.is_decode() {
-        return TransportErrorKind::Interrupted;
+        let text = format!("the connection broke: {root}");
+        return (TransportErrorKind::Interrupted, text);
     }
-    TransportErrorKind::Other
+    let text = format!("the request could not be sent: {root}");
+    (TransportErrorKind::Other, text)
 }
+
+/// What rustls and openssl say of a certificate, and rustls of a server that speaks no TLS.
+const UNTRUSTED: &[&str] = &[
+    "invalid peer certificate",
+    "certificate verify failed",
+    "received corrupt message",
+];
+/// What hyper-util says of a proxy that wants a login.
+const REFUSED: &[&str] = &["proxy authorization required"];
+/// What hyper says of a response that is none.
+const UNREADABLE: &[&str] = &[
+    "invalid HTTP",
+    "message head is too large",
+    "invalid chunk",
+    "Invalid chunk",
+];
 
 const FOLLOWS_REDIRECTS: &str = "the reqwest client follows redirects by itself, which the registry's client has to do; \
      build it with redirect(Policy::none()), or with ReqwestTransport::from_builder";

@@ -62,7 +62,7 @@ impl BlobSource {
             Kind::File(path) => {
                 let file = File::open(&path).map_err(|error| {
                     let text = format!("cannot open the file {}", path.display());
-                    Error::new(ErrorKind::Io, text).with_source(error)
+                    Error::of_foreign(ErrorKind::Io, text, error)
                 })?;
                 Kind::Reader(Box::new(file))
             }
@@ -164,7 +164,11 @@ impl Chunks {
     /// Reads the next chunk of this size; the last one may be shorter, and an empty one is the end.
     pub(super) async fn next(&mut self, size: usize) -> Result<Bytes, Error> {
         let failed = |error| {
-            Error::new(ErrorKind::Io, "the source of the blob cannot be read").with_source(error)
+            Error::of_foreign(
+                ErrorKind::Io,
+                "the source of the blob cannot be read",
+                error,
+            )
         };
         match &mut self.kind {
             Kind::Bytes(bytes) => {

@@ -376,7 +376,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Transport);
         assert_eq!(
             error.to_string(),
-            "GET https://r.example:8443/v2/a/blobs/x: cannot connect to the server"
+            "GET https://r.example:8443/v2/a/blobs/x: cannot connect to the server: refused"
         );
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert_eq!(source, "refused");

@@ -177,7 +177,11 @@ fn a_reader_that_fails_fails_the_upload_that_reads_from_it() {
     let served = Served::in_process();
     let app = served.repository("app");
     let error = app.upload_blob(BlobSource::reader(reader)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Io);
+    assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{error}");
+    assert!(
+        error.to_string().contains("the source of the blob"),
+        "{error}"
+    );
     let error = app.head_blob(Digest::sha256("damaged")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
 }

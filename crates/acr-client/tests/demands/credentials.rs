@@ -43,6 +43,48 @@ impl TokenProvider for Vault {
     }
 }
 
+/// What was read from a file as it is.
+#[derive(Debug)]
+struct OfAFile;
+
+#[acr_client::async_trait]
+impl TokenSource for OfAFile {
+    async fn token(
+        &self,
+        _: &acr_client::Audience,
+    ) -> Result<Secret, Box<dyn StdError + Send + Sync>> {
+        Ok("hunter2\n".into())
+    }
+}
+
+#[acr_client::async_trait]
+impl TokenProvider for OfAFile {
+    async fn access_token(
+        &self,
+        _: &TokenRequest,
+    ) -> Result<Secret, Box<dyn StdError + Send + Sync>> {
+        Ok("hunter2\n".into())
+    }
+}
+
+#[test]
+fn a_token_with_the_line_break_of_its_file_is_refused_with_a_hint_and_not_shown() {
+    let scene = Scene::new();
+    for credential in [
+        Credential::entra(OfAFile),
+        Credential::entra_token("hunter2\n"),
+        Credential::token_provider(OfAFile),
+    ] {
+        let client = scene.client(credential);
+        let error = scene.drive(client.repository_client("app").unwrap().get_manifest("v1"));
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("trim") && !text.contains("hunter2"), "{text}");
+        assert!(!scene.paths().iter().any(|path| path.starts_with("POST")));
+    }
+}
+
 #[test]
 fn every_kind_of_credential_works_and_not_entra_alone() {
     let scene = Scene::with(|builder| {

@@ -5,7 +5,7 @@ use docker_credential::DockerCredential;
 use serde_json::{Map, Value, json};
 
 use super::helper::Helper;
-use crate::auth::credential::Credential;
+use crate::auth::credential::{Credential, without_line_break};
 use crate::error::Error;
 
 /// A configuration that was read.
@@ -171,11 +171,12 @@ pub(super) struct NoUser;
 /// for a registry whose secret is elsewhere, and some helpers answer so when they have nothing.
 pub(super) fn credential(found: DockerCredential) -> Result<Option<Credential>, NoUser> {
     let (user, secret) = match found {
-        DockerCredential::IdentityToken(token) => (None, token),
+        DockerCredential::IdentityToken(token) => (None, without_line_break(&token).to_owned()),
         DockerCredential::UsernamePassword(user, password) => {
-            // Old versions of docker padded the password.
-            let password = password.trim_matches('\0').to_owned();
-            (Some(user), password)
+            // Old versions of docker padded the password, and `echo` adds a line break to what is
+            // encoded by hand.
+            let password = without_line_break(password.trim_matches('\0'));
+            (Some(user), password.to_owned())
         }
     };
     let secret = Some(Secret::from(secret)).filter(|secret| !secret.is_empty());

@@ -108,7 +108,7 @@ impl Running {
             .spawn(move || work.now_or_never())
             .map_err(|error| {
                 let message = "no thread could be started to ask a credential helper";
-                Error::new(ErrorKind::Io, message).with_source(error)
+                Error::of_foreign(ErrorKind::Io, message, error)
             })?;
         let answer = answer.shared();
         running.insert(helper.clone(), answer.clone());

@@ -202,7 +202,7 @@ fn usual_place(folder: Option<OsString>, home: Option<PathBuf>) -> Place {
 fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let failed = |error: io::Error| {
         let message = format!("cannot read docker's configuration {}", path.display());
-        Error::new(ErrorKind::Io, message).with_source(error)
+        Error::of_foreign(ErrorKind::Io, message, error)
     };
     let kind = match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

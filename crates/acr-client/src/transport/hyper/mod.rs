@@ -1,6 +1,7 @@
 //! The transport that the client uses by default.
 
 mod builder;
+mod cause;
 mod connect;
 mod proxy;
 mod rules;
@@ -9,7 +10,6 @@ mod tunnel;
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -24,10 +24,9 @@ pub use self::builder::{HyperTransportBuilder, HyperTransportError};
 use self::connect::Connector;
 pub use self::proxy::InvalidProxy;
 use self::proxy::Proxy;
-use self::rules::ProxyRules;
+use self::rules::{InvalidVariable, ProxyRules};
 pub use self::tls::RootCertificateError;
 use self::tunnel::ProxyError;
-use super::error::{chain, kind_within};
 use super::{Body, Transport, TransportError, TransportErrorKind};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -60,7 +59,9 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 /// else. Requests to a plain `http` target it reads, and so what credentials they have. The proxy's
 /// own user name and password go to the proxy alone. A variable with a value that is of no use is
 /// no reason to go around the proxy: each request that is meant for it ends with
-/// [`TransportErrorKind::Connect`], and so does one that the proxy refuses.
+/// [`TransportErrorKind::Refused`], and so does one that the proxy refuses, unless its status says that
+/// it may not do so for long (408, 429 and 5xx), which is [`TransportErrorKind::Connect`]. The client's
+/// builder finds a variable of no use that is on the way to the endpoint.
 #[derive(Clone)]
 pub struct HyperTransport {
     client: Client<Connector, Body>,
@@ -74,6 +75,11 @@ impl HyperTransport {
     #[must_use]
     pub fn builder() -> HyperTransportBuilder {
         HyperTransportBuilder::default()
+    }
+
+    /// Checks whether the variables say how a URL is reached.
+    pub(crate) fn check(&self, uri: &Uri) -> Result<(), InvalidVariable> {
+        self.proxies.of(uri).map(|_| ())
     }
 
     /// The proxy that will read requests to this URL, not only pass its connection on.
@@ -102,80 +108,30 @@ impl Transport for HyperTransport {
             && (request.uri().scheme() == Some(&Scheme::HTTPS)
                 || reader.as_ref().is_some_and(Proxy::is_https))
         {
-            return Err(TransportError::new(
-                TransportErrorKind::Untrusted,
-                reason.to_string(),
-            ));
+            let (kind, text) = (TransportErrorKind::Untrusted, reason.to_string());
+            return Err(TransportError::told(kind, text.clone(), text));
         }
         if let Some(value) = reader.as_ref().and_then(Proxy::authorization) {
             request
                 .headers_mut()
                 .insert(PROXY_AUTHORIZATION, value.clone());
         }
+        let place = cause::place(request.uri());
         match self.client.request(request).await {
             Ok(response) => match reader {
                 // No other answer shows whether it is the proxy's or the target's.
                 Some(proxy) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
                     let error = ProxyError::refused(&proxy, "a request", response.status());
-                    Err(TransportError::new(TransportErrorKind::Connect, error))
+                    Err(cause::told(error, true, ""))
                 }
                 _ => Ok(response.map(|body| Body::new(Classified(body)))),
             },
             Err(error) => {
-                let kind = if error.is_connect() {
-                    match chain(&error).any(is_distrust) {
-                        true => TransportErrorKind::Untrusted,
-                        false => TransportErrorKind::Connect,
-                    }
-                } else {
-                    classify(&error)
-                };
-                Err(TransportError::new(kind, error))
+                let is_connect = error.is_connect();
+                Err(cause::told(error, is_connect, &place))
             }
         }
     }
-}
-
-/// Whether a handshake failed for what the server is, and not for what happened on the way.
-fn is_distrust(error: &(dyn StdError + 'static)) -> bool {
-    use rustls::Error as Tls;
-    matches!(
-        error.downcast_ref::<Tls>(),
-        Some(
-            Tls::InvalidCertificate(_)
-                | Tls::NoCertificatesPresented
-                | Tls::InvalidMessage(_)
-                | Tls::UnsupportedNameType
-        )
-    )
-}
-
-/// Tells by the chain of sources whether the server was silent or the connection broke.
-fn classify(error: &(dyn StdError + 'static)) -> TransportErrorKind {
-    if let Some(kind) = kind_within(error) {
-        return kind;
-    }
-    for error in chain(error) {
-        if let Some(error) = error.downcast_ref::<hyper::Error>() {
-            if error.is_timeout() {
-                return TransportErrorKind::Timeout;
-            }
-            if error.is_incomplete_message()
-                || error.is_canceled()
-                || error.is_closed()
-                || error.is_body_write_aborted()
-            {
-                return TransportErrorKind::Interrupted;
-            }
-        }
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            return match error.kind() {
-                io::ErrorKind::TimedOut => TransportErrorKind::Timeout,
-                _ => TransportErrorKind::Interrupted,
-            };
-        }
-    }
-    TransportErrorKind::Other
 }
 
 /// A response body whose errors say whether the connection broke.
@@ -189,9 +145,9 @@ impl http_body::Body for Classified {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, TransportError>>> {
-        Pin::new(&mut self.0).poll_frame(cx).map(|frame| {
-            frame.map(|frame| frame.map_err(|error| TransportError::new(classify(&error), error)))
-        })
+        Pin::new(&mut self.0)
+            .poll_frame(cx)
+            .map(|frame| frame.map(|frame| frame.map_err(|error| cause::told(error, false, ""))))
     }
 
     fn is_end_stream(&self) -> bool {

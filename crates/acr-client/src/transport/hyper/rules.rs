@@ -98,7 +98,7 @@ impl ProxyRules {
 
 /// A variable of the environment names a proxy that is of no use.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct InvalidVariable {
+pub(crate) struct InvalidVariable {
     variable: &'static str,
     reason: InvalidProxy,
 }

@@ -66,12 +66,12 @@ where
 /// The way through a proxy did not come to be. Says which proxy, without its credentials.
 #[derive(Debug)]
 pub(super) struct ProxyError {
-    proxy: String,
-    what: What,
+    pub(super) proxy: String,
+    pub(super) what: What,
 }
 
 #[derive(Debug)]
-enum What {
+pub(super) enum What {
     Unreachable(BoxError),
     Broken(BoxError),
     Refused { request: String, status: StatusCode },

@@ -232,10 +232,14 @@ impl RecordedError {
         let mut message = String::new();
         let mut source = std::error::Error::source(error);
         while let Some(cause) = source {
-            if !message.is_empty() {
-                message.push_str(": ");
+            let text = cause.to_string();
+            // A cause may name its own cause already.
+            if !message.ends_with(&text) {
+                if !message.is_empty() {
+                    message.push_str(": ");
+                }
+                message.push_str(&text);
             }
-            message.push_str(&cause.to_string());
             source = cause.source();
         }
         Self::new(error.kind(), message)

@@ -99,7 +99,7 @@ impl Recording {
         let path = path.as_ref();
         std::fs::write(path, self.to_jsonl()).map_err(|error| {
             let text = format!("the recording cannot be written to {}", path.display());
-            Error::new(ErrorKind::Io, text).with_source(error)
+            Error::of_foreign(ErrorKind::Io, text, error)
         })
     }
 
@@ -113,7 +113,7 @@ impl Recording {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(|error| {
             let text = format!("the recording cannot be read from {}", path.display());
-            Error::new(ErrorKind::Io, text).with_source(error)
+            Error::of_foreign(ErrorKind::Io, text, error)
         })?;
         let recording = jsonl::read(&text);
         recording.map_err(|problem| Error::invalid(format!("{}: {problem}", path.display())))

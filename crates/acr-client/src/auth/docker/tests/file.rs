@@ -15,6 +15,8 @@ fn each_form_of_an_entry_is_read() {
             json!({ "auth": AUTH.trim_end_matches('=') }),
             "robot:hunter2",
         ),
+        // `robot:hunter2` with a line break behind it, as of `echo robot:hunter2 | base64`
+        (json!({ "auth": "cm9ib3Q6aHVudGVyMgo=" }), "robot:hunter2"),
         // `robot:hunter2` with a zero behind it
         (json!({ "auth": "cm9ib3Q6aHVudGVyMgA=" }), "robot:hunter2"),
         (

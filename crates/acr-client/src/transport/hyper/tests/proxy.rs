@@ -44,7 +44,7 @@ fn behind(mock: &AcrMock) -> String {
     format!("https://{NAME}:{}", mock.local_addr().port())
 }
 
-async fn refused(proxy: &Relay, user: &str) -> TransportError {
+async fn refused(proxy: &Relay, user: &str, kind: TransportErrorKind) -> TransportError {
     let transport = HyperTransport::builder()
         .platform_roots(false)
         .root_certificate_pem(CERTIFICATE)
@@ -53,7 +53,7 @@ async fn refused(proxy: &Relay, user: &str) -> TransportError {
         .unwrap();
     let request = request("https://registry.invalid/v2/?sig=hunter2");
     let error = transport.send(request).await.unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::Connect);
+    assert_eq!(error.kind(), kind, "{error}");
     let text = format!("{} {error:?} {transport:?}", chain(&error));
     assert!(!text.contains(PASSWORD), "{text}");
     error
@@ -223,7 +223,7 @@ async fn a_variable_of_no_use_fails_the_requests_that_it_is_meant_for() {
         .send(request("https://registry.invalid/v2/"))
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::Connect);
+    assert_eq!(error.kind(), TransportErrorKind::Refused);
     let text = format!("{} {error:?} {transport:?}", chain(&error));
     assert!(text.contains("the variable HTTPS_PROXY"), "{text}");
     assert!(text.contains("not by socks5"), "{text}");
@@ -235,14 +235,37 @@ async fn a_variable_of_no_use_fails_the_requests_that_it_is_meant_for() {
 
 #[tokio::test]
 async fn a_refusal_names_the_proxy_and_the_status_and_no_password() {
-    for (answer, status, advice) in [
-        ("HTTP/1.1 407 x\r\n\r\n", "407", "user name and a password"),
-        ("HTTP/1.1 403 x\r\nContent-Length: 2\r\n\r\nno", "403", ""),
-        ("HTTP/1.1 502 x\r\n\r\n", "502", ""),
-        ("HTTP/1.1 301 x\r\nLocation: https://x/\r\n\r\n", "301", ""),
+    use TransportErrorKind::{Connect, Refused};
+    for (answer, kind, status, advice) in [
+        (
+            // As a proxy that wants a login answered.
+            "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"corp\"\r\n\
+             Content-Length: 0\r\n\r\n",
+            Refused,
+            "407",
+            "user name and a password",
+        ),
+        (
+            "HTTP/1.1 403 x\r\nContent-Length: 2\r\n\r\nno",
+            Refused,
+            "403",
+            "",
+        ),
+        ("HTTP/1.1 405 x\r\n\r\n", Refused, "405", ""),
+        ("HTTP/1.1 501 x\r\n\r\n", Refused, "501", ""),
+        ("HTTP/1.1 429 x\r\n\r\n", Connect, "429", ""),
+        ("HTTP/1.1 502 x\r\n\r\n", Connect, "502", ""),
+        ("HTTP/1.1 503 x\r\n\r\n", Connect, "503", ""),
+        (
+            "HTTP/1.1 301 x\r\nLocation: https://x/\r\n\r\n",
+            Refused,
+            "301",
+            "",
+        ),
     ] {
         let proxy = Relay::answering(answer).await;
-        let text = chain(&refused(&proxy, "robot:hunter2@").await);
+        let error = refused(&proxy, "robot:hunter2@", kind).await;
+        let text = error.to_string();
         for part in [
             &proxy.authority(),
             "CONNECT registry.invalid:443",
@@ -265,8 +288,8 @@ async fn a_refusal_to_read_a_request_is_no_answer_of_the_registry() {
         .send(request("http://registry.invalid/v2/"))
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::Connect);
-    let text = chain(&error);
+    assert_eq!(error.kind(), TransportErrorKind::Refused);
+    let text = error.to_string();
     assert!(
         text.contains(&proxy.authority()) && text.contains("407"),
         "{text}"
@@ -275,19 +298,24 @@ async fn a_refusal_to_read_a_request_is_no_answer_of_the_registry() {
 
 #[tokio::test]
 async fn what_is_no_answer_to_connect_is_an_error() {
-    for (answer, expected) in [
-        ("", "no answer to CONNECT"),
-        ("SSH-2.0-OpenSSH_9.9\r\n", "no answer to CONNECT"),
-        ("HTTP/1.1 200 x\r\n\r\nwelcome", "sent bytes of its own"),
+    use TransportErrorKind::{Connect, Refused};
+    for (answer, kind, expected) in [
+        ("", Connect, "no answer to CONNECT"),
+        ("SSH-2.0-OpenSSH_9.9\r\n", Refused, "no answer to CONNECT"),
+        (
+            "HTTP/1.1 200 x\r\n\r\nwelcome",
+            Refused,
+            "sent bytes of its own",
+        ),
     ] {
         let proxy = Relay::answering(answer).await;
-        let text = chain(&refused(&proxy, "").await);
+        let text = refused(&proxy, "", kind).await.to_string();
         assert!(text.contains(expected), "{text}");
         assert!(text.contains(&proxy.authority()), "{text}");
     }
     let endless: &str = Box::leak(format!("HTTP/1.1 200 {}", "x".repeat(1 << 20)).into());
     let proxy = Relay::answering(endless).await;
-    refused(&proxy, "").await;
+    refused(&proxy, "", Refused).await;
 }
 
 #[tokio::test]
