@@ -1,6 +1,7 @@
 //! The operations on blobs, but for uploads.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use acr_protocol::blob::{DeleteBlob, GetBlob, HeadBlob, MountBlob};
 use acr_protocol::operation::headers::DOCKER_CONTENT_DIGEST;
@@ -41,17 +42,20 @@ impl Registry {
         call: &Call,
         operation: &GetBlob,
     ) -> Result<Response<Body>, Refusal> {
-        let store = self.store();
-        let content = store
-            .blob(&operation.repository, &operation.digest)
-            .ok_or_else(|| Refusal::blob_not_found(&operation.digest))?;
-        if let Some(repository) = store.record(&operation.repository) {
-            locks::get_blob(repository)?;
-        }
+        let content = {
+            let store = self.store();
+            let content = store
+                .blob(&operation.repository, &operation.digest)
+                .ok_or_else(|| Refusal::blob_not_found(&operation.digest))?;
+            if let Some(repository) = store.record(&operation.repository) {
+                locks::get_blob(repository)?;
+            }
+            Arc::clone(content)
+        };
         let digest = HeaderValue::try_from(operation.digest.as_str())
             .unwrap_or(HeaderValue::from_static(""));
         if !self.settings().redirects_to_data() {
-            let mut response = self.ranged(content, operation.range);
+            let mut response = self.ranged(&content, operation.range);
             response.headers_mut().insert(
                 CONTENT_TYPE,
                 HeaderValue::from_static("application/octet-stream"),
@@ -59,7 +63,6 @@ impl Registry {
             response.headers_mut().insert(DOCKER_CONTENT_DIGEST, digest);
             return Ok(response);
         }
-        drop(store);
         let location = data::signed_url(self, call, &operation.digest);
         let mut response = Response::new(Body::from(format!(
             "<a href=\"{}\">Temporary Redirect</a>.\n\n",
@@ -81,19 +84,25 @@ impl Registry {
     }
 
     /// `DELETE /v2/{name}/blobs/{digest}`: not held back by a manifest that needs it.
-    pub(crate) fn delete_blob(&self, operation: &DeleteBlob) -> Result<Response<Body>, Refusal> {
-        let mut store = self.store();
-        if let Some(repository) = store.record(&operation.repository)
-            && repository.blob(&operation.digest).is_some()
-        {
-            locks::delete_blob(repository)?;
+    pub(crate) async fn delete_blob(
+        &self,
+        operation: &DeleteBlob,
+    ) -> Result<Response<Body>, Refusal> {
+        let removed = {
+            let mut store = self.store();
+            if let Some(repository) = store.record(&operation.repository)
+                && repository.blob(&operation.digest).is_some()
+            {
+                locks::delete_blob(repository)?;
+            }
+            store.remove_blob(&operation.repository, &operation.digest)
+        };
+        let was_there = removed.is_some();
+        if let Some(blob) = removed {
+            self.waste().put_blob(blob);
+            self.shed_all().await;
         }
-        Ok(respond(
-            operation,
-            &store
-                .remove_blob(&operation.repository, &operation.digest)
-                .is_some(),
-        ))
+        Ok(respond(operation, &was_there))
     }
 
     /// `POST /v2/{name}/blobs/uploads/?mount=&from=`: where the source has no such blob, an upload begins; where none is

@@ -24,6 +24,7 @@ mod rate;
 mod recording;
 mod referrers;
 mod registry;
+mod removed;
 mod repository;
 mod request_body;
 mod requests;
@@ -34,6 +35,7 @@ mod settings;
 mod statistics;
 mod store;
 mod tag;
+mod text;
 mod throttle;
 #[cfg(feature = "server")]
 mod tls;

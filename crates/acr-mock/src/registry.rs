@@ -22,7 +22,7 @@ use crate::recording::Recording;
 use crate::request_body::{self, ReadBody};
 use crate::requests::Counters;
 use crate::settings::{RegistryBuilder, Settings};
-use crate::store::Store;
+use crate::store::{Store, Waste};
 use crate::throttle::Throttles;
 use crate::{Body, data, random};
 
@@ -52,6 +52,7 @@ struct Inner {
     tokens: Tokens,
     store: Mutex<Store>,
     quota: Quota,
+    waste: Mutex<Waste>,
     deletes: Mutex<Counter>,
     token_calls: Mutex<Counter>,
     throttles: Throttles,
@@ -88,6 +89,7 @@ impl Registry {
             key,
             store: Mutex::default(),
             quota,
+            waste: Mutex::default(),
             deletes: Mutex::new(deletes),
             token_calls: Mutex::new(token_calls),
             throttles,
@@ -163,7 +165,8 @@ impl Registry {
         let (head, body) = request.into_parts();
         let now = self.now();
         let mut call = Call::new(head, self.settings().login_server.as_deref(), now);
-        self.store().expire_uploads(now);
+        self.expire_uploads(now);
+        self.shed_in_passing();
         self.counters().count();
         if head_size(&call) > self.settings().limits.head {
             return Ok(refuse(&call, Refusal::head_too_large()));
@@ -301,6 +304,7 @@ impl Registry {
                     ReadBody::Broken => return Err(Refusal::size_invalid()),
                 };
                 self.set_manifest(call, &SetManifest { bytes, ..operation })
+                    .await
             }
             route if route.has_small_body() => {
                 let bytes = match request_body::read(body, self.settings().limits.body, None).await
@@ -336,7 +340,7 @@ impl Registry {
             Route::UpdateRepositoryProperties(operation) => {
                 self.update_repository_properties(call, &operation)
             }
-            Route::DeleteRepository(operation) => self.delete_repository(&operation),
+            Route::DeleteRepository(operation) => self.delete_repository(&operation).await,
             Route::ListTagProperties(operation) => self.list_tag_properties(call, &operation).await,
             Route::GetTagProperties(operation) => self.get_tag_properties(call, &operation),
             Route::UpdateTagProperties(operation) => self.update_tag_properties(call, &operation),
@@ -346,21 +350,21 @@ impl Registry {
                 self.list_manifest_properties(call, &operation).await
             }
             Route::GetManifestProperties(operation) => {
-                self.get_manifest_properties(call, &operation)
+                self.get_manifest_properties(call, &operation).await
             }
             Route::UpdateManifestProperties(operation) => {
-                self.update_manifest_properties(call, &operation)
+                self.update_manifest_properties(call, &operation).await
             }
             Route::GetManifest(operation) => self.get_manifest(&operation),
             Route::HeadManifest(operation) => self.head_manifest(&operation),
-            Route::DeleteManifest(operation) => self.delete_manifest(call, &operation),
+            Route::DeleteManifest(operation) => self.delete_manifest(call, &operation).await,
             Route::ListReferrers(operation) => self.list_referrers(&operation),
             Route::HeadBlob(operation) => self.head_blob(&operation),
             Route::GetBlob(operation) => self.get_blob(call, &operation),
-            Route::DeleteBlob(operation) => self.delete_blob(&operation),
+            Route::DeleteBlob(operation) => self.delete_blob(&operation).await,
             Route::MountBlob(operation) => self.mount_blob(call, &operation),
             Route::GetUploadStatus(operation) => self.get_upload_status(&operation),
-            Route::CancelUpload(operation) => self.cancel_upload(&operation),
+            Route::CancelUpload(operation) => self.cancel_upload(&operation).await,
             // The rest has been answered before it could come here.
             _ => Err(Refusal::unknown_path()),
         }
@@ -422,6 +426,11 @@ impl Registry {
     /// The count of the bytes that are held.
     pub(crate) fn quota(&self) -> &Quota {
         &self.0.quota
+    }
+
+    /// What was taken out of the state, and is still to be dropped. Never taken within the lock of the state.
+    pub(crate) fn waste(&self) -> MutexGuard<'_, Waste> {
+        lock(&self.0.waste)
     }
 
     /// What a replay has told of its recording; nothing in a registry that replays none.

@@ -15,7 +15,9 @@ use crate::call::Call;
 use crate::error::Refusal;
 use crate::paging::{Marker, Order, next_link};
 use crate::registry::{Registry, respond};
+use crate::removed::Removed;
 use crate::store::RepositoryRecord;
+use crate::text::Text;
 use crate::{Body, locks};
 
 impl Registry {
@@ -100,30 +102,35 @@ impl Registry {
     }
 
     /// `DELETE /acr/v1/{name}`
-    pub(crate) fn delete_repository(
+    pub(crate) async fn delete_repository(
         &self,
         operation: &DeleteRepository,
     ) -> Result<Response<Body>, Refusal> {
-        let mut store = self.store();
-        let Some(repository) = store.repository(&operation.repository) else {
-            return Ok(respond(operation, &None));
+        let removed = {
+            let mut store = self.store();
+            let Some(repository) = store.repository(&operation.repository) else {
+                return Ok(respond(operation, &None));
+            };
+            locks::delete_repository(repository)?;
+            Removed::new(self, store.remove_repository(&operation.repository))
         };
-        locks::delete_repository(repository)?;
-        let deleted = store
-            .remove_repository(&operation.repository)
-            .map(|repository| DeletedRepository {
-                deleted_manifests: repository
-                    .manifests()
-                    .walk(Order::Name, None)
-                    .map(|manifest| manifest.digest.clone())
-                    .collect(),
-                deleted_tags: repository
-                    .tags()
-                    .walk(Order::Name, None, None)
-                    .map(|tag| tag.name.clone())
-                    .collect(),
-            });
-        Ok(respond(operation, &deleted))
+        // It is out of the others' way from here on: there may be a million names to be written and dropped.
+        let mut response = respond(operation, &Some(DeletedRepository::default()));
+        if let Some(repository) = removed.repository() {
+            let manifests = repository.manifests().walk(Order::Name, None);
+            let tags = repository.tags().walk(Order::Name, None, None);
+            let mut text = Text::default();
+            text.push(b"{\"manifestsDeleted\":");
+            text.push_list(manifests.map(|manifest| &manifest.digest))
+                .await;
+            text.push(b",\"tagsDeleted\":");
+            text.push_list(tags.map(|tag| &tag.name)).await;
+            text.push(b"}\n");
+            *response.body_mut() = text.into_body();
+        }
+        drop(removed);
+        self.shed_all().await;
+        Ok(response)
     }
 
     /// What an update needs to find before its body is looked at, and what a list needs before its parameters are.

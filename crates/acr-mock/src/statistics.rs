@@ -44,8 +44,7 @@ impl Registry {
     /// ```
     #[must_use]
     pub fn statistics(&self) -> Statistics {
-        let mut store = self.store();
-        store.expire_uploads(self.now());
-        store.statistics()
+        self.expire_uploads(self.now());
+        self.store().statistics()
     }
 }

@@ -197,16 +197,23 @@ impl Registry {
     }
 
     /// `DELETE` of an upload's location.
-    pub(crate) fn cancel_upload(
+    pub(crate) async fn cancel_upload(
         &self,
         operation: &CancelUpload,
     ) -> Result<Response<Body>, Refusal> {
-        let mut store = self.store();
-        let upload = store
-            .upload(&operation.repository, operation.location.uuid())
-            .ok_or_else(Refusal::upload_unknown)?;
-        self.read_state(upload, &operation.location)?;
-        store.take_upload(&operation.repository, operation.location.uuid());
+        let cancelled = {
+            let mut store = self.store();
+            let (repository, id) = (&operation.repository, operation.location.uuid());
+            let upload = store
+                .upload(repository, id)
+                .ok_or_else(Refusal::upload_unknown)?;
+            self.read_state(upload, &operation.location)?;
+            store.take_upload(repository, id)
+        };
+        if let Some(upload) = cancelled {
+            self.waste().put_chunks(upload.content.into_chunks());
+            self.shed_all().await;
+        }
         Ok(respond(operation, &()))
     }
 

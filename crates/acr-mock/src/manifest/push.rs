@@ -3,7 +3,7 @@
 use acr_protocol::manifest::{AcceptedManifest, SetManifest};
 use acr_protocol::{
     ArtifactManifestReference, Descriptor, Digest, ImageIndex, ImageManifest, MediaType, Reference,
-    Timestamp,
+    RepositoryName, Tag, Timestamp,
 };
 use http::Response;
 use serde::Deserialize;
@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use crate::call::Call;
 use crate::error::Refusal;
+use crate::pause::pause;
 use crate::registry::{Registry, respond};
-use crate::store::{ManifestRecord, RareMembers, RepositoryRecord, Store, Switches, platform_word};
+use crate::store::{ManifestRecord, RareMembers, RepositoryRecord, Switches, platform_word};
 use crate::{Body, locks};
 
 impl Registry {
@@ -39,21 +40,19 @@ impl Registry {
     }
 
     /// `PUT /v2/{name}/manifests/{reference}`
-    pub(crate) fn set_manifest(
+    pub(crate) async fn set_manifest(
         &self,
         call: &Call,
         operation: &SetManifest,
     ) -> Result<Response<Body>, Refusal> {
         // Asked once more: a lock may have been set while the body came.
         self.may_set_manifest(operation)?;
-        Ok(respond(
-            operation,
-            &self.put_manifest(operation, call.now())?,
-        ))
+        let accepted = self.put_manifest(operation, call.now()).await?;
+        Ok(respond(operation, &accepted))
     }
 
     /// Checks a manifest and puts it in.
-    pub(crate) fn put_manifest(
+    pub(crate) async fn put_manifest(
         &self,
         operation: &SetManifest,
         now: Timestamp,
@@ -72,15 +71,49 @@ impl Registry {
                 ));
             }
         };
-        let mut store = self.store();
-        if !self.settings().profile.takes_sparse_manifests() {
-            content.check(store.record(&operation.repository))?;
+        let name = &operation.repository;
+        let platform = self.platform(name, &content);
+        let entries: Vec<Entry<'_>> = content.entries().collect();
+        let (most, last) = entries.split_at(entries.len().saturating_sub(LOOKED_UP_IN_A_TURN));
+        let mut found = Found::default();
+        for some in most.chunks(LOOKED_UP_IN_A_TURN) {
+            found.look_up(self.store().record(name), some);
+            pause().await;
         }
-        let time = store.write_time(now);
-        let repository = store.record(&operation.repository);
-        let record = content.into_record(operation, &digest, repository, time);
-        let subject = record.subject.clone();
-        put(&mut store, operation, digest.clone(), record, time);
+        let tags: Vec<&Tag> = (operation.reference.tag().into_iter())
+            .chain(&operation.tags)
+            .collect();
+        let (first, more) = tags.split_at(tags.len().min(CHANGED_IN_A_TURN));
+        let (time, subject);
+        {
+            let mut store = self.store();
+            found.look_up(store.record(name), last);
+            if !self.settings().profile.takes_sparse_manifests() && !found.missing.is_empty() {
+                return Err(Refusal::content_missing(&found.missing));
+            }
+            time = store.write_time(now);
+            let record = content.into_record(operation, &digest, &found, platform, time);
+            subject = record.subject.clone();
+            let mut repository = store.record_mut(name);
+            repository.put_manifest(record);
+            for &tag in first {
+                repository.put_tag(tag.clone(), digest.clone(), time);
+            }
+        }
+        for some in more.chunks(CHANGED_IN_A_TURN) {
+            pause().await;
+            let mut store = self.store();
+            let Some(mut repository) = store.repository_mut(name) else {
+                break;
+            };
+            if repository.manifests().get(digest.as_str()).is_none() {
+                // Deleted meanwhile, and the tags that were set with it.
+                break;
+            }
+            for &tag in some {
+                repository.put_tag(tag.clone(), digest.clone(), time);
+            }
+        }
         Ok(AcceptedManifest {
             digest,
             // A registry without the list of referrers does not say that it took note.
@@ -88,20 +121,66 @@ impl Registry {
             tags: operation.tags.clone(),
         })
     }
+
+    /// What the config of an image says it runs on. It may be long, so it is read without the lock.
+    fn platform(&self, name: &RepositoryName, content: &Pushed) -> ConfigPlatform {
+        let Pushed::Image(image) = content else {
+            return ConfigPlatform::default();
+        };
+        let config = self.store().blob(name, &image.config.digest).cloned();
+        let bytes = config.and_then(|config| config.joined(CONFIG_LIMIT));
+        let platform: ConfigPlatform = bytes
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        let named = |text: Option<String>| text.filter(|text| !text.is_empty());
+        ConfigPlatform {
+            architecture: named(platform.architecture),
+            os: named(platform.os),
+        }
+    }
 }
 
-fn put(
-    store: &mut Store,
-    operation: &SetManifest,
-    digest: Digest,
-    record: ManifestRecord,
-    time: Timestamp,
-) {
-    let mut repository = store.record_mut(&operation.repository);
-    repository.put_manifest(record);
-    for tag in operation.reference.tag().into_iter().chain(&operation.tags) {
-        repository.put_tag(tag.clone(), digest.clone(), time);
+/// How many entries of a manifest are looked up in a turn: a manifest of 4 MiB can name 30,000.
+const LOOKED_UP_IN_A_TURN: usize = 2_000;
+
+/// How many blobs that are missing a refusal names: chosen, for each takes its place in the response.
+const MOST_MISSING: usize = 100;
+
+/// What is found of the blobs and manifests that a manifest names.
+#[derive(Debug, Default)]
+struct Found {
+    /// The first of those that are not there.
+    missing: Vec<Digest>,
+    /// The sizes of the manifests that are there, together.
+    size: u64,
+}
+
+impl Found {
+    /// Looks entries up. Layers that are to be had elsewhere, by a URL, need not be here.
+    fn look_up(&mut self, repository: Option<&RepositoryRecord>, entries: &[Entry<'_>]) {
+        for entry in entries {
+            let digest = &entry.descriptor.digest;
+            let manifest = repository
+                .filter(|_| entry.may_be_manifest)
+                .and_then(|repository| repository.manifests().get(digest.as_str()));
+            if let Some(manifest) = manifest {
+                let size = manifest.image_size.unwrap_or_default();
+                self.size = self.size.saturating_add(size);
+                continue;
+            }
+            let is_blob = repository.is_some_and(|repository| repository.blob(digest).is_some());
+            let may_lack = is_blob || !entry.descriptor.urls.is_empty();
+            if !may_lack && self.missing.len() < MOST_MISSING {
+                self.missing.push(digest.clone());
+            }
+        }
     }
+}
+
+/// A blob or manifest that a manifest names.
+struct Entry<'a> {
+    descriptor: &'a Descriptor,
+    may_be_manifest: bool,
 }
 
 /// A manifest's bytes, read.
@@ -124,6 +203,9 @@ struct ArtifactManifest {
     #[serde(default, rename = "annotations")]
     _annotations: Option<std::collections::BTreeMap<String, String>>,
 }
+
+/// How many tags are set in a turn: a query can name 20,000.
+const CHANGED_IN_A_TURN: usize = 500;
 
 /// The largest config that is looked into for its platform, in bytes.
 const CONFIG_LIMIT: u64 = 8 * 1024 * 1024;
@@ -162,50 +244,33 @@ impl Pushed {
         }
     }
 
-    /// Everything that the manifest names must be there: the config first, then the layers. Chosen: an index needs
-    /// its entries, as manifests or as blobs (BuildKit keeps a cache as an index of layers). Layers that are to be had elsewhere, by a URL, need not be here. Sizes are not held against anything.
-    fn check(&self, repository: Option<&RepositoryRecord>) -> Result<(), Refusal> {
-        let has_blob = |blob: &&Descriptor| {
-            repository.is_some_and(|repository| repository.blob(&blob.digest).is_some())
+    /// Everything that the manifest names and that must be there: the config first, then the layers. Chosen: an index needs
+    /// its entries, as manifests or as blobs (BuildKit keeps a cache as an index of layers). Sizes are not held against
+    /// anything.
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let (image, index, artifact) = match self {
+            Self::Image(image) => (Some(image.blobs()), &[][..], &[][..]),
+            Self::Index(index) => (None, &index.manifests[..], &[][..]),
+            Self::Artifact(artifact) => {
+                (None, &[][..], artifact.blobs.as_deref().unwrap_or_default())
+            }
         };
-        let has_entry = |child: &&Descriptor| {
-            has_blob(child)
-                || repository.is_some_and(|repository| {
-                    repository.manifests().get(child.digest.as_str()).is_some()
-                })
-        };
-        let missing: Vec<&Digest> = match self {
-            Self::Image(image) => image
-                .blobs()
-                .filter(|blob| blob.urls.is_empty() && !has_blob(blob))
-                .map(|blob| &blob.digest)
-                .collect(),
-            Self::Index(index) => index
-                .manifests
-                .iter()
-                .filter(|child| child.urls.is_empty() && !has_entry(child))
-                .map(|child| &child.digest)
-                .collect(),
-            Self::Artifact(artifact) => artifact
-                .blobs
-                .iter()
-                .flatten()
-                .filter(|blob| !has_blob(blob))
-                .map(|blob| &blob.digest)
-                .collect(),
-        };
-        if missing.is_empty() {
-            Ok(())
-        } else {
-            Err(Refusal::content_missing(missing))
-        }
+        let blobs = image.into_iter().flatten().chain(artifact);
+        let blobs = blobs.map(|descriptor| (descriptor, false));
+        let children = index.iter().map(|descriptor| (descriptor, true));
+        let entries = blobs.chain(children);
+        entries.map(|(descriptor, may_be_manifest)| Entry {
+            descriptor,
+            may_be_manifest,
+        })
     }
 
     fn into_record(
         self,
         operation: &SetManifest,
         digest: &Digest,
-        repository: Option<&RepositoryRecord>,
+        found: &Found,
+        platform: ConfigPlatform,
         time: Timestamp,
     ) -> ManifestRecord {
         let size_of = |descriptors: &[Descriptor]| {
@@ -234,7 +299,6 @@ impl Pushed {
             Self::Image(image) => {
                 // The service counts the layers, not the config.
                 record.image_size = Some(size_of(&image.layers));
-                let platform = platform(&image.config, repository);
                 record.operating_system = platform.os.map(platform_word);
                 record.architecture = platform.architecture.map(platform_word);
                 record.subject = image.subject.map(|subject| subject.digest);
@@ -246,12 +310,7 @@ impl Pushed {
                 record.config_media_type = Some(image.config.media_type);
             }
             Self::Index(index) => {
-                let children = index
-                    .manifests
-                    .iter()
-                    .filter_map(|child| repository?.manifests().get(child.digest.as_str()));
-                let sizes = children.filter_map(|child| child.image_size);
-                record.image_size = Some(sizes.fold(0, u64::saturating_add));
+                record.image_size = Some(found.size);
                 if !index.manifests.is_empty() {
                     record.rare = Some(Box::new(RareMembers {
                         references: index.manifests.iter().map(reference).collect(),
@@ -276,20 +335,6 @@ impl Pushed {
 struct ConfigPlatform {
     architecture: Option<String>,
     os: Option<String>,
-}
-
-/// What the config says the image runs on; nothing where it is no image's config.
-fn platform(config: &Descriptor, repository: Option<&RepositoryRecord>) -> ConfigPlatform {
-    let blob = repository.and_then(|repository| repository.blob(&config.digest));
-    let bytes = blob.and_then(|blob| blob.joined(CONFIG_LIMIT));
-    let platform: ConfigPlatform = bytes
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        .unwrap_or_default();
-    let named = |text: Option<String>| text.filter(|text| !text.is_empty());
-    ConfigPlatform {
-        architecture: named(platform.architecture),
-        os: named(platform.os),
-    }
 }
 
 fn reference(child: &Descriptor) -> ArtifactManifestReference {

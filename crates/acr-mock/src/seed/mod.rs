@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::auth::{RefreshToken, Rights};
+use crate::pause::without_pause;
 use crate::registry::Registry;
 use crate::store::Content;
 
@@ -173,7 +174,8 @@ impl RepositorySeed {
             bytes: self.registry.quota().hold(manifest.bytes.clone()),
             tags: Vec::new(),
         };
-        match self.registry.put_manifest(&operation, self.registry.now()) {
+        let put = self.registry.put_manifest(&operation, self.registry.now());
+        match without_pause(put) {
             Ok(_) => Ok(manifest.clone()),
             Err(refusal) => Err(SeedError::Refused(refusal.to_string())),
         }

@@ -83,6 +83,10 @@ impl Content {
         &self.chunks
     }
 
+    pub(crate) fn into_chunks(self) -> Vec<Bytes> {
+        self.chunks
+    }
+
     /// The pieces from the first byte to the last, both inclusive.
     pub(crate) fn slice(&self, first: u64, last: u64) -> Vec<Bytes> {
         let mut pieces = Vec::new();

@@ -118,6 +118,18 @@ impl<S: Sorting<R>, R> Index<S, R> {
     }
 }
 
+impl<S, R> Index<S, R> {
+    /// The records, taken out one by one.
+    pub(crate) fn into_records(self) -> impl Iterator<Item = Arc<R>> {
+        let (one, many) = match self.0 {
+            Entries::One(entry) => (entry, None),
+            Entries::Many(entries) => (None, Some(entries.into_iter())),
+        };
+        let entries = one.into_iter().chain(many.into_iter().flatten());
+        entries.map(|entry| entry.record)
+    }
+}
+
 impl<S, R> Default for Index<S, R> {
     fn default() -> Self {
         Self(Entries::One(None))

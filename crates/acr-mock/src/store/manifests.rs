@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use crate::paging::Order;
 use crate::store::index::{Index, Key, Sorting};
 use crate::store::switches::Switches;
+use crate::store::waste::{Waste, pieces_of};
 
 /// A manifest: its bytes, and what was read off them and off its config when it came.
 #[derive(Clone, Debug)]
@@ -175,7 +176,7 @@ impl Manifests {
         &'a self,
         order: Order,
         behind: Option<(u64, &str)>,
-    ) -> Box<dyn Iterator<Item = &'a Arc<ManifestRecord>> + 'a> {
+    ) -> Box<dyn Iterator<Item = &'a Arc<ManifestRecord>> + Send + 'a> {
         match order {
             Order::Name => Box::new(self.by_digest.walk("", behind, false)),
             _ => Box::new(self.by_time.walk("", behind, order == Order::NewestFirst)),
@@ -233,6 +234,13 @@ impl Manifests {
         self.bytes -= record.bytes.len() as u64;
         self.locked -= usize::from(record.switches.is_locked());
         Some(record)
+    }
+
+    /// Hands everything over to be dropped bit by bit.
+    pub(super) fn into_waste(self, waste: &mut Waste) {
+        waste.put_index(self.referring, |_| 1);
+        waste.put_index(self.by_digest, |_| 1);
+        waste.put_index(self.by_time, |manifest| pieces_of(manifest.bytes.len()));
     }
 }
 

@@ -12,6 +12,7 @@ mod switches;
 mod tags;
 mod tally;
 mod upload;
+mod waste;
 
 pub(crate) use content::Content;
 pub(crate) use gathering::Gathering;
@@ -21,6 +22,7 @@ pub(crate) use switches::Switches;
 pub(crate) use tags::TagRecord;
 pub(crate) use tally::Held;
 pub(crate) use upload::Upload;
+pub(crate) use waste::Waste;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -229,8 +231,9 @@ impl Store {
         Some(upload)
     }
 
-    /// Drops the uploads that nobody has sent bytes to for too long.
-    pub(crate) fn expire_uploads(&mut self, now: Timestamp) {
+    /// Takes out the uploads that nobody has sent bytes to for too long.
+    pub(crate) fn expire_uploads(&mut self, now: Timestamp) -> Vec<Upload> {
+        let mut expired = Vec::new();
         while let Some((end, id)) = self
             .upload_ends
             .first()
@@ -238,8 +241,9 @@ impl Store {
             .cloned()
         {
             self.upload_ends.remove(&(end, id.clone()));
-            self.uploads.remove(&id);
+            expired.extend(self.uploads.remove(&id));
         }
+        expired
     }
 }
 

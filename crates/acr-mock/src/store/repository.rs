@@ -122,14 +122,14 @@ impl RepositoryRecord {
 
     /// Takes at most so many tags of a manifest away. Whether any are left.
     pub(crate) fn remove_tags_of(&mut self, digest: &Digest, most: usize, time: Timestamp) -> bool {
-        let some: Vec<_> = self.tags.of(digest).take(most).cloned().collect();
+        let some: Vec<_> = self.tags.of(digest, None).take(most).cloned().collect();
         for tag in &some {
             self.remove_tag(&tag.name, time);
         }
-        self.tags.of(digest).next().is_some()
+        self.tags.of(digest, None).next().is_some()
     }
 
-    /// Takes a manifest away, with every tag of it.
+    /// Takes a manifest away, with every tag of it: where they may be many, take most of them away before.
     pub(crate) fn remove_manifest(
         &mut self,
         digest: &Digest,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::paging::Order;
 use crate::store::index::{Index, Key, Sorting};
 use crate::store::switches::Switches;
+use crate::store::waste::Waste;
 
 /// A tag.
 #[derive(Clone, Debug)]
@@ -108,9 +109,14 @@ impl Tags {
         self.locked.first(digest.as_str()).is_some()
     }
 
-    /// The tags of a manifest, by name.
-    pub(crate) fn of(&self, digest: &Digest) -> impl Iterator<Item = &Arc<TagRecord>> {
-        self.of_manifest.walk(digest.as_str(), None, false)
+    /// The tags of a manifest, by name: all, or those behind one.
+    pub(crate) fn of<'a>(
+        &'a self,
+        digest: &Digest,
+        behind: Option<&Tag>,
+    ) -> impl Iterator<Item = &'a Arc<TagRecord>> + use<'a> {
+        let behind = behind.map(|tag| (0, tag.as_str()));
+        self.of_manifest.walk(digest.as_str(), behind, false)
     }
 
     /// The tags, or those of one manifest, behind a place in this order.
@@ -119,7 +125,7 @@ impl Tags {
         order: Order,
         digest: Option<&Digest>,
         behind: Option<(u64, &str)>,
-    ) -> Box<dyn Iterator<Item = &'a Arc<TagRecord>> + 'a> {
+    ) -> Box<dyn Iterator<Item = &'a Arc<TagRecord>> + Send + 'a> {
         let backwards = order == Order::NewestFirst;
         match (order, digest) {
             (Order::Name, None) => Box::new(self.by_name.walk("", behind, false)),
@@ -167,6 +173,15 @@ impl Tags {
             .remove(OfManifestByTime::key(&record));
         self.locked.remove(OfManifest::key(&record));
         Some(record)
+    }
+
+    /// Hands everything over to be dropped bit by bit.
+    pub(super) fn into_waste(self, waste: &mut Waste) {
+        waste.put_index(self.by_name, |_| 1);
+        waste.put_index(self.by_time, |_| 1);
+        waste.put_index(self.of_manifest, |_| 1);
+        waste.put_index(self.of_manifest_by_time, |_| 1);
+        waste.put_index(self.locked, |_| 1);
     }
 }
 
@@ -265,7 +280,7 @@ mod tests {
     fn a_tag_that_moves_or_goes_leaves_no_index_behind() {
         let (mut tags, x) = (tags(), Digest::sha256("x"));
         tags.update("b", |tag| tag.digest = Digest::sha256("y"));
-        assert_eq!(tags.of(&x).count(), 2);
+        assert_eq!(tags.of(&x, None).count(), 2);
         let lock = acr_protocol::ChangeableAttributes::LOCKED;
         tags.update("d", |tag| tag.switches.apply(&lock));
         assert!(tags.are_locked() && tags.are_locked_of(&x));
@@ -300,8 +315,8 @@ mod tests {
         let store = registry.store();
         let repository = store.repository(app.name()).unwrap();
         let manifest = repository.manifests().get(image.digest.as_str()).unwrap();
-        assert_eq!(repository.tags().of(&image.digest).count(), 3);
-        for tag in repository.tags().of(&image.digest) {
+        assert_eq!(repository.tags().of(&image.digest, None).count(), 3);
+        for tag in repository.tags().of(&image.digest, None) {
             assert_eq!(
                 tag.digest.as_str().as_ptr(),
                 manifest.digest.as_str().as_ptr()

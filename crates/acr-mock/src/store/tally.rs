@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use acr_protocol::Digest;
+use bytes::Bytes;
 
 use crate::store::content::Content;
 use crate::store::index::{Key, Sorting};
@@ -43,6 +44,15 @@ impl Held {
             content,
             tally,
         }
+    }
+
+    /// Its bytes, to be dropped one piece after the other. They count no longer.
+    pub(crate) fn into_chunks(mut self) -> Vec<Bytes> {
+        let content = std::mem::take(&mut self.content);
+        self.tally
+            .bytes
+            .fetch_sub(content.length(), Ordering::Relaxed);
+        content.into_chunks()
     }
 
     pub(crate) fn digest(&self) -> &Digest {

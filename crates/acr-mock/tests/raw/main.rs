@@ -32,4 +32,5 @@ mod switches;
 mod tables;
 mod tag;
 mod token;
+mod turns;
 mod upload;

@@ -1,0 +1,249 @@
+//! The operations on the properties of manifests, each of which may have a million tags.
+
+use std::sync::Arc;
+
+use acr_protocol::manifest::properties::{
+    GetManifestProperties, ListManifestProperties, UpdateManifestProperties,
+};
+use acr_protocol::{
+    ArtifactManifestOrder, ArtifactManifestProperties, Listing, Operation, RepositoryName, Tag,
+};
+use bytes::Bytes;
+use http::Response;
+use serde_json::json;
+
+use crate::Body;
+use crate::call::Call;
+use crate::error::Refusal;
+use crate::manifest::is_behind;
+use crate::paging::{Marker, Order, next_link};
+use crate::pause::pause;
+use crate::registry::{Registry, respond};
+use crate::store::{ManifestRecord, RepositoryRecord};
+use crate::text::Text;
+
+/// How many tags are looked at in a turn: less than a millisecond's work.
+const TAGS_IN_A_TURN: usize = 2_000;
+
+impl Registry {
+    /// `GET /acr/v1/{name}/_manifests`
+    ///
+    /// Chosen: a manifest whose list switch is off is left out.
+    pub(crate) async fn list_manifest_properties(
+        &self,
+        call: &Call,
+        operation: &ListManifestProperties,
+    ) -> Result<Response<Body>, Refusal> {
+        let order = match operation.order {
+            ArtifactManifestOrder::None => Order::Name,
+            ArtifactManifestOrder::LastUpdatedOnDescending => Order::NewestFirst,
+            ArtifactManifestOrder::LastUpdatedOnAscending => Order::OldestFirst,
+        };
+        let name = &operation.repository;
+        let size = self.page_size(&operation.query);
+        let marker = Marker::read(order, operation.query.last.as_deref());
+        let (page, has_more) = self
+            .gather(size, &marker, |store, page| {
+                let repository = store
+                    .repository(name)
+                    .ok_or_else(|| Refusal::repository_not_found(name))?;
+                page.go_on(
+                    |behind| repository.manifests().walk(order, behind),
+                    |manifest| manifest.switches.can_list().then(|| Arc::clone(manifest)),
+                    |manifest| order.place(manifest.last_updated_on, manifest.digest.as_str()),
+                );
+                Ok(())
+            })
+            .await?;
+        let last = page.last().filter(|_| has_more);
+        let next = last.and_then(|last| {
+            let marker = Marker::at(order, last.last_updated_on, last.digest.as_str());
+            next_link(call, size, order, &marker)
+        });
+        let mut items: Vec<ArtifactManifestProperties> = Vec::with_capacity(page.len());
+        while items.len() < page.len() {
+            let mut most = TAGS_IN_A_TURN;
+            {
+                let store = self.store();
+                // Where the repository has gone meanwhile, so have the tags.
+                let repository = store.repository(name);
+                for record in &page[items.len()..] {
+                    let item = self.properties(call, name, repository, record, most);
+                    most = most.saturating_sub(item.tags.len() + 1);
+                    items.push(item);
+                    if most == 0 {
+                        break;
+                    }
+                }
+            }
+            if most == 0 {
+                pause().await;
+                if let Some(last) = items.last_mut() {
+                    self.complete_tags(name, last).await;
+                }
+            }
+        }
+        let mut listing = Listing {
+            registry_login_server: call.login_server().to_owned(),
+            repository_name: name.clone(),
+            items,
+            next,
+        };
+        let rest = rest_of_tags(&mut listing.items);
+        Ok(with_rest(operation.respond(&listing), &listing.items, rest).await)
+    }
+
+    /// `GET /acr/v1/{name}/_manifests/{digest}`
+    pub(crate) async fn get_manifest_properties(
+        &self,
+        call: &Call,
+        operation: &GetManifestProperties,
+    ) -> Result<Response<Body>, Refusal> {
+        let name = &operation.repository;
+        let properties = {
+            let store = self.store();
+            let repository = store.repository(name);
+            let record = repository.and_then(|repository| {
+                let manifests = repository.manifests();
+                manifests.get(operation.digest.as_str())
+            });
+            let record = record.ok_or_else(Refusal::manifest_unknown)?;
+            self.properties(call, name, repository, record, TAGS_IN_A_TURN)
+        };
+        Ok(self.respond_with(operation, properties).await)
+    }
+
+    /// `PATCH /acr/v1/{name}/_manifests/{digest}`
+    pub(crate) async fn update_manifest_properties(
+        &self,
+        call: &Call,
+        operation: &UpdateManifestProperties,
+    ) -> Result<Response<Body>, Refusal> {
+        let name = &operation.repository;
+        let properties = {
+            let mut store = self.store();
+            let record = store.repository_mut(name).and_then(|mut repository| {
+                repository.update_manifest(&operation.digest, &operation.attributes)
+            });
+            let record = record.ok_or_else(Refusal::manifest_unknown)?;
+            let repository = store.repository(name);
+            self.properties(call, name, repository, &record, TAGS_IN_A_TURN)
+        };
+        Ok(self.respond_with(operation, properties).await)
+    }
+
+    /// The response with the properties of one manifest.
+    async fn respond_with<O: Operation<Output = ArtifactManifestProperties> + Sync>(
+        &self,
+        operation: &O,
+        mut properties: ArtifactManifestProperties,
+    ) -> Response<Body> {
+        if properties.tags.len() < TAGS_IN_A_TURN {
+            return respond(operation, &properties);
+        }
+        let name = properties.repository_name.clone();
+        self.complete_tags(&name, &mut properties).await;
+        let mut items = [properties];
+        let rest = rest_of_tags(&mut items);
+        with_rest(operation.respond(&items[0]), &items, rest).await
+    }
+
+    /// The properties of a manifest with the first of its tags, of which `most` are looked at.
+    fn properties(
+        &self,
+        call: &Call,
+        name: &RepositoryName,
+        repository: Option<&RepositoryRecord>,
+        record: &ManifestRecord,
+        most: usize,
+    ) -> ArtifactManifestProperties {
+        let lag = self.settings().metadata_lag;
+        let known = is_behind(call.now(), record.created_on, lag);
+        let tags = repository
+            .into_iter()
+            .flat_map(|repository| repository.tags().of(&record.digest, None))
+            .take(most);
+        ArtifactManifestProperties {
+            registry_login_server: call.login_server().to_owned(),
+            repository_name: name.clone(),
+            digest: record.digest.clone(),
+            tags: tags.map(|tag| tag.name.clone()).collect(),
+            size_in_bytes: record.image_size,
+            created_on: record.created_on,
+            last_updated_on: record.last_updated_on,
+            architecture: record.architecture.as_deref().map(str::to_owned),
+            operating_system: record.operating_system.as_deref().map(str::to_owned),
+            media_type: Some(record.media_type.clone()),
+            config_media_type: record.config_media_type.clone().filter(|_| known),
+            references: record.references().to_vec(),
+            attributes: record.switches.to_attributes(),
+            extra: record.extra(),
+        }
+    }
+
+    /// Adds the tags behind those that are there. Others may set and remove tags meanwhile: each is seen as it is when it is
+    /// looked at.
+    async fn complete_tags(&self, name: &RepositoryName, item: &mut ArtifactManifestProperties) {
+        loop {
+            let before = item.tags.len();
+            if let Some(repository) = self.store().repository(name) {
+                let tags = repository.tags().of(&item.digest, item.tags.last());
+                let more: Vec<_> = tags
+                    .take(TAGS_IN_A_TURN)
+                    .map(|tag| tag.name.clone())
+                    .collect();
+                item.tags.extend(more);
+            }
+            if item.tags.len() < before + TAGS_IN_A_TURN {
+                return;
+            }
+            pause().await;
+        }
+    }
+}
+
+/// Takes the tags away that are written piece by piece: all but the first of each manifest, where they are many.
+fn rest_of_tags(items: &mut [ArtifactManifestProperties]) -> Vec<Vec<Tag>> {
+    let all: usize = items.iter().map(|item| item.tags.len()).sum();
+    if all <= TAGS_IN_A_TURN {
+        return Vec::new();
+    }
+    let rest = |item: &mut ArtifactManifestProperties| {
+        let at = item.tags.len().min(1);
+        item.tags.split_off(at)
+    };
+    items.iter_mut().map(rest).collect()
+}
+
+/// Writes the rest of the tags behind the first of each manifest.
+async fn with_rest(
+    response: Response<Bytes>,
+    items: &[ArtifactManifestProperties],
+    rest: Vec<Vec<Tag>>,
+) -> Response<Body> {
+    if rest.is_empty() {
+        return response.map(Body::from);
+    }
+    let (head, bytes) = response.into_parts();
+    let written = String::from_utf8_lossy(&bytes);
+    let (mut text, mut at) = (Text::default(), 0);
+    for (item, rest) in items.iter().zip(&rest) {
+        let Some(first) = item.tags.first().filter(|_| !rest.is_empty()) else {
+            continue;
+        };
+        // The members before the tags are texts and numbers, and no text holds a quote without a backslash before it.
+        for needle in [
+            format!("\"digest\":\"{}\"", item.digest),
+            format!("\"tags\":[{}", json!(first)),
+        ] {
+            let found = written[at..].find(&needle);
+            let end = found.map_or(at, |found| at + found + needle.len());
+            text.push(&bytes[at..end]);
+            at = end;
+        }
+        text.push(b",");
+        text.push_items(rest.iter()).await;
+    }
+    text.push(&bytes[at..]);
+    Response::from_parts(head, text.into_body())
+}

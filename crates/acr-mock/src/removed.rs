@@ -1,0 +1,65 @@
+//! Things that were taken out of the store: whoever removes much drops it in turns, and what he leaves, because his request
+//! was broken off, goes with the requests behind it.
+
+use acr_protocol::Timestamp;
+
+use crate::pause::pause;
+use crate::registry::Registry;
+use crate::store::RepositoryRecord;
+
+/// How many pieces are dropped in a turn: about half a millisecond's work.
+const SHED_IN_A_TURN: usize = 1_000;
+
+/// A repository that was taken out of the store, until it goes to the waste.
+#[derive(Debug)]
+pub(crate) struct Removed<'a> {
+    registry: &'a Registry,
+    repository: Option<Box<RepositoryRecord>>,
+}
+
+impl<'a> Removed<'a> {
+    pub(crate) fn new(registry: &'a Registry, repository: Option<Box<RepositoryRecord>>) -> Self {
+        Self {
+            registry,
+            repository,
+        }
+    }
+
+    pub(crate) fn repository(&self) -> Option<&RepositoryRecord> {
+        self.repository.as_deref()
+    }
+}
+
+impl Drop for Removed<'_> {
+    fn drop(&mut self) {
+        if let Some(repository) = self.repository.take() {
+            self.registry.waste().put_repository(*repository);
+        }
+    }
+}
+
+impl Registry {
+    /// Drops all that was removed, with pauses for others.
+    pub(crate) async fn shed_all(&self) {
+        while self.shed(SHED_IN_A_TURN) {
+            pause().await;
+        }
+    }
+
+    /// Drops some of what is left by uploads that have ended, and by requests that were broken off.
+    pub(crate) fn shed_in_passing(&self) {
+        self.shed(SHED_IN_A_TURN);
+    }
+
+    /// Ends the uploads whose time is over.
+    pub(crate) fn expire_uploads(&self, now: Timestamp) {
+        let expired = self.store().expire_uploads(now);
+        for upload in expired {
+            self.waste().put_chunks(upload.content.into_chunks());
+        }
+    }
+
+    fn shed(&self, most: usize) -> bool {
+        self.waste().shed(most)
+    }
+}

@@ -1,0 +1,138 @@
+use std::collections::VecDeque;
+use std::fmt;
+use std::iter;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::store::index::{Index, Sorting};
+use crate::store::repository::RepositoryRecord;
+use crate::store::tally::Held;
+
+/// What was taken out of the store, to be dropped bit by bit: to free a million records at once takes seconds.
+#[derive(Default)]
+pub(crate) struct Waste(VecDeque<Heap>);
+
+/// Things that are dropped when the next one is asked for; each says how many pieces of work that is.
+type Heap = Box<dyn Iterator<Item = usize> + Send>;
+
+impl Waste {
+    /// Takes a repository, to drop it with everything in it.
+    pub(crate) fn put_repository(&mut self, repository: RepositoryRecord) {
+        repository.manifests.into_waste(self);
+        repository.tags.into_waste(self);
+        self.put_blobs(repository.blobs.into_records());
+    }
+
+    /// Takes a blob; its bytes are dropped too where nobody else holds them.
+    pub(crate) fn put_blob(&mut self, blob: Arc<Held>) {
+        self.put_blobs(iter::once(blob));
+    }
+
+    /// Takes the pieces of a blob that has not become one.
+    pub(crate) fn put_chunks(&mut self, chunks: Vec<Bytes>) {
+        let chunks = chunks.into_iter();
+        self.0
+            .push_back(Box::new(chunks.map(|chunk| pieces_of(chunk.len()))));
+    }
+
+    pub(super) fn put_index<S, R>(&mut self, index: Index<S, R>, pieces: fn(&R) -> usize)
+    where
+        S: Sorting<R> + 'static,
+        R: Send + Sync + 'static,
+    {
+        let records = index.into_records();
+        self.0
+            .push_back(Box::new(records.map(move |record| pieces(&record))));
+    }
+
+    fn put_blobs(&mut self, blobs: impl Iterator<Item = Arc<Held>> + Send + 'static) {
+        let chunks = blobs.flat_map(|blob| {
+            let chunks = Arc::into_inner(blob).map_or_else(Vec::new, Held::into_chunks);
+            // The blob itself is a piece of work, too.
+            iter::once(Bytes::new()).chain(chunks)
+        });
+        self.0
+            .push_back(Box::new(chunks.map(|chunk| pieces_of(chunk.len()))));
+    }
+
+    /// Drops about so many pieces. Whether anything is left.
+    pub(crate) fn shed(&mut self, most: usize) -> bool {
+        let mut shed = 0;
+        while let Some(heap) = self.0.front_mut() {
+            for pieces in heap {
+                shed += pieces;
+                if shed >= most {
+                    return true;
+                }
+            }
+            self.0.pop_front();
+        }
+        false
+    }
+}
+
+/// How much work it is to free so many bytes: a large allocation goes back to the system page by page.
+pub(super) fn pieces_of(bytes: usize) -> usize {
+    1 + bytes / (64 * 1024)
+}
+
+impl fmt::Debug for Waste {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Waste").field(&self.0.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use acr_protocol::{Digest, RepositoryName, Tag, Timestamp};
+
+    use super::*;
+    use crate::store::{Content, Store, TagRecord};
+
+    #[test]
+    fn what_was_removed_is_dropped_bit_by_bit() {
+        let mut store = Store::default();
+        let name = RepositoryName::new("app").unwrap();
+        let mut repository = store.record_mut(&name);
+        repository.unseen_manifests = 1;
+        let digest = Digest::sha256("x");
+        for number in 0..100 {
+            let tag = Tag::new(format!("v{number}")).unwrap();
+            repository.restore_tag(TagRecord::new(tag, digest.clone(), Timestamp::default()));
+        }
+        drop(repository);
+        let chunks = vec![Bytes::from_static(b"chunk"); 100];
+        let content = Content::from_chunks(chunks);
+        store.put_blob(&name, digest, content, Timestamp::default());
+        let kept = store.content(&Digest::sha256("x"));
+        let removed = store.remove_repository(&name).unwrap();
+        assert_eq!((store.statistics().tags, store.statistics().blobs), (0, 1));
+        drop(kept);
+        let mut waste = Waste::default();
+        waste.put_repository(*removed);
+        let mut turns = 1;
+        while waste.shed(10) {
+            turns += 1;
+        }
+        // Each tag in each of its four orders, the blob and each of its pieces.
+        assert_eq!(turns, (4 * 100 + 1 + 100_usize).div_ceil(10));
+        assert_eq!(store.statistics().blobs, 0);
+        assert!(!waste.shed(10));
+    }
+
+    #[test]
+    fn large_things_are_few_to_a_turn() {
+        let mut store = Store::default();
+        let name = RepositoryName::new("app").unwrap();
+        let mut waste = Waste::default();
+        for number in 0..4 {
+            let content = Content::from_chunks(vec![vec![number; 1024 * 1024].into()]);
+            let digest = Digest::sha256([number]);
+            store.put_blob(&name, digest.clone(), content, Timestamp::default());
+            waste.put_blob(store.remove_blob(&name, &digest).unwrap());
+        }
+        assert!(waste.shed(16));
+        assert_eq!(store.statistics().blobs, 3);
+    }
+}
