@@ -7,13 +7,24 @@ use crate::cargo;
 
 /// Runs `PROGRAM ARGUMENTS` and ends as it ends: 0 passed, 3 skipped, anything else failed.
 pub(crate) fn run(root: &Path, program: &str, arguments: &[&str]) -> ExitCode {
+    start(root, program, &[], arguments)
+}
+
+/// The same, built with `--release`: for programs that measure.
+pub(crate) fn run_fast(root: &Path, program: &str, arguments: &[&str]) -> ExitCode {
+    start(root, program, &["--release"], arguments)
+}
+
+fn start(root: &Path, program: &str, profile: &[&str], arguments: &[&str]) -> ExitCode {
     let mut command = cargo::command(root);
     // Paths among the arguments are those of the caller's folder.
     if let Ok(folder) = std::env::current_dir() {
         command.current_dir(folder);
     }
     command
-        .args(["run", "--quiet", "--locked", "--manifest-path"])
+        .args(["run", "--quiet", "--locked"])
+        .args(profile)
+        .arg("--manifest-path")
         .arg(root.join("Cargo.toml"))
         .args(["--package", "acr-harness", "--bin", program, "--"])
         .args(arguments);

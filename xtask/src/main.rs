@@ -37,6 +37,8 @@ Usage: cargo xtask <COMMAND>
   tidy                        the repository rules alone: layering, dependency trees, source files
   fixtures [--check]          list the fixtures, or verify their digests, sizes and form
   bench requests              how many requests the client's work costs on the wire
+  bench mock                  what acr-mock costs beside a bare server and, where they are installed, docker-registry and
+                              wrk; up to ten minutes, built with --release
   fidelity [FILE...]          replay recorded exchanges on acr-mock and compare the answers to the byte; without FILE
                               those of fixtures/
   interop python|skopeo ..    try another program against acr-mock (exit code 3: skipped)
@@ -83,7 +85,8 @@ fn main() -> ExitCode {
         }
         ["interop", ..] => return usage("interop wants one of: python, skopeo"),
         ["bench", "requests"] => return harness::run(&root, "bench", &arguments[1..]),
-        ["bench", ..] => return usage("bench wants one of: requests"),
+        ["bench", "mock"] => return harness::run_fast(&root, "bench", &arguments[1..]),
+        ["bench", ..] => return usage("bench wants one of: requests, mock"),
         ["fuzz", rest @ ..] => match fuzz::Options::parse(rest) {
             Ok(options) => return fuzz::run(&root, &options),
             Err(problem) => return usage(&problem),

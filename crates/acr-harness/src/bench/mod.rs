@@ -1,6 +1,7 @@
-//! What the client costs, measured on acr-mock in the same process.
+//! What client and mock cost.
 //!
-//! Requests are counted by the mock, so they are the same on every machine.
+//! Requests are counted by the mock, so they are the same on every machine; times are held against those of a bare server.
 
 pub mod memory;
+pub mod mock;
 pub mod requests;

@@ -99,7 +99,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const HEAD_LIMIT: usize = 256 * 1024;
 
 /// Reads one answer; and what came with its last bytes and is no part of it.
-fn read_answer(stream: &mut impl Read, is_head: bool) -> Result<(Answer, Vec<u8>)> {
+pub(crate) fn read_answer(stream: &mut impl Read, is_head: bool) -> Result<(Answer, Vec<u8>)> {
     let mut input = Input {
         stream,
         held: Vec::new(),

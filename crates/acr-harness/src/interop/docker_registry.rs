@@ -73,6 +73,12 @@ impl DockerRegistry {
         format!("http://{}", self.address)
     }
 
+    /// The process's number.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until it listens; `false` if it ended before.
     fn is_up(&mut self) -> Result<bool> {
         let deadline = Instant::now() + Duration::from_secs(20);

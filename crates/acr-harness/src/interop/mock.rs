@@ -27,6 +27,15 @@ impl MockProcess {
     ///
     /// If cargo cannot build it, or if it ends or prints something else before its ready line.
     pub fn start(arguments: &[&str]) -> Result<Self> {
+        Self::start_logging(arguments, "warn", Stdio::inherit())
+    }
+
+    /// The same, with the log at this level and in this place.
+    ///
+    /// # Errors
+    ///
+    /// As for [`MockProcess::start`].
+    pub fn start_logging(arguments: &[&str], level: &str, log: Stdio) -> Result<Self> {
         let mut command = Command::new(build()?);
         // A setting of the caller's would make it another mock.
         for (name, _) in std::env::vars_os() {
@@ -35,10 +44,11 @@ impl MockProcess {
             }
         }
         let mut child = command
-            .args(["--exit-on-stdin-close", "--log", "warn"])
+            .args(["--exit-on-stdin-close", "--log", level])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .map_err(|error| format!("acr-mock does not start: {error}"))?;
         let stdin = child.stdin.take();
@@ -85,6 +95,12 @@ impl MockProcess {
     /// If the ready line names none.
     pub fn ca(&self) -> Result<&Path> {
         Ok(Path::new(self.ready("ca")?))
+    }
+
+    /// The process's number.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it by closing its stdin.

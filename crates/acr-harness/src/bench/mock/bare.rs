@@ -1,0 +1,144 @@
+//! A bare hyper server that gives the same bytes as the mock: what HTTP alone costs.
+
+use std::convert::Infallible;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::Result;
+use crate::fidelity::raw_http::{Answer, read_answer};
+
+/// The answers that a bare server gives: to paths of `/v2/`, and to all others.
+#[derive(Debug)]
+struct Answers {
+    content: Prepared,
+    metadata: Prepared,
+}
+
+#[derive(Debug)]
+struct Prepared {
+    headers: HeaderMap,
+    body: Bytes,
+    chunked: bool,
+}
+
+/// Serves the two answers in the files at a free port, which it prints, until its stdin ends.
+///
+/// # Errors
+/// A file holds no answer, or the machine has no port.
+pub fn serve(content: &Path, metadata: &Path) -> Result<()> {
+    let answers = Arc::new(Answers {
+        content: Prepared::read(content)?,
+        metadata: Prepared::read(metadata)?,
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        println!("{}", listener.local_addr()?);
+        end_with_stdin();
+        loop {
+            let (stream, _) = listener.accept().await?;
+            tokio::spawn(connection(stream, answers.clone()));
+        }
+    })
+}
+
+fn end_with_stdin() {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(0);
+    });
+}
+
+async fn connection(stream: TcpStream, answers: Arc<Answers>) {
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
+        let answer = match request.uri().path().starts_with("/v2/") {
+            true => answers.content.response(),
+            false => answers.metadata.response(),
+        };
+        std::future::ready(Ok::<_, Infallible>(answer))
+    });
+    // The settings of the mock's connections.
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(30))
+        .max_header_size(128 * 1024)
+        .max_headers(128)
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), service);
+    // The load ends by closing its connections.
+    let _ = connection.await;
+}
+
+impl Prepared {
+    fn read(file: &Path) -> Result<Self> {
+        let (answer, _) = read_answer(&mut fs::read(file)?.as_slice(), false)?;
+        let Answer { headers, body, .. } = answer;
+        let is_hypers = |name: &str| ["date", "transfer-encoding"].contains(&name);
+        let headers = headers
+            .into_iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value))
+            .filter(|(name, _)| !is_hypers(name))
+            .map(|(name, value)| Ok((HeaderName::try_from(name)?, HeaderValue::try_from(value)?)))
+            .collect::<Result<HeaderMap>>()?;
+        Ok(Self {
+            chunked: !headers.contains_key(http::header::CONTENT_LENGTH),
+            headers,
+            body: body.into(),
+        })
+    }
+
+    fn response(&self) -> Response<OneFrame> {
+        let mut response = Response::new(OneFrame {
+            bytes: Some(self.body.clone()),
+            chunked: self.chunked,
+        });
+        *response.headers_mut() = self.headers.clone();
+        response
+    }
+}
+
+/// A body of one piece, whose length may be hidden.
+struct OneFrame {
+    bytes: Option<Bytes>,
+    chunked: bool,
+}
+
+impl Body for OneFrame {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.bytes.take().map(Frame::data).map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let length = self.bytes.as_ref().map_or(0, Bytes::len);
+        match self.chunked {
+            true => SizeHint::default(),
+            false => SizeHint::with_exact(length as u64),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The figures, the goals that they are held to, and the line that says both.
+
+use std::fmt;
+
+/// A figure over several rounds: the one in the middle, and how far they lie apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spread {
+    pub(super) middle: f64,
+    pub(super) least: f64,
+    pub(super) most: f64,
+}
+
+impl Spread {
+    /// Of these values; `None` if there is none.
+    pub(super) fn of(values: &[f64]) -> Option<Self> {
+        if values.is_empty() {
+            return None;
+        }
+        Some(Self {
+            middle: median(values),
+            least: values.iter().copied().fold(f64::INFINITY, f64::min),
+            most: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        })
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            middle,
+            least,
+            most,
+        } = self;
+        write!(f, "{middle:.2} ({least:.2} to {most:.2})")
+    }
+}
+
+/// The value in the middle; of two in the middle the lower one.
+pub(super) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+        .get(sorted.len().saturating_sub(1) / 2)
+        .copied()
+        .unwrap_or(f64::NAN)
+}
+
+/// What the mock costs. A figure that could not be measured here is absent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// Its rate of manifests by tag, as a share of the bare server's.
+    pub of_bare: Option<f64>,
+    /// The same while it writes a line of its log for each request.
+    pub with_log: Option<f64>,
+    /// Its CPU time a request, over the bare server's.
+    pub cpu: Option<f64>,
+    /// Its rate over that of docker-registry.
+    pub docker_registry: Option<f64>,
+    /// Its rate of pages of 100 tags, as a share of the bare server's.
+    pub page_of_bare: Option<f64>,
+    /// CPU time of a manifest by tag in process, in microseconds.
+    pub in_process: Option<f64>,
+    /// CPU time of a page of 100 tags in process, in microseconds.
+    pub page: Option<f64>,
+    /// Memory of a tag, in bytes.
+    pub tag: Option<f64>,
+    /// What a large operation adds to the longest wait of others, in milliseconds.
+    pub wait: Option<f64>,
+}
+
+/// A goal: at least so much, or at most.
+#[derive(Clone, Copy)]
+enum Goal {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Goal {
+    /// Whether the figure misses it by more than a tenth: machines differ, and so do runs.
+    fn is_missed_by(self, figure: f64) -> bool {
+        match self {
+            Self::AtLeast(goal) => figure < goal * 0.9,
+            Self::AtMost(goal) => figure > goal * 1.1,
+        }
+    }
+}
+
+impl Figures {
+    /// The goals that are missed by more than a tenth, each in a sentence. What was not measured is not judged.
+    #[must_use]
+    pub fn missed(&self) -> Vec<String> {
+        let goals = [
+            ("of bare", self.of_bare, Goal::AtLeast(0.70)),
+            ("of bare with log", self.with_log, Goal::AtLeast(0.55)),
+            ("CPU of bare", self.cpu, Goal::AtMost(1.4)),
+            (
+                "of docker-registry",
+                self.docker_registry,
+                Goal::AtLeast(25.0),
+            ),
+            ("a page, of bare", self.page_of_bare, Goal::AtLeast(0.5)),
+            ("us in process", self.in_process, Goal::AtMost(3.0)),
+            ("us a page in process", self.page, Goal::AtMost(30.0)),
+            ("B a tag", self.tag, Goal::AtMost(300.0)),
+            ("ms longest wait", self.wait, Goal::AtMost(20.0)),
+        ];
+        let missed = goals.into_iter().filter_map(|(name, figure, goal)| {
+            let figure = figure.filter(|figure| goal.is_missed_by(*figure))?;
+            Some(match goal {
+                Goal::AtLeast(goal) => format!("{figure:.2} {name}, where {goal} is the least"),
+                Goal::AtMost(goal) => format!("{figure:.2} {name}, where {goal} is the most"),
+            })
+        });
+        missed.collect()
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |figure: Option<f64>, digits: usize| match figure {
+            Some(figure) => format!("{figure:.digits$}"),
+            None => "-".to_owned(),
+        };
+        write!(
+            f,
+            "mock: {} of bare ({} with log), CPU {}x, {}x docker-registry, in process {} us, page {} us, \
+             {} B a tag, longest wait {} ms",
+            text(self.of_bare, 2),
+            text(self.with_log, 2),
+            text(self.cpu, 2),
+            text(self.docker_registry, 0),
+            text(self.in_process, 1),
+            text(self.page, 0),
+            text(self.tag, 0),
+            text(self.wait, 0),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Figures {
+        Figures {
+            of_bare: Some(0.7),
+            with_log: Some(0.55),
+            cpu: Some(1.4),
+            docker_registry: Some(25.0),
+            page_of_bare: Some(0.5),
+            in_process: Some(3.0),
+            page: Some(30.0),
+            tag: Some(300.0),
+            wait: Some(20.0),
+        }
+    }
+
+    #[test]
+    fn the_last_line_has_its_form_whatever_is_missing() {
+        assert_eq!(
+            good().to_string(),
+            "mock: 0.70 of bare (0.55 with log), CPU 1.40x, 25x docker-registry, in process 3.0 us, page 30 us, \
+             300 B a tag, longest wait 20 ms"
+        );
+        assert_eq!(
+            Figures::default().to_string(),
+            "mock: - of bare (- with log), CPU -x, -x docker-registry, in process - us, page - us, \
+             - B a tag, longest wait - ms"
+        );
+    }
+
+    #[test]
+    fn a_goal_is_missed_by_more_than_a_tenth_and_what_is_missing_is_not_judged() {
+        assert_eq!(good().missed(), [""; 0]);
+        assert_eq!(Figures::default().missed(), [""; 0]);
+        let near = Figures {
+            of_bare: Some(0.64),
+            in_process: Some(3.2),
+            ..good()
+        };
+        assert_eq!(near.missed(), [""; 0]);
+        let far = Figures {
+            of_bare: Some(0.62),
+            wait: Some(23.0),
+            ..good()
+        };
+        assert_eq!(
+            far.missed(),
+            [
+                "0.62 of bare, where 0.7 is the least",
+                "23.00 ms longest wait, where 20 is the most"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_middle_is_no_average() {
+        assert_eq!(median(&[9.0, 1.0, 2.0]), 2.0);
+        let spread = Spread::of(&[0.5, 0.7, 0.6]).expect("there are values");
+        assert_eq!(spread.to_string(), "0.60 (0.50 to 0.70)");
+        assert_eq!(Spread::of(&[]), None);
+    }
+}

@@ -1,0 +1,98 @@
+//! What the registry costs without a socket: CPU time an operation, and bytes a tag.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use acr_mock::Registry;
+use futures_util::FutureExt as _;
+use http::Request;
+
+use super::usage;
+use crate::Result;
+
+/// How many times the operations take turns.
+const ROUNDS: usize = 15;
+/// How long one turn lasts at least.
+const TURN: Duration = Duration::from_millis(80);
+/// How many requests are made before their turn, so that making them is no part of it.
+const BATCH: usize = 500;
+/// How many tags are put in to see what one of them takes.
+const TAGS: u32 = 1_000_000;
+
+/// The CPU time of a manifest by tag and of a page of 100 tags, by the round.
+#[derive(Debug)]
+pub(super) struct InProcess {
+    pub(super) manifest: Vec<Duration>,
+    pub(super) page: Vec<Duration>,
+}
+
+impl InProcess {
+    /// Measures both in turn; `None` where the CPU time of a thread is not known.
+    pub(super) fn measure() -> Result<Option<Self>> {
+        let registry = Registry::new();
+        let app = registry.seed("bench/app")?;
+        let image = app.image("v000")?;
+        for number in 1..150 {
+            app.manifest(Some(&format!("v{number:03}")), &image)?;
+        }
+        let token = registry.access_token("repository:bench/app:metadata_read,pull")?;
+        let mut measured = Self {
+            manifest: Vec::new(),
+            page: Vec::new(),
+        };
+        for _ in 0..ROUNDS {
+            let manifest = turn(&registry, &token, "/v2/bench/app/manifests/v000")?;
+            let page = turn(&registry, &token, "/acr/v1/bench/app/_tags?n=100")?;
+            let (Some(manifest), Some(page)) = (manifest, page) else {
+                return Ok(None);
+            };
+            measured.manifest.push(manifest);
+            measured.page.push(page);
+        }
+        Ok(Some(measured))
+    }
+}
+
+/// The CPU time of one request, on the average of a turn.
+fn turn(registry: &Registry, token: &str, path: &str) -> Result<Option<Duration>> {
+    let request = || {
+        Request::get(format!("https://mock.azurecr.io{path}"))
+            .header("Authorization", format!("Bearer {token}"))
+            .body(String::new())
+    };
+    let (mut used, mut requests) = (Duration::ZERO, 0);
+    let start = Instant::now();
+    while start.elapsed() < TURN {
+        let batch = (0..BATCH)
+            .map(|_| request())
+            .collect::<Result<Vec<_>, _>>()?;
+        let before = usage::of_thread();
+        for request in batch {
+            let response = registry.handle(request).now_or_never();
+            let response = response.ok_or("the registry waits for nothing")?;
+            if response.status() != 200 {
+                return Err(format!("{} to GET {path}", response.status()).into());
+            }
+            black_box(response);
+        }
+        let Some((before, after)) = before.zip(usage::of_thread()) else {
+            return Ok(None);
+        };
+        used += after.saturating_sub(before);
+        requests += BATCH as u32;
+    }
+    Ok(Some(used / requests))
+}
+
+/// What a tag takes in memory, in bytes: the growth of this process by a million of them.
+pub(super) fn bytes_of_a_tag() -> Result<Option<u64>> {
+    let registry = Registry::new();
+    let app = registry.seed("bench/tags")?;
+    let image = app.image("first")?;
+    let before = usage::memory();
+    for number in 0..TAGS {
+        app.manifest(Some(&format!("v1.0.{number}")), &image)?;
+    }
+    let grown = usage::memory().zip(before);
+    Ok(grown.map(|(after, before)| after.saturating_sub(before) / u64::from(TAGS)))
+}

@@ -1,0 +1,170 @@
+//! The load: 64 connections that each send the same request again as soon as it is answered.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::Result;
+use crate::fidelity::raw_http::{Answer, read_answer};
+use crate::interop::output_of;
+
+/// How many connections there are.
+pub(super) const CONNECTIONS: usize = 64;
+
+/// How long one load lasts.
+const LENGTH: Duration = Duration::from_secs(2);
+
+/// A request for one path, sent to whatever server.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) path: String,
+    /// The value of `Authorization`, if the server wants one.
+    pub(super) authorization: Option<String>,
+}
+
+/// What a load came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    pub(super) requests: u64,
+    pub(super) time: Duration,
+}
+
+impl Load {
+    /// Requests in a second.
+    pub(super) fn rate(&self) -> f64 {
+        self.requests as f64 / self.time.as_secs_f64()
+    }
+}
+
+/// What sends the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Generator {
+    /// The program of this name.
+    Wrk,
+    /// This program.
+    Own,
+}
+
+impl Generator {
+    /// wrk, where it is installed.
+    pub(super) fn find() -> Self {
+        match Command::new("wrk").arg("--version").output() {
+            Ok(_) => Self::Wrk,
+            Err(_) => Self::Own,
+        }
+    }
+
+    /// Loads a server for a while.
+    ///
+    /// # Errors
+    /// The server cannot be reached, breaks a connection, or answers anything but 200.
+    pub(super) fn run(self, address: SocketAddr, target: &Target) -> Result<Load> {
+        match self {
+            Self::Wrk => wrk(address, target),
+            Self::Own => own(address, target),
+        }
+    }
+}
+
+impl Target {
+    pub(super) fn bytes(&self, address: SocketAddr) -> Vec<u8> {
+        let mut text = format!("GET {} HTTP/1.1\r\nHost: {address}\r\n", self.path);
+        if let Some(value) = &self.authorization {
+            text.push_str(&format!("Authorization: {value}\r\n"));
+        }
+        text.push_str("\r\n");
+        text.into_bytes()
+    }
+
+    /// Sends the request once; the answer must be a good one.
+    pub(super) fn send(&self, address: SocketAddr) -> Result<Answer> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(&self.bytes(address))?;
+        let (answer, _) = read_answer(&mut stream, false)?;
+        match answer.status {
+            200 => Ok(answer),
+            status => Err(format!("{address} answers {status} to GET {}", self.path).into()),
+        }
+    }
+}
+
+fn wrk(address: SocketAddr, target: &Target) -> Result<Load> {
+    let mut command = Command::new("wrk");
+    command.args(["--threads", "1", "--connections"]);
+    command.args([CONNECTIONS.to_string(), "--duration".to_owned()]);
+    command.arg(format!("{}s", LENGTH.as_secs()));
+    if let Some(value) = &target.authorization {
+        command.args(["--header", &format!("Authorization: {value}")]);
+    }
+    let output = output_of(command.arg(format!("http://{address}{}", target.path)))?;
+    if output.contains("Non-2xx") || output.contains("Socket errors") {
+        return Err(format!("not all of wrk's requests went well:\n{output}").into());
+    }
+    // `  123456 requests in 2.00s, 40.01MB read`
+    let read = || {
+        let (before, after) = output.split_once(" requests in ")?;
+        let requests = before.lines().last()?.trim().parse().ok()?;
+        let seconds: f64 = after.split_once("s,")?.0.parse().ok()?;
+        Some((requests, seconds))
+    };
+    let (requests, seconds) =
+        read().ok_or_else(|| format!("wrk says something else:\n{output}"))?;
+    let time = Duration::from_secs_f64(seconds);
+    Ok(Load { requests, time })
+}
+
+fn own(address: SocketAddr, target: &Target) -> Result<Load> {
+    let request = target.bytes(address);
+    let length = length(address, target)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let start = Instant::now();
+    let clients = (0..CONNECTIONS).map(|_| client(address, &request, length, start));
+    let requests = runtime.block_on(futures_util::future::try_join_all(clients))?;
+    Ok(Load {
+        requests: requests.into_iter().sum(),
+        time: start.elapsed(),
+    })
+}
+
+/// How many bytes the answer has: those to the same request are all of one length.
+fn length(address: SocketAddr, target: &Target) -> Result<usize> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut held = Vec::new();
+    stream.write_all(&target.bytes(address))?;
+    let mut noted = Noted(&mut stream, &mut held);
+    let (_, rest) = read_answer(&mut noted, false)?;
+    Ok(held.len() - rest.len())
+}
+
+/// Keeps what is read.
+struct Noted<'a>(&'a mut TcpStream, &'a mut Vec<u8>);
+
+impl std::io::Read for Noted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.0.read(buffer)?;
+        self.1.extend_from_slice(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+async fn client(address: SocketAddr, request: &[u8], length: usize, start: Instant) -> Result<u64> {
+    let mut stream = tokio::net::TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let mut answer = vec![0; length];
+    let mut requests = 0;
+    while start.elapsed() < LENGTH {
+        stream.write_all(request).await?;
+        stream.read_exact(&mut answer).await?;
+        if !answer.starts_with(b"HTTP/1.1 200 ") {
+            return Err(format!("{address} answers something else than 200 OK").into());
+        }
+        requests += 1;
+    }
+    Ok(requests)
+}

@@ -1,0 +1,199 @@
+//! The servers that are held against each other: each a process of its own, with the same image in it.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use acr_client::{ContainerRegistryClient, Credential};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use super::load::{Generator, Load, Target};
+use super::usage;
+use crate::Result;
+use crate::fidelity::raw_http::Answer;
+use crate::interop::docker_registry::DockerRegistry;
+use crate::interop::mock::MockProcess;
+use crate::layout::OciLayout;
+use crate::push::push;
+
+const REPOSITORY: &str = "bench/app";
+const USER: &str = "bench";
+const PASSWORD: &str = "bench-password";
+/// How many tags the repository gets, and how many of them a page has.
+const TAGS: usize = 150;
+const PAGE: usize = 100;
+
+/// A server, and what is asked of it. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Server {
+    _process: Process,
+    pid: u32,
+    address: SocketAddr,
+    /// A manifest by its tag.
+    pub(super) manifest: Target,
+    /// A page of tags with their properties.
+    pub(super) page: Target,
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "kept for their ends")]
+enum Process {
+    Own(Killed),
+    Mock(MockProcess),
+    Docker(DockerRegistry),
+}
+
+#[derive(Debug)]
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // Both fail for a child that has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What a load has cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cost {
+    /// Requests in a second.
+    pub(super) rate: f64,
+    /// The server's CPU time for one of them, where it is known.
+    pub(super) cpu: Option<Duration>,
+}
+
+impl Server {
+    /// The program acr-mock over plain http, with its log at this level in this file.
+    pub(super) async fn mock(level: &str, log: &Path) -> Result<Self> {
+        let user = format!("{USER}:{PASSWORD}");
+        let process = MockProcess::start_logging(
+            &["--plain-http", "--user", &user],
+            level,
+            File::create(log)?.into(),
+        )?;
+        let address = process.ready("login_server")?.parse()?;
+        let endpoint = process.ready("endpoint")?;
+        fill(endpoint, Credential::password(USER, PASSWORD), TAGS).await?;
+        let token = Some(token(address)?);
+        let pid = process.pid();
+        Ok(Self::new(Process::Mock(process), pid, address, token))
+    }
+
+    /// The bare server, which gives the answers of that one.
+    pub(super) fn bare(mock: &Self, folder: &Path) -> Result<Self> {
+        let [manifest, page] = [("manifest", &mock.manifest), ("page", &mock.page)];
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("serve-bare");
+        for (name, target) in [manifest, page] {
+            let file = folder.join(name);
+            fs::write(&file, text(&target.send(mock.address)?))?;
+            command.arg(file);
+        }
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdout = child.stdout.take().ok_or("the bare server has no stdout")?;
+        let pid = child.id();
+        let process = Process::Own(Killed(child));
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        let address = line.trim().parse()?;
+        let authorization = mock.manifest.authorization.clone();
+        Ok(Self::new(process, pid, address, authorization))
+    }
+
+    /// docker-registry, which has no pages and asks for no password here.
+    pub(super) async fn docker_registry() -> Result<Self> {
+        let registry = DockerRegistry::start(false)?;
+        fill(&registry.endpoint(), Credential::anonymous(), 1).await?;
+        let (pid, address) = (registry.pid(), registry.login_server().parse()?);
+        Ok(Self::new(Process::Docker(registry), pid, address, None))
+    }
+
+    fn new(process: Process, pid: u32, address: SocketAddr, authorization: Option<String>) -> Self {
+        usage::pin(pid, 0);
+        let target = |path| Target {
+            path,
+            authorization: authorization.clone(),
+        };
+        Self {
+            _process: process,
+            pid,
+            address,
+            manifest: target(format!("/v2/{REPOSITORY}/manifests/{}", tag(0))),
+            page: target(format!("/acr/v1/{REPOSITORY}/_tags?n={PAGE}")),
+        }
+    }
+
+    /// Loads the server with one of its targets.
+    pub(super) fn load(&self, generator: Generator, target: &Target) -> Result<Cost> {
+        target.send(self.address)?;
+        let before = usage::of_process(self.pid);
+        let load: Load = generator.run(self.address, target)?;
+        let used = usage::of_process(self.pid).zip(before);
+        let requests = u32::try_from(load.requests.max(1))?;
+        Ok(Cost {
+            rate: load.rate(),
+            cpu: used.map(|(after, before)| after.saturating_sub(before) / requests),
+        })
+    }
+}
+
+fn tag(number: usize) -> String {
+    format!("v{number:03}")
+}
+
+/// Puts an image in, under so many tags.
+async fn fill(endpoint: &str, credential: Credential, tags: usize) -> Result<()> {
+    let client = ContainerRegistryClient::builder(endpoint)
+        .credential(credential)
+        .danger_allow_http(true)
+        .build()?;
+    let repository = client.repository_client(REPOSITORY)?;
+    let image = OciLayout::fixture("v1")?.image()?;
+    for number in 0..tags {
+        push(&repository, &image, &tag(number)).await?;
+    }
+    Ok(())
+}
+
+/// The value of `Authorization` with a token for what is asked.
+fn token(address: SocketAddr) -> Result<String> {
+    let login = STANDARD.encode(format!("{USER}:{PASSWORD}"));
+    let target = Target {
+        path: format!(
+            "/oauth2/token?service={address}&scope=repository:{REPOSITORY}:metadata_read,pull"
+        ),
+        authorization: Some(format!("Basic {login}")),
+    };
+    let body: Value = serde_json::from_slice(&target.send(address)?.body)?;
+    let token = body["access_token"]
+        .as_str()
+        .ok_or("the answer has no token")?;
+    Ok(format!("Bearer {token}"))
+}
+
+/// The answer as it was on the wire, but in one chunk if it came in chunks.
+fn text(answer: &Answer) -> Vec<u8> {
+    let mut text = b"HTTP/1.1 200 OK\r\n".to_vec();
+    for (name, value) in &answer.headers {
+        text.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    text.extend_from_slice(b"\r\n");
+    let chunked = answer.first("Transfer-Encoding").is_some();
+    if chunked {
+        text.extend_from_slice(format!("{:x}\r\n", answer.body.len()).as_bytes());
+    }
+    text.extend_from_slice(&answer.body);
+    if chunked {
+        text.extend_from_slice(b"\r\n0\r\n\r\n");
+    }
+    text
+}

@@ -1,0 +1,185 @@
+//! How long others wait while one large operation is carried out.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use acr_mock::{AcrMock, Registry};
+
+use super::figures::median;
+use crate::Result;
+use crate::fidelity::raw_http::read_answer;
+
+/// How many things the large operations are about.
+const MANY: u32 = 1_000_000;
+/// How many runs each operation gets, and as many without it.
+const RUNS: usize = 5;
+/// How long a run lasts at least, and how long one goes on after its operation.
+const LENGTH: Duration = Duration::from_millis(1_000);
+const AFTER: Duration = Duration::from_millis(200);
+/// How often the others ask.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// The longest wait beside one kind of operation, in milliseconds: the medians of the runs with and without it.
+#[derive(Debug)]
+pub(super) struct Wait {
+    pub(super) operation: &'static str,
+    pub(super) with: f64,
+    pub(super) without: f64,
+    /// How long the operation itself took, in milliseconds.
+    pub(super) took: f64,
+}
+
+impl Wait {
+    /// What the operation adds, in milliseconds.
+    pub(super) fn added(&self) -> f64 {
+        (self.with - self.without).max(0.0)
+    }
+}
+
+/// Measures all kinds; `told` hears of each.
+pub(super) fn measure(mut told: impl FnMut(&Wait)) -> Result<Vec<Wait>> {
+    let scene = Scene::new()?;
+    let mut waits = Vec::new();
+    let (digest, last) = scene.add_tags()?;
+    let reads = [
+        (
+            "_tags?digest=",
+            format!("/acr/v1/bench/many/_tags?digest={last}"),
+        ),
+        (
+            "a manifest's 10^6 tags",
+            format!("/acr/v1/bench/many/_manifests/{digest}"),
+        ),
+    ];
+    for (name, path) in reads {
+        waits.push(scene.wait(name, &format!("GET {path}"), || Ok(()))?);
+        waits.iter().last().into_iter().for_each(&mut told);
+    }
+    let delete = "DELETE /acr/v1/bench/many";
+    waits.push(scene.wait("delete 10^6 tags", delete, || scene.add_tags().map(drop))?);
+    waits.iter().last().into_iter().for_each(&mut told);
+    waits.push(scene.wait("delete 10^6 images", delete, || scene.add_images())?);
+    waits.iter().last().into_iter().for_each(&mut told);
+    Ok(waits)
+}
+
+struct Scene {
+    mock: AcrMock,
+    address: SocketAddr,
+    head: String,
+}
+
+impl Scene {
+    fn new() -> Result<Self> {
+        let registry = Registry::new();
+        let mock = AcrMock::builder()
+            .registry(registry)
+            .plain_http(true)
+            .start()?;
+        mock.seed("bench/app")?.image("v1")?;
+        let scope = "repository:*:delete,metadata_read,pull";
+        let token = mock.access_token(scope)?;
+        let address = mock.local_addr();
+        let head = format!(" HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n");
+        Ok(Self {
+            mock,
+            address,
+            head,
+        })
+    }
+
+    /// A manifest under 10^6 tags, and one under the last tag of all; gives the digests of both.
+    fn add_tags(&self) -> Result<(String, String)> {
+        let many = self.mock.seed("bench/many")?;
+        let image = many.image("first")?;
+        for number in 0..MANY {
+            many.manifest(Some(&format!("v1.0.{number}")), &image)?;
+        }
+        let last = many.image("zzz")?;
+        Ok((image.digest.to_string(), last.digest.to_string()))
+    }
+
+    fn add_images(&self) -> Result<()> {
+        let many = self.mock.seed("bench/many")?;
+        for _ in 0..MANY {
+            many.untagged_image()?;
+        }
+        Ok(())
+    }
+
+    /// The runs of one operation, each after `prepare`.
+    fn wait(
+        &self,
+        operation: &'static str,
+        line: &str,
+        prepare: impl Fn() -> Result<()>,
+    ) -> Result<Wait> {
+        let (mut with, mut without, mut took) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..RUNS {
+            prepare()?;
+            without.push(self.longest(None)?.0);
+            let (longest, time) = self.longest(Some(line))?;
+            with.push(longest);
+            took.push(time);
+        }
+        Ok(Wait {
+            operation,
+            with: median(&with),
+            without: median(&without),
+            took: median(&took),
+        })
+    }
+
+    /// The longest that a request took in a run, and how long its operation took, both in milliseconds.
+    fn longest(&self, operation: Option<&str>) -> Result<(f64, f64)> {
+        let ended = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let others = scope.spawn(|| self.ask(&ended));
+            // The others are at it when the operation comes.
+            thread::sleep(AFTER);
+            let start = Instant::now();
+            let outcome = operation.map_or(Ok(()), |line| self.send(line));
+            let took = start.elapsed();
+            thread::sleep(AFTER.max(LENGTH.saturating_sub(took)));
+            ended.store(true, Ordering::Relaxed);
+            let longest = others.join().map_err(|_| "the others panicked")??;
+            outcome.map(|()| (milliseconds(longest), milliseconds(took)))
+        })
+    }
+
+    /// Asks for a manifest again and again; gives the longest time that this took.
+    fn ask(&self, ended: &AtomicBool) -> Result<Duration> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_nodelay(true)?;
+        let request = format!("GET /v2/bench/app/manifests/v1{}", self.head);
+        let mut longest = Duration::ZERO;
+        while !ended.load(Ordering::Relaxed) {
+            let start = Instant::now();
+            stream.write_all(request.as_bytes())?;
+            let (answer, _) = read_answer(&mut stream, false)?;
+            longest = longest.max(start.elapsed());
+            if answer.status != 200 {
+                return Err(format!("{} beside a large operation", answer.status).into());
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(longest)
+    }
+
+    fn send(&self, line: &str) -> Result<()> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.write_all(format!("{line}{}", self.head).as_bytes())?;
+        let (answer, _) = read_answer(&mut stream, false)?;
+        match answer.status {
+            200 | 202 => Ok(()),
+            status => Err(format!("{status} to {line}").into()),
+        }
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
