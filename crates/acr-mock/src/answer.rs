@@ -18,11 +18,11 @@ use crate::error::RefusalKind;
 pub(crate) const SERVER: HeaderValue = HeaderValue::from_static("AzureContainerRegistry");
 pub(crate) const TRANSPORT_SECURITY: HeaderValue =
     HeaderValue::from_static("max-age=31536000; includeSubDomains");
-const EXPOSED: [&str; 4] = [
-    "Docker-Content-Digest",
-    "WWW-Authenticate",
-    "Link",
-    "X-Ms-Correlation-Request-Id",
+const EXPOSED: [HeaderValue; 4] = [
+    HeaderValue::from_static("Docker-Content-Digest"),
+    HeaderValue::from_static("WWW-Authenticate"),
+    HeaderValue::from_static("Link"),
+    HeaderValue::from_static("X-Ms-Correlation-Request-Id"),
 ];
 /// Metadata over this many bytes comes chunked, without a length: the buffer of the service's web server.
 const CHUNKED_OVER: u64 = 2048;
@@ -43,12 +43,11 @@ pub(crate) fn surround(
     let is_redirect = response.status() == StatusCode::TEMPORARY_REDIRECT;
     let metadata = call.uri().path().starts_with("/acr/");
     let headers = response.headers_mut();
+    // Room for all that is put around, so that the map grows once.
+    headers.reserve(16);
     if kind != RefusalKind::Malformed {
         for name in EXPOSED {
-            headers.append(
-                ACCESS_CONTROL_EXPOSE_HEADERS,
-                HeaderValue::from_static(name),
-            );
+            headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, name);
         }
     }
     headers.insert(
@@ -59,7 +58,7 @@ pub(crate) fn surround(
     headers.append(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
     headers.append(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(CORRELATION_REQUEST_ID, uuid_value());
+    headers.insert(CORRELATION_REQUEST_ID, call.ids().next_value());
     // The client's id comes back with every authorised answer of the OCI API but a redirect, and with deletes of metadata.
     let echoes = if metadata {
         call.method() == Method::DELETE
@@ -73,7 +72,7 @@ pub(crate) fn surround(
             .cloned()
             .unwrap_or(HeaderValue::from_static(""));
         headers.insert(CLIENT_REQUEST_ID, id);
-        headers.insert(REQUEST_ID, uuid_value());
+        headers.insert(REQUEST_ID, call.ids().next_value());
     }
     if let (Some(left), RefusalKind::Authorised, &Method::DELETE) =
         (deletes_left, kind, call.method())
@@ -107,8 +106,4 @@ pub(crate) fn with_length(call: &Call, mut response: Response<Body>) -> Response
     } else {
         response
     }
-}
-
-pub(crate) fn uuid_value() -> HeaderValue {
-    HeaderValue::try_from(uuid::Uuid::new_v4().to_string()).unwrap_or(HeaderValue::from_static(""))
 }

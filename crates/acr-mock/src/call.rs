@@ -1,34 +1,48 @@
 //! [`Call`]: one request, as the handlers see it.
 
+use std::sync::OnceLock;
+
 use acr_protocol::{RepositoryName, Timestamp};
 use http::uri::Scheme;
 use http::{HeaderMap, Method, Uri, header, request};
 
-use crate::Origin;
+use crate::random::Ids;
+use crate::registry::Registry;
+use crate::{ClientAddress, Origin};
 
 /// The head of a request, where it came in, and at what time.
 #[derive(Debug)]
 pub(crate) struct Call {
+    registry: Registry,
     head: request::Parts,
-    origin: Origin,
-    login_server: String,
+    /// Where a server received it, or what it says itself, which is read when it is asked for.
+    origin: OnceLock<Origin>,
+    address: Option<ClientAddress>,
     repository: Option<RepositoryName>,
     now: Timestamp,
 }
 
 impl Call {
-    pub(crate) fn new(head: request::Parts, login_server: Option<&str>, now: Timestamp) -> Self {
-        let origin = match head.extensions.get::<Origin>() {
-            Some(origin) => origin.clone(),
-            None => origin_in_process(&head),
+    /// A request, and how it came in, unless its extensions say that.
+    pub(crate) fn new(
+        registry: &Registry,
+        head: request::Parts,
+        came: Option<(Origin, ClientAddress)>,
+    ) -> Self {
+        let (origin, address) = match came {
+            Some((origin, address)) => (Some(origin), Some(address)),
+            None => {
+                let told = &head.extensions;
+                (told.get::<Origin>().cloned(), told.get().copied())
+            }
         };
-        let login_server = login_server.unwrap_or(origin.authority()).to_owned();
         Self {
+            registry: registry.clone(),
             head,
-            origin,
-            login_server,
+            origin: origin.map_or_else(OnceLock::new, OnceLock::from),
+            address,
             repository: None,
-            now,
+            now: registry.now(),
         }
     }
 
@@ -54,12 +68,23 @@ impl Call {
     }
 
     pub(crate) fn origin(&self) -> &Origin {
-        &self.origin
+        self.origin.get_or_init(|| origin_in_process(&self.head))
+    }
+
+    /// The address that it came from, if that is known.
+    pub(crate) fn address(&self) -> Option<ClientAddress> {
+        self.address
+    }
+
+    /// What the ids in its answer are taken from.
+    pub(crate) fn ids(&self) -> &Ids {
+        self.registry.ids()
     }
 
     /// The name that the registry gives itself in the answer to this request.
     pub(crate) fn login_server(&self) -> &str {
-        &self.login_server
+        let named = self.registry.settings().login_server.as_deref();
+        named.unwrap_or_else(|| self.origin().authority())
     }
 
     pub(crate) fn repository(&self) -> Option<&RepositoryName> {

@@ -74,21 +74,22 @@ impl Registry {
 
     fn read_data(&self, call: &Call) -> Response<Body> {
         if !matches!(*call.method(), Method::GET | Method::HEAD) {
-            return failure(StatusCode::METHOD_NOT_ALLOWED);
+            return failure(call, StatusCode::METHOD_NOT_ALLOWED);
         }
         if call.headers().contains_key(AUTHORIZATION) {
             return failure_with(
+                call,
                 StatusCode::BAD_REQUEST,
                 "InvalidAuthenticationInfo",
                 "Authentication information is not given in the correct format. Check the value of Authorization header.",
             );
         }
         if !self.is_signed(call) {
-            return not_signed();
+            return not_signed(call);
         }
         let content = digest_of(call.uri().path()).and_then(|digest| self.store().content(&digest));
         let Some(content) = content else {
-            return failure(StatusCode::NOT_FOUND);
+            return failure(call, StatusCode::NOT_FOUND);
         };
         let range = call
             .headers()
@@ -99,6 +100,7 @@ impl Registry {
             // Chosen, after the storage service's documentation.
             let unsatisfied = response.headers_mut().remove(CONTENT_RANGE);
             let mut response = failure_with(
+                call,
                 StatusCode::RANGE_NOT_SATISFIABLE,
                 "InvalidRange",
                 "The range specified is invalid for the current size of the resource.",
@@ -114,7 +116,7 @@ impl Registry {
             HeaderValue::from_static("application/octet-stream"),
         );
         headers.insert(http::header::ETAG, etag(call.uri().path()));
-        surround(&mut response);
+        surround(call, &mut response);
         describe(&content, response.headers_mut());
         response
     }
@@ -207,8 +209,9 @@ pub(crate) fn date(time: Timestamp) -> Option<HeaderValue> {
 }
 
 /// A signature that is not the registry's, or whose time is over.
-pub(crate) fn not_signed() -> Response<Body> {
+pub(crate) fn not_signed(call: &Call) -> Response<Body> {
     failure_with(
+        call,
         StatusCode::FORBIDDEN,
         "AuthenticationFailed",
         "Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly including the signature.",
@@ -217,7 +220,7 @@ pub(crate) fn not_signed() -> Response<Body> {
 
 /// A failure in storage's words: those of its documentation, but for what a signature is refused with. What it has no words
 /// for is said by a page.
-pub(crate) fn failure(status: StatusCode) -> Response<Body> {
+pub(crate) fn failure(call: &Call, status: StatusCode) -> Response<Body> {
     let (code, message) = match status {
         StatusCode::FORBIDDEN => (
             "AuthorizationFailure",
@@ -238,10 +241,10 @@ pub(crate) fn failure(status: StatusCode) -> Response<Body> {
         ),
         status => return Refusal::page(status).into_response(),
     };
-    failure_with(status, code, message)
+    failure_with(call, status, code, message)
 }
 
-fn failure_with(status: StatusCode, code: &str, message: &str) -> Response<Body> {
+fn failure_with(call: &Call, status: StatusCode, code: &str, message: &str) -> Response<Body> {
     let text = format!(
         "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
     );
@@ -255,7 +258,7 @@ fn failure_with(status: StatusCode, code: &str, message: &str) -> Response<Body>
             .headers_mut()
             .insert(HeaderName::from_static("x-ms-error-code"), code);
     }
-    surround(&mut response);
+    surround(call, &mut response);
     response
 }
 
@@ -269,7 +272,7 @@ pub(crate) fn versioned(call: &Call, mut response: Response<Body>) -> Response<B
     response
 }
 
-fn surround(response: &mut Response<Body>) {
+fn surround(call: &Call, response: &mut Response<Body>) {
     let headers = response.headers_mut();
     headers.insert(
         SERVER,
@@ -277,7 +280,7 @@ fn surround(response: &mut Response<Body>) {
     );
     headers.insert(
         HeaderName::from_static("x-ms-request-id"),
-        crate::answer::uuid_value(),
+        call.ids().next_value(),
     );
 }
 

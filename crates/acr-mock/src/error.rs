@@ -278,12 +278,12 @@ impl Refusal {
     }
 
     /// The firewall's word to a client that it does not let in.
-    pub(crate) fn not_allowed_access(client: IpAddr, names_correlation: bool) -> Self {
+    pub(crate) fn not_allowed_access(client: IpAddr, correlation: Option<uuid::Uuid>) -> Self {
         let mut message = format!(
             "client with IP '{client}' is not allowed access. Refer https://aka.ms/acr/firewall to grant access."
         );
-        if names_correlation {
-            message.push_str(&format!(" CorrelationId: {}.", uuid::Uuid::new_v4()));
+        if let Some(id) = correlation {
+            message.push_str(&format!(" CorrelationId: {id}."));
         }
         let error = RegistryError::new(ErrorCode::DENIED, message);
         Self {

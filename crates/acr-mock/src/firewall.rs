@@ -19,7 +19,8 @@ impl Registry {
     /// Lets a client in whose address is allowed.
     pub(crate) fn pass_firewall(&self, call: &Call) -> Result<(), Refusal> {
         if let Some((client, names_correlation)) = self.recording().refused_client {
-            return Err(Refusal::not_allowed_access(client, names_correlation));
+            let correlation = names_correlation.then(|| call.ids().next());
+            return Err(Refusal::not_allowed_access(client, correlation));
         }
         let Some(allowed) = &self.settings().firewall else {
             return Ok(());
@@ -28,15 +29,15 @@ impl Registry {
         if allowed.contains(&address) {
             Ok(())
         } else {
-            Err(Refusal::not_allowed_access(address, false))
+            Err(Refusal::not_allowed_access(address, None))
         }
     }
 }
 
 /// Where the request came from.
 pub(crate) fn client_address(call: &Call) -> IpAddr {
-    let address = call.head().extensions.get::<ClientAddress>();
-    address.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| {
-        address.0.to_canonical()
-    })
+    call.address()
+        .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| {
+            address.0.to_canonical()
+        })
 }

@@ -4,6 +4,7 @@
 mod answer;
 mod asked;
 mod auth;
+mod begin;
 mod blob;
 mod body;
 mod call;

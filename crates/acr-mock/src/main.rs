@@ -38,9 +38,7 @@ fn run(settings: &Settings) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::of("cannot start", &error))?;
     let log = Log::new(settings.log);
-    let outcome = runtime.block_on(serve(settings, &log));
-    log.flush();
-    outcome
+    runtime.block_on(serve(settings, &log))
 }
 
 async fn serve(settings: &Settings, log: &Log) -> Result<(), Failure> {

@@ -6,17 +6,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use acr_protocol::auth::RequestAccessToken;
 use acr_protocol::manifest::SetManifest;
-use acr_protocol::{OperationClass, Route, RouteError, Timestamp};
+use acr_protocol::{OperationClass, Route, Timestamp};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 
 use crate::answer::{surround, with_length};
 use crate::asked::{Asked, is_token_request};
 use crate::auth::{SigningKey, Tokens, oauth};
+use crate::begin::Begun;
 use crate::call::Call;
-use crate::error::{Refusal, RefusalKind};
-use crate::fault::{Aim, ConnectionLost, Faults};
+use crate::error::Refusal;
+use crate::fault::{ConnectionLost, Faults};
 use crate::quota::Quota;
+use crate::random::Ids;
 use crate::rate::{self, Counter};
 use crate::recording::Recording;
 use crate::request_body::{self, ReadBody};
@@ -24,7 +26,7 @@ use crate::requests::Counters;
 use crate::settings::{RegistryBuilder, Settings};
 use crate::store::{Store, Waste};
 use crate::throttle::Throttles;
-use crate::{Body, data, random};
+use crate::{Body, random};
 
 /// An Azure container registry in memory. A cheap clone: all clones are the same registry.
 ///
@@ -56,6 +58,7 @@ struct Inner {
     deletes: Mutex<Counter>,
     token_calls: Mutex<Counter>,
     throttles: Throttles,
+    ids: Arc<Ids>,
     challenges: AtomicU64,
     seeds: AtomicU64,
     recording: Mutex<Recording>,
@@ -77,6 +80,7 @@ impl Registry {
 
     pub(crate) fn with_settings(settings: Settings) -> Self {
         let key = SigningKey::random();
+        let ids = Arc::new(Ids::random());
         let challenges = AtomicU64::new(settings.scope_order_seed);
         let per_second = |class| settings.throttles.get(&class)?.calls_per_second();
         let deletes = Counter::deletes(per_second(OperationClass::Delete));
@@ -85,7 +89,8 @@ impl Registry {
         let quota = Quota::new(settings.limits.bytes);
         Self(Arc::new(Inner {
             settings,
-            tokens: Tokens::new(key.clone()),
+            tokens: Tokens::new(key.clone(), ids.clone()),
+            ids,
             key,
             store: Mutex::default(),
             quota,
@@ -119,9 +124,9 @@ impl Registry {
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let registry = self.clone();
+        let answer = self.clone().answer(request);
         async move {
-            let answer = registry.answer(request).await;
+            let answer = answer.await;
             answer.unwrap_or_else(ConnectionLost::into_response)
         }
     }
@@ -163,47 +168,10 @@ impl Registry {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
-        let now = self.now();
-        let mut call = Call::new(head, self.settings().login_server.as_deref(), now);
-        self.expire_uploads(now);
-        self.shed_in_passing();
-        self.counters().count();
-        if head_size(&call) > self.settings().limits.head {
-            return Ok(refuse(&call, Refusal::head_too_large()));
-        }
-        if data::is_data_request(call.uri()) {
-            self.counters().count_data();
-            let answer = match self.faults().strike(&Aim::Data) {
-                None => self.get_data(&call),
-                Some(action) => Box::pin(self.suffer_data(action, &call)).await?,
-            };
-            return Ok(with_length(&call, answer));
-        }
-        let parsed = Route::parse(call.head());
-        match &parsed {
-            Ok(route) => self.counters().count_operation(route),
-            Err(RouteError::Invalid { route, .. }) => self.counters().count_operation(route),
-            Err(_) => {}
-        }
-        if let Err(refusal) = self.pass_firewall(&call) {
-            return Ok(if call.uri().path().starts_with("/oauth2/") {
-                refuse_token(&call, refusal)
-            } else {
-                refuse(&call, refusal)
-            });
-        }
-        let asked = match self.ask(&mut call, parsed) {
-            Ok(asked) => asked,
-            Err(refusal) => return Ok(refuse(&call, refusal)),
-        };
-        let aim = Aim::Operation {
-            route: &asked.route,
-            authorised: asked.challenge.is_none(),
-        };
-        match self.faults().strike(&aim) {
-            None => Ok(self.carry_out(&call, asked, body).await),
-            // In a box, so that requests which no fault has struck need no room for this.
-            Some(action) => Box::pin(self.suffer(action, &call, asked, body)).await,
+        match self.begin(head, None) {
+            Begun::Answered(response) => Ok(response),
+            // In a box, so that requests which are answered at once need no room for this.
+            Begun::Waiting(waiting) => Box::pin(self.finish(*waiting, body)).await,
         }
     }
 
@@ -229,13 +197,7 @@ impl Registry {
             Ok(()) => self.perform(call, route, malformed, body).await,
             Err(refusal) => Err(refusal),
         };
-        let (kind, response) = match result {
-            Ok(response) => (RefusalKind::Authorised, response),
-            Err(refusal) => (refusal.kind(), refusal.into_response()),
-        };
-        let left = (call.method() == http::Method::DELETE && kind == RefusalKind::Authorised)
-            .then(|| self.deletes_left(call.now()));
-        surround(call, kind, left, response)
+        self.conclude(call, result)
     }
 
     async fn answer_token<B>(&self, call: &Call, route: Route, body: B) -> Response<Body>
@@ -260,7 +222,11 @@ impl Registry {
         } else {
             route
         };
-        let response = match &route {
+        self.give_token(call, &route)
+    }
+
+    pub(crate) fn give_token(&self, call: &Call, route: &Route) -> Response<Body> {
+        let response = match route {
             Route::ExchangeEntraToken(operation) => self.exchange_entra_token(call, operation),
             Route::RequestAccessTokenWithLogin(operation) => {
                 self.request_access_token_with_login(call, operation)
@@ -283,11 +249,7 @@ impl Registry {
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        if let Some((parameter, value)) = malformed
-            && !self.passes_over(parameter)
-        {
-            return Err(self.refuse_parameter(&route, parameter, &value));
-        }
+        self.heed_malformed(&route, malformed)?;
         match route {
             Route::StartUpload(operation) => self.start_upload(call, &operation, body).await,
             Route::UploadChunk(operation) => self.upload_chunk(call, &operation, body).await,
@@ -329,22 +291,15 @@ impl Registry {
     /// Operations whose request is complete with its head, or with a small body that was read.
     async fn dispatch(&self, call: &Call, route: Route) -> Result<Response<Body>, Refusal> {
         match route {
-            Route::Ping(operation) => Ok(respond(&operation, &())),
             Route::ListRepositoryNames(operation) => {
                 self.list_repository_names(call, &operation).await
             }
             Route::ListRepositories(operation) => self.list_repositories(call, &operation).await,
-            Route::GetRepositoryProperties(operation) => {
-                self.get_repository_properties(call, &operation)
-            }
             Route::UpdateRepositoryProperties(operation) => {
                 self.update_repository_properties(call, &operation)
             }
             Route::DeleteRepository(operation) => self.delete_repository(&operation).await,
             Route::ListTagProperties(operation) => self.list_tag_properties(call, &operation).await,
-            Route::GetTagProperties(operation) => self.get_tag_properties(call, &operation),
-            Route::UpdateTagProperties(operation) => self.update_tag_properties(call, &operation),
-            Route::DeleteTag(operation) => self.delete_tag(call, &operation),
             Route::ListTags(operation) => self.list_tags(call, &operation).await,
             Route::ListManifestProperties(operation) => {
                 self.list_manifest_properties(call, &operation).await
@@ -355,18 +310,50 @@ impl Registry {
             Route::UpdateManifestProperties(operation) => {
                 self.update_manifest_properties(call, &operation).await
             }
-            Route::GetManifest(operation) => self.get_manifest(&operation),
-            Route::HeadManifest(operation) => self.head_manifest(&operation),
             Route::DeleteManifest(operation) => self.delete_manifest(call, &operation).await,
             Route::ListReferrers(operation) => self.list_referrers(&operation),
+            Route::DeleteBlob(operation) => self.delete_blob(&operation).await,
+            Route::CancelUpload(operation) => self.cancel_upload(&operation).await,
+            route => self.dispatch_now(call, route),
+        }
+    }
+
+    /// Operations that never make a pause.
+    pub(crate) fn dispatch_now(
+        &self,
+        call: &Call,
+        route: Route,
+    ) -> Result<Response<Body>, Refusal> {
+        match route {
+            Route::Ping(operation) => Ok(respond(&operation, &())),
+            Route::GetRepositoryProperties(operation) => {
+                self.get_repository_properties(call, &operation)
+            }
+            Route::GetTagProperties(operation) => self.get_tag_properties(call, &operation),
+            Route::UpdateTagProperties(operation) => self.update_tag_properties(call, &operation),
+            Route::DeleteTag(operation) => self.delete_tag(call, &operation),
+            Route::GetManifest(operation) => self.get_manifest(&operation),
+            Route::HeadManifest(operation) => self.head_manifest(&operation),
             Route::HeadBlob(operation) => self.head_blob(&operation),
             Route::GetBlob(operation) => self.get_blob(call, &operation),
-            Route::DeleteBlob(operation) => self.delete_blob(&operation).await,
             Route::MountBlob(operation) => self.mount_blob(call, &operation),
             Route::GetUploadStatus(operation) => self.get_upload_status(&operation),
-            Route::CancelUpload(operation) => self.cancel_upload(&operation).await,
             // The rest has been answered before it could come here.
             _ => Err(Refusal::unknown_path()),
+        }
+    }
+
+    /// Refuses an operation of which a parameter is malformed.
+    pub(crate) fn heed_malformed(
+        &self,
+        route: &Route,
+        malformed: Option<(&'static str, String)>,
+    ) -> Result<(), Refusal> {
+        match malformed {
+            Some((parameter, value)) if !self.passes_over(parameter) => {
+                Err(self.refuse_parameter(route, parameter, &value))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -392,7 +379,7 @@ impl Registry {
     }
 
     /// Counts an operation whose credentials are good.
-    fn admit(&self, call: &Call, route: &Route) -> Result<(), Refusal> {
+    pub(crate) fn admit(&self, call: &Call, route: &Route) -> Result<(), Refusal> {
         self.0.throttles.admit(route.class(), call.now())
     }
 
@@ -412,6 +399,10 @@ impl Registry {
 
     pub(crate) fn tokens(&self) -> &Tokens {
         &self.0.tokens
+    }
+
+    pub(crate) fn ids(&self) -> &Ids {
+        &self.0.ids
     }
 
     pub(crate) fn key(&self) -> &SigningKey {
@@ -457,7 +448,7 @@ impl Registry {
         rate::trimmed(lock(&self.0.token_calls).count(call.now()))
     }
 
-    fn deletes_left(&self, now: Timestamp) -> HeaderValue {
+    pub(crate) fn deletes_left(&self, now: Timestamp) -> HeaderValue {
         rate::padded(lock(&self.0.deletes).count(now))
     }
 }
@@ -478,19 +469,9 @@ pub(crate) fn respond<O: acr_protocol::Operation>(
         .map(|bytes: Bytes| Body::from(bytes))
 }
 
-/// How many bytes the head of a request has, but for the separators.
-fn head_size(call: &Call) -> usize {
-    let headers = call.headers().iter();
-    let headers: usize = headers
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
-    let uri = call.uri();
-    uri.path().len() + uri.query().unwrap_or_default().len() + headers
-}
-
 /// The same at the token endpoints, which put fewer headers around it.
 pub(crate) fn refuse_token(call: &Call, refusal: Refusal) -> Response<Body> {
-    with_length(call, oauth::refused(refusal))
+    with_length(call, oauth::refused(call, refusal))
 }
 
 /// The answer that says no, with what the registry puts around it.

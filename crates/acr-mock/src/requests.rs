@@ -109,7 +109,7 @@ impl Counters {
 
     /// Notes of which operation a request that was counted is.
     pub(crate) fn count_operation(&self, route: &Route) {
-        if let Some(counter) = index(route.name()).and_then(|at| self.operations.get(at)) {
+        if let Some(counter) = self.operations.get(route.place()) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }

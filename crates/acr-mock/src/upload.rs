@@ -75,7 +75,7 @@ impl Registry {
             return Err(Refusal::too_many_requests(None));
         }
         let upload = Upload::new(
-            uuid::Uuid::new_v4().to_string(),
+            self.ids().next().to_string(),
             repository.clone(),
             call.now(),
         );

@@ -67,6 +67,13 @@ macro_rules! routes {
                 match self { $(Self::$name(operation) => operation.repository(),)* }
             }
 
+            /// The place of its name among [`Route::NAMES`], for tables by operation.
+            #[must_use]
+            pub fn place(&self) -> usize {
+                enum Place { $($name,)* }
+                match self { $(Self::$name(_) => Place::$name as usize,)* }
+            }
+
             /// The names of all operations.
             pub const NAMES: &'static [&'static str] = &[$(<$name as Describe>::NAME),*];
         }

@@ -41,6 +41,13 @@ impl Timestamp {
     /// (a full second or more is carried over). Held to the years 1 to 9999.
     #[must_use]
     pub fn new(seconds: i64, nanoseconds: u32) -> Self {
+        let is_within = (YEAR_ONE..YEAR_TEN_THOUSAND).contains(&i128::from(seconds));
+        if is_within && nanoseconds < 1_000_000_000 {
+            return Self {
+                seconds,
+                nanoseconds,
+            };
+        }
         Self::from_nanos(i128::from(seconds) * NANOS + i128::from(nanoseconds))
     }
 
@@ -83,6 +90,36 @@ impl Timestamp {
         )
     }
 
+    /// Writes the text into the buffer, digit by digit: lists are full of times.
+    fn write(self, text: &mut [u8; LONGEST]) -> &str {
+        // The constructors hold the value to the years 1 to 9999, so nothing here is out of bounds.
+        let days = self.seconds.div_euclid(DAY);
+        let second = self.seconds.rem_euclid(DAY);
+        let (year, month, day) = date(days);
+        text.copy_from_slice(b"0000-00-00T00:00:00.000000000Z");
+        let (hour, minute) = (second / 3600, second / 60 % 60);
+        for (field, number) in [
+            (0..4, year),
+            (5..7, month),
+            (8..10, day),
+            (11..13, hour),
+            (14..16, minute),
+            (17..19, second % 60),
+            (20..29, i64::from(self.nanoseconds)),
+        ] {
+            let mut rest = number;
+            for digit in text[field].iter_mut().rev() {
+                *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+                rest /= 10;
+            }
+        }
+        let fraction = text[20..29].iter().rposition(|&digit| digit != b'0');
+        let end = fraction.map_or(19, |last| 21 + last);
+        text[end] = b'Z';
+        // All of it is ASCII.
+        std::str::from_utf8(&text[..=end]).unwrap_or_default()
+    }
+
     fn nanos(self) -> i128 {
         i128::from(self.seconds) * NANOS + i128::from(self.nanoseconds)
     }
@@ -98,11 +135,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The constructors hold the value to the years that the format can write.
-        let text = OffsetDateTime::from_unix_timestamp_nanos(self.nanos())
-            .ok()
-            .and_then(|time| time.format(&Rfc3339).ok());
-        f.pad(&text.ok_or(fmt::Error)?)
+        f.pad(self.write(&mut [0; LONGEST]))
     }
 }
 
@@ -126,7 +159,7 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.write(&mut [0; LONGEST]))
     }
 }
 
@@ -140,11 +173,13 @@ impl<'de> Deserialize<'de> for Timestamp {
 
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
-        let whole = |duration: Duration| i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX);
-        Self::from_nanos(match time.duration_since(UNIX_EPOCH) {
-            Ok(after) => whole(after),
-            Err(before) => -whole(before.duration()),
-        })
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => {
+                let seconds = i64::try_from(after.as_secs()).unwrap_or(i64::MAX);
+                Self::new(seconds, after.subsec_nanos())
+            }
+            Err(before) => Self::UNIX_EPOCH - before.duration(),
+        }
     }
 }
 
@@ -217,6 +252,26 @@ pub struct InvalidTimestamp {
     reason: String,
 }
 
+/// Year, month and day of a day since the beginning of 1970, by the proleptic Gregorian calendar.
+fn date(days: i64) -> (i64, i64, i64) {
+    // Counted from 1 March of the year 0, so that a leap day is a year's last and 400 years are one cycle.
+    let days = days + 719_468;
+    let (cycle, day) = (days.div_euclid(CYCLE), days.rem_euclid(CYCLE));
+    let year = (day - day / 1_460 + day / 36_524 - day / (CYCLE - 1)) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    // The months from March on: 153 days in every five.
+    let month = (5 * day + 2) / 153;
+    let of_month = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = cycle * 400 + year + i64::from(month <= 2);
+    (year, month, of_month)
+}
+
+/// Days in 400 years, and seconds in a day.
+const CYCLE: i64 = 146_097;
+const DAY: i64 = 86_400;
+/// `0000-00-00T00:00:00.000000000Z`
+const LONGEST: usize = 30;
 const NANOS: i128 = 1_000_000_000;
 /// The beginning of the year 1, in seconds since 1970.
 const YEAR_ONE: i128 = -62_135_596_800;
@@ -246,6 +301,27 @@ mod tests {
                 .to_string(),
             "2024-01-24T06:16:24.92Z"
         );
+    }
+
+    #[test]
+    fn a_text_written_by_hand_is_that_of_the_time_library() {
+        // Every 9973rd hour of all years, which meets each day of the calendar's cycle, and each length of a fraction.
+        let (first, end) = (YEAR_ONE as i64, YEAR_TEN_THOUSAND as i64);
+        let mut nanoseconds = 1;
+        for seconds in (first..end).step_by(9973 * 3600 + 61).chain([end - 1]) {
+            let time = Timestamp::new(seconds, nanoseconds % 1_000_000_000);
+            let expected = OffsetDateTime::from_unix_timestamp_nanos(time.nanos())
+                .unwrap()
+                .format(&Rfc3339)
+                .unwrap();
+            assert_eq!(time.to_string(), expected);
+            nanoseconds = nanoseconds.wrapping_mul(10) + u32::from(nanoseconds > 900_000_000);
+        }
+        for nanoseconds in [0, 1, 10, 100_000_000, 999_999_999, 120_000] {
+            let time = Timestamp::new(951_782_399, nanoseconds);
+            let expected = OffsetDateTime::from_unix_timestamp_nanos(time.nanos()).unwrap();
+            assert_eq!(time.to_string(), expected.format(&Rfc3339).unwrap());
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod identity;
 mod key;
 pub(crate) mod oauth;
 mod token;
+mod verified;
 
 pub(crate) use identity::{Identities, Rights};
 pub(crate) use key::SigningKey;
@@ -99,7 +100,7 @@ impl Registry {
                 return self.settings().identities.rights_of(&subject);
             }
             let access = self.tokens().read_access(password, now).ok()?;
-            return Some(Rights::Only(access.into_scopes()));
+            return Some(Rights::Only(access.scopes().clone()));
         }
         self.settings().identities.login(user, password)
     }

@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderValue, Response};
 
 use crate::Body;
-use crate::answer::{SERVER, TRANSPORT_SECURITY, uuid_value};
+use crate::answer::{SERVER, TRANSPORT_SECURITY};
 use crate::auth::Rights;
 use crate::auth::token::{AccessToken, RefreshToken};
 use crate::call::Call;
@@ -60,28 +60,21 @@ impl Registry {
             life,
             abac: self.settings().abac,
         });
-        granted(
-            operation.respond(&token.into()),
-            self.token_calls_left(call),
-        )
+        self.granted(call, operation.respond(&token.into()))
     }
 
     fn refuse_entra_token(&self, call: &Call, refusal: EntraRefusal) -> Response<Body> {
         match refusal {
             EntraRefusal::Silent => self.refuse_silently(call),
-            EntraRefusal::Validation => {
-                entra_refused("token validation failed", self.token_calls_left(call))
-            }
-            EntraRefusal::Permissions => {
-                entra_refused("retrieving permissions failed", self.token_calls_left(call))
-            }
-            EntraRefusal::NoRole => refused(Refusal::no_permissions()),
+            EntraRefusal::Validation => self.entra_refused(call, "token validation failed"),
+            EntraRefusal::Permissions => self.entra_refused(call, "retrieving permissions failed"),
+            EntraRefusal::NoRole => refused(call, Refusal::no_permissions()),
         }
     }
 
     /// Most failures: no body, no challenge.
     pub(crate) fn refuse_silently(&self, call: &Call) -> Response<Body> {
-        let mut response = refused(Refusal::token_refused());
+        let mut response = refused(call, Refusal::token_refused());
         response
             .headers_mut()
             .insert(RATE_LIMIT_REMAINING, self.token_calls_left(call));
@@ -107,15 +100,12 @@ impl Registry {
             Grant::Anonymous => self.anonymous_token(call, &operation.scope),
             Grant::Login(user, password) => match self.rights_of_login(user, password.expose()) {
                 Some(rights) => Some(self.token_of(call, user, &rights, &operation.scope)),
-                None => return refused(Refusal::invalid_login()),
+                None => return refused(call, Refusal::invalid_login()),
             },
             _ => None,
         };
         match token {
-            Some(token) => granted(
-                operation.respond(&token.into()),
-                self.token_calls_left(call),
-            ),
+            Some(token) => self.granted(call, operation.respond(&token.into())),
             None => self.refuse_silently(call),
         }
     }
@@ -129,15 +119,12 @@ impl Registry {
         let token = match &operation.login {
             Some((user, password)) => match self.rights_of_login(user, password.expose()) {
                 Some(rights) => Some(self.token_of(call, user, &rights, &operation.scope)),
-                None => return refused(Refusal::invalid_login()),
+                None => return refused(call, Refusal::invalid_login()),
             },
             None => self.anonymous_token(call, &operation.scope),
         };
         match token {
-            Some(token) => granted(
-                operation.respond(&token.into()),
-                self.token_calls_left(call),
-            ),
+            Some(token) => self.granted(call, operation.respond(&token.into())),
             None => self.refuse_silently(call),
         }
     }
@@ -189,42 +176,41 @@ fn without_wildcards(wanted: &ScopeSet) -> ScopeSet {
         .collect()
 }
 
-/// A token answer: chunked, with how many calls are left, and few of the registry's headers.
-fn granted(response: Response<Bytes>, calls_left: HeaderValue) -> Response<Body> {
-    let mut response = response.map(|bytes| Body::from(bytes).chunked());
-    surround(&mut response);
-    response
-        .headers_mut()
-        .insert(RATE_LIMIT_REMAINING, calls_left);
-    response
+impl Registry {
+    /// A token answer: chunked, with how many calls are left, and few of the registry's headers.
+    fn granted(&self, call: &Call, response: Response<Bytes>) -> Response<Body> {
+        let mut response = response.map(|bytes| Body::from(bytes).chunked());
+        surround(call, &mut response);
+        response
+            .headers_mut()
+            .insert(RATE_LIMIT_REMAINING, self.token_calls_left(call));
+        response
+    }
+
+    /// The one JSON error of the exchange: without charset, without a newline at its end.
+    fn entra_refused(&self, call: &Call, message: &str) -> Response<Body> {
+        let mut response = Refusal::entra_token_refused(message).into_response();
+        *response.body_mut() = Body::from(format!(
+            r#"{{"errors":[{{"code":"UNAUTHORIZED","message":"{message}"}}]}}"#
+        ));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(RATE_LIMIT_REMAINING, self.token_calls_left(call));
+        surround(call, &mut response);
+        response
+    }
 }
 
 /// An answer of the token endpoints that says no.
-pub(crate) fn refused(refusal: Refusal) -> Response<Body> {
+pub(crate) fn refused(call: &Call, refusal: Refusal) -> Response<Body> {
     let mut response = refusal.into_response();
-    surround(&mut response);
+    surround(call, &mut response);
     response
 }
 
-/// The one JSON error of the exchange: without charset, without a newline at its end.
-fn entra_refused(message: &str, calls_left: HeaderValue) -> Response<Body> {
-    let mut response = Refusal::entra_token_refused(message).into_response();
-    *response.body_mut() = Body::from(format!(
-        r#"{{"errors":[{{"code":"UNAUTHORIZED","message":"{message}"}}]}}"#
-    ));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-        .headers_mut()
-        .insert(RATE_LIMIT_REMAINING, calls_left);
-    surround(&mut response);
-    response
-}
-
-fn surround(response: &mut Response<Body>) {
+fn surround(call: &Call, response: &mut Response<Body>) {
     let headers = response.headers_mut();
     headers.insert(http::header::SERVER, SERVER);
     headers.insert(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
-    headers.insert(CORRELATION_REQUEST_ID, uuid_value());
+    headers.insert(CORRELATION_REQUEST_ID, call.ids().next_value());
 }

@@ -4,14 +4,17 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::auth::identity::ANONYMOUS;
 use crate::auth::key::SigningKey;
+use crate::auth::verified::Verified;
+use crate::random::Ids;
 
 /// Makes and reads the registry's tokens.
 ///
-/// They have the shape of the service's JWTs, and are stateless: everything is in the claims, under an HMAC of the
+/// They have the shape of the service's JWTs, and need no state: everything is in the claims, under an HMAC of the
 /// registry's key in the place of the service's RSA signature (which no client checks).
 #[derive(Debug)]
 pub(crate) struct Tokens {
@@ -20,6 +23,8 @@ pub(crate) struct Tokens {
     /// How often tokens of each kind were revoked. It goes into their signatures, so that those from before do not hold.
     access_generation: AtomicU64,
     refresh_generation: AtomicU64,
+    verified: Mutex<Verified>,
+    ids: Arc<Ids>,
 }
 
 /// What a token is for.
@@ -40,28 +45,36 @@ impl TokenKind {
 }
 
 /// What a token allows.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Access {
     scopes: ScopeSet,
-    anonymous: bool,
+    /// The first moment at which it does not hold any more.
+    end: Timestamp,
 }
 
 impl Access {
-    pub(crate) fn covers(&self, needed: &ScopeSet) -> bool {
-        self.clone().into_scopes().covers(needed)
-    }
-
-    /// The scopes of the token. An anonymous one names only `pull`, and yet reads properties and lists (recorded).
-    pub(crate) fn into_scopes(self) -> ScopeSet {
-        let mut scopes = self.scopes;
-        if self.anonymous
+    /// An anonymous token names only `pull`, and yet reads properties and lists (recorded).
+    fn new(mut scopes: ScopeSet, anonymous: bool, end: Timestamp) -> Self {
+        if anonymous
             && scopes
                 .iter()
                 .any(|scope| scope.resource_type() == "repository")
         {
             scopes.extend(anonymous_rights());
         }
-        scopes
+        Self { scopes, end }
+    }
+
+    pub(crate) fn covers(&self, needed: &ScopeSet) -> bool {
+        self.scopes.covers(needed)
+    }
+
+    pub(crate) fn scopes(&self) -> &ScopeSet {
+        &self.scopes
+    }
+
+    pub(crate) fn end(&self) -> Timestamp {
+        self.end
     }
 }
 
@@ -89,7 +102,7 @@ pub(crate) struct AccessToken<'a> {
 }
 
 impl Tokens {
-    pub(crate) fn new(key: SigningKey) -> Self {
+    pub(crate) fn new(key: SigningKey, ids: Arc<Ids>) -> Self {
         // Shape of the service's key ids: twelve groups of four letters of base32.
         let digest = key.sign("key id", b"");
         let letters: String = digest
@@ -111,12 +124,21 @@ impl Tokens {
             key,
             access_generation: AtomicU64::new(0),
             refresh_generation: AtomicU64::new(0),
+            verified: Mutex::default(),
+            ids,
         }
     }
 
     /// Refuses all tokens of this kind that were made so far.
     pub(crate) fn revoke(&self, kind: TokenKind) {
         self.generation(kind).fetch_add(1, Ordering::Relaxed);
+        if kind == TokenKind::Access {
+            self.verified().clear();
+        }
+    }
+
+    fn verified(&self) -> MutexGuard<'_, Verified> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn generation(&self, kind: TokenKind) -> &AtomicU64 {
@@ -128,15 +150,14 @@ impl Tokens {
 
     /// What a token of this kind is signed for: the generation is in here.
     fn purpose(&self, kind: TokenKind) -> String {
-        let generation = self.generation(kind).load(Ordering::Relaxed);
-        format!("{} {generation}", kind.grant())
+        purpose(kind, self.generation(kind).load(Ordering::Relaxed))
     }
 
     /// A refresh token of this subject.
     pub(crate) fn refresh(&self, token: &RefreshToken<'_>) -> String {
         let issued = token.now.seconds();
         let mut claims = json!({
-            "jti": uuid::Uuid::new_v4().to_string(), "sub": token.subject, "nbf": issued, "exp": (token.now + token.life).seconds(),
+            "jti": self.ids.next().to_string(), "sub": token.subject, "nbf": issued, "exp": (token.now + token.life).seconds(),
             "iat": issued, "iss": ISSUER, "aud": token.audience, "version": "1.0", "rid": self.registry_id(), "grant_type": TokenKind::Refresh.grant(),
             "appid": APP_ID,
             "permissions": { "Actions": ["read", "write", "delete", "deleted/read", "deleted/restore/action"], "NotActions": null },
@@ -151,7 +172,7 @@ impl Tokens {
     pub(crate) fn access(&self, token: &AccessToken<'_>) -> String {
         let issued = token.now.seconds();
         self.sign(TokenKind::Access, &json!({
-            "jti": uuid::Uuid::new_v4().to_string(), "sub": token.subject, "nbf": issued, "exp": (token.now + token.life).seconds(),
+            "jti": self.ids.next().to_string(), "sub": token.subject, "nbf": issued, "exp": (token.now + token.life).seconds(),
             "iat": issued, "iss": ISSUER, "aud": token.audience, "version": "2.0", "rid": self.registry_id(),
             "access": access_claim(token.scopes), "roles": [], "grant_type": TokenKind::Access.grant(), "appid": APP_ID
         }))
@@ -187,27 +208,42 @@ impl Tokens {
     }
 
     /// What an access token allows.
-    pub(crate) fn read_access(&self, token: &str, now: Timestamp) -> Result<Access, TokenError> {
-        let claims = self.verify(token, TokenKind::Access, now)?;
+    pub(crate) fn read_access(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Arc<Access>, TokenError> {
+        let generation = self.access_generation.load(Ordering::Relaxed);
+        if let Some(access) = self.verified().get(token, generation, now) {
+            return Ok(access);
+        }
+        let claims = self.verify(token, TokenKind::Access, generation, now)?;
         let scopes = TokenClaims::read(token).ok_or(TokenError)?.access;
-        Ok(Access {
-            scopes,
-            anonymous: claims["sub"] == ANONYMOUS,
-        })
+        let end = Timestamp::new(claims["exp"].as_i64().ok_or(TokenError)?, 0);
+        let access = Arc::new(Access::new(scopes, claims["sub"] == ANONYMOUS, end));
+        self.verified().keep(token, generation, now, &access);
+        Ok(access)
     }
 
     /// The subject of a refresh token.
     pub(crate) fn read_refresh(&self, token: &str, now: Timestamp) -> Result<String, TokenError> {
-        let claims = self.verify(token, TokenKind::Refresh, now)?;
+        let generation = self.refresh_generation.load(Ordering::Relaxed);
+        let claims = self.verify(token, TokenKind::Refresh, generation, now)?;
         claims["sub"].as_str().map(str::to_owned).ok_or(TokenError)
     }
 
-    fn verify(&self, token: &str, kind: TokenKind, now: Timestamp) -> Result<Value, TokenError> {
+    fn verify(
+        &self,
+        token: &str,
+        kind: TokenKind,
+        generation: u64,
+        now: Timestamp,
+    ) -> Result<Value, TokenError> {
         let (signed, signature) = token.rsplit_once('.').ok_or(TokenError)?;
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError)?;
         if !self
             .key
-            .verify(&self.purpose(kind), signed.as_bytes(), &signature)
+            .verify(&purpose(kind, generation), signed.as_bytes(), &signature)
         {
             return Err(TokenError);
         }
@@ -241,6 +277,10 @@ const ISSUER: &str = "Azure Container Registry";
 const APP_ID: &str = "00000000-0000-0000-0000-000000000000";
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
+fn purpose(kind: TokenKind, generation: u64) -> String {
+    format!("{} {generation}", kind.grant())
+}
+
 fn anonymous_rights() -> Option<Scope> {
     Scope::new("repository", "*", [Action::PULL, Action::METADATA_READ]).ok()
 }
@@ -273,7 +313,7 @@ mod tests {
     const NOW: i64 = 1_700_000_000;
 
     fn tokens() -> Tokens {
-        Tokens::new(SigningKey::random())
+        Tokens::new(SigningKey::random(), Arc::new(Ids::random()))
     }
 
     fn set(text: &str) -> ScopeSet {

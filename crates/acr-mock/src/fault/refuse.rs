@@ -191,8 +191,8 @@ impl Registry {
     /// The answer of the data origin.
     pub(super) fn refuse_data(&self, refuse: Refuse, call: &Call) -> Response<Body> {
         let response = match refuse.status {
-            StatusCode::FORBIDDEN if refuse.is_for_signature => data::not_signed(),
-            status => data::failure(status),
+            StatusCode::FORBIDDEN if refuse.is_for_signature => data::not_signed(call),
+            status => data::failure(call, status),
         };
         refuse.with_retry_after(call, data::versioned(call, response))
     }
@@ -209,7 +209,7 @@ impl Registry {
                 let needed = self.settings().profile.scope(route);
                 self.challenge(call, &needed, Some("invalid_token"))
             }
-            StatusCode::FORBIDDEN => Refusal::not_allowed_access(client_address(call), false),
+            StatusCode::FORBIDDEN => Refusal::not_allowed_access(client_address(call), None),
             StatusCode::NOT_FOUND => return not_found(route),
             StatusCode::METHOD_NOT_ALLOWED => Refusal::disallowed(),
             StatusCode::PAYLOAD_TOO_LARGE => Refusal::body_too_large(),

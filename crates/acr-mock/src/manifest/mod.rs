@@ -121,7 +121,7 @@ impl Registry {
             Reference::Tag(tag) => repository
                 .tags()
                 .get(tag.as_str())
-                .filter(|tag| is_behind(self.now(), tag.last_updated_on, lag))
+                .filter(|tag| lag.is_zero() || is_behind(self.now(), tag.last_updated_on, lag))
                 .ok_or_else(not_found)?
                 .digest
                 .clone(),

@@ -127,9 +127,7 @@ impl AcrMockBuilder {
     /// loopback, a malformed host name, or a machine that refuses a thread.
     pub fn start(self) -> Result<AcrMock, StartError> {
         let registry = self.registry.clone();
-        self.start_with(Box::new(move |request| {
-            Box::pin(registry.try_handle(request))
-        }))
+        self.start_with(Handler::Registry(registry))
     }
 
     /// Starts with another handler in the registry's place.

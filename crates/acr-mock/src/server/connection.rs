@@ -1,13 +1,12 @@
 //! One connection: TLS if there is any, then HTTP/1.1 until either side has enough.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use http::header::CONNECTION;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
+use http::header::{CONNECTION, HOST};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,12 +20,22 @@ use super::names::{HostError, Names};
 use super::request_body::RequestBody;
 use super::timeouts::{Activity, Kept, Timed, Timeouts, UnderWay};
 use super::{ServerEvent, reserved};
-use crate::{Body, ClientAddress, ConnectionLost};
+use crate::begin::Begun;
+use crate::{Body, ClientAddress, ConnectionLost, Origin, Registry};
 
-pub(super) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// What answers requests.
+pub(super) enum Handler {
+    Registry(Registry),
+    /// Whatever a test of the server wants.
+    #[cfg(test)]
+    Other(OtherHandler),
+}
 
-/// Answers requests; in the end always [`Registry::try_handle`](crate::Registry::try_handle).
-pub(super) type Handler = Box<dyn Fn(Request<RequestBody>) -> BoxFuture<Answer> + Send + Sync>;
+#[cfg(test)]
+pub(super) type OtherHandler = Box<dyn Fn(Request<RequestBody>) -> BoxFuture<Answer> + Send + Sync>;
+
+#[cfg(test)]
+pub(super) type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// An answer, or none: the connection is closed.
 pub(super) type Answer = Result<Response<Body>, ConnectionLost>;
@@ -118,8 +127,11 @@ pub(super) async fn serve_http<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let answering = service.clone();
-    let address = ClientAddress(peer.ip());
+    let client = Arc::new(Client {
+        service: service.clone(),
+        address: ClientAddress(peer.ip()),
+        known: Mutex::default(),
+    });
     let activity = Arc::new(Activity::default());
     let stream = Timed::new(stream, service.timeouts, activity.clone());
     let connection = http1::Builder::new()
@@ -133,7 +145,7 @@ pub(super) async fn serve_http<S>(
         .half_close(true)
         .serve_connection(
             TokioIo::new(stream),
-            service_fn(move |request| answering.clone().answer(request, address, activity.begin())),
+            service_fn(move |request| client.clone().answer(request, activity.begin())),
         );
     let mut connection = pin!(connection);
     let result = tokio::select! {
@@ -155,29 +167,58 @@ pub(super) async fn serve_http<S>(
     }
 }
 
-impl Service {
+/// Who is at the other end of a connection.
+struct Client {
+    service: Arc<Service>,
+    address: ClientAddress,
+    /// The `Host` of the last request and what it means: mostly that of the next one too.
+    known: Mutex<Option<(HeaderValue, Origin)>>,
+}
+
+impl Client {
+    /// The origins as the sender of this request sees them.
+    fn origin(&self, request: &Request<Incoming>) -> Result<Origin, HostError> {
+        let mut hosts = request.headers().get_all(HOST).iter();
+        let host = match (hosts.next(), hosts.next(), request.uri().authority()) {
+            (Some(host), None, None) => Some(host),
+            _ => None,
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((name, origin)) if Some(name) == host => return Ok(origin.clone()),
+            _ => {}
+        }
+        let (uri, version) = (request.uri(), request.version());
+        let origin = self.service.names.origin(uri, version, request.headers())?;
+        if let Some(host) = host {
+            *known = Some((host.clone(), origin.clone()));
+        }
+        Ok(origin)
+    }
+
     async fn answer(
         self: Arc<Self>,
-        mut request: Request<Incoming>,
-        address: ClientAddress,
+        request: Request<Incoming>,
         under_way: UnderWay,
     ) -> Result<Response<Kept<Body>>, ConnectionLost> {
+        let service = &self.service;
         let method = request.method().clone();
         let uri = request.uri().clone();
         let path = uri.path();
         let version = request.version();
         let closes = asks_to_close(request.headers());
-        let response = match self.names.origin(&uri, version, request.headers()) {
+        let response = match self.origin(&request) {
             Ok(_) if path.starts_with(reserved::PREFIX) => {
-                reserved::answer(&method, path, self.ca_pem.as_deref())
+                reserved::answer(&method, path, service.ca_pem.as_deref())
             }
             Ok(origin) => {
-                request.extensions_mut().insert(origin);
-                request.extensions_mut().insert(address);
                 let (parts, body) = request.into_parts();
-                let timeout = self.timeouts.body;
+                let timeout = service.timeouts.body;
                 let body = RequestBody::new(&parts.headers, body, &under_way, timeout);
-                (self.handler)(Request::from_parts(parts, body)).await?
+                service
+                    .handler
+                    .answer(parts, body, (origin, self.address))
+                    .await?
             }
             Err(HostError::Malformed) => {
                 reserved::plain(StatusCode::BAD_REQUEST, "the request names no valid host\n")
@@ -199,14 +240,40 @@ impl Service {
             let headers = response.headers_mut();
             headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
         }
-        self.tell(&ServerEvent::Request {
+        service.tell(&ServerEvent::Request {
             method: &method,
             path,
             status: response.status(),
         });
         Ok(response.map(|body| Kept::new(body, under_way)))
     }
+}
 
+impl Handler {
+    async fn answer(
+        &self,
+        head: request::Parts,
+        body: RequestBody,
+        came: (Origin, ClientAddress),
+    ) -> Answer {
+        match self {
+            Self::Registry(registry) => match registry.begin(head, Some(came)) {
+                Begun::Answered(response) => Ok(response),
+                // In a box, so that a connection needs room for it only while it lasts.
+                Begun::Waiting(waiting) => Box::pin(registry.clone().finish(*waiting, body)).await,
+            },
+            #[cfg(test)]
+            Self::Other(handler) => {
+                let mut request = Request::from_parts(head, body);
+                request.extensions_mut().insert(came.0);
+                request.extensions_mut().insert(came.1);
+                handler(request).await
+            }
+        }
+    }
+}
+
+impl Service {
     fn tell(&self, event: &ServerEvent<'_>) {
         if let Some(listener) = &self.listener {
             listener(event);

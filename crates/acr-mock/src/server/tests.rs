@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 
-use super::connection::BoxFuture;
+use super::connection::{BoxFuture, Handler};
 use super::request_body::RequestBody;
 use super::timeouts::Timeouts;
 use super::{AcrMock, ServerEvent};
@@ -325,9 +325,9 @@ fn events_tell_requests_without_their_query_and_broken_connections() {
         }
     });
     let mock = builder
-        .start_with(Box::new(|_| {
+        .start_with(Handler::Other(Box::new(|_| {
             Box::pin(async { Ok(status(StatusCode::NOT_FOUND)) })
-        }))
+        })))
         .unwrap();
     let mut client = Client::connect(&mock);
     client.send("GET /v2/?sig=secret HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -376,7 +376,9 @@ fn start_with_grace(
     AcrMock::builder()
         .plain_http(true)
         .grace(grace)
-        .start_with(Box::new(move |request| Box::pin(handler(request).map(Ok))))
+        .start_with(Handler::Other(Box::new(move |request| {
+            Box::pin(handler(request).map(Ok))
+        })))
         .expect("the server starts")
 }
 

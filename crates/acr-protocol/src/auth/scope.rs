@@ -181,17 +181,17 @@ impl Scope {
             && needed
                 .actions
                 .iter()
-                .all(|action| self.covers_action(action))
+                .all(|action| covers_action(&self.actions, action))
     }
 
     fn covers_thing(&self, needed: &Self) -> bool {
         self.resource_type == needed.resource_type
             && (self.name == needed.name || &*self.name == "*")
     }
+}
 
-    fn covers_action(&self, action: &Action) -> bool {
-        self.actions.contains(action) || self.actions.contains(&Action::ALL)
-    }
+fn covers_action(held: &BTreeSet<Action>, action: &Action) -> bool {
+    held.contains(action) || held.contains(&Action::ALL)
 }
 
 impl fmt::Display for Scope {
@@ -268,15 +268,16 @@ impl ScopeSet {
     /// Whether who holds this set may do all that `needed` names.
     #[must_use]
     pub fn covers(&self, needed: &Self) -> bool {
-        needed.iter().all(|needed| {
-            let of_the_thing: Vec<_> = self
-                .iter()
-                .filter(|held| held.covers_thing(&needed))
-                .collect();
-            needed
-                .actions
-                .iter()
-                .all(|action| of_the_thing.iter().any(|held| held.covers_action(action)))
+        // Nothing is cloned: a server asks this at every request.
+        needed.0.iter().all(|((resource_type, name), actions)| {
+            let of_the_thing = self.0.iter().filter(|((held_type, held_name), _)| {
+                held_type == resource_type && (held_name == name || **held_name == *"*")
+            });
+            actions.iter().all(|action| {
+                of_the_thing
+                    .clone()
+                    .any(|(_, held)| covers_action(held, action))
+            })
         })
     }
 }

@@ -36,13 +36,12 @@ fn on_virtual_time<T>(test: impl Future<Output = T>) -> T {
 
 /// A registry that asks for credentials which nobody here has, so that it refuses before it reads.
 fn registry() -> Handler {
-    let registry = Registry::new();
-    Box::new(move |request| Box::pin(registry.try_handle(request)))
+    Handler::Registry(Registry::new())
 }
 
 /// Reads every body, for as long as it takes, and says how long it was.
 fn reader() -> Handler {
-    Box::new(|request| {
+    Handler::Other(Box::new(|request| {
         Box::pin(async {
             let read = request.into_body().collect().await;
             let text = read.map_or("broken".to_owned(), |body| {
@@ -50,7 +49,7 @@ fn reader() -> Handler {
             });
             Ok(Response::new(Body::from(text)))
         })
-    })
+    }))
 }
 
 struct Peer(DuplexStream);
@@ -266,8 +265,9 @@ fn behind_a_refused_body_that_was_thrown_away_the_connection_lives_on_and_grows_
 #[test]
 fn an_answer_of_which_nobody_takes_a_byte_is_given_up() {
     on_virtual_time(async {
-        let large: Handler =
-            Box::new(|_| Box::pin(async { Ok(Response::new(Body::from(vec![b'x'; 100 * PIPE]))) }));
+        let large = Handler::Other(Box::new(|_| {
+            Box::pin(async { Ok(Response::new(Body::from(vec![b'x'; 100 * PIPE]))) })
+        }));
         let mut peer = Peer::connect(large);
         peer.send(GET).await;
         wait(BODY + 1).await;
@@ -280,7 +280,7 @@ fn an_answer_of_which_nobody_takes_a_byte_is_given_up() {
 #[test]
 fn an_answer_that_takes_its_time_is_neither_idle_nor_silent() {
     on_virtual_time(async {
-        let slow: Handler = Box::new(|request| {
+        let slow = Handler::Other(Box::new(|request| {
             Box::pin(async move {
                 wait(10 * IDLE).await;
                 drop(request);
@@ -288,7 +288,7 @@ fn an_answer_that_takes_its_time_is_neither_idle_nor_silent() {
                 *response.status_mut() = StatusCode::ACCEPTED;
                 Ok(response)
             })
-        });
+        }));
         let mut peer = Peer::connect(slow);
         peer.send(GET).await;
         assert_eq!(peer.answer().await, (202, "at last".to_owned()));

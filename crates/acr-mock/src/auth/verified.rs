@@ -1,0 +1,90 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use acr_protocol::Timestamp;
+
+use crate::auth::token::Access;
+
+/// Access tokens whose signature held: a client sends the same one with every request, and to check it anew takes longer
+/// than most operations.
+#[derive(Debug, Default)]
+pub(crate) struct Verified {
+    /// By their signatures, which differ as the tokens do.
+    tokens: HashMap<Box<str>, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// The whole token: the signature alone proves nothing.
+    token: Box<str>,
+    /// How often access tokens had been revoked when it was checked.
+    generation: u64,
+    access: Arc<Access>,
+}
+
+impl Entry {
+    fn holds(&self, generation: u64, now: Timestamp) -> bool {
+        self.generation == generation && now < self.access.end()
+    }
+}
+
+/// How many tokens are kept, and how long one may be, in bytes. The others are checked each time.
+const MAX_TOKENS: usize = 1024;
+const MAX_LENGTH: usize = 8 * 1024;
+
+impl Verified {
+    /// What a token allows that was checked before and holds still.
+    pub(crate) fn get(
+        &mut self,
+        token: &str,
+        generation: u64,
+        now: Timestamp,
+    ) -> Option<Arc<Access>> {
+        let signature = signature(token);
+        let entry = self
+            .tokens
+            .get(signature)
+            .filter(|entry| *entry.token == *token)?;
+        if entry.holds(generation, now) {
+            return Some(entry.access.clone());
+        }
+        self.tokens.remove(signature);
+        None
+    }
+
+    /// Keeps a token that was checked.
+    pub(crate) fn keep(
+        &mut self,
+        token: &str,
+        generation: u64,
+        now: Timestamp,
+        access: &Arc<Access>,
+    ) {
+        if token.len() > MAX_LENGTH {
+            return;
+        }
+        if self.tokens.len() >= MAX_TOKENS {
+            self.tokens.retain(|_, entry| entry.holds(generation, now));
+        }
+        if self.tokens.len() >= MAX_TOKENS {
+            // So many at once are seldom; who is still there is checked once more.
+            self.tokens.clear();
+        }
+        let entry = Entry {
+            token: token.into(),
+            generation,
+            access: access.clone(),
+        };
+        self.tokens.insert(signature(token).into(), entry);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.tokens.clear();
+    }
+}
+
+fn signature(token: &str) -> &str {
+    token
+        .rsplit_once('.')
+        .map_or(token, |(_, signature)| signature)
+}

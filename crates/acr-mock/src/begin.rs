@@ -1,0 +1,184 @@
+//! What is done with a request by its head alone: most are answered there, without a future.
+
+use std::error::Error;
+
+use acr_protocol::{Route, RouteError};
+use http::{Response, request};
+
+use crate::answer::{surround, with_length};
+use crate::asked::{Asked, is_token_request};
+use crate::call::Call;
+use crate::error::{Refusal, RefusalKind};
+use crate::fault::{Aim, ConnectionLost, FaultAction};
+use crate::registry::{Registry, refuse, refuse_token};
+use crate::{Body, ClientAddress, Origin, data};
+
+/// How far a request has come by its head alone.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most requests are answered, and a box is what they do without"
+)]
+pub(crate) enum Begun {
+    Answered(Response<Body>),
+    /// In a box: few requests wait, and the others need no room for them.
+    Waiting(Box<Waiting>),
+}
+
+/// A request that needs its body or pauses, or that a fault has struck.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    call: Call,
+    rest: Rest,
+}
+
+#[derive(Debug)]
+enum Rest {
+    Unhurried(Asked),
+    Struck(FaultAction, Asked),
+    StruckData(FaultAction),
+}
+
+impl Begun {
+    fn waiting(call: Call, rest: Rest) -> Self {
+        Self::Waiting(Box::new(Waiting { call, rest }))
+    }
+}
+
+impl Registry {
+    /// Answers a request whose head is enough for it, and that takes no time. `came` says how it came in, unless its extensions do.
+    pub(crate) fn begin(
+        &self,
+        head: request::Parts,
+        came: Option<(Origin, ClientAddress)>,
+    ) -> Begun {
+        let mut call = Call::new(self, head, came);
+        self.expire_uploads(call.now());
+        self.shed_in_passing();
+        self.counters().count();
+        if head_size(&call) > self.settings().limits.head {
+            return Begun::Answered(refuse(&call, Refusal::head_too_large()));
+        }
+        if data::is_data_request(call.uri()) {
+            self.counters().count_data();
+            return match self.faults().strike(&Aim::Data) {
+                None => Begun::Answered(with_length(&call, self.get_data(&call))),
+                Some(action) => Begun::waiting(call, Rest::StruckData(action)),
+            };
+        }
+        let parsed = Route::parse(call.head());
+        match &parsed {
+            Ok(route) => self.counters().count_operation(route),
+            Err(RouteError::Invalid { route, .. }) => self.counters().count_operation(route),
+            Err(_) => {}
+        }
+        if let Err(refusal) = self.pass_firewall(&call) {
+            let is_token = call.uri().path().starts_with("/oauth2/");
+            return Begun::Answered(match is_token {
+                true => refuse_token(&call, refusal),
+                false => refuse(&call, refusal),
+            });
+        }
+        let asked = match self.ask(&mut call, parsed) {
+            Ok(asked) => asked,
+            Err(refusal) => return Begun::Answered(refuse(&call, refusal)),
+        };
+        let aim = Aim::Operation {
+            route: &asked.route,
+            authorised: asked.challenge.is_none(),
+        };
+        match self.faults().strike(&aim) {
+            Some(action) => Begun::waiting(call, Rest::Struck(action, asked)),
+            None if asked.challenge.is_some() || is_immediate(&asked.route) => {
+                Begun::Answered(self.carry_out_now(&call, asked))
+            }
+            None => Begun::waiting(call, Rest::Unhurried(asked)),
+        }
+    }
+
+    /// Answers a request that needs its body or pauses, or that a fault has struck.
+    pub(crate) async fn finish<B>(
+        self,
+        waiting: Waiting,
+        body: B,
+    ) -> Result<Response<Body>, ConnectionLost>
+    where
+        B: http_body::Body + Send,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let Waiting { call, rest } = waiting;
+        match rest {
+            Rest::Unhurried(asked) => Ok(self.carry_out(&call, asked, body).await),
+            Rest::Struck(action, asked) => self.suffer(action, &call, asked, body).await,
+            Rest::StruckData(action) => {
+                let answer = self.suffer_data(action, &call).await?;
+                Ok(with_length(&call, answer))
+            }
+        }
+    }
+
+    /// The answer to an operation without a body, whether it may be carried out or not.
+    fn carry_out_now(&self, call: &Call, asked: Asked) -> Response<Body> {
+        let Asked {
+            route,
+            malformed,
+            challenge,
+        } = asked;
+        if let Some(challenge) = challenge {
+            return refuse(call, *challenge);
+        }
+        let admitted = self.admit(call, &route);
+        if is_token_request(&route) {
+            return match admitted {
+                Ok(()) => self.give_token(call, &route),
+                Err(refusal) => refuse_token(call, refusal),
+            };
+        }
+        let result = admitted
+            .and_then(|()| self.heed_malformed(&route, malformed))
+            .and_then(|()| self.dispatch_now(call, route));
+        self.conclude(call, result)
+    }
+
+    /// Puts around the outcome of an operation what the service puts there.
+    pub(crate) fn conclude(
+        &self,
+        call: &Call,
+        result: Result<Response<Body>, Refusal>,
+    ) -> Response<Body> {
+        let (kind, response) = match result {
+            Ok(response) => (RefusalKind::Authorised, response),
+            Err(refusal) => (refusal.kind(), refusal.into_response()),
+        };
+        let left = (call.method() == http::Method::DELETE && kind == RefusalKind::Authorised)
+            .then(|| self.deletes_left(call.now()));
+        surround(call, kind, left, response)
+    }
+}
+
+/// Whether an operation is most of what a registry does, and never waits: neither for a body nor in a pause.
+fn is_immediate(route: &Route) -> bool {
+    matches!(
+        route,
+        Route::Ping(_)
+            | Route::GetRepositoryProperties(_)
+            | Route::GetTagProperties(_)
+            | Route::GetManifest(_)
+            | Route::HeadManifest(_)
+            | Route::HeadBlob(_)
+            | Route::GetBlob(_)
+            | Route::GetUploadStatus(_)
+            | Route::RequestAccessTokenWithLogin(_)
+    )
+}
+
+/// How many bytes the head of a request has, but for the separators.
+fn head_size(call: &Call) -> usize {
+    let headers = call.headers().iter();
+    let headers: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    let uri = call.uri();
+    uri.path().len() + uri.query().unwrap_or_default().len() + headers
+}
