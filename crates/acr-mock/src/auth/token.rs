@@ -54,7 +54,7 @@ pub(crate) struct Access {
 
 impl Access {
     /// An anonymous token names only `pull`, and yet reads properties and lists (recorded).
-    fn new(mut scopes: ScopeSet, anonymous: bool, end: Timestamp) -> Self {
+    pub(crate) fn new(mut scopes: ScopeSet, anonymous: bool, end: Timestamp) -> Self {
         if anonymous
             && scopes
                 .iter()

@@ -88,3 +88,42 @@ fn signature(token: &str) -> &str {
         .rsplit_once('.')
         .map_or(token, |(_, signature)| signature)
 }
+
+#[cfg(test)]
+mod tests {
+    use acr_protocol::ScopeSet;
+
+    use super::*;
+
+    fn access(end: i64) -> Arc<Access> {
+        Arc::new(Access::new(ScopeSet::new(), false, Timestamp::new(end, 0)))
+    }
+
+    #[test]
+    fn a_token_is_known_to_the_letter_until_its_end_or_its_revocation() {
+        let mut verified = Verified::default();
+        let now = Timestamp::new(0, 0);
+        verified.keep("a.b.c", 0, now, &access(10));
+        assert!(verified.get("a.b.c", 0, now).is_some());
+        for other in ["a.x.c", "a.b.d", "c", ""] {
+            assert!(verified.get(other, 0, now).is_none(), "{other}");
+        }
+        assert!(verified.get("a.b.c", 1, now).is_none());
+        verified.keep("a.b.c", 1, now, &access(10));
+        assert!(verified.get("a.b.c", 1, Timestamp::new(10, 0)).is_none());
+        assert!(verified.tokens.is_empty());
+    }
+
+    #[test]
+    fn no_more_tokens_are_kept_than_the_bound_nor_longer_ones() {
+        let mut verified = Verified::default();
+        let now = Timestamp::new(0, 0);
+        for number in 0..3 * MAX_TOKENS {
+            verified.keep(&format!("a.b.{number}"), 0, now, &access(10));
+            assert!(verified.tokens.len() <= MAX_TOKENS);
+        }
+        let long = "x".repeat(MAX_LENGTH + 1);
+        verified.keep(&long, 0, now, &access(10));
+        assert!(verified.get(&long, 0, now).is_none());
+    }
+}

@@ -1,4 +1,4 @@
-//! What the registry costs without a socket: CPU time an operation, and bytes a tag.
+//! What the registry costs without a socket: CPU time an operation.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -16,8 +16,6 @@ const ROUNDS: usize = 15;
 const TURN: Duration = Duration::from_millis(80);
 /// How many requests are made before their turn, so that making them is no part of it.
 const BATCH: usize = 500;
-/// How many tags are put in to see what one of them takes.
-const TAGS: u32 = 1_000_000;
 
 /// The CPU time of a manifest by tag and of a page of 100 tags, by the round.
 #[derive(Debug)]
@@ -82,17 +80,4 @@ fn turn(registry: &Registry, token: &str, path: &str) -> Result<Option<Duration>
         requests += BATCH as u32;
     }
     Ok(Some(used / requests))
-}
-
-/// What a tag takes in memory, in bytes: the growth of this process by a million of them.
-pub(super) fn bytes_of_a_tag() -> Result<Option<u64>> {
-    let registry = Registry::new();
-    let app = registry.seed("bench/tags")?;
-    let image = app.image("first")?;
-    let before = usage::memory();
-    for number in 0..TAGS {
-        app.manifest(Some(&format!("v1.0.{number}")), &image)?;
-    }
-    let grown = usage::memory().zip(before);
-    Ok(grown.map(|(after, before)| after.saturating_sub(before) / u64::from(TAGS)))
 }

@@ -21,8 +21,11 @@ use self::in_process::InProcess;
 use self::load::{CONNECTIONS, Generator};
 use self::servers::{Cost, Server};
 use self::waits::Wait;
+use super::memory;
 use crate::Result;
 
+/// How many tags are put in to see what one of them takes in memory.
+const TAGS: u64 = 1_000_000;
 /// How often the servers take turns.
 const ROUNDS: usize = 9;
 
@@ -33,7 +36,7 @@ const ROUNDS: usize = 9;
 pub fn measure() -> Result<Figures> {
     // First, while this process is small and the system gives it memory anew.
     let mut figures = Figures {
-        tag: in_process::bytes_of_a_tag()?.map(|bytes| bytes as f64),
+        tag: memory::bytes_a_tag(TAGS).map(|bytes| bytes as f64),
         ..Figures::default()
     };
     if let Some(bytes) = figures.tag {

@@ -18,16 +18,6 @@ pub(super) fn of_thread() -> Option<Duration> {
     scheduled("/proc/thread-self/schedstat".as_ref())
 }
 
-/// The memory that this process has, in bytes.
-pub(super) fn memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
-}
-
 /// Holds all threads of a process, and those that they start, to one of two cores, if there are two and the program
 /// `taskset`. Without it the figures have a wider spread.
 pub(super) fn pin(pid: u32, core: usize) {
