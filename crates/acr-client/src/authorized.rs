@@ -53,6 +53,7 @@ impl ContainerRegistryClient {
             scope: read_scope(scope.as_ref())?,
             limit: 0,
             follows: false,
+            leaves: false,
         };
         if parts.uri.scheme().is_some() {
             let url = Url::parse(&parts.uri.to_string());
@@ -126,6 +127,7 @@ impl ContainerRegistryClient {
             scope: read_scope(scope.as_ref())?,
             limit: 0,
             follows: false,
+            leaves: false,
         };
         let had = async {
             let authorizer = self.pipeline.authorizer();

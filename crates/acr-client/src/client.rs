@@ -113,8 +113,8 @@ impl ContainerRegistryClient {
     /// # Errors
     ///
     /// [`Unauthorized`](crate::ErrorKind::Unauthorized) when it does not accept the credential,
-    /// [`Protocol`](crate::ErrorKind::Protocol) or [`NotFound`](crate::ErrorKind::NotFound) when
-    /// there is another server, [`Transport`](crate::ErrorKind::Transport) when there is none.
+    /// [`Protocol`](crate::ErrorKind::Protocol) or [`Unsupported`](crate::ErrorKind::Unsupported) when
+    /// there is another server, such as a portal that wants a login, [`Transport`](crate::ErrorKind::Transport) when there is none.
     pub async fn ping(&self) -> Result<(), Error> {
         self.pipeline.run(&Ping).await
     }

@@ -3,10 +3,13 @@
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode, Uri, response};
+use serde_json::{Map, Value};
 
 use crate::auth::ScopeSet;
 use crate::error::DecodeError;
-use crate::operation::{Describe, JSON_UTF8, Operation, OperationClass, bare, check_status};
+use crate::operation::{
+    Describe, JSON_UTF8, Operation, OperationClass, bare, check_status, headers,
+};
 
 /// Asks whether the registry is there and takes the credentials: `GET /v2/`. Any valid token will do.
 #[doc(alias = "CheckDockerV2Support")]
@@ -31,8 +34,32 @@ impl Operation for Ping {
         bare(Method::GET, Uri::from_static("/v2/"))
     }
 
-    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)
+    /// A registry is told by the header of its protocol, which all known ones send (Azure's, distribution, Harbor, GHCR,
+    /// ECR, Docker Hub, Google's, Quay, GitLab, zot, Pulp, Artifactory, `crane registry serve`). OCI does not ask for it, so
+    /// a body of `{}` or none will do. A portal or another API answers with a page or more than that.
+    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
+        check_status(head, Self::SUCCESS)?;
+        let says_nothing = match body.trim_ascii() {
+            b"" => head.headers.get(CONTENT_TYPE).is_none_or(|of_type| {
+                let of_type = of_type.as_bytes().to_ascii_lowercase();
+                !of_type.starts_with(b"text/html")
+            }),
+            text => serde_json::from_slice::<Map<String, Value>>(text)
+                .is_ok_and(|members| members.is_empty()),
+        };
+        if says_nothing
+            || head
+                .headers
+                .contains_key(headers::DOCKER_DISTRIBUTION_API_VERSION)
+        {
+            return Ok(());
+        }
+        Err(DecodeError::Body {
+            expected: "that of a registry",
+            reason: "it is not empty, and the header Docker-Distribution-Api-Version is missing; \
+                     check the endpoint, there is another server or a proxy before it"
+                .to_owned(),
+        })
     }
 
     /// The one JSON answer of the service without a newline at its end.
@@ -40,5 +67,40 @@ impl Operation for Ping {
         let mut response = Response::new(Bytes::from_static(b"{}"));
         response.headers_mut().insert(CONTENT_TYPE, JSON_UTF8);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_or_another_api_is_no_registry() {
+        const MARK: (&str, &str) = ("docker-distribution-api-version", "registry/2.0");
+        const HTML: (&str, &str) = ("content-type", "text/html; charset=utf-8");
+        const JSON: (&str, &str) = ("content-type", "application/json");
+        for (headers, body, is_registry) in [
+            (&[MARK, JSON][..], "{}", true),
+            // Quay and GitLab's.
+            (&[MARK], "true", true),
+            (&[MARK, HTML], "", true),
+            (&[JSON], "{}", true),
+            (&[JSON], " { }\n", true),
+            (&[], "", true),
+            (&[HTML], "", false),
+            (&[HTML], "<html>sign in</html>", false),
+            (&[], "OK", false),
+            (&[JSON], r#"{"message":"welcome"}"#, false),
+            (&[JSON], "[]", false),
+            (&[JSON], "null", false),
+        ] {
+            let mut response = Response::builder().status(200);
+            for (name, value) in headers {
+                response = response.header(*name, *value);
+            }
+            let (head, body) = response.body(Bytes::from(body)).unwrap().into_parts();
+            let decoded = Ping.decode(&head, body.clone());
+            assert_eq!(decoded.is_ok(), is_registry, "{headers:?} {body:?}");
+        }
     }
 }

@@ -9,6 +9,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use acr_protocol::blob::{GetBlob, HeadBlob};
+use acr_protocol::manifest::{GetManifest, HeadManifest};
 use acr_protocol::{
     DecodeError, Describe, Operation, OperationClass, Page, PageToken, RepositoryName, ScopeSet,
 };
@@ -65,6 +67,8 @@ pub(crate) struct Call {
     pub(crate) limit: usize,
     /// Whether a redirect of a `GET` or `HEAD` is followed, or is the answer.
     pub(crate) follows: bool,
+    /// Whether it is followed to another origin too.
+    pub(crate) leaves: bool,
 }
 
 /// The answer to a call: its head is there, its body is still to be read.
@@ -156,6 +160,13 @@ impl Pipeline {
             scope: operation.scope(),
             limit: self.shared.most_of_json,
             follows: true,
+            leaves: [
+                GetManifest::NAME,
+                HeadManifest::NAME,
+                GetBlob::NAME,
+                HeadBlob::NAME,
+            ]
+            .contains(&O::NAME),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Redirects: followed here and nowhere else, because only here it is known what a request carries.
 //!
 //! To the registry itself a request goes with its credential, anywhere else without. It never goes
-//! from https to http, and not on and on.
+//! from https to http, and not on and on. Elsewhere goes only what can be held against a digest, manifests
+//! and blobs: a list or a set of properties would be believed, whoever wrote it.
 
 use http::header::LOCATION;
 use http::response::Parts;
@@ -37,6 +38,8 @@ impl Pipeline {
                 let path = self.own_path(&answer.url, "Location", next.as_str())?;
                 template.parts.uri = self.endpoint().absolute(&path)?;
                 self.send_authorized(call, &template, attempts).await?
+            } else if !call.leaves {
+                return Err(leads_away(&answer, self.endpoint(), &next));
             } else {
                 template.parts.uri = to_uri(&next, "Location")?;
                 self.send_bare(call, &template, attempts).await?
@@ -49,6 +52,17 @@ impl Pipeline {
         }
         Ok(answer)
     }
+}
+
+/// The error of a redirect to where an operation does not go.
+fn leads_away(answer: &Answer, endpoint: &Endpoint, to: &Url) -> Error {
+    let text = format!(
+        "the registry {endpoint} redirects the request to {}; only manifests and blobs are fetched \
+         from another origin, so it is refused",
+        origin_text(to)
+    );
+    let id = answer::request_id(&answer.head.headers, &Mask::of_header(answer.sent.as_ref()));
+    Error::protocol(text).with_answer(answer.head.status, id, None)
 }
 
 /// Whether an answer says that what is asked for is elsewhere, to a request that may be sent there.

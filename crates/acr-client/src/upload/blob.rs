@@ -34,7 +34,7 @@ impl RepositoryClient {
     ///
     /// [`Denied`](ErrorKind::Denied) when the identity may not push;
     /// [`Disallowed`](ErrorKind::Disallowed) when the repository is locked;
-    /// [`Io`](ErrorKind::Io) when the source fails;
+    /// [`Io`](ErrorKind::Io) when the source fails or changes while it is read;
     /// [`DigestMismatch`](ErrorKind::DigestMismatch) when the registry has received other bytes.
     /// After an error the open upload is left to expire: giving it up needs a right that who pushes
     /// may lack, and a chunk may still be under way.
