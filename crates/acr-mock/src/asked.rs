@@ -38,6 +38,10 @@ impl Registry {
                 value,
             }) => (*route, Some((parameter, value))),
             Err(RouteError::UnknownPath) => return Err(Refusal::unknown_path()),
+            // Reported by users (Azure/acr issue 166): this endpoint is not there for another method.
+            Err(RouteError::MethodNotAllowed { .. }) if call.uri().path() == "/oauth2/exchange" => {
+                return Err(Refusal::unknown_path());
+            }
             Err(RouteError::MethodNotAllowed { allowed }) => {
                 return Err(Refusal::method_not_allowed(allowed));
             }

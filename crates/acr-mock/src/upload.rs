@@ -34,6 +34,8 @@ struct State {
 
 const PURPOSE: &str = "upload state";
 const SIGNATURE: usize = 32;
+/// The longest time after which one upload too many is to be tried again, in seconds. Chosen.
+const RETRY_UPLOAD: i64 = 10;
 
 impl Registry {
     /// `POST /v2/{name}/blobs/uploads/`, with or without the whole blob in the body.
@@ -71,8 +73,16 @@ impl Registry {
         repository: &RepositoryName,
     ) -> Result<UploadProgress, Refusal> {
         let mut store = self.store();
-        if store.uploads() >= self.settings().limits.uploads {
-            return Err(Refusal::too_many_requests(None));
+        let limits = &self.settings().limits;
+        let (all, here) = store.uploads(repository);
+        if all >= limits.uploads || here >= limits.repository_uploads {
+            // One may be completed or cancelled at any time, and is over by itself at the latest.
+            let end = store.first_upload_end().unwrap_or(call.now());
+            let wait = end.saturating_duration_since(call.now()).as_secs();
+            let wait = i64::try_from(wait)
+                .unwrap_or(RETRY_UPLOAD)
+                .clamp(1, RETRY_UPLOAD);
+            return Err(Refusal::too_many_requests(Some(wait)));
         }
         let upload = Upload::new(
             self.ids().next().to_string(),

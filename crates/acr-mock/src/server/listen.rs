@@ -3,6 +3,8 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
+use socket2::{Domain, Socket, Type};
+
 use super::StartError;
 
 /// The open ports of a server: one of the registry, one of the data origin.
@@ -66,10 +68,19 @@ fn open_data(ip: IpAddr) -> Result<(Vec<TcpListener>, u16), StartError> {
     Err(StartError::AddressInUse { address: taken })
 }
 
+/// How many connections may wait to be accepted. Beyond it a client's greeting is dropped, and it tries again after a
+/// second; the standard library's 128 are fewer than one test with a pool may open at once.
+const BACKLOG: i32 = 1024;
+
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // As the standard library does: the port of a server that has just ended can be listened on again.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 fn start_error(address: SocketAddr, source: io::Error) -> StartError {
@@ -92,6 +103,21 @@ mod tests {
             assert!(address.ip().is_loopback());
             assert_eq!(address.port(), listeners.data_port);
         }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_burst_of_connections_does_not_wait_for_the_first_to_be_accepted() {
+        let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+        let most: usize = most.trim().parse().unwrap();
+        let listeners = Listeners::open(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        // Nobody accepts. Beyond the backlog a connection takes a second, and then another.
+        let connect = |_| {
+            let time = std::time::Duration::from_secs(10);
+            std::net::TcpStream::connect_timeout(&listeners.registry_address, time)
+        };
+        let waiting: io::Result<Vec<_>> = (0..most.min(400)).map(connect).collect();
+        waiting.expect("all of them find room");
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub(crate) struct Limits {
     pub(crate) manifest: usize,
     pub(crate) blob: u64,
     pub(crate) uploads: usize,
+    pub(crate) repository_uploads: usize,
     pub(crate) bytes: Option<u64>,
 }
 
@@ -22,6 +23,7 @@ impl Default for Limits {
             // The service's documented bound of a layer.
             blob: 200 * 1024 * 1024 * 1024,
             uploads: 10_000,
+            repository_uploads: 1_000,
             bytes: None,
         }
     }
@@ -66,10 +68,17 @@ impl RegistryBuilder {
         self
     }
 
-    /// How many uploads may be open at once; 10,000 by default. One more is answered 429, until one of them ends, is
-    /// cancelled, or has waited for its next byte longer than [`upload_life`](Self::upload_life).
+    /// How many uploads may be open at once; 10,000 by default. One more is answered 429 with `Retry-After`, until one of
+    /// them ends, is cancelled, or has waited for its next byte longer than [`upload_life`](Self::upload_life).
     pub fn upload_limit(mut self, uploads: usize) -> Self {
         self.settings.limits.uploads = uploads;
+        self
+    }
+
+    /// How many of them one repository may have, so that it does not use up those of the others; 1,000 by default. One
+    /// more is answered in the same way.
+    pub fn repository_upload_limit(mut self, uploads: usize) -> Self {
+        self.settings.limits.repository_uploads = uploads;
         self
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Store {
     /// What the repositories hold, but for their blobs.
     counts: Counts,
     uploads: HashMap<String, Upload>,
+    /// How many of them each repository has, if any.
+    uploads_in: HashMap<RepositoryName, usize>,
     upload_ends: BTreeSet<(Timestamp, String)>,
     last_write: Timestamp,
 }
@@ -188,9 +190,15 @@ impl Store {
         }
     }
 
-    /// How many uploads are open.
-    pub(crate) fn uploads(&self) -> usize {
-        self.uploads.len()
+    /// How many uploads are open, in all and in a repository.
+    pub(crate) fn uploads(&self, repository: &RepositoryName) -> (usize, usize) {
+        let here = self.uploads_in.get(repository).copied();
+        (self.uploads.len(), here.unwrap_or_default())
+    }
+
+    /// When the first of the open uploads is over, if no byte comes.
+    pub(crate) fn first_upload_end(&self) -> Option<Timestamp> {
+        self.upload_ends.first().map(|(end, _)| *end)
     }
 
     /// Counts what is there.
@@ -212,6 +220,13 @@ impl Store {
     /// Opens an upload, which ends at `end` unless bytes come.
     pub(crate) fn add_upload(&mut self, mut upload: Upload, end: Timestamp) {
         upload.end = end;
+        if let Some(replaced) = self.uploads.remove(upload.id()) {
+            self.upload_ends
+                .remove(&(replaced.end, replaced.id().to_owned()));
+            self.uncount_upload(&replaced);
+        }
+        let here = self.uploads_in.entry(upload.repository().clone());
+        *here.or_default() += 1;
         self.upload_ends.insert((end, upload.id().to_owned()));
         self.uploads.insert(upload.id().to_owned(), upload);
     }
@@ -228,7 +243,17 @@ impl Store {
         self.upload(repository, id)?;
         let upload = self.uploads.remove(id)?;
         self.upload_ends.remove(&(upload.end, id.to_owned()));
+        self.uncount_upload(&upload);
         Some(upload)
+    }
+
+    fn uncount_upload(&mut self, upload: &Upload) {
+        if let Some(here) = self.uploads_in.get_mut(upload.repository()) {
+            *here -= 1;
+            if *here == 0 {
+                self.uploads_in.remove(upload.repository());
+            }
+        }
     }
 
     /// Takes out the uploads that nobody has sent bytes to for too long.
@@ -241,7 +266,10 @@ impl Store {
             .cloned()
         {
             self.upload_ends.remove(&(end, id.clone()));
-            expired.extend(self.uploads.remove(&id));
+            if let Some(upload) = self.uploads.remove(&id) {
+                self.uncount_upload(&upload);
+                expired.push(upload);
+            }
         }
         expired
     }

@@ -150,6 +150,64 @@ fn an_upload_too_many_is_429_until_one_has_ended() {
 }
 
 #[test]
+fn an_upload_too_many_is_told_when_to_come_again() {
+    let raw = Raw::with(|builder| builder.upload_limit(1).upload_life(Duration::from_secs(60)));
+    start(&raw).expect(202);
+    let wait = |raw: &Raw| start(raw).expect(429).header("retry-after").to_owned();
+    // In a while, for it may end at any time; but no later than it is over by itself.
+    assert_eq!(wait(&raw), "10");
+    raw.clock.advance(Duration::from_secs(55));
+    assert_eq!(wait(&raw), "5");
+    raw.clock.advance(Duration::from_millis(4_500));
+    assert_eq!(wait(&raw), "1");
+    raw.clock.advance(Duration::from_secs(1));
+    start(&raw).expect(202);
+}
+
+#[test]
+fn a_repository_with_too_many_uploads_does_not_take_those_of_another() {
+    let raw = Raw::with(|builder| {
+        let builder = builder.repository_upload_limit(2).upload_limit(5);
+        builder.upload_life(Duration::from_secs(60))
+    });
+    let open = |repository: &str| {
+        let path = format!("/v2/{repository}/blobs/uploads/");
+        let scope = format!("repository:{repository}:pull,push");
+        raw.post(path).scope(&scope).send()
+    };
+    let location = open("app").expect(202).header("location").to_owned();
+    open("app").expect(202);
+    let refused = open("app");
+    assert!(refused.has("retry-after"), "{refused:?}");
+    refused.expect_json(429, &error("TOOMANYREQUESTS", "too many requests"));
+    open("other").expect(202);
+    open("other").expect(202);
+    open("other").expect(429);
+    // A chunk is no further upload, and one that has ended is none any more.
+    let chunk = raw
+        .patch(&location)
+        .scope(PUSH)
+        .body("x")
+        .send()
+        .expect(202);
+    open("app").expect(429);
+    raw.delete(chunk.header("location"))
+        .scope(DELETE)
+        .send()
+        .expect(204);
+    open("app").expect(202);
+    open("app").expect(429);
+    // The bound of all holds beside it.
+    open("third").expect(202);
+    open("third").expect(429);
+    raw.clock.advance(Duration::from_secs(60));
+    for repository in ["app", "other", "app", "other", "third"] {
+        open(repository).expect(202);
+    }
+    open("third").expect(429);
+}
+
+#[test]
 fn a_blob_is_held_once_however_many_repositories_have_it() {
     let raw = Raw::new();
     let blob = raw.push_blob("app", &[7; 1_000]);

@@ -309,7 +309,14 @@ const SWITCHES: &[Row] = &[
     ),
     (
         "upload_limit",
-        &["an_upload_too_many_is_429_until_one_has_ended"],
+        &[
+            "an_upload_too_many_is_429_until_one_has_ended",
+            "an_upload_too_many_is_told_when_to_come_again",
+        ],
+    ),
+    (
+        "repository_upload_limit",
+        &["a_repository_with_too_many_uploads_does_not_take_those_of_another"],
     ),
 ];
 

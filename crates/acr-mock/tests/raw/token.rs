@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, HOST, Raw, claims, error, escape};
@@ -441,13 +442,12 @@ fn the_user_of_zeros_brings_a_token_as_the_password() {
 #[test]
 fn the_token_endpoints_refuse_other_methods_and_forms() {
     let raw = Raw::new();
-    assert_eq!(
-        raw.get("/oauth2/exchange")
-            .send()
-            .expect(405)
-            .header("allow"),
-        "POST"
-    );
+    for method in [Method::GET, Method::PUT, Method::DELETE, Method::PATCH] {
+        let refused = raw.ask(method, "/oauth2/exchange").send().expect(404);
+        assert_eq!(refused.text(), "Not found");
+        assert!(!refused.has("allow"), "{refused:?}");
+    }
+    raw.head("/oauth2/exchange").send().expect(404);
     assert_eq!(
         raw.put("/oauth2/token").send().expect(405).header("allow"),
         "GET, POST"
