@@ -11,6 +11,7 @@ use crate::error::{Error, may_heal};
 use crate::pipeline::{Answer, Call};
 use crate::trace;
 use crate::transport::Body;
+use crate::wire::Paced;
 
 /// Ways out: for what this crate has no method for.
 impl ContainerRegistryClient {
@@ -103,6 +104,10 @@ impl ContainerRegistryClient {
         let answer: Result<Answer, Error> = Box::pin(sent.instrument(span.clone())).await;
         trace::ended(&span, attempts.requests, answer.as_ref().err());
         let Answer { head, body, .. } = answer?;
+        let body = match self.pipeline.wire().pace() {
+            Some(pace) if body.try_clone().is_none() => Body::new(Paced::new(body, pace)),
+            _ => body,
+        };
         Ok(Response::from_parts(head, body))
     }
 

@@ -24,7 +24,7 @@ use crate::retry::{RetryOptions, RetryPolicy};
 #[cfg(feature = "hyper")]
 use crate::transport::HyperTransportBuilder;
 use crate::transport::Transport;
-use crate::wire::Wire;
+use crate::wire::{MinRate, Wire};
 
 /// Settings for a [`ContainerRegistryClient`].
 ///
@@ -48,6 +48,8 @@ pub struct ClientBuilder {
     transport: Option<Arc<dyn Transport>>,
     clock: Option<Arc<dyn Clock>>,
     idle_timeout: Duration,
+    body_timeout: Duration,
+    min_rate: Option<MinRate>,
     most_of_json: usize,
     retry: RetryOptions,
     limiter: LimiterOptions,
@@ -80,6 +82,8 @@ impl ClientBuilder {
             transport: None,
             clock: None,
             idle_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(60),
+            min_rate: None,
             most_of_json: 8 << 20,
             retry: RetryOptions::default(),
             limiter: LimiterOptions::default(),
@@ -122,6 +126,32 @@ impl ClientBuilder {
     /// to the next. The default is 60 seconds.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a body that is read whole may take, from when it is first waited for: JSON, a
+    /// manifest. For each 64 KiB that have arrived it may take a second more. The default is 60 seconds.
+    ///
+    /// It ends a server that sends a byte now and then, which the idle timeout lets go on. The body of an
+    /// error or of a token, which is a line or two, has one idle timeout for all of it. Blobs are streams,
+    /// see [`min_stream_rate`](Self::min_stream_rate).
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.body_timeout = timeout;
+        self
+    }
+
+    /// Sets the least rate at which a stream has to arrive: so many bytes per second, on average over each
+    /// window of that length. It is a [`BlobStream`](crate::BlobStream), or the body of an
+    /// [`authorized_request`](ContainerRegistryClient::authorized_request). The default is none: a stream
+    /// may take any time, as long as it is not silent for longer than the idle timeout.
+    ///
+    /// Time counts while the server is waited for, not while the program does something else. A stream
+    /// that is slower ends with [`Timeout`](crate::ErrorKind::Timeout).
+    pub fn min_stream_rate(mut self, bytes_per_second: u64, window: Duration) -> Self {
+        self.min_rate = Some(MinRate {
+            bytes_per_second,
+            window,
+        });
         self
     }
 
@@ -218,6 +248,16 @@ impl ClientBuilder {
                 "the idle timeout is zero; nothing could be answered",
             ));
         }
+        if self.body_timeout.is_zero() {
+            return Err(Error::invalid(
+                "the body timeout is zero; nothing could be read",
+            ));
+        }
+        if self.min_rate.is_some_and(|rate| rate.window.is_zero()) {
+            return Err(Error::invalid(
+                "the window of the least rate is zero; no byte could arrive in it",
+            ));
+        }
         if self.retry.max_attempts == 0 {
             return Err(Error::invalid(
                 "the most attempts are 0; nothing would be sent, and 1 repeats nothing",
@@ -229,6 +269,8 @@ impl ClientBuilder {
             transport,
             clock: self.take_clock()?,
             idle_timeout: self.idle_timeout,
+            body_timeout: self.body_timeout,
+            min_rate: self.min_rate,
             user_agent: self.user_agent()?,
         };
         let audience = self
@@ -320,6 +362,8 @@ impl fmt::Debug for ClientBuilder {
             .field("transport", &self.transport)
             .field("clock", &self.clock)
             .field("idle_timeout", &self.idle_timeout)
+            .field("body_timeout", &self.body_timeout)
+            .field("min_stream_rate", &self.min_rate)
             .field("retry", &self.retry)
             .field("limiter", &self.limiter)
             .field("known_realm", &self.known_realm)
@@ -347,6 +391,8 @@ mod tests {
         assert_eq!(builder().build().unwrap().endpoint(), "https://r.example");
         for builder in [
             builder().idle_timeout(Duration::ZERO),
+            builder().body_timeout(Duration::ZERO),
+            builder().min_stream_rate(1, Duration::ZERO),
             builder().credential(Credential::chain([])),
             builder().retry(RetryOptions {
                 max_attempts: 0,

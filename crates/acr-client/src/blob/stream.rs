@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::pipeline::Call;
 use crate::transport::Body;
-use crate::wire::{Wire, check_length};
+use crate::wire::{Pace, Wire, check_length};
 
 /// The bytes of a blob as they arrive, verified against its digest at their end.
 ///
@@ -47,6 +47,8 @@ pub struct BlobStream {
     is_over: bool,
     clock: Arc<dyn Clock>,
     idle_timeout: Duration,
+    /// The least rate, where one is asked for.
+    pace: Option<Pace>,
     /// Runs while the stream waits for the server.
     silence: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
@@ -71,6 +73,7 @@ impl BlobStream {
             is_over: false,
             clock: wire.clock.clone(),
             idle_timeout: wire.idle_timeout,
+            pace: wire.pace(),
             silence: None,
         }
     }
@@ -188,6 +191,9 @@ impl BlobStream {
                     let Ok(bytes) = frame.into_data() else {
                         continue;
                     };
+                    if let Some(pace) = &mut self.pace {
+                        pace.arrived(bytes.len());
+                    }
                     if bytes.is_empty() {
                         continue;
                     }
@@ -208,6 +214,12 @@ impl BlobStream {
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
                 Poll::Ready(None) => return Poll::Ready(self.finish().err().map(Err)),
                 Poll::Pending => {
+                    if let Some(pace) = &mut self.pace
+                        && pace.poll_late(cx).is_ready()
+                    {
+                        let error = Error::new(ErrorKind::Timeout, pace.rate().broken());
+                        return Poll::Ready(Some(Err(error)));
+                    }
                     let (clock, timeout) = (&self.clock, self.idle_timeout);
                     let silence = self.silence.get_or_insert_with(|| clock.sleep(timeout));
                     if silence.as_mut().poll(cx).is_pending() {

@@ -54,8 +54,7 @@ impl TransportError {
     }
 
     /// The same with a text that says what decided it.
-    #[cfg(any(feature = "hyper", feature = "reqwest"))]
-    pub(super) fn told(
+    pub(crate) fn told(
         kind: TransportErrorKind,
         text: impl Into<Box<str>>,
         source: impl Into<Box<dyn StdError + Send + Sync>>,

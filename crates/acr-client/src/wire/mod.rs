@@ -1,11 +1,13 @@
 //! One request to one server: the idle timeout, and bodies that are read whole.
 
 mod progress;
+mod rate;
 
 use std::fmt;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{Either, select};
@@ -15,6 +17,8 @@ use http_body_util::BodyExt;
 use tracing::Instrument as _;
 
 use self::progress::Progress;
+use self::rate::UNPOLLED;
+pub(crate) use self::rate::{MinRate, Pace, Paced};
 use crate::clock::Clock;
 use crate::context::OperationContext;
 use crate::error::{Error, ErrorKind};
@@ -29,6 +33,10 @@ pub(crate) struct Wire {
     /// How long a server may be silent: before the head of its answer, and before each part of the
     /// body.
     pub(crate) idle_timeout: Duration,
+    /// How long a body that is read whole may take, beside a second for each 64 KiB of it.
+    pub(crate) body_timeout: Duration,
+    /// How fast a body has to arrive that the caller reads.
+    pub(crate) min_rate: Option<MinRate>,
     pub(crate) user_agent: HeaderValue,
 }
 
@@ -92,7 +100,13 @@ impl Wire {
         }
     }
 
-    /// Reads a whole body of at most `limit` bytes.
+    /// Measures a body that the caller reads, if it has to arrive at some rate.
+    pub(crate) fn pace(&self) -> Option<Pace> {
+        let rate = self.min_rate?;
+        Some(Pace::new(rate, self.clock.clone()))
+    }
+
+    /// Reads a whole body of at most `limit` bytes, within the time that a body of its size may take.
     pub(crate) async fn read(
         &self,
         headers: &HeaderMap,
@@ -105,7 +119,37 @@ impl Wire {
         }
         let mut first = Bytes::new();
         let mut all = BytesMut::new();
-        while let Some(data) = self.next(&mut body).await? {
+        // Most bodies are there at once, and need no alarm.
+        let mut alarm = None;
+        let mut granted = Duration::ZERO;
+        loop {
+            let next = pin!(self.next(&mut body));
+            let late = poll_fn(|cx| {
+                let set = || self.alarm(self.body_timeout);
+                let (sleep, end) = alarm.get_or_insert_with(set);
+                sleep.as_mut().poll(cx).map(|()| *end)
+            });
+            let data = match select(next, late).await {
+                Either::Left((next, _)) => next?,
+                Either::Right((end, _)) => {
+                    let received = first.len() + all.len();
+                    let earned = Duration::from_secs((received / PER_SECOND) as u64);
+                    let mut more = earned.saturating_sub(granted);
+                    granted = earned;
+                    // Where nobody polled the call, it is not the server that was late.
+                    if self.clock.now() > end + UNPOLLED {
+                        more = self.body_timeout;
+                    }
+                    if more.is_zero() {
+                        return Err(self.drips(received));
+                    }
+                    alarm = Some(self.alarm(more));
+                    continue;
+                }
+            };
+            let Some(data) = data else {
+                break;
+            };
             if first.len() + all.len() + data.len() > limit {
                 return Err(too_large(limit));
             }
@@ -166,6 +210,21 @@ impl Wire {
         }
     }
 
+    /// A sleep, and when it is to end.
+    fn alarm(&self, time: Duration) -> (Sleep, SystemTime) {
+        (self.clock.sleep(time), self.clock.now() + time)
+    }
+
+    fn drips(&self, received: usize) -> Error {
+        let text = format!(
+            "of the answer's body only {received} bytes arrived within {:?} and a second for each \
+             {} KiB, which body_timeout allows",
+            self.body_timeout,
+            PER_SECOND >> 10
+        );
+        Error::new(ErrorKind::Timeout, text)
+    }
+
     fn silent(&self, what: &str) -> Error {
         let text = format!("{what} within {:?}", self.idle_timeout);
         Error::new(ErrorKind::Timeout, text)
@@ -181,6 +240,12 @@ impl fmt::Debug for Wire {
             .finish_non_exhaustive()
     }
 }
+
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// For how many bytes of a body one more second is granted. Slower than any line that lists are read on,
+/// and 8 MiB of them add two minutes.
+const PER_SECOND: usize = 64 << 10;
 
 /// The method and the URL of a request for a person to read: without the query, which may hold
 /// signatures and tokens.
@@ -249,8 +314,6 @@ fn too_large(limit: usize) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use futures_util::stream;
 
     use super::*;
@@ -263,6 +326,8 @@ mod tests {
             transport: Arc::new(transport),
             clock: Arc::new(clock::from_fn(SystemTime::now, |_| std::future::pending())),
             idle_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(60),
+            min_rate: None,
             user_agent: HeaderValue::from_static("test"),
         }
     }

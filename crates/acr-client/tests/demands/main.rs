@@ -31,6 +31,7 @@ mod requests;
 mod scene;
 #[path = "../seeded/mod.rs"]
 mod seeded;
+mod slow;
 mod throttling;
 mod tokens;
 mod transport;
