@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use acr_protocol::operation::headers::{CORRELATION_REQUEST_ID, DOCKER_DISTRIBUTION_API_VERSION};
-use acr_protocol::{ErrorCode, ErrorEnvelope, RegistryError, RetryAfter, one_line};
+use acr_protocol::{ErrorCode, ErrorEnvelope, MediaType, RegistryError, RetryAfter, one_line};
 use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::response::Parts;
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -99,17 +99,8 @@ pub(crate) fn text(
     match errors {
         [] if body.is_empty() => {}
         [] => {
-            let of = headers
-                .get(CONTENT_TYPE)
-                .and_then(|value| value.to_str().ok());
-            let of = of
-                .and_then(|value| value.split(';').next())
-                .unwrap_or("no type");
-            let _ = write!(
-                text,
-                " (with a body of {}, no registry's error)",
-                excerpt(&mask.text(of))
-            );
+            let of = body_is(headers, mask);
+            let _ = write!(text, " (with a body {of}, no registry's error)");
         }
         [first, rest @ ..] => {
             let _ = write!(text, ": {}", excerpt(&first.to_string()));
@@ -119,6 +110,18 @@ pub(crate) fn text(
         }
     }
     text
+}
+
+/// What a body claims to be: `of text/html`, or that it does not say.
+pub(crate) fn body_is(headers: &HeaderMap, mask: &Mask) -> String {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return "without a Content-Type".to_owned();
+    };
+    match value.to_str().map(MediaType::from_content_type) {
+        Ok(of) if of.as_str().is_empty() => "with an empty Content-Type".to_owned(),
+        Ok(of) => format!("of {}", excerpt(&mask.text(of.as_str()))),
+        Err(_) => "with a Content-Type that is no text".to_owned(),
+    }
 }
 
 pub(crate) fn request_id(headers: &HeaderMap, mask: &Mask) -> Option<String> {
@@ -262,6 +265,45 @@ mod tests {
             error.to_string(),
             "502 Bad Gateway (with a body of text/html, no registry's error)"
         );
+    }
+
+    #[test]
+    fn a_content_type_that_is_empty_or_absent_is_called_that() {
+        for (headers, expected) in [
+            (&[][..], "without a Content-Type"),
+            (&[("content-type", "")], "with an empty Content-Type"),
+            (
+                &[("content-type", " ; charset=utf-8")],
+                "with an empty Content-Type",
+            ),
+            (
+                &[("content-type", "ä")],
+                "with a Content-Type that is no text",
+            ),
+            (&[("content-type", "text/html;x")], "of text/html"),
+        ] {
+            let head = head(502, headers);
+            let error = told(&head, b"oops", None);
+            assert_eq!(
+                error.to_string(),
+                format!("502 Bad Gateway (with a body {expected}, no registry's error)")
+            );
+        }
+    }
+
+    #[test]
+    fn marks_of_direction_in_a_server_s_text_stay_out_of_the_error() {
+        let body =
+            "{\"errors\":[{\"code\":\"A\u{202e}\",\"message\":\"b\u{2066}c\u{2028}d\u{9b}e\"}]}";
+        let head = head(
+            400,
+            &[
+                ("x-ms-correlation-request-id", "id-1"),
+                ("content-type", "text/\u{202e}x"),
+            ],
+        );
+        let error = told(&head, body.as_bytes(), None);
+        assert_eq!(error.to_string(), "400 Bad Request: A : b c d e");
     }
 
     #[test]

@@ -270,9 +270,9 @@ impl Operation for HeadBlob {
         let size = required_length(&head.headers)?;
         check_digest(&head.headers, &self.digest, size)?;
         let media_type = text(&head.headers, &CONTENT_TYPE)?;
-        let media_type = media_type.map_or(MediaType::OCTET_STREAM, |value| {
-            MediaType::from_content_type(&value)
-        });
+        let media_type = media_type.map(|value| MediaType::from_content_type(&value));
+        let media_type = media_type.filter(|media_type| !media_type.as_str().is_empty());
+        let media_type = media_type.unwrap_or(MediaType::OCTET_STREAM);
         Ok(Descriptor::new(media_type, self.digest.clone(), size))
     }
 

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::auth::ScopeSet;
 use crate::error::DecodeError;
+use crate::media_type::MediaType;
 use crate::reference::RepositoryName;
 
 /// What an operation says of itself, whether its bodies are small or streamed.
@@ -213,6 +214,21 @@ pub(crate) fn text(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Stri
 
 pub(crate) fn required_text(headers: &HeaderMap, name: &HeaderName) -> Result<String, DecodeError> {
     text(headers, name)?.ok_or_else(|| DecodeError::MissingHeader(name.clone()))
+}
+
+/// The media type of what is answered. One that is empty says no more than none, and is told apart from
+/// it.
+pub(crate) fn required_media_type(headers: &HeaderMap) -> Result<MediaType, DecodeError> {
+    let value = required_text(headers, &header::CONTENT_TYPE)?;
+    let media_type = MediaType::from_content_type(&value);
+    if media_type.as_str().is_empty() {
+        return Err(DecodeError::Header {
+            name: header::CONTENT_TYPE,
+            value,
+            reason: "it is empty".to_owned(),
+        });
+    }
+    Ok(media_type)
 }
 
 /// The content digest in the header, where there is one.

@@ -18,7 +18,7 @@ use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, was_the
 use crate::media_type::MediaType;
 use crate::operation::{
     Describe, Operation, OperationClass, bare, check_status, content_digest, empty_response,
-    headers, insert, json_response, required_length, required_text,
+    headers, insert, json_response, required_length, required_media_type,
 };
 use crate::path::PathBuilder;
 use crate::reference::{Reference, RepositoryName, Tag};
@@ -124,10 +124,11 @@ pub struct InvalidManifest {
 
 impl InvalidManifest {
     fn kind(expected: &'static str, found: &MediaType) -> Self {
-        Self {
-            expected,
-            reason: format!("it is of type {found}"),
-        }
+        let reason = match found.as_str() {
+            "" => "its media type is empty".to_owned(),
+            found => format!("it is of type {found}"),
+        };
+        Self { expected, reason }
     }
 
     pub(crate) fn index(error: serde_json::Error) -> Self {
@@ -187,8 +188,7 @@ impl Operation for GetManifest {
     /// that converted the manifest for want of an `Accept` fails here, as it must.
     fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
         check_status(head, Self::SUCCESS)?;
-        let media_type =
-            MediaType::from_content_type(&required_text(&head.headers, &CONTENT_TYPE)?);
+        let media_type = required_media_type(&head.headers)?;
         let promised = content_digest(&head.headers)?;
         for expected in self.reference.digest().into_iter().chain(promised.as_ref()) {
             verify(expected, &body)?;
@@ -254,8 +254,7 @@ impl Operation for HeadManifest {
 
     fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
         check_status(head, Self::SUCCESS)?;
-        let media_type =
-            MediaType::from_content_type(&required_text(&head.headers, &CONTENT_TYPE)?);
+        let media_type = required_media_type(&head.headers)?;
         let size = required_length(&head.headers)?;
         let promised = content_digest(&head.headers)?;
         let digest = match (self.reference.digest(), promised) {

@@ -382,3 +382,27 @@ fn a_digest_that_cannot_be_computed_is_no_match() {
         Err(DecodeError::Unverifiable(_))
     ));
 }
+
+#[test]
+fn a_manifest_whose_content_type_is_empty_or_absent_is_refused_by_that_name() {
+    let get = GetManifest {
+        repository: name("a"),
+        reference: "v1".parse().unwrap(),
+        accept: Vec::new(),
+    };
+    for (headers, expected) in [
+        (&[][..], "the answer has no header content-type"),
+        (
+            &[("content-type", "")],
+            "the answer's header content-type is malformed (\"\"): it is empty",
+        ),
+        (
+            &[("content-type", " ; charset=utf-8")],
+            "the answer's header content-type is malformed (\" ; charset=utf-8\"): it is empty",
+        ),
+    ] {
+        let (head, body) = answer(200, headers, "{}").into_parts();
+        let error = get.decode(&head, body).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+}
