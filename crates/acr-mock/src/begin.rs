@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use acr_protocol::{Route, RouteError};
+use http::header::CONTENT_LENGTH;
 use http::{Response, request};
 
 use crate::answer::{surround, with_length};
@@ -58,6 +59,14 @@ impl Registry {
         self.counters().count();
         if head_size(&call) > self.settings().limits.head {
             return Begun::Answered(refuse(&call, Refusal::head_too_large()));
+        }
+        if announced_length(&call) > self.settings().limits.largest().into() {
+            // Whatever it asks for, and whoever asks: nothing takes so much.
+            let refusal = Refusal::body_too_large();
+            return Begun::Answered(match call.uri().path().starts_with("/oauth2/") {
+                true => refuse_token(&call, refusal),
+                false => refuse(&call, refusal),
+            });
         }
         if data::is_data_request(call.uri()) {
             self.counters().count_data();
@@ -171,6 +180,14 @@ fn is_immediate(route: &Route) -> bool {
             | Route::GetUploadStatus(_)
             | Route::RequestAccessTokenWithLogin(_)
     )
+}
+
+/// How long the body is going to be by the head's word; nothing where it is silent.
+fn announced_length(call: &Call) -> u128 {
+    let value = call.headers().get(CONTENT_LENGTH);
+    value
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .unwrap_or_default()
 }
 
 /// How many bytes the head of a request has, but for the separators.

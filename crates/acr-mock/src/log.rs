@@ -179,10 +179,19 @@ fn line(lines: &mut String, level: Level, text: &dyn Display) {
         Level::Debug => "debug",
     };
     let _infallible = write!(lines, "acr-mock: {level}: {text}");
-    if lines[start..].contains(['\n', '\r']) {
-        let text = lines[start..].replace(['\n', '\r'], " ");
-        lines.truncate(start);
-        lines.push_str(&text);
+    // A path is whatever a client sends: line breaks would forge lines, and control characters and marks of direction
+    // would have a terminal show something else.
+    if !lines.as_bytes()[start..]
+        .iter()
+        .all(|byte| matches!(byte, b' '..=b'~'))
+    {
+        let text = lines.split_off(start);
+        for character in text.chars() {
+            match character {
+                ' '..='~' => lines.push(character),
+                other => lines.extend(other.escape_default()),
+            }
+        }
     }
     lines.push('\n');
 }

@@ -269,6 +269,24 @@ fn a_handshake_that_does_not_go_on_is_cut_off_when_a_head_would_be() {
 }
 
 #[test]
+fn a_length_beyond_every_bound_is_refused_before_a_byte_of_it_comes() {
+    let mock = AcrMock::builder().plain_http(true).start().unwrap();
+    for line in [
+        "GET /v2/",
+        "PUT /v2/app/manifests/v1",
+        "POST /oauth2/token",
+        "PATCH /x",
+    ] {
+        let mut client = Client::plain(mock.local_addr());
+        client.write(&format!(
+            "{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000000000000\r\n\r\n"
+        ));
+        let answer = client.answer("POST");
+        assert_eq!(answer.status, 413, "{line}: {}", answer.body);
+    }
+}
+
+#[test]
 fn plain_http_serves_the_same_registry() {
     let mock = AcrMock::builder().plain_http(true).start().unwrap();
     assert_eq!(mock.endpoint(), format!("http://{}", mock.login_server()));

@@ -14,7 +14,7 @@ pub(crate) use key::SigningKey;
 pub(crate) use token::{RefreshToken, TokenKind, Tokens};
 
 use acr_protocol::auth::parse_basic_login;
-use acr_protocol::{Challenge, Scope, ScopeSet};
+use acr_protocol::{Challenge, Scope, ScopeSet, Timestamp};
 use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
@@ -26,6 +26,20 @@ use crate::registry::Registry;
 /// User name that comes with a token in the place of a password, as `az acr login` sends it.
 const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
 
+/// What a user name and password stand for.
+pub(crate) struct Login {
+    pub(crate) rights: Rights,
+    /// When it is over. Chosen: an access token in the password's place gives no longer life than it has left, or it
+    /// could be renewed for ever.
+    pub(crate) end: Option<Timestamp>,
+}
+
+impl Login {
+    pub(crate) fn lasting(rights: Rights) -> Self {
+        Self { rights, end: None }
+    }
+}
+
 impl Registry {
     /// Lets a request pass whose credentials cover `needed`.
     pub(crate) fn authorise(&self, call: &Call, needed: &ScopeSet) -> Result<(), Refusal> {
@@ -36,11 +50,11 @@ impl Registry {
             return Err(self.challenge(call, needed, None));
         };
         if let Some((user, password)) = parse_basic_login(value) {
-            let Some(rights) = self.rights_of_login(&user, password.expose()) else {
+            let Some(login) = self.login(&user, password.expose()) else {
                 let challenge = self.challenge_text(call, needed, None);
                 return Err(Refusal::invalid_login().with_challenge(&challenge));
             };
-            if rights.cover(needed) {
+            if login.rights.cover(needed) {
                 return Ok(());
             }
             return Err(self.challenge(call, needed, Some("insufficient_scope")));
@@ -92,17 +106,21 @@ impl Registry {
         settings.authentication || settings.identities.is_open_to_all()
     }
 
-    /// The rights behind a user name and password; `None` where they do not hold.
-    pub(crate) fn rights_of_login(&self, user: &str, password: &str) -> Option<Rights> {
+    /// What a user name and password stand for; `None` where they do not hold.
+    pub(crate) fn login(&self, user: &str, password: &str) -> Option<Login> {
+        let identities = &self.settings().identities;
         if user == TOKEN_USER {
             let now = self.now();
             if let Ok(subject) = self.tokens().read_refresh(password, now) {
-                return self.settings().identities.rights_of(&subject);
+                return identities.rights_of(&subject).map(Login::lasting);
             }
             let access = self.tokens().read_access(password, now).ok()?;
-            return Some(Rights::Only(access.scopes().clone()));
+            return Some(Login {
+                rights: Rights::Only(access.scopes().clone()),
+                end: Some(access.end()),
+            });
         }
-        self.settings().identities.login(user, password)
+        identities.login(user, password).map(Login::lasting)
     }
 
     pub(crate) fn challenge(&self, call: &Call, needed: &ScopeSet, error: Option<&str>) -> Refusal {

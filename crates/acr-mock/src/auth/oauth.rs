@@ -11,7 +11,7 @@ use http::{HeaderValue, Response};
 
 use crate::Body;
 use crate::answer::{SERVER, TRANSPORT_SECURITY};
-use crate::auth::Rights;
+use crate::auth::Login;
 use crate::auth::token::{AccessToken, RefreshToken};
 use crate::call::Call;
 use crate::error::Refusal;
@@ -94,12 +94,12 @@ impl Registry {
                     .as_deref()
                     .and_then(|subject| self.settings().identities.rights_of(subject));
                 subject.zip(rights).map(|(subject, rights)| {
-                    self.token_of(call, &subject, &rights, &operation.scope)
+                    self.token_of(call, &subject, &Login::lasting(rights), &operation.scope)
                 })
             }
             Grant::Anonymous => self.anonymous_token(call, &operation.scope),
-            Grant::Login(user, password) => match self.rights_of_login(user, password.expose()) {
-                Some(rights) => Some(self.token_of(call, user, &rights, &operation.scope)),
+            Grant::Login(user, password) => match self.login(user, password.expose()) {
+                Some(login) => Some(self.token_of(call, user, &login, &operation.scope)),
                 None => return refused(call, Refusal::invalid_login()),
             },
             _ => None,
@@ -117,8 +117,8 @@ impl Registry {
         operation: &RequestAccessTokenWithLogin,
     ) -> Response<Body> {
         let token = match &operation.login {
-            Some((user, password)) => match self.rights_of_login(user, password.expose()) {
-                Some(rights) => Some(self.token_of(call, user, &rights, &operation.scope)),
+            Some((user, password)) => match self.login(user, password.expose()) {
+                Some(login) => Some(self.token_of(call, user, &login, &operation.scope)),
                 None => return refused(call, Refusal::invalid_login()),
             },
             None => self.anonymous_token(call, &operation.scope),
@@ -129,8 +129,8 @@ impl Registry {
         }
     }
 
-    fn token_of(&self, call: &Call, subject: &str, rights: &Rights, wanted: &ScopeSet) -> String {
-        self.issue_access_token(call.login_server(), subject, rights, wanted)
+    fn token_of(&self, call: &Call, subject: &str, login: &Login, wanted: &ScopeSet) -> String {
+        self.issue_access_token(call.login_server(), subject, login, wanted)
     }
 
     /// An access token that holds what is wanted and had.
@@ -138,7 +138,7 @@ impl Registry {
         &self,
         audience: &str,
         subject: &str,
-        rights: &Rights,
+        login: &Login,
         wanted: &ScopeSet,
     ) -> String {
         let named;
@@ -148,14 +148,14 @@ impl Registry {
         } else {
             wanted
         };
-        let scopes = &rights.granted(wanted);
-        let life = self.settings().access_token_life;
+        let (now, life) = (self.now(), self.settings().access_token_life);
+        let left = login.end.map(|end| end.saturating_duration_since(now));
         self.tokens().access(&AccessToken {
             audience,
             subject,
-            scopes,
-            now: self.now(),
-            life,
+            scopes: &login.rights.granted(wanted),
+            now,
+            life: left.map_or(life, |left| left.min(life)),
         })
     }
 

@@ -10,7 +10,7 @@ use acr_protocol::{
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::auth::{RefreshToken, Rights};
+use crate::auth::{Login, RefreshToken, Rights};
 use crate::pause::without_pause;
 use crate::registry::Registry;
 use crate::store::Content;
@@ -49,7 +49,7 @@ impl Registry {
             .login_server
             .as_deref()
             .unwrap_or("mock.azurecr.io");
-        Ok(self.issue_access_token(audience, "seed", &Rights::All, &scopes))
+        Ok(self.issue_access_token(audience, "seed", &Login::lasting(Rights::All), &scopes))
     }
 
     /// A refresh token, as the exchange would give it for this Entra token; `None` where that is refused.

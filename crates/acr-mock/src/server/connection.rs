@@ -191,7 +191,9 @@ impl Client {
         let (uri, version) = (request.uri(), request.version());
         let origin = self.service.names.origin(uri, version, request.headers())?;
         if let Some(host) = host {
-            *known = Some((host.clone(), origin.clone()));
+            // A copy: the value would keep the buffer of the whole head.
+            let host = HeaderValue::from_bytes(host.as_bytes());
+            *known = host.ok().zip(Some(origin.clone()));
         }
         Ok(origin)
     }

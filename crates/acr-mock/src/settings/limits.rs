@@ -29,6 +29,13 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The most that any body may have, in bytes.
+    pub(crate) fn largest(&self) -> u64 {
+        self.blob.max(self.body.max(self.manifest) as u64)
+    }
+}
+
 impl RegistryBuilder {
     /// The largest head of a request, in bytes of its URL, header names and values; 128 KiB by default. Beyond it comes
     /// 431. (The server itself takes no more than the default.)

@@ -76,6 +76,36 @@ fn the_log_has_a_line_for_each_request_without_its_query() {
 }
 
 #[test]
+fn whatever_a_client_sends_the_log_is_lines_of_printable_ascii() {
+    let mut mock = Mock::start(&["--plain-http", "--log", "debug"]);
+    let ready = mock.ready();
+    let server = text(&ready, "login_server");
+    // C1 controls (a new line, the start of an escape sequence), marks of direction, line separators, a full stop that
+    // is none, all in UTF-8, as they are and percent-encoded.
+    for odd in [
+        "\u{85}", "\u{9b}2J", "\u{202e}", "\u{2066}", "\u{2028}", "\u{feff}", "\u{ff0e}", "é",
+    ] {
+        send(
+            server,
+            &format!("GET /v2/{odd}/x HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n"),
+        );
+        let (status, _) = get(server, &format!("/v2/%{:02x}%0A/x", odd.as_bytes()[0]));
+        assert_eq!(status, 404);
+    }
+    let end = mock.terminate("TERM");
+    let is_plain = |character: char| matches!(character, ' '..='~' | '\n');
+    assert!(end.stderr.chars().all(is_plain), "{:?}", end.stderr);
+    for escaped in [
+        "/v2/\\u{85}/x 404",
+        "/v2/\\u{202e}/x 404",
+        "/v2/\\u{e9}/x 404",
+        "/v2/%e2%0A/x 404",
+    ] {
+        assert!(end.stderr.contains(escaped), "{escaped}: {}", end.stderr);
+    }
+}
+
+#[test]
 fn a_quieter_log_has_no_line_for_requests() {
     for level in ["off", "error", "warn"] {
         let mut mock = Mock::start(&["--plain-http", "--log", level]);

@@ -85,6 +85,36 @@ fn a_manifest_over_the_bound_is_413_with_and_without_a_length() {
 }
 
 #[test]
+fn a_length_beyond_every_bound_is_413_whatever_is_asked_and_whoever_asks() {
+    let too_large = error("SIZE_INVALID", "the request body is too large");
+    let raw = Raw::with(|builder| {
+        builder
+            .blob_limit(5_000)
+            .manifest_limit(10_000)
+            .body_limit(9)
+    });
+    for path in [
+        "/v2/",
+        "/v2/app/blobs/uploads/",
+        "/v2/app/manifests/v1",
+        "/acr/v1/_catalog",
+        "/oauth2/token",
+        "/oauth2/exchange",
+        "/nothing",
+        "/x//docker/registry/v2/blobs/sha256/ab/abcd/data",
+    ] {
+        for length in ["10001", "18446744073709551616"] {
+            for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH] {
+                let ask = raw.ask(method, path).header("content-length", length);
+                assert_eq!(ask.send().expect(413).text(), too_large, "{path}");
+            }
+        }
+        let answer = raw.post(path).header("content-length", "10000").send();
+        assert_ne!(answer.status, 413, "{path}");
+    }
+}
+
+#[test]
 fn a_blob_over_the_bound_is_413_in_every_way_to_send_it_and_the_upload_stays() {
     let raw = Raw::with(|builder| builder.blob_limit(10));
     let too_large = error("SIZE_INVALID", "the request body is too large");

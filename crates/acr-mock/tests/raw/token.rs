@@ -467,6 +467,45 @@ fn the_token_endpoints_refuse_other_methods_and_forms() {
 }
 
 #[test]
+fn an_access_token_as_a_password_gives_no_longer_life_than_it_has_left() {
+    let raw = Raw::new();
+    let scope = "repository:app:pull";
+    let end_of = |answer: &Answer| {
+        let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+        (claims(&token)["exp"].as_u64().unwrap(), token)
+    };
+    let by_get = |password: &str| login(&raw, NOBODY, password, scope);
+    let by_post = |password: &str| {
+        let form = format!(
+            "grant_type=password&service={HOST}&scope={}&username={NOBODY}&password={password}",
+            escape(scope)
+        );
+        token(&raw, &form)
+    };
+    let refresh = raw.refresh_token("entra");
+    let (end, first) = end_of(&by_get(&refresh).expect(200));
+    assert_eq!(end, ISSUED + 4_500);
+    let mut password = first;
+    for _ in 0..4 {
+        raw.clock.advance(Duration::from_millis(1_000_700));
+        for answer in [
+            by_get(&password).expect(200),
+            by_post(&password).expect(200),
+        ] {
+            let (renewed, next) = end_of(&answer);
+            assert_eq!(renewed, end);
+            password = next;
+        }
+    }
+    // A refresh token gives a whole life each time.
+    let (renewed, _) = end_of(&by_post(&refresh).expect(200));
+    assert_eq!(renewed, ISSUED + 4_002 + 4_500 + 1);
+    raw.clock.advance(Duration::from_secs(500));
+    by_get(&password).expect(401);
+    by_post(&password).expect(401);
+}
+
+#[test]
 fn lives_can_be_set() {
     let raw = Raw::with(|builder| {
         builder
