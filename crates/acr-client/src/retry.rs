@@ -257,9 +257,12 @@ impl Attempts {
     fn late(&self) -> Error {
         let deadline = self.policy.0.options.deadline.unwrap_or_default();
         let text = format!("the operation was not done within its deadline of {deadline:?}");
-        let late = Error::new(ErrorKind::Timeout, text).past_deadline();
+        let late = Error::new(ErrorKind::Timeout, &*text).past_deadline();
         match &self.last {
-            Some(last) => late.with_source(last.clone()),
+            Some(last) => {
+                let text = format!("{text}; before that: {last}");
+                late.with_message(text).with_source(last.clone())
+            }
             None => late,
         }
     }

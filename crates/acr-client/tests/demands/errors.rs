@@ -1,5 +1,6 @@
-use acr_client::{Advice, ErrorCode, ErrorKind, RepositoryClient};
+use acr_client::{Advice, BlobSource, ErrorCode, ErrorKind, RepositoryClient};
 use acr_mock::{Fault, Refuse};
+use futures_util::TryStreamExt as _;
 use http::StatusCode;
 
 use crate::scene::Scene;
@@ -266,9 +267,32 @@ fn a_deadline_does_not_hide_what_went_wrong_before_it() {
     let silent = Fault::on("get_manifest").never_answer();
     scene.registry.inject(silent).unwrap();
     let error = scene.drive(app.get_manifest("v1")).unwrap_err();
-    assert!(error.to_string().contains("deadline"), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("deadline") && text.contains("503"), "{text}");
     let before = std::error::Error::source(&error).unwrap();
     let before = before.downcast_ref::<acr_client::Error>().unwrap();
     assert_eq!(before.status(), Some(StatusCode::SERVICE_UNAVAILABLE));
     assert!(before.request_id().is_some());
+}
+
+#[test]
+fn a_broken_download_that_an_upload_reads_from_keeps_its_kind_and_advice() {
+    let (scene, app) = scene();
+    let content = vec![7; 5000];
+    let blob = scene.drive(app.upload_blob(content)).unwrap();
+    let copy = scene.owner().repository_client("copy").unwrap();
+    let work = async {
+        let download = app.download_blob(&blob.digest).await.unwrap();
+        let source = download.map_err(std::io::Error::from);
+        copy.upload_blob(BlobSource::stream(source)).await
+    };
+    let cut = Fault::on_data().cut_body_after(10);
+    scene.registry.inject(cut).unwrap();
+    let error = scene.drive(work).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+    assert!(error.is_retryable());
+    let text = error.to_string();
+    for word in ["upload_blob copy", "the source of the blob", "get_blob app"] {
+        assert!(text.contains(word), "{text}");
+    }
 }

@@ -312,3 +312,12 @@ fn debug_shows_no_default_header() {
     let transport = ReqwestTransport::from_builder(builder).unwrap();
     assert_eq!(format!("{transport:?}"), "ReqwestTransport { .. }");
 }
+
+#[tokio::test]
+async fn what_is_no_response_is_told_so_and_not_asked_for_again() {
+    let authority = serve_once("SSH-2.0-OpenSSH_9.9\r\n").await;
+    let error = transport().send(get(&authority)).await.unwrap_err();
+    check(&error, TransportErrorKind::Unreadable);
+    let shown = error.to_string();
+    assert!(shown.contains("the response is not HTTP"), "{shown}");
+}

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::helper::Helper;
 use crate::auth::credential::{Credential, without_line_break};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// A configuration that was read.
 pub(super) struct Config {
@@ -37,8 +37,10 @@ impl Config {
             return Ok(Self { members, name });
         }
         // The parser's error names a line and column, and repeats nothing of the file.
-        let value = serde_json::from_slice(bytes)
-            .map_err(|error| Error::invalid(format!("{name} is no JSON")).with_source(error))?;
+        let value = serde_json::from_slice(bytes).map_err(|error| {
+            let text = format!("{name} is no JSON");
+            Error::of_foreign(ErrorKind::InvalidInput, text, error)
+        })?;
         match value {
             Value::Object(members) => Ok(Self { members, name }),
             _ => Err(Error::invalid(format!("{name} is JSON, but no object"))),
