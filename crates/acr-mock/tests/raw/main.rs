@@ -19,6 +19,7 @@ mod headers;
 mod limits;
 mod locks;
 mod manifest;
+mod memory;
 mod oci;
 mod paging;
 mod profile;

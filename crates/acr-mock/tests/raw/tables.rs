@@ -463,6 +463,7 @@ const SOURCES: &[(&[Row], &[&str])] = &[
         &[
             include_str!("switches.rs"),
             include_str!("limits.rs"),
+            include_str!("memory.rs"),
             include_str!("profile.rs"),
             include_str!("paging.rs"),
         ],
