@@ -13,6 +13,7 @@ mod data;
 mod error;
 mod fault;
 mod firewall;
+mod listing;
 mod locks;
 mod manifest;
 mod origin;

@@ -17,7 +17,7 @@ use crate::error::Refusal;
 use crate::paging::{Marker, Order, next_link};
 use crate::registry::{Registry, respond};
 use crate::store::TagRecord;
-use crate::{Body, locks};
+use crate::{Body, listing, locks};
 
 impl Registry {
     /// `GET /acr/v1/{name}/_tags`
@@ -41,20 +41,17 @@ impl Registry {
             .await?;
         // The service forgets the filter here, and so does the link.
         let next = next_page(call, size, order, has_more, &page);
-        let items = page
-            .iter()
-            .map(|tag| properties(call, &operation.repository, tag))
-            .collect();
-        let registry_login_server = call.login_server().to_owned();
-        Ok(respond(
+        let mut response = respond(
             operation,
             &Listing {
-                registry_login_server,
+                registry_login_server: String::new(),
                 repository_name: operation.repository.clone(),
-                items,
+                items: Vec::new(),
                 next,
             },
-        ))
+        );
+        *response.body_mut() = listing::tags(call.login_server(), &operation.repository, &page);
+        Ok(response)
     }
 
     /// `GET /acr/v1/{name}/_tags/{tag}`

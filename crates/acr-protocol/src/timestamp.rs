@@ -90,8 +90,17 @@ impl Timestamp {
         )
     }
 
-    /// Writes the text into the buffer, digit by digit: lists are full of times.
-    fn write(self, text: &mut [u8; LONGEST]) -> &str {
+    /// The length of the longest text, in bytes.
+    pub const MAX_TEXT: usize = "0000-00-00T00:00:00.000000000Z".len();
+
+    /// Writes the text into a buffer, for who writes many of them: neither an allocation nor a formatter is needed.
+    ///
+    /// ```
+    /// let time = acr_protocol::Timestamp::UNIX_EPOCH;
+    /// assert_eq!(time.encode(&mut [0; acr_protocol::Timestamp::MAX_TEXT]), "1970-01-01T00:00:00Z");
+    /// ```
+    #[must_use]
+    pub fn encode(self, text: &mut [u8; Self::MAX_TEXT]) -> &str {
         // The constructors hold the value to the years 1 to 9999, so nothing here is out of bounds.
         let days = self.seconds.div_euclid(DAY);
         let second = self.seconds.rem_euclid(DAY);
@@ -135,7 +144,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.write(&mut [0; LONGEST]))
+        f.pad(self.encode(&mut [0; Self::MAX_TEXT]))
     }
 }
 
@@ -159,7 +168,7 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.write(&mut [0; LONGEST]))
+        serializer.serialize_str(self.encode(&mut [0; Self::MAX_TEXT]))
     }
 }
 
@@ -270,8 +279,6 @@ fn date(days: i64) -> (i64, i64, i64) {
 /// Days in 400 years, and seconds in a day.
 const CYCLE: i64 = 146_097;
 const DAY: i64 = 86_400;
-/// `0000-00-00T00:00:00.000000000Z`
-const LONGEST: usize = 30;
 const NANOS: i128 = 1_000_000_000;
 /// The beginning of the year 1, in seconds since 1970.
 const YEAR_ONE: i128 = -62_135_596_800;

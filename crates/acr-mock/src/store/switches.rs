@@ -38,6 +38,12 @@ impl Switches {
         !self.can_delete() || !self.can_write()
     }
 
+    /// Whether all four are on, and there is nothing else.
+    pub(crate) fn are_all_on(&self) -> bool {
+        let all_on = ChangeableAttributes::UNLOCKED.can_read(true).can_list(true);
+        matches!(&self.0, Form::Plain(switches) if *switches == all_on)
+    }
+
     /// Applies a change: a switch that it leaves out stays as it is.
     pub(crate) fn apply(&mut self, change: &ChangeableAttributes) {
         let mut attributes = self.to_attributes();

@@ -7,6 +7,7 @@ use acr_mock::Registry;
 use futures_util::FutureExt as _;
 use http::Request;
 
+use super::load::ACCEPT;
 use super::usage;
 use crate::Result;
 
@@ -55,6 +56,7 @@ impl InProcess {
 fn turn(registry: &Registry, token: &str, path: &str) -> Result<Option<Duration>> {
     let request = || {
         Request::get(format!("https://mock.azurecr.io{path}"))
+            .header("Accept", ACCEPT)
             .header("Authorization", format!("Bearer {token}"))
             .body(String::new())
     };

@@ -14,6 +14,10 @@ use crate::interop::output_of;
 /// How many connections there are.
 pub(super) const CONNECTIONS: usize = 64;
 
+/// What clients accept; docker-registry hides a manifest from those that do not name its type.
+pub(super) const ACCEPT: &str =
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
+
 /// How long one load lasts.
 const LENGTH: Duration = Duration::from_secs(2);
 
@@ -71,7 +75,8 @@ impl Generator {
 
 impl Target {
     pub(super) fn bytes(&self, address: SocketAddr) -> Vec<u8> {
-        let mut text = format!("GET {} HTTP/1.1\r\nHost: {address}\r\n", self.path);
+        let path = &self.path;
+        let mut text = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: {ACCEPT}\r\n");
         if let Some(value) = &self.authorization {
             text.push_str(&format!("Authorization: {value}\r\n"));
         }
@@ -96,6 +101,7 @@ fn wrk(address: SocketAddr, target: &Target) -> Result<Load> {
     command.args(["--threads", "1", "--connections"]);
     command.args([CONNECTIONS.to_string(), "--duration".to_owned()]);
     command.arg(format!("{}s", LENGTH.as_secs()));
+    command.args(["--header", &format!("Accept: {ACCEPT}")]);
     if let Some(value) = &target.authorization {
         command.args(["--header", &format!("Authorization: {value}")]);
     }
