@@ -66,7 +66,7 @@ impl Marker {
         }
     }
 
-    fn as_query(&self) -> String {
+    pub(crate) fn as_query(&self) -> String {
         match self {
             Self::Start => String::new(),
             Self::Name(name) => name.clone(),

@@ -1,38 +1,114 @@
 //! The list of a manifest's referrers.
 
-use acr_protocol::MediaType;
+use std::sync::Arc;
+
+use acr_protocol::PageToken;
 use acr_protocol::referrers::{ListReferrers, Referrers};
+use form_urlencoded::Serializer;
 use http::Response;
 
 use crate::Body;
+use crate::call::Call;
 use crate::error::Refusal;
+use crate::paging::{Marker, Order};
 use crate::registry::{Registry, respond};
+use crate::settings::REFERRERS_PAGE_BYTES;
+use crate::store::ManifestRecord;
 
 impl Registry {
     /// `GET /v2/{name}/referrers/{digest}`
     ///
-    /// Empty where nothing refers to the digest, or where it is unknown. Chosen: also where the repository is.
-    pub(crate) fn list_referrers(
+    /// Empty where nothing refers to the digest, or where it is unknown. Chosen: also where the repository is; and all that
+    /// makes the list one of pages. A page begins behind a time and a digest, so what is pushed meanwhile moves nothing.
+    pub(crate) async fn list_referrers(
         &self,
+        call: &Call,
         operation: &ListReferrers,
     ) -> Result<Response<Body>, Refusal> {
-        let store = self.store();
-        let repository = store.repository(&operation.repository);
-        let referrers = repository
-            .map(|repository| repository.manifests().referrers_of(&operation.digest, None));
-        let wanted = |artifact_type: Option<&MediaType>| {
-            operation.artifact_type.is_none() || operation.artifact_type.as_ref() == artifact_type
-        };
-        let items = referrers
-            .into_iter()
-            .flatten()
-            .filter(|referrer| wanted(referrer.listed_type()))
-            .map(|referrer| referrer.descriptor());
+        let most = self.settings().referrers_page_size.max(1);
+        let size = operation.query.page_size.unwrap_or(most).min(most) as usize;
+        let marker = Marker::read(Order::NewestFirst, operation.query.last.as_deref());
+        let wanted = operation.artifact_type.as_ref();
+        let (mut page, mut has_more) = self
+            .gather(size, &marker, |store, page| {
+                let repository = store.repository(&operation.repository);
+                page.go_on(
+                    |behind| {
+                        let manifests = repository.map(|repository| repository.manifests());
+                        manifests
+                            .map(|manifests| manifests.referrers_of(&operation.digest, behind))
+                            .into_iter()
+                            .flatten()
+                    },
+                    |manifest| {
+                        let fits = wanted.is_none() || wanted == manifest.listed_type();
+                        fits.then(|| Arc::clone(manifest))
+                    },
+                    |manifest| {
+                        Order::NewestFirst.place(manifest.last_updated_on, manifest.digest.as_str())
+                    },
+                );
+                Ok(())
+            })
+            .await?;
+        let fitting = as_many_as_fit(page.iter().map(|manifest| manifest.bytes.len()));
+        if fitting < page.len() {
+            page.truncate(fitting);
+            has_more = true;
+        }
+        let next = page.last().filter(|_| has_more);
         let output = Referrers {
-            items: items.collect(),
+            items: page.iter().map(|referrer| referrer.descriptor()).collect(),
             filtered: operation.artifact_type.is_some(),
-            next: None,
+            next: next.and_then(|last| next_page(call, operation, size, last)),
         };
         Ok(respond(operation, &output))
+    }
+}
+
+/// How many manifests of these lengths a page may tell of: at least one.
+fn as_many_as_fit(lengths: impl Iterator<Item = usize>) -> usize {
+    let mut bytes = 0_usize;
+    let fitting = lengths.take_while(|length| {
+        bytes = bytes.saturating_add(*length);
+        bytes <= REFERRERS_PAGE_BYTES
+    });
+    fitting.count().max(1)
+}
+
+/// The link keeps the filter, for it is the only thing that does.
+fn next_page(
+    call: &Call,
+    operation: &ListReferrers,
+    size: usize,
+    last: &ManifestRecord,
+) -> Option<PageToken> {
+    let mut query = Serializer::new(String::new());
+    if let Some(artifact_type) = &operation.artifact_type {
+        query.append_pair("artifactType", artifact_type.as_str());
+    }
+    let marker = Marker::at(
+        Order::NewestFirst,
+        last.last_updated_on,
+        last.digest.as_str(),
+    );
+    query.append_pair("last", &marker.as_query());
+    query.append_pair("n", &size.to_string());
+    PageToken::new(format!("{}?{}", call.uri().path(), query.finish())).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_referrers_is_bounded_in_bytes() {
+        let most = REFERRERS_PAGE_BYTES;
+        let fit = |lengths: &[usize]| as_many_as_fit(lengths.iter().copied());
+        assert_eq!(fit(&[most, 1]), 1);
+        assert_eq!(fit(&[most + 1, 1]), 1, "one is always told of");
+        assert_eq!(fit(&[1, most - 1, 1]), 2);
+        assert_eq!(fit(&[1, most]), 1);
+        assert_eq!(fit(&[600; 1_000]), 1_000);
     }
 }

@@ -311,7 +311,7 @@ impl Registry {
                 self.update_manifest_properties(call, &operation).await
             }
             Route::DeleteManifest(operation) => self.delete_manifest(call, &operation).await,
-            Route::ListReferrers(operation) => self.list_referrers(&operation),
+            Route::ListReferrers(operation) => self.list_referrers(call, &operation).await,
             Route::DeleteBlob(operation) => self.delete_blob(&operation).await,
             Route::CancelUpload(operation) => self.cancel_upload(&operation).await,
             route => self.dispatch_now(call, route),

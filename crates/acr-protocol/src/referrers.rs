@@ -18,7 +18,7 @@ use crate::operation::{
     Describe, Operation, OperationClass, bare, check_status, from_json, headers, insert,
     insert_link, json_response, text,
 };
-use crate::paging::PageToken;
+use crate::paging::{ListQuery, PageToken};
 use crate::path::PathBuilder;
 use crate::reference::{RepositoryName, Tag};
 
@@ -31,6 +31,9 @@ pub struct ListReferrers {
     pub digest: Digest,
     /// Only referrers of this kind. A registry need not apply the filter; [`Referrers::filtered`] tells.
     pub artifact_type: Option<MediaType>,
+    /// Which page, where a registry leads to one by these parameters: the OCI specification leaves them to the registry,
+    /// so a client follows the link and does not set them.
+    pub query: ListQuery,
 }
 
 /// A page of referrers.
@@ -67,11 +70,8 @@ impl Operation for ListReferrers {
             .name(self.repository.as_str())
             .fixed("/referrers")
             .segment(self.digest.as_str());
-        bare(
-            Method::GET,
-            path.query_opt("artifactType", self.artifact_type.as_ref())
-                .uri(),
-        )
+        let path = path.query_opt("artifactType", self.artifact_type.as_ref());
+        bare(Method::GET, self.query.apply(path).uri())
     }
 
     fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {

@@ -327,12 +327,15 @@ fn content(head: &request::Parts, path: &str, query: &str) -> Result<Route, Rout
             let artifact_type = query_value(query, "artifactType")
                 .filter(|text| !text.is_empty())
                 .map(MediaType::from);
-            Ok(ListReferrers {
-                repository,
-                digest,
-                artifact_type,
-            }
-            .into())
+            with_page(query, |query| {
+                ListReferrers {
+                    repository,
+                    digest,
+                    artifact_type,
+                    query,
+                }
+                .into()
+            })
         }
         _ => Err(RouteError::Malformed),
     }

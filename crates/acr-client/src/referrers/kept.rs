@@ -228,6 +228,7 @@ impl RepositoryClient {
             repository: self.name.clone(),
             digest: subject.clone(),
             artifact_type: None,
+            query: acr_protocol::ListQuery::default(),
         };
         let mut call = self.pipeline.call(&list);
         // A page that is too long is one all the same.

@@ -46,6 +46,7 @@ impl RepositoryClient {
             repository: self.name.clone(),
             digest,
             artifact_type,
+            query: acr_protocol::ListQuery::default(),
         };
         if let Some(token) = &resume
             && let Err(error) = self.pipeline.check_token(&operation.request(), token)

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use acr_client::{
     ArtifactManifestOrder, ArtifactTagOrder, Digest, Error, ErrorKind,
-    ListManifestPropertiesOptions, ListRepositoryNamesOptions, ListTagPropertiesOptions,
-    ListTagsOptions, Page, PageToken, Pages, RepositoryClient,
+    ListManifestPropertiesOptions, ListReferrersOptions, ListRepositoryNamesOptions,
+    ListTagPropertiesOptions, ListTagsOptions, MediaType, Page, PageToken, Pages, RepositoryClient,
 };
 use futures_util::TryStreamExt as _;
 
@@ -22,6 +22,7 @@ on_every_backend! {
     a_filter_by_digest_holds_on_every_page
     a_list_that_is_changed_meanwhile_gives_what_is_left
     a_large_page_size_is_what_the_registry_makes_of_it
+    referrers_come_in_pages_with_and_without_a_filter
     an_empty_list_has_one_empty_page
     a_list_of_an_unknown_repository_is_not_found
     a_pager_is_a_stream
@@ -341,6 +342,58 @@ async fn a_large_page_size_is_what_the_registry_makes_of_it(backend: Backend) {
             [10, 10, 5]
         );
     }
+}
+
+async fn referrers_come_in_pages_with_and_without_a_filter(backend: Backend) {
+    let served = Served::on(backend, |builder| builder.referrers_page_size(7));
+    let seed = served.seed("samples/app");
+    let subject = seed.image("v1").unwrap().digest;
+    let kinds = ["application/vnd.one+json", "application/vnd.two"];
+    let mut pushed: Vec<(Digest, &str)> = (0..25)
+        .map(|at| {
+            let kind = kinds[at % 2];
+            (seed.artifact(&subject, kind).unwrap().digest, kind)
+        })
+        .collect();
+    pushed.reverse();
+    let app = served.repository("samples/app");
+    let pages = all(app.list_referrers(&subject).by_page()).await;
+    let sizes: Vec<usize> = pages.iter().map(|page| page.items.len()).collect();
+    assert_eq!(sizes, [7, 7, 7, 4]);
+    let listed = pages.iter().flat_map(|page| &page.items);
+    let listed: Vec<&Digest> = listed.map(|referrer| &referrer.digest).collect();
+    assert_eq!(
+        listed,
+        pushed.iter().map(|(digest, _)| digest).collect::<Vec<_>>()
+    );
+    for wanted in kinds {
+        let options = ListReferrersOptions::from(MediaType::from(wanted));
+        let listed = app
+            .list_referrers_with(&subject, options)
+            .collect_all()
+            .await;
+        let listed: Vec<Digest> = listed
+            .unwrap()
+            .into_iter()
+            .map(|item| item.digest)
+            .collect();
+        let pushed = pushed.iter().filter(|(_, kind)| *kind == wanted);
+        assert_eq!(
+            listed,
+            pushed.map(|(digest, _)| digest.clone()).collect::<Vec<_>>()
+        );
+    }
+    // A token that was kept leads on from there, under its filter.
+    let rest = ListReferrersOptions {
+        resume: pages[1].next.clone(),
+        ..Default::default()
+    };
+    let rest = app
+        .list_referrers_with(&subject, rest)
+        .collect_all()
+        .await
+        .unwrap();
+    assert_eq!(rest.len(), 11);
 }
 
 async fn an_empty_list_has_one_empty_page(backend: Backend) {

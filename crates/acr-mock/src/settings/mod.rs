@@ -38,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) metadata_lag: Duration,
     pub(crate) page_size: u32,
     pub(crate) page_size_limit: u32,
+    pub(crate) referrers_page_size: u32,
     pub(crate) access_token_life: Duration,
     pub(crate) refresh_token_life: Duration,
     pub(crate) upload_life: Duration,
@@ -67,6 +68,8 @@ impl Default for Settings {
             // registry tools for 1,000.
             page_size: 100,
             page_size_limit: 1_000,
+            // Chosen: the service has not been seen to page this list.
+            referrers_page_size: 1_000,
             access_token_life: Duration::from_secs(4_500),
             refresh_token_life: Duration::from_secs(11_700),
             // Chosen: the service names no time.
@@ -78,6 +81,10 @@ impl Default for Settings {
         }
     }
 }
+
+/// The most bytes of manifests that a page of referrers tells of, but for one that is longer by itself. Chosen, so that no
+/// response grows beyond what clients take: a descriptor is no longer than its manifest and a few hundred bytes.
+pub(crate) const REFERRERS_PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 impl Settings {
     /// Whether `GET` of a blob leads to the data origin.

@@ -98,4 +98,11 @@ impl RegistryBuilder {
         self.settings.page_size_limit = items;
         self
     }
+
+    /// The most referrers a page of their list has; 1,000 by default (chosen), and fewer where their manifests have more
+    /// than 4 MiB together. Small pages find clients that do not follow the link.
+    pub fn referrers_page_size(mut self, items: u32) -> Self {
+        self.settings.referrers_page_size = items;
+        self
+    }
 }

@@ -126,14 +126,14 @@ impl Sorting<ManifestRecord> for ByTime {
 impl Sorting<ManifestRecord> for Referring {
     fn key(manifest: &ManifestRecord) -> Key<'_> {
         let subject = manifest.subject.as_ref().map_or("", Digest::as_str);
-        let time = since_the_end(manifest.last_updated_on);
+        let time = since_the_end(manifest.last_updated_on.ticks());
         (subject, time, manifest.digest.as_str())
     }
 }
 
 /// A number that is the smaller the later the time is.
-fn since_the_end(time: Timestamp) -> u64 {
-    u64::MAX - 1 - time.ticks()
+fn since_the_end(ticks: u64) -> u64 {
+    (u64::MAX - 1).saturating_sub(ticks)
 }
 
 /// The manifests of a repository: each record is held once, and stands in every order.
@@ -183,13 +183,13 @@ impl Manifests {
         }
     }
 
-    /// The manifests whose subject this is, the latest push first, behind the one of this time and digest.
+    /// The manifests whose subject this is, the latest push first, behind the one of this time (in ticks) and digest.
     pub(crate) fn referrers_of<'a>(
         &'a self,
         subject: &Digest,
-        behind: Option<(Timestamp, &str)>,
+        behind: Option<(u64, &str)>,
     ) -> impl Iterator<Item = &'a Arc<ManifestRecord>> + use<'a> {
-        let behind = behind.map(|(time, digest)| (since_the_end(time), digest));
+        let behind = behind.map(|(ticks, digest)| (since_the_end(ticks), digest));
         self.referring.walk(subject.as_str(), behind, false)
     }
 

@@ -178,3 +178,112 @@ fn a_deleted_referrer_is_no_longer_listed_and_a_deleted_subject_s_still_are() {
     delete(&subject);
     assert_eq!(digests(&list(&raw, &subject, "")), [second]);
 }
+
+/// The pages of a list, each with the link that leads from it; `between` is done before each but the first.
+fn pages(raw: &Raw, path: &str, mut between: impl FnMut()) -> Vec<(Vec<String>, Option<String>)> {
+    let (mut pages, mut next) = (Vec::new(), Some(path.to_owned()));
+    while let Some(path) = next {
+        let answer = raw
+            .get(&path)
+            .scope("repository:app:pull")
+            .send()
+            .expect(200);
+        assert_eq!(answer.header("content-type"), OCI_INDEX);
+        assert_eq!(
+            answer.has("oci-filters-applied"),
+            path.contains("artifactType"),
+            "{path}"
+        );
+        next = answer.has("link").then(|| {
+            let link = answer.header("link").strip_prefix('<').unwrap();
+            link.strip_suffix(">; rel=\"next\"").unwrap().to_owned()
+        });
+        pages.push((digests(&answer), next.clone()));
+        between();
+    }
+    pages
+}
+
+#[test]
+fn a_long_list_comes_in_pages_that_stay_while_referrers_come() {
+    let raw = Raw::with(|builder| builder.referrers_page_size(3));
+    let subject = raw.push_image("app", "v1");
+    let mut pushed: Vec<String> = (0..9)
+        .map(|at| artifact(&raw, &subject, &format!("number {at}"), json!({})).0)
+        .collect();
+    pushed.reverse();
+    let path = format!("/v2/app/referrers/{subject}");
+    let mut come = 0;
+    let seen = pages(&raw, &path, || {
+        come += 1;
+        artifact(&raw, &subject, &format!("meanwhile {come}"), json!({}));
+    });
+    let lengths: Vec<usize> = seen.iter().map(|(page, _)| page.len()).collect();
+    assert_eq!(lengths, [3, 3, 3], "a full last page has no link");
+    let all: Vec<String> = seen.iter().flat_map(|(page, _)| page.clone()).collect();
+    assert_eq!(all, pushed);
+    let link = seen[0].1.as_deref().unwrap();
+    let begin = format!("{path}?last=6");
+    assert!(link.starts_with(&begin) && link.ends_with("&n=3"), "{link}");
+    // What is deleted stays a place.
+    raw.delete(format!("/v2/app/manifests/{}", pushed[2]))
+        .scope("repository:app:delete")
+        .send()
+        .expect(202);
+    assert_eq!(pages(&raw, link, || ())[0].0, pushed[3..6]);
+    // The request may ask for fewer, never for more, and a marker of another form is the list's start.
+    for (query, length) in [("?n=2", 2), ("?n=4", 3), ("?n=2&last=x", 2)] {
+        let page = &pages(&raw, &format!("{path}{query}"), || ())[0];
+        assert_eq!(page.0.len(), length, "{query}");
+    }
+    let malformed = raw.get(format!("{path}?n=x")).scope("repository:app:pull");
+    malformed.send().expect(400);
+}
+
+#[test]
+fn a_filtered_list_is_filtered_on_every_page() {
+    let raw = Raw::with(|builder| builder.referrers_page_size(2));
+    let subject = raw.push_image("app", "v1");
+    let mut wanted = Vec::new();
+    for at in 0..10 {
+        let kind = ["application/vnd.one+json", "application/vnd.two"][at % 2];
+        let pushed = artifact(
+            &raw,
+            &subject,
+            &format!("number {at}"),
+            json!({ "artifactType": kind }),
+        );
+        if at % 2 == 0 {
+            wanted.insert(0, pushed.0);
+        }
+    }
+    let path = format!("/v2/app/referrers/{subject}?artifactType=application%2Fvnd.one%2Bjson");
+    let seen = pages(&raw, &path, || ());
+    let all: Vec<&str> = seen
+        .iter()
+        .flat_map(|(page, _)| page)
+        .map(String::as_str)
+        .collect();
+    assert_eq!(all, wanted);
+    assert_eq!(seen.len(), 3);
+}
+
+#[test]
+fn a_page_of_long_manifests_is_shorter() {
+    let raw = Raw::new();
+    let subject = raw.push_image("app", "v1");
+    // Three quarters of the bound each, nearly all of it in the descriptor.
+    let note = "x".repeat(3 * 1024 * 1024);
+    for at in 0..3 {
+        let label = format!("number {at}");
+        artifact(
+            &raw,
+            &subject,
+            &label,
+            json!({ "annotations": { "note": note } }),
+        );
+    }
+    let seen = pages(&raw, &format!("/v2/app/referrers/{subject}"), || ());
+    let lengths: Vec<usize> = seen.iter().map(|(page, _)| page.len()).collect();
+    assert_eq!(lengths, [1, 1, 1]);
+}

@@ -265,6 +265,13 @@ const SWITCHES: &[Row] = &[
     ),
     ("page_size_limit", &["the_page_sizes_can_be_set"]),
     (
+        "referrers_page_size",
+        &[
+            "a_long_list_comes_in_pages_that_stay_while_referrers_come",
+            "a_filtered_list_is_filtered_on_every_page",
+        ],
+    ),
+    (
         "firewall",
         &["a_firewall_tells_a_client_its_address_at_every_endpoint"],
     ),
@@ -466,6 +473,7 @@ const SOURCES: &[(&[Row], &[&str])] = &[
             include_str!("memory.rs"),
             include_str!("profile.rs"),
             include_str!("paging.rs"),
+            include_str!("referrers.rs"),
         ],
     ),
     (

@@ -8,6 +8,7 @@ fn referrers_are_an_index_and_empty_rather_than_absent() {
         repository: name("a"),
         digest: valid(Digest::new(DIGEST)),
         artifact_type: Some("application/x".into()),
+        query: Default::default(),
     };
     let index = ("content-type", "application/vnd.oci.image.index.v1+json");
     let start =

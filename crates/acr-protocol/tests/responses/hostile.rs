@@ -68,7 +68,7 @@ fn no_answer_makes_an_operation_panic() {
             ListTags { repository: repository.clone(), query: ListQuery::default() };
             list_manifest_properties(repository.clone());
             GetManifestProperties { repository: repository.clone(), digest: digest.clone() };
-            ListReferrers { repository: repository.clone(), digest: digest.clone(), artifact_type: None };
+            ListReferrers { repository: repository.clone(), digest: digest.clone(), artifact_type: None, query: Default::default() };
             GetManifest { repository: repository.clone(), reference: tag_named("v1").into(), accept: vec![] };
             HeadManifest { repository: repository.clone(), reference: (&digest).into(), accept: vec![] };
             SetManifest {

@@ -122,6 +122,7 @@ fn cases() -> Vec<Case> {
                         repository,
                         digest,
                         artifact_type: None,
+                        query: Default::default(),
                     };
                     (
                         operation,

@@ -158,13 +158,19 @@ pub(crate) fn operations() -> Vec<BoxedStrategy<Route>> {
                 .into()
             })
             .boxed(),
-        (repository_name(), digest(), option::of(odd_word()))
-            .prop_map(|(repository, digest, artifact_type)| {
+        (
+            repository_name(),
+            digest(),
+            option::of(odd_word()),
+            list_query(),
+        )
+            .prop_map(|(repository, digest, artifact_type, query)| {
                 let artifact_type = artifact_type.map(MediaType::from);
                 ListReferrers {
                     repository,
                     digest,
                     artifact_type,
+                    query,
                 }
                 .into()
             })
