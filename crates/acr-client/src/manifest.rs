@@ -318,7 +318,7 @@ pub(crate) fn is_moot(error: &Error) -> bool {
 
 /// Refuses what is no manifest: a portal on the way answers 200 with a page of its own.
 fn check_type(media_type: &MediaType) -> Result<(), Error> {
-    if media_type.as_str().starts_with("application/") {
+    if media_type.begins_with("application/") {
         return Ok(());
     }
     Err(Error::protocol(format!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::Digest;
 use crate::media_type::MediaType;
@@ -14,19 +14,23 @@ use crate::media_type::MediaType;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Descriptor {
     /// What the content is. Empty where a manifest does not say.
-    #[serde(rename = "mediaType", default = "unknown")]
+    #[serde(
+        rename = "mediaType",
+        default = "unknown",
+        deserialize_with = "media_type"
+    )]
     pub media_type: MediaType,
     /// The content's address.
     pub digest: Digest,
     /// How long the content is, in bytes. Registries do not check it against the content, and some clients leave
     /// it out (then it is 0 here), so it is a hint, never a bound to rely on.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub size: u64,
     /// Where else the content can be had.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "crate::error::null_is_default"
+        deserialize_with = "crate::json::null_is_default"
     )]
     pub urls: Vec<String>,
     /// The content itself in base64, where it is embedded.
@@ -39,7 +43,7 @@ pub struct Descriptor {
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
-        deserialize_with = "crate::error::null_is_default"
+        deserialize_with = "crate::json::texts"
     )]
     pub annotations: BTreeMap<String, String>,
     /// What kind of artifact the manifest is.
@@ -94,10 +98,10 @@ impl Descriptor {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Platform {
     /// The processor, in Go's words: `amd64`, `arm64`, … or `unknown`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub architecture: String,
     /// The operating system, in Go's words: `linux`, `windows`, … or `unknown`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub os: String,
     /// The version of the operating system.
     #[serde(
@@ -111,7 +115,7 @@ pub struct Platform {
         rename = "os.features",
         default,
         skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "crate::error::null_is_default"
+        deserialize_with = "crate::json::null_is_default"
     )]
     pub os_features: Vec<String>,
     /// The variant of the processor, such as `v8`.
@@ -143,6 +147,10 @@ impl std::fmt::Display for Platform {
 
 fn unknown() -> MediaType {
     MediaType::from("")
+}
+
+fn media_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MediaType, D::Error> {
+    Option::deserialize(deserializer).map(|media_type| media_type.unwrap_or_else(unknown))
 }
 
 #[cfg(test)]

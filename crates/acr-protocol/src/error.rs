@@ -3,7 +3,7 @@
 use std::fmt;
 
 use http::{HeaderName, StatusCode};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::text::{one_line, open_text};
@@ -95,13 +95,13 @@ pub struct RegistryError {
     /// What kind of error it is.
     pub code: ErrorCode,
     /// The registry's words. Empty where it gave none.
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub message: String,
     /// More about it, of any form: a string, an object, an array or `null`; `None` where the member is missing.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
+        deserialize_with = "crate::json::present"
     )]
     pub detail: Option<Value>,
 }
@@ -140,7 +140,7 @@ impl fmt::Display for RegistryError {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorEnvelope {
     /// The errors, usually one; one for each missing blob of a manifest.
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub errors: Vec<RegistryError>,
 }
 
@@ -279,30 +279,6 @@ pub(crate) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(MOST) {
         Some((cut, _)) => format!("{}…", &text[..cut]),
         None => text.to_owned(),
-    }
-}
-
-/// `null` where a list or a text belongs means: none.
-pub(crate) fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
-/// Keeps `null` apart from a missing member.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
-}
-
-/// `{"name": null}`-style serialisation of an empty list.
-pub(crate) fn empty_is_null<S: Serializer, T: Serialize>(
-    items: &[T],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    if items.is_empty() {
-        serializer.serialize_none()
-    } else {
-        serializer.collect_seq(items)
     }
 }
 

@@ -104,22 +104,35 @@ impl MediaType {
         Self::from(value.split(';').next().unwrap_or(value).trim())
     }
 
+    /// Whether it is the same type: the case of letters does not count (RFC 6838), but is kept. `==` compares the texts.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.as_str().eq_ignore_ascii_case(other.as_str())
+    }
+
+    /// Whether its text begins so, whatever the case of its letters: `application/`.
+    #[must_use]
+    pub fn begins_with(&self, prefix: &str) -> bool {
+        let beginning = self.as_str().get(..prefix.len());
+        beginning.is_some_and(|beginning| beginning.eq_ignore_ascii_case(prefix))
+    }
+
     /// Whether it is an image manifest: a config and layers.
     #[must_use]
     pub fn is_image(&self) -> bool {
-        matches!(*self, Self::OCI_MANIFEST | Self::DOCKER_MANIFEST)
+        self.is(&Self::OCI_MANIFEST) || self.is(&Self::DOCKER_MANIFEST)
     }
 
     /// Whether it is an index or a manifest list: a list of further manifests.
     #[must_use]
     pub fn is_index(&self) -> bool {
-        matches!(*self, Self::OCI_INDEX | Self::DOCKER_MANIFEST_LIST)
+        self.is(&Self::OCI_INDEX) || self.is(&Self::DOCKER_MANIFEST_LIST)
     }
 
     /// Whether it is one of Docker's types.
     #[must_use]
     pub fn is_docker(&self) -> bool {
-        self.as_str().starts_with("application/vnd.docker.")
+        self.begins_with("application/vnd.docker.")
     }
 }
 
@@ -138,6 +151,20 @@ mod tests {
             MediaType::from("application/x-new").as_str(),
             "application/x-new"
         );
+    }
+
+    #[test]
+    fn the_case_of_letters_is_kept_and_does_not_count() {
+        let written = MediaType::from("Application/VND.oci.Image.manifest.v1+JSON");
+        assert_eq!(
+            written.as_str(),
+            "Application/VND.oci.Image.manifest.v1+JSON"
+        );
+        assert!(written.is_image() && written.is(&MediaType::OCI_MANIFEST));
+        assert!(written.begins_with("application/") && !written.is_docker() && !written.is_index());
+        let list = "application/vnd.DOCKER.distribution.manifest.list.v2+json";
+        assert!(MediaType::from(list).is_index() && MediaType::from(list).is_docker());
+        assert!(!MediaType::from("app").begins_with("application/"));
     }
 
     #[test]

@@ -6,7 +6,6 @@ use http::{
     response,
 };
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::auth::ScopeSet;
 use crate::error::DecodeError;
@@ -169,28 +168,6 @@ pub(crate) fn check_status(
     } else {
         Err(DecodeError::Status(head.status))
     }
-}
-
-pub(crate) fn from_json<T: DeserializeOwned>(
-    expected: &'static str,
-    body: &[u8],
-) -> Result<T, DecodeError> {
-    serde_json::from_slice(body).map_err(DecodeError::json(expected))
-}
-
-/// The same for a body that holds a secret: the error says where it is malformed, but repeats nothing of it.
-pub(crate) fn from_secret_json<T: DeserializeOwned>(
-    expected: &'static str,
-    body: &[u8],
-) -> Result<T, DecodeError> {
-    serde_json::from_slice(body).map_err(|error| DecodeError::Body {
-        expected,
-        reason: format!(
-            "malformed at line {} column {}",
-            error.line(),
-            error.column()
-        ),
-    })
 }
 
 /// The announced length, in bytes.

@@ -12,11 +12,12 @@ use crate::auth::{Action, Scope, ScopeSet};
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::DecodeError;
+use crate::json::from_json;
 use crate::manifest::{ImageIndex, InvalidManifest, Manifest};
 use crate::media_type::MediaType;
 use crate::operation::{
-    Describe, Operation, OperationClass, bare, check_status, from_json, headers, insert,
-    insert_link, json_response, text,
+    Describe, Operation, OperationClass, bare, check_status, headers, insert, insert_link,
+    json_response, text,
 };
 use crate::paging::{ListQuery, PageToken};
 use crate::path::PathBuilder;
@@ -183,7 +184,7 @@ struct Referring {
     artifact_type: Option<MediaType>,
     #[serde(default)]
     config: Option<Descriptor>,
-    #[serde(default, deserialize_with = "crate::error::null_is_default")]
+    #[serde(default, deserialize_with = "crate::json::texts")]
     annotations: BTreeMap<String, String>,
 }
 

@@ -9,8 +9,9 @@ use crate::attributes::{Attributes, ChangeableAttributes};
 use crate::auth::{Action, Scope, ScopeSet};
 use crate::digest::Digest;
 use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, was_there};
+use crate::json::from_json;
 use crate::operation::{
-    API_VERSION, Describe, Operation, OperationClass, bare, check_status, from_json, insert_link,
+    API_VERSION, Describe, Operation, OperationClass, bare, check_status, insert_link,
     json_response, with_json,
 };
 use crate::paging::{ListQuery, Page, PageToken};
@@ -23,7 +24,11 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepositoryProperties {
     /// The registry's login server (`registry` on the wire).
-    #[serde(rename = "registry")]
+    #[serde(
+        rename = "registry",
+        default,
+        deserialize_with = "crate::json::null_is_default"
+    )]
     pub registry_login_server: String,
     /// The repository's name (`imageName`).
     #[serde(rename = "imageName")]
@@ -35,16 +40,24 @@ pub struct RepositoryProperties {
     #[serde(rename = "lastUpdateTime")]
     pub last_updated_on: Timestamp,
     /// How many manifests it holds.
-    #[serde(rename = "manifestCount")]
+    #[serde(
+        rename = "manifestCount",
+        default,
+        deserialize_with = "crate::json::null_is_default"
+    )]
     pub manifest_count: u64,
     /// How many tags it holds.
-    #[serde(rename = "tagCount")]
+    #[serde(
+        rename = "tagCount",
+        default,
+        deserialize_with = "crate::json::null_is_default"
+    )]
     pub tag_count: u64,
     /// Its locks (`changeableAttributes`).
     #[serde(
         rename = "changeableAttributes",
         default,
-        deserialize_with = "crate::error::null_is_default"
+        deserialize_with = "crate::json::null_is_default"
     )]
     pub attributes: Attributes,
     /// Members that this crate does not know.
@@ -61,16 +74,16 @@ pub struct DeletedRepository {
     #[serde(
         rename = "manifestsDeleted",
         default,
-        serialize_with = "crate::error::empty_is_null",
-        deserialize_with = "crate::error::null_is_default"
+        serialize_with = "crate::json::empty_is_null",
+        deserialize_with = "crate::json::null_is_default"
     )]
     pub deleted_manifests: Vec<Digest>,
     /// The tags. The service says `null` where there were none.
     #[serde(
         rename = "tagsDeleted",
         default,
-        serialize_with = "crate::error::empty_is_null",
-        deserialize_with = "crate::error::null_is_default"
+        serialize_with = "crate::json::empty_is_null",
+        deserialize_with = "crate::json::null_is_default"
     )]
     pub deleted_tags: Vec<Tag>,
 }
@@ -308,8 +321,9 @@ pub(crate) fn metadata_path(repository: &RepositoryName) -> PathBuilder {
 struct Catalog {
     /// `null`, not an empty list, where there is none (recorded).
     #[serde(
-        serialize_with = "crate::error::empty_is_null",
-        deserialize_with = "crate::error::null_is_default"
+        default,
+        serialize_with = "crate::json::empty_is_null",
+        deserialize_with = "crate::json::null_is_default"
     )]
     repositories: Vec<RepositoryName>,
 }

@@ -9,9 +9,10 @@ use crate::attributes::{Attributes, ChangeableAttributes};
 use crate::auth::{Action, Scope, ScopeSet};
 use crate::digest::Digest;
 use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, was_there};
+use crate::json::from_json;
 use crate::operation::{
-    Describe, Operation, OperationClass, bare, check_status, empty_response, from_json,
-    insert_link, json_response, with_json,
+    Describe, Operation, OperationClass, bare, check_status, empty_response, insert_link,
+    json_response, with_json,
 };
 use crate::paging::{ListQuery, Listing, Page, PageToken};
 use crate::path::PathBuilder;
@@ -129,14 +130,15 @@ impl Operation for ListTagProperties {
         check_status(head, Self::SUCCESS)?;
         let list: TagListBody = from_json("a list of tags", &body)?;
         let next = PageToken::from_headers(&head.headers)?;
+        let name = list.image_name.unwrap_or_else(|| self.repository.clone());
         let items = list
             .tags
             .into_iter()
-            .map(|tag| tag.within(&list.registry, &list.image_name))
+            .map(|tag| tag.within(&list.registry, &name))
             .collect();
         Ok(Listing {
             registry_login_server: list.registry,
-            repository_name: list.image_name,
+            repository_name: name,
             items,
             next,
         })
@@ -145,7 +147,7 @@ impl Operation for ListTagProperties {
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {
         let body = TagListBody {
             registry: output.registry_login_server.clone(),
-            image_name: output.repository_name.clone(),
+            image_name: Some(output.repository_name.clone()),
             tags: output.items.iter().map(TagAttributesBody::from).collect(),
         };
         insert_link(json_response(StatusCode::OK, &body), output.next.as_ref())
@@ -352,32 +354,35 @@ fn tag_path(repository: &RepositoryName, tag: &Tag) -> PathBuilder {
 
 #[derive(Serialize, Deserialize)]
 struct TagNamesBody {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     name: String,
     #[serde(
-        deserialize_with = "crate::error::null_is_default",
-        serialize_with = "crate::error::empty_is_null"
+        default,
+        deserialize_with = "crate::json::null_is_default",
+        serialize_with = "crate::json::empty_is_null"
     )]
     tags: Vec<Tag>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct TagListBody {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     registry: String,
-    #[serde(rename = "imageName")]
-    image_name: RepositoryName,
+    /// Absent from an empty list that is `{}`.
+    #[serde(rename = "imageName", default)]
+    image_name: Option<RepositoryName>,
     /// `null`, not `[]`, where there are none.
     #[serde(
-        deserialize_with = "crate::error::null_is_default",
-        serialize_with = "crate::error::empty_is_null"
+        default,
+        deserialize_with = "crate::json::null_is_default",
+        serialize_with = "crate::json::empty_is_null"
     )]
     tags: Vec<TagAttributesBody>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct TagBody {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     registry: String,
     #[serde(rename = "imageName")]
     image_name: RepositoryName,
@@ -414,7 +419,7 @@ struct TagAttributesBody {
     #[serde(
         rename = "changeableAttributes",
         default,
-        deserialize_with = "crate::error::null_is_default"
+        deserialize_with = "crate::json::null_is_default"
     )]
     changeable_attributes: Attributes,
     #[serde(flatten)]

@@ -118,7 +118,11 @@ async fn page(
     if let Some(wanted) = &operation.artifact_type
         && !filtered
     {
-        items.retain(|item| item.artifact_type.as_ref() == Some(wanted));
+        items.retain(|item| {
+            item.artifact_type
+                .as_ref()
+                .is_some_and(|found| found.is(wanted))
+        });
     }
     Ok(Page { items, next })
 }

@@ -48,7 +48,6 @@ async fn a_head_that_is_refused_or_says_too_little_is_made_up_for_by_a_get() {
     for case in 0..6 {
         let length = length.clone();
         let head = move || match case {
-            // ../shared/failing-inputs/head-without-digest.http
             0 => response(200, &[of_type, ("content-length", &length)], ""),
             1 => response(200, &[of_type], ""),
             2 => response(405, &[], ""),

@@ -147,6 +147,38 @@ async fn a_lost_upload_advises_a_new_one() {
 }
 
 #[tokio::test]
+async fn nothing_is_committed_of_a_file_that_changes_under_the_upload() {
+    for change in ["grows", "shrinks"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("layer");
+        std::fs::write(&path, "0123456789abcdef").unwrap();
+        let (changed, seen) = (path.clone(), std::sync::Arc::new(Mutex::new(Vec::new())));
+        let kept = seen.clone();
+        let repository = over(move |request| {
+            kept.lock().unwrap().push(request.method().to_string());
+            if request.method() == "PATCH" {
+                let file = std::fs::OpenOptions::new().write(true).open(&changed);
+                let length = if change == "grows" { 40 } else { 9 };
+                file.unwrap().set_len(length).unwrap();
+            }
+            response(202, &[("location", OPEN), ("range", "0-0")], "")
+        });
+        let uploaded = repository
+            .upload_blob_with(path.as_path(), chunks_of(4))
+            .await;
+        let error = uploaded.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{change}: {}", text(&error));
+        assert!(
+            error.to_string().contains("had 16 bytes, now it has"),
+            "{error}"
+        );
+        assert_eq!(error.operation(), Some("upload_blob"));
+        let seen = seen.lock().unwrap();
+        assert!(!seen.contains(&"PUT".to_owned()), "{change}: {seen:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_source_that_fails_ends_the_upload() {
     let server = MockServer::start().await;
     let missing = BlobSource::file("/no/such/file");

@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 use crate::auth::scope::{Action, Scope, ScopeSet};
 use crate::auth::secret::Secret;
 use crate::error::DecodeError;
+use crate::json::from_secret_json;
 use crate::operation::{
-    API_VERSION, Describe, Operation, OperationClass, bare, check_status, from_secret_json,
-    json_response,
+    API_VERSION, Describe, Operation, OperationClass, bare, check_status, json_response,
 };
 use crate::path::PathBuilder;
 use crate::timestamp::Timestamp;

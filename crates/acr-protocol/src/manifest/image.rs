@@ -14,7 +14,11 @@ use crate::media_type::MediaType;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageManifest {
     /// Always 2. Missing in some of the service's older artifacts; then 0 here.
-    #[serde(rename = "schemaVersion", default)]
+    #[serde(
+        rename = "schemaVersion",
+        default,
+        deserialize_with = "crate::json::null_is_default"
+    )]
     pub schema_version: u32,
     /// What the manifest says of itself. Optional in OCI's, required in Docker's.
     #[serde(rename = "mediaType", default, skip_serializing_if = "Option::is_none")]
@@ -29,7 +33,7 @@ pub struct ImageManifest {
     /// The config.
     pub config: Descriptor,
     /// The layers, the lowest first.
-    #[serde(default, deserialize_with = "crate::error::null_is_default")]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub layers: Vec<Descriptor>,
     /// The manifest that this one refers to, for a signature, an SBOM and the like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,7 +42,7 @@ pub struct ImageManifest {
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
-        deserialize_with = "crate::error::null_is_default"
+        deserialize_with = "crate::json::texts"
     )]
     pub annotations: BTreeMap<String, String>,
 }

@@ -13,7 +13,11 @@ use crate::media_type::MediaType;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageIndex {
     /// Always 2.
-    #[serde(rename = "schemaVersion", default)]
+    #[serde(
+        rename = "schemaVersion",
+        default,
+        deserialize_with = "crate::json::null_is_default"
+    )]
     pub schema_version: u32,
     /// What the index says of itself.
     #[serde(rename = "mediaType", default, skip_serializing_if = "Option::is_none")]
@@ -26,7 +30,7 @@ pub struct ImageIndex {
     )]
     pub artifact_type: Option<MediaType>,
     /// The manifests.
-    #[serde(deserialize_with = "crate::error::null_is_default")]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub manifests: Vec<Descriptor>,
     /// The manifest that this index refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +39,7 @@ pub struct ImageIndex {
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
-        deserialize_with = "crate::error::null_is_default"
+        deserialize_with = "crate::json::texts"
     )]
     pub annotations: BTreeMap<String, String>,
 }
@@ -54,15 +58,19 @@ impl ImageIndex {
         }
     }
 
-    /// The manifest for this platform: the first of that operating system and architecture (and variant, if one is given).
+    /// The manifest that a machine of this platform runs best, as containerd chooses it: spellings are normalised
+    /// ([`Platform::normalized`]), and where its own variant is missing the nearest below is taken (`arm/v7`, then v6,
+    /// v5). `None` where it runs none of them.
     #[must_use]
     pub fn for_platform(&self, wanted: &Platform) -> Option<&Descriptor> {
-        self.manifests.iter().find(|manifest| {
-            manifest.platform.as_ref().is_some_and(|platform| {
-                platform.os == wanted.os
-                    && platform.architecture == wanted.architecture
-                    && (wanted.variant.is_none() || platform.variant == wanted.variant)
-            })
+        let offered: Vec<_> = self
+            .manifests
+            .iter()
+            .filter_map(|manifest| Some((manifest.platform.as_ref()?.normalized(), manifest)))
+            .collect();
+        wanted.runs().iter().find_map(|runs| {
+            let mut fitting = offered.iter().filter(|(platform, _)| runs.takes(platform));
+            fitting.next().map(|(_, manifest)| *manifest)
         })
     }
 }

@@ -9,10 +9,10 @@ use crate::attributes::{Attributes, ChangeableAttributes};
 use crate::auth::{Action, Scope, ScopeSet};
 use crate::digest::Digest;
 use crate::error::DecodeError;
+use crate::json::from_json;
 use crate::media_type::MediaType;
 use crate::operation::{
-    Describe, Operation, OperationClass, bare, check_status, from_json, insert_link, json_response,
-    with_json,
+    Describe, Operation, OperationClass, bare, check_status, insert_link, json_response, with_json,
 };
 use crate::paging::{ListQuery, Listing, PageToken};
 use crate::path::PathBuilder;
@@ -153,14 +153,15 @@ impl Operation for ListManifestProperties {
         check_status(head, Self::SUCCESS)?;
         let list: ManifestListBody = from_json("a list of manifests", &body)?;
         let next = PageToken::from_headers(&head.headers)?;
+        let name = list.image_name.unwrap_or_else(|| self.repository.clone());
         let items = list
             .manifests
             .into_iter()
-            .map(|manifest| manifest.within(&list.registry, &list.image_name))
+            .map(|manifest| manifest.within(&list.registry, &name))
             .collect();
         Ok(Listing {
             registry_login_server: list.registry,
-            repository_name: list.image_name,
+            repository_name: name,
             items,
             next,
         })
@@ -170,7 +171,7 @@ impl Operation for ListManifestProperties {
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {
         let body = ManifestListBody {
             registry: output.registry_login_server.clone(),
-            image_name: output.repository_name.clone(),
+            image_name: Some(output.repository_name.clone()),
             manifests: output
                 .items
                 .iter()
@@ -283,20 +284,22 @@ fn properties_path(repository: &RepositoryName, digest: &Digest) -> PathBuilder 
 
 #[derive(Serialize, Deserialize)]
 struct ManifestListBody {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     registry: String,
-    #[serde(rename = "imageName")]
-    image_name: RepositoryName,
+    /// Absent from an empty list that is `{}`.
+    #[serde(rename = "imageName", default)]
+    image_name: Option<RepositoryName>,
     #[serde(
-        deserialize_with = "crate::error::null_is_default",
-        serialize_with = "crate::error::empty_is_null"
+        default,
+        deserialize_with = "crate::json::null_is_default",
+        serialize_with = "crate::json::empty_is_null"
     )]
     manifests: Vec<ManifestAttributesBody>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct ManifestBody {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     registry: String,
     #[serde(rename = "imageName")]
     image_name: RepositoryName,
@@ -339,15 +342,15 @@ struct ManifestAttributesBody {
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "crate::error::null_is_default"
+        deserialize_with = "crate::json::null_is_default"
     )]
     tags: Vec<Tag>,
-    #[serde(default, deserialize_with = "crate::error::null_is_default")]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     changeable_attributes: Attributes,
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "crate::error::null_is_default"
+        deserialize_with = "crate::json::null_is_default"
     )]
     references: Vec<ArtifactManifestReference>,
     #[serde(flatten)]

@@ -5,6 +5,7 @@ mod support;
 
 mod content;
 mod hostile;
+mod lenient;
 mod metadata;
 mod outcomes;
 mod values;

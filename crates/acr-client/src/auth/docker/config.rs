@@ -78,7 +78,7 @@ impl Config {
                 (
                     "credsStore".to_owned(),
                     address,
-                    self.members.get("credsStore"),
+                    member(&self.members, "credsStore"),
                 )
             }
         };
@@ -128,10 +128,10 @@ impl Config {
             Value::Object(entry) => entry,
             _ => return Err(unusable("is no object")),
         };
-        let text = |member: &str| match entry.get(member) {
+        let text = |name: &str| match member(entry, name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-            Some(_) => Err(unusable(&format!("has a member {member} that is no text"))),
+            Some(_) => Err(unusable(&format!("has a member {name} that is no text"))),
         };
         let (auth, token) = (text("auth")?, text("identitytoken")?);
         let (user, password) = (text("username")?, text("password")?);
@@ -140,7 +140,8 @@ impl Config {
         // named, so it starts no program.
         let entry = match (token, auth, user, password) {
             (Some(token), ..) => json!({ "identitytoken": token }),
-            (None, Some(auth), ..) => json!({ "auth": auth }),
+            // Go's decoder passes over the line breaks of a text that was wrapped.
+            (None, Some(auth), ..) => json!({ "auth": auth.replace(['\r', '\n'], "") }),
             (None, None, Some(user), Some(password)) => {
                 json!({ "username": user, "password": password })
             }
@@ -153,16 +154,27 @@ impl Config {
         credential(found).map_err(|NoUser| unusable("has a password, but no user name"))
     }
 
-    fn object(&self, member: &str) -> Result<Option<&Map<String, Value>>, Error> {
-        match self.members.get(member) {
+    fn object(&self, name: &str) -> Result<Option<&Map<String, Value>>, Error> {
+        match member(&self.members, name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Object(members)) => Ok(Some(members)),
             Some(_) => Err(Error::invalid(format!(
-                "{member} in {} is no object",
+                "{name} in {} is no object",
                 self.name
             ))),
         }
     }
+}
+
+/// A member by its name, or else by another spelling of it: Go's decoder passes over the case of letters.
+fn member<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    let other = || {
+        let mut all = members.iter();
+        all.find(|(key, _)| key.eq_ignore_ascii_case(name))
+    };
+    members
+        .get(name)
+        .or_else(|| other().map(|(_, value)| value))
 }
 
 /// There is a password, but nobody whose it is.
@@ -206,7 +218,7 @@ impl<'a> Registry<'a> {
                 "the registry's name is empty; it is a host such as name.azurecr.io",
             ));
         }
-        let server = if DOCKER_HUB.contains(&host) {
+        let server = if is_docker_hub(host) {
             DOCKER_HUB_KEY
         } else {
             host
@@ -225,22 +237,30 @@ impl<'a> Registry<'a> {
     fn is_at(&self, key: &str) -> bool {
         let (host, path) = split_key(key);
         let (own, _) = split_key(self.server);
-        let hub = self.server == DOCKER_HUB_KEY && DOCKER_HUB.contains(&host);
+        let hub = self.server == DOCKER_HUB_KEY && is_docker_hub(host);
         (hub || host.eq_ignore_ascii_case(own))
             && matches!(path.trim_end_matches('/'), "" | "/v1" | "/v2")
     }
 }
 
-/// Splits a key into a host with its port, and a path. A user is left out.
+/// Splits a key into a host with its port, and a path. A user is left out, and so is the port that the scheme
+/// has of itself; without a scheme it is https.
 fn split_key(key: &str) -> (&str, &str) {
-    let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
+    let (scheme, rest) = key.split_once("://").unwrap_or(("https", key));
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    if key.starts_with("https://") {
-        (host.strip_suffix(":443").unwrap_or(host), path)
-    } else {
-        (host, path)
-    }
+    let port = match scheme {
+        scheme if scheme.eq_ignore_ascii_case("https") => ":443",
+        scheme if scheme.eq_ignore_ascii_case("http") => ":80",
+        _ => return (host, path),
+    };
+    (host.strip_suffix(port).unwrap_or(host), path)
+}
+
+fn is_docker_hub(host: &str) -> bool {
+    DOCKER_HUB
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(host))
 }
 
 /// Names of Docker Hub, which docker keeps under a name of old.

@@ -17,6 +17,19 @@ fn each_form_of_an_entry_is_read() {
         ),
         // `robot:hunter2` with a line break behind it, as of `echo robot:hunter2 | base64`
         (json!({ "auth": "cm9ib3Q6aHVudGVyMgo=" }), "robot:hunter2"),
+        // As Go's decoder takes it: with line breaks wherever the text was wrapped.
+        (
+            json!({ "auth": "cm9ib3Q6\r\naHVudGVy\nMg==\n" }),
+            "robot:hunter2",
+        ),
+        (
+            json!({ "auth": "\ncm9ib3Q6aHVudGVyMg=\n=" }),
+            "robot:hunter2",
+        ),
+        (json!({ "Auth": AUTH }), "robot:hunter2"),
+        (json!({ "AUTH": "old", "auth": AUTH }), "robot:hunter2"),
+        (json!({ "Username": "robot", "PASSWORD": "p" }), "robot:p"),
+        (json!({ "IdentityToken": "ey.." }), "token ey.."),
         // `robot:hunter2` with a zero behind it
         (json!({ "auth": "cm9ib3Q6aHVudGVyMgA=" }), "robot:hunter2"),
         (
@@ -67,7 +80,15 @@ fn each_spelling_of_a_registry_is_found() {
         ("https://name.azurecr.io", true),
         ("https://name.azurecr.io/", true),
         ("https://name.azurecr.io/v1/", true),
+        ("https://name.azurecr.io/v1", true),
+        ("https://name.azurecr.io/v2/", true),
         ("https://name.azurecr.io:443", true),
+        ("https://name.azurecr.io:443/v2/", true),
+        ("HTTPS://NAME.azurecr.io:443/", true),
+        ("name.azurecr.io:443", true),
+        ("name.azurecr.io:443/", true),
+        ("http://name.azurecr.io:80", true),
+        ("https://robot@name.azurecr.io", true),
         ("http://name.azurecr.io", true),
         ("name.azurecr.io/team", false),
         ("name.azurecr.io:5000", false),
@@ -88,7 +109,9 @@ fn a_registry_may_be_named_by_its_url_and_with_a_port() {
     let port = json!({ "auths": { "localhost:5000": { "auth": AUTH } } });
     for (registry, found) in [
         ("localhost:5000", true),
+        ("LOCALHOST:5000", true),
         ("http://localhost:5000/", true),
+        ("https://localhost:5000/v2/", true),
         ("localhost", false),
     ] {
         let credential = config(&port).stored(registry).unwrap();
@@ -102,8 +125,14 @@ fn a_registry_may_be_named_by_its_url_and_with_a_port() {
 fn docker_hub_is_known_by_all_its_names() {
     for key in [
         "https://index.docker.io/v1/",
+        "https://index.docker.io/v1",
+        "https://index.docker.io",
+        "HTTPS://Index.Docker.IO/v1/",
+        "index.docker.io/v1/",
+        "index.docker.io",
         "docker.io",
         "registry-1.docker.io",
+        "https://registry-1.docker.io/v2/",
     ] {
         let content = json!({ "auths": { key: { "auth": AUTH } } });
         for registry in ["docker.io", "index.docker.io", "registry-1.docker.io"] {
@@ -111,6 +140,26 @@ fn docker_hub_is_known_by_all_its_names() {
             assert!(found.is_some(), "{registry} under {key}");
         }
     }
+}
+
+#[test]
+fn docker_desktops_own_tokens_are_no_login() {
+    for path in ["access-token", "refresh-token"] {
+        let key = format!("https://index.docker.io/v1/{path}");
+        let content = json!({ "auths": { key: { "auth": AUTH } } });
+        assert!(config(&content).stored("docker.io").unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_wrapped_refresh_token_and_members_in_another_case_are_read() {
+    let auth = "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwOlJSUlJSUlJSUlJSUlJSUlJSUlJS\nUlJSUlJSUlJSUlJSUlJSUlJSUlJSUlJSUlJSUlJS\n";
+    for member in ["auths", "Auths", "AUTHS"] {
+        let content = json!({ member: { REGISTRY: { "auth": auth } } });
+        assert_eq!(stored(&content), format!("token {}", "R".repeat(50)));
+    }
+    let content = json!({ "CredsStore": "desktop", "auths": { REGISTRY: { "auth": AUTH } } });
+    assert_eq!(stored(&content), "none");
 }
 
 #[test]
