@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use acr_client::transport::from_fn;
 use acr_client::{
-    ContainerRegistryClient, Credential, Digest, ErrorKind, LimiterOptions, Manifest, MediaType,
-    RepositoryClient, RetryOptions,
+    Credential, Digest, ErrorKind, LimiterOptions, Manifest, MediaType, RepositoryClient,
+    RetryOptions,
 };
 use futures_util::future::join_all;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 
-use crate::{Body, response, text};
+use crate::{Body, response, seeded, text};
 
 const UNKNOWN: &str = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"unknown"}]}"#;
 
@@ -136,7 +136,7 @@ fn registry_at(endpoint: &str, state: State) -> (RepositoryClient, Arc<Mutex<Sta
             response
         }
     });
-    let client = ContainerRegistryClient::builder(endpoint)
+    let client = seeded::builder(endpoint)
         .credential(Credential::anonymous())
         .known_realm(false)
         .transport(transport)
