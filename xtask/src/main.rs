@@ -41,7 +41,10 @@ Usage: cargo xtask <COMMAND>
                               wrk; up to ten minutes, built with --release
   fidelity [FILE...]          replay recorded exchanges on acr-mock and compare the answers to the byte; without FILE
                               those of fixtures/
-  interop python|skopeo ..    try another program against acr-mock (exit code 3: skipped)
+  interop python              Microsoft's Python SDK against acr-mock (exit code 3: skipped)
+  interop skopeo [--install] [--crane PATH]
+                              skopeo against acr-mock, acr-client against docker-registry and, where PATH names
+                              crane, against `crane registry serve` (exit code 3: skipped)
   conformance [--suite PATH] [--results FOLDER]
                               the OCI conformance suite on acr-mock in both profiles; PATH is the built suite,
                               otherwise OCI_CONFORMANCE_SUITE names it (exit code 3: there is none)

@@ -2,17 +2,18 @@
 //!
 //! Exit codes: 0 all passed, 1 something failed, 2 bad usage, 3 skipped (the last line says why).
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use acr_harness::interop::{Ending, python, report, skopeo};
 
 const USAGE: &str = "\
 usage: interop python
-       interop skopeo [--install]
+       interop skopeo [--install] [--crane PATH]
 
 python   Microsoft's azure-containerregistry, sync and async, on acr-mock; needs Python 3 with venv, and PyPI
 skopeo   skopeo on acr-mock, acr-client on docker-registry; needs both programs, which --install installs
-         with apt-get (as root)";
+         with apt-get (as root); with --crane also acr-client on `PATH registry serve`";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -20,16 +21,15 @@ async fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments.as_slice() {
         ["python"] => python::run(),
-        ["skopeo"] => skopeo::run(false).await,
-        ["skopeo", "--install"] => skopeo::run(true).await,
+        ["skopeo", rest @ ..] => match skopeo_options(rest) {
+            Some((install, crane)) => skopeo::run(install, crane.map(Path::new)).await,
+            None => return usage(),
+        },
         ["--help" | "-h" | "help"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
         }
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
+        _ => return usage(),
     };
     match outcome {
         Ok(()) => {
@@ -45,4 +45,28 @@ async fn main() -> ExitCode {
             ExitCode::from(3)
         }
     }
+}
+
+/// Reads what follows `skopeo`: whether to install, and where crane is.
+fn skopeo_options<'a>(mut rest: &[&'a str]) -> Option<(bool, Option<&'a str>)> {
+    let (mut install, mut crane) = (false, None);
+    loop {
+        rest = match rest {
+            [] => return Some((install, crane)),
+            ["--install", more @ ..] if !install => {
+                install = true;
+                more
+            }
+            ["--crane", path, more @ ..] if crane.is_none() => {
+                crane = Some(*path);
+                more
+            }
+            _ => return None,
+        };
+    }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
 }

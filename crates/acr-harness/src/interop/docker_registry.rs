@@ -53,7 +53,7 @@ impl DockerRegistry {
                 address,
                 _folder: folder,
             };
-            if registry.is_up()? {
+            if is_up(&mut registry.child, address)? {
                 return Ok(registry);
             }
             last = fs::read_to_string(log)?;
@@ -78,22 +78,6 @@ impl DockerRegistry {
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
-
-    /// Waits until it listens; `false` if it ended before.
-    fn is_up(&mut self) -> Result<bool> {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < deadline {
-            if self.child.try_wait()?.is_some() {
-                return Ok(false);
-            }
-            if TcpStream::connect(self.address).is_ok() {
-                // Still there, so the port is its own and not that of the program it lost it to.
-                return Ok(self.child.try_wait()?.is_none());
-            }
-            sleep(Duration::from_millis(20));
-        }
-        Err("docker-registry runs, but does not listen".into())
-    }
 }
 
 impl Drop for DockerRegistry {
@@ -104,7 +88,23 @@ impl Drop for DockerRegistry {
     }
 }
 
-fn free_address() -> Result<SocketAddr> {
+/// Waits until a server listens; `false` if it ended before.
+pub(super) fn is_up(child: &mut Child, address: SocketAddr) -> Result<bool> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < deadline {
+        if child.try_wait()?.is_some() {
+            return Ok(false);
+        }
+        if TcpStream::connect(address).is_ok() {
+            // Still there, so the port is its own and not that of the program it lost it to.
+            return Ok(child.try_wait()?.is_none());
+        }
+        sleep(Duration::from_millis(20));
+    }
+    Err(format!("the server runs, but does not listen on {address}").into())
+}
+
+pub(super) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 

@@ -3,6 +3,7 @@
 //! Each program needs something that a Rust toolchain does not bring: [`python`] an interpreter and PyPI, [`skopeo`]
 //! two packages of Debian. Without it the program is skipped, and says so.
 
+pub mod crane;
 pub mod docker_registry;
 pub mod mock;
 pub mod python;
@@ -10,6 +11,8 @@ pub mod report;
 pub mod skopeo;
 
 use std::process::Command;
+
+use acr_client::{ErrorKind, RepositoryClient};
 
 use crate::Failure;
 
@@ -52,6 +55,23 @@ pub fn output_of(command: &mut Command) -> Result<String, String> {
     let lines: Vec<&str> = stderr.lines().filter(|line| !line.is_empty()).collect();
     let last = lines[lines.len().saturating_sub(3)..].join("; ");
     Err(format!("{name} ended with {}: {last}", output.status))
+}
+
+/// Holds a registry without Azure's API to this: a tag is not deleted, the client says so and what to do instead, and
+/// the tag is still there.
+async fn without_acr_api(repository: &RepositoryClient, tag: &str) -> crate::Result<()> {
+    match repository.delete_tag(tag).await {
+        Ok(was_there) => return Err(format!("delete_tag says {was_there}").into()),
+        Err(error) if error.kind() != ErrorKind::Unsupported => return Err(error.into()),
+        Err(error) if !error.to_string().contains("no ACR API here") => return Err(error.into()),
+        Err(_) => {}
+    }
+    let tags = repository.list_tags().collect_all().await?;
+    if tags.iter().any(|found| found == tag) {
+        Ok(())
+    } else {
+        Err(format!("{tag} is gone").into())
+    }
 }
 
 #[cfg(test)]

@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use acr_client::{ContainerRegistryClient, Credential, Digest, ErrorKind, RepositoryClient};
+use acr_client::{
+    ContainerRegistryClient, Credential, Descriptor, Digest, ErrorKind, ImageManifest, Manifest,
+    MediaType, RepositoryClient,
+};
 use tempfile::TempDir;
 
 use super::docker_registry::{self, DockerRegistry};
 use super::mock::MockProcess;
 use super::report::Report;
-use super::{Ending, output_of};
+use super::{Ending, output_of, without_acr_api};
 use crate::Result;
 use crate::image::Image;
 use crate::layout::OciLayout;
@@ -23,12 +27,13 @@ const REPOSITORY: &str = "interop/app";
 /// The images that travel: an OCI index, and a Docker manifest list.
 const IMAGES: [&str; 2] = ["v1", "docker-v2"];
 
-/// Runs all checks and prints their table; `install` lets Debian's package manager install what is missing.
+/// Runs all checks and prints their table; `install` lets Debian's package manager install what is missing, and `crane`
+/// is a program whose `crane registry serve` is tried too.
 ///
 /// # Errors
 ///
 /// Skipped without skopeo or docker-registry; failed if a check failed.
-pub async fn run(install: bool) -> Result<(), Ending> {
+pub async fn run(install: bool, crane: Option<&Path>) -> Result<(), Ending> {
     if install {
         install_packages()?;
     }
@@ -48,10 +53,12 @@ pub async fn run(install: bool) -> Result<(), Ending> {
         on_docker_registry(&server_process, with_password, server, &mut report).await?;
     }
 
-    println!(
-        "\n{skopeo}; {registry}; {mock_version}\n\n{}",
-        report.table()
-    );
+    let mut versions = format!("{skopeo}; {registry}; {mock_version}");
+    if let Some(program) = crane {
+        versions += &format!("; {}", super::crane::run(program, &mut report).await?);
+    }
+
+    println!("\n{versions}\n\n{}", report.table());
     if report.passed() {
         Ok(())
     } else {
@@ -191,6 +198,20 @@ async fn on_docker_registry(
     report.note("acr-client", server, "list tags", outcome);
     let outcome = delete_and_miss(&repository, IMAGES[0]).await;
     report.note("acr-client", server, "delete v1", outcome);
+    let outcome = without_acr_api(&repository, IMAGES[1]).await;
+    report.note(
+        "acr-client",
+        server,
+        "delete of a tag is an error, and it stays",
+        outcome,
+    );
+    let outcome = refer_and_delete(&repository, &skopeo).await;
+    report.note(
+        "acr-client",
+        server,
+        "artifact with a subject: listed, then not",
+        outcome,
+    );
     if with_password {
         let stranger = client_with(Credential::password(docker_registry::USER, "wrong"))?;
         let outcome = match stranger.ping().await {
@@ -210,7 +231,7 @@ struct Skopeo {
     tls: bool,
     login: Option<String>,
     /// Tells apart the folders of several pulls.
-    pulls: std::cell::Cell<u32>,
+    pulls: AtomicU32,
 }
 
 impl Skopeo {
@@ -220,7 +241,7 @@ impl Skopeo {
             folder: tempfile::tempdir()?,
             tls: true,
             login: None,
-            pulls: std::cell::Cell::new(0),
+            pulls: AtomicU32::new(0),
         })
     }
 
@@ -253,11 +274,8 @@ impl Skopeo {
 
     /// Copies an image of all platforms from the registry, to a folder of files.
     fn pull(&self, tag: &str) -> Result<PathBuf> {
-        self.pulls.set(self.pulls.get() + 1);
-        let folder = self
-            .folder
-            .path()
-            .join(format!("pull-{}", self.pulls.get()));
+        let pull = self.pulls.fetch_add(1, Ordering::Relaxed);
+        let folder = self.folder.path().join(format!("pull-{pull}"));
         let mut command = self.command(&["copy", "--all", "--preserve-digests"], "src-");
         command.args([self.place(tag), format!("dir:{}", folder.display())]);
         run_quietly(command)?;
@@ -342,6 +360,42 @@ async fn delete_and_miss(repository: &RepositoryClient, tag: &str) -> Result<()>
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error.into()),
         Ok(_) => Err(format!("{tag} is still there").into()),
+    }
+}
+
+/// Sets an artifact with a subject, finds it among the subject's referrers and its list by skopeo, and deletes it.
+async fn refer_and_delete(repository: &RepositoryClient, skopeo: &Skopeo) -> Result<()> {
+    let subject = repository.resolve(IMAGES[1]).await?;
+    let config = Descriptor::of(MediaType::OCI_EMPTY, "{}");
+    repository.upload_blob(b"{}").await?;
+    let mut artifact = ImageManifest::new(config.clone(), vec![config]);
+    artifact.artifact_type = Some(MediaType::from("application/vnd.interop.signature"));
+    artifact.subject = Some(subject.clone());
+    let artifact = Manifest::try_from(&artifact)?;
+    repository.set_manifest(&artifact.digest, &artifact).await?;
+    let listed = async || {
+        let listed = repository
+            .list_referrers(&subject.digest)
+            .collect_all()
+            .await?;
+        Ok::<_, acr_client::Error>(
+            listed
+                .into_iter()
+                .map(|entry| entry.digest)
+                .collect::<Vec<_>>(),
+        )
+    };
+    if listed().await? != [artifact.digest.clone()] {
+        return Err("it is not in the list of referrers".into());
+    }
+    let tag = format!("sha256-{}", subject.digest.hex());
+    if !skopeo.tags()?.contains(&tag) {
+        return Err(format!("there is no tag {tag}").into());
+    }
+    repository.delete_manifest(&artifact.digest).await?;
+    match listed().await?.as_slice() {
+        [] => Ok(()),
+        _ => Err("it is in the list of referrers after it was deleted".into()),
     }
 }
 
