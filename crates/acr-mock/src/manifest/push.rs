@@ -13,7 +13,7 @@ use crate::call::Call;
 use crate::error::Refusal;
 use crate::pause::pause;
 use crate::registry::{Registry, respond};
-use crate::store::{ManifestRecord, RareMembers, RepositoryRecord, Switches, platform_word};
+use crate::store::{ManifestRecord, PlatformWords, RareMembers, RepositoryRecord, Switches};
 use crate::{Body, locks};
 
 impl Registry {
@@ -288,8 +288,7 @@ impl Pushed {
             last_updated_on: time,
             switches: Switches::enabled(),
             image_size: Some(0),
-            architecture: None,
-            operating_system: None,
+            platform: None,
             config_media_type: None,
             subject: None,
             artifact_type: None,
@@ -299,8 +298,7 @@ impl Pushed {
             Self::Image(image) => {
                 // The service counts the layers, not the config.
                 record.image_size = Some(size_of(&image.layers));
-                record.operating_system = platform.os.map(platform_word);
-                record.architecture = platform.architecture.map(platform_word);
+                record.platform = PlatformWords::new(platform.architecture, platform.os);
                 record.subject = image.subject.map(|subject| subject.digest);
                 record.artifact_type = Some(
                     image

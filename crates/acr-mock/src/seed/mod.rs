@@ -261,10 +261,7 @@ mod tests {
         assert_eq!(referrers.next().unwrap().digest, artifact.digest);
         let image = repository.manifests().get(first.digest.as_str()).unwrap();
         assert_eq!(
-            (
-                image.architecture.as_deref(),
-                image.operating_system.as_deref()
-            ),
+            (image.architecture(), image.operating_system()),
             (Some("amd64"), Some("linux"))
         );
     }

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::registry::Registry;
 use crate::store::{
-    Content, ManifestRecord, RareMembers, RepositoryRecord, TagRecord, Upload, platform_word,
+    Content, ManifestRecord, PlatformWords, RareMembers, RepositoryRecord, TagRecord, Upload,
 };
 
 /// A registry that is brought into the state of a recording; made by [`Registry::recorded`].
@@ -230,8 +230,7 @@ impl Recorded {
                 last_updated_on: manifest.last_updated_on,
                 switches: manifest.attributes.into(),
                 image_size: manifest.image_size,
-                architecture: manifest.architecture.map(platform_word),
-                operating_system: manifest.operating_system.map(platform_word),
+                platform: PlatformWords::new(manifest.architecture, manifest.operating_system),
                 config_media_type: manifest.config_media_type,
                 subject,
                 artifact_type: None,

@@ -22,8 +22,8 @@ pub(crate) struct ManifestRecord {
     pub(crate) last_updated_on: Timestamp,
     pub(crate) switches: Switches,
     pub(crate) image_size: Option<u64>,
-    pub(crate) architecture: Option<Cow<'static, str>>,
-    pub(crate) operating_system: Option<Cow<'static, str>>,
+    /// What an image runs on; most manifests of other kinds have nothing there.
+    pub(crate) platform: Option<Box<PlatformWords>>,
     pub(crate) config_media_type: Option<MediaType>,
     pub(crate) subject: Option<Digest>,
     /// What kind of artifact it is, as the list of its subject's referrers says.
@@ -68,6 +68,16 @@ impl ManifestRecord {
         }
     }
 
+    /// The processor that an image is for.
+    pub(crate) fn architecture(&self) -> Option<&str> {
+        self.platform.as_ref()?.architecture.as_deref()
+    }
+
+    /// The operating system that an image is for.
+    pub(crate) fn operating_system(&self) -> Option<&str> {
+        self.platform.as_ref()?.operating_system.as_deref()
+    }
+
     /// The manifests of an index.
     pub(crate) fn references(&self) -> &[ArtifactManifestReference] {
         self.rare.as_ref().map_or(&[], |rare| &rare.references)
@@ -91,8 +101,30 @@ struct Annotated {
     annotations: Option<BTreeMap<String, String>>,
 }
 
-/// A processor or an operating system: the common ones are not held once for each manifest.
-pub(crate) fn platform_word(text: String) -> Cow<'static, str> {
+/// A processor and an operating system.
+#[derive(Clone, Debug)]
+pub(crate) struct PlatformWords {
+    pub(crate) architecture: Option<Cow<'static, str>>,
+    pub(crate) operating_system: Option<Cow<'static, str>>,
+}
+
+impl PlatformWords {
+    /// Nothing where there is no word.
+    pub(crate) fn new(
+        architecture: Option<String>,
+        operating_system: Option<String>,
+    ) -> Option<Box<Self>> {
+        let words = Self {
+            architecture: architecture.map(word),
+            operating_system: operating_system.map(word),
+        };
+        let is_any = words.architecture.is_some() || words.operating_system.is_some();
+        is_any.then(|| Box::new(words))
+    }
+}
+
+/// A word of a platform: the common ones are not held once for each manifest.
+fn word(text: String) -> Cow<'static, str> {
     const COMMON: &[&str] = &[
         "amd64", "arm64", "arm", "386", "linux", "windows", "unknown",
     ];
@@ -250,10 +282,10 @@ mod tests {
 
     #[test]
     fn a_manifest_s_record_stays_small() {
-        // With its counts and the allocator's own 8 bytes: 288. Beside it there are its bytes, the text of its digest (96)
+        // With its counts and the allocator's own 8 bytes: 240. Beside it there are its bytes, the text of its digest (96)
         // and two or three places in indexes (about 18 each).
         assert!(
-            size_of::<ManifestRecord>() <= 256,
+            size_of::<ManifestRecord>() <= 216,
             "{}",
             size_of::<ManifestRecord>()
         );

@@ -16,7 +16,7 @@ mod waste;
 
 pub(crate) use content::Content;
 pub(crate) use gathering::Gathering;
-pub(crate) use manifests::{ManifestRecord, RareMembers, platform_word};
+pub(crate) use manifests::{ManifestRecord, PlatformWords, RareMembers};
 pub(crate) use repository::RepositoryRecord;
 pub(crate) use switches::Switches;
 pub(crate) use tags::TagRecord;
