@@ -41,13 +41,17 @@ fn push_tag(text: &mut Vec<u8>, tag: &TagRecord) {
     text.extend_from_slice(b"{\"name\":");
     push_text(text, tag.name.as_str());
     text.extend_from_slice(b",\"digest\":");
-    push_text(text, tag.digest.as_str());
-    let mut time = [0; Timestamp::MAX_TEXT];
-    text.extend_from_slice(b",\"createdTime\":\"");
-    text.extend_from_slice(tag.created_on.encode(&mut time).as_bytes());
-    text.extend_from_slice(b"\",\"lastUpdateTime\":\"");
-    text.extend_from_slice(tag.last_updated_on.encode(&mut time).as_bytes());
-    text.push(b'"');
+    // The grammar of digests leaves nothing to escape.
+    push_quoted(text, tag.digest.as_str());
+    let mut buffer = [0; Timestamp::MAX_TEXT];
+    let created = tag.created_on.encode(&mut buffer);
+    text.extend_from_slice(b",\"createdTime\":");
+    push_quoted(text, created);
+    text.extend_from_slice(b",\"lastUpdateTime\":");
+    match tag.last_updated_on == tag.created_on {
+        true => push_quoted(text, created),
+        false => push_quoted(text, tag.last_updated_on.encode(&mut buffer)),
+    }
     let extra = tag.extra.as_deref();
     match extra.map(|extra| extra.get("signed")) {
         None => text.extend_from_slice(b",\"signed\":false"),
@@ -84,6 +88,10 @@ fn push_text(text: &mut Vec<u8>, value: &str) {
     if !value.bytes().all(is_plain) {
         return push_json(text, value);
     }
+    push_quoted(text, value);
+}
+
+fn push_quoted(text: &mut Vec<u8>, value: &str) {
     text.push(b'"');
     text.extend_from_slice(value.as_bytes());
     text.push(b'"');

@@ -105,28 +105,40 @@ impl Timestamp {
         let days = self.seconds.div_euclid(DAY);
         let second = self.seconds.rem_euclid(DAY);
         let (year, month, day) = date(days);
-        text.copy_from_slice(b"0000-00-00T00:00:00.000000000Z");
         let (hour, minute) = (second / 3600, second / 60 % 60);
-        for (field, number) in [
-            (0..4, year),
-            (5..7, month),
-            (8..10, day),
-            (11..13, hour),
-            (14..16, minute),
-            (17..19, second % 60),
-            (20..29, i64::from(self.nanoseconds)),
+        text.copy_from_slice(b"0000-00-00T00:00:00.000000000Z");
+        for (at, number) in [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, hour),
+            (14, minute),
+            (17, second % 60),
         ] {
-            let mut rest = number;
-            for digit in text[field].iter_mut().rev() {
-                *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-                rest /= 10;
-            }
+            [text[at], text[at + 1]] = two_digits(number);
         }
-        let fraction = text[20..29].iter().rposition(|&digit| digit != b'0');
-        let end = fraction.map_or(19, |last| 21 + last);
+        let end = self.encode_fraction(text);
         text[end] = b'Z';
         // All of it is ASCII.
         std::str::from_utf8(&text[..=end]).unwrap_or_default()
+    }
+
+    /// Writes the fraction of the second, and gives where its last digit that is not zero ends.
+    fn encode_fraction(self, text: &mut [u8; Self::MAX_TEXT]) -> usize {
+        if self.nanoseconds == 0 {
+            return 19;
+        }
+        let mut rest = i64::from(self.nanoseconds) * 10;
+        for at in [28, 26, 24, 22, 20] {
+            let digits = two_digits(rest % 100);
+            text[at] = digits[0];
+            // The tenth digit is one of our own, in the place of the `Z`.
+            text[at + 1] = digits[1];
+            rest /= 100;
+        }
+        let fraction = text[20..29].iter().rposition(|&digit| digit != b'0');
+        fraction.map_or(19, |last| 21 + last)
     }
 
     fn nanos(self) -> i128 {
@@ -274,6 +286,12 @@ fn date(days: i64) -> (i64, i64, i64) {
     let month = if month < 10 { month + 3 } else { month - 9 };
     let year = cycle * 400 + year + i64::from(month <= 2);
     (year, month, of_month)
+}
+
+/// The two digits of a number below 100.
+fn two_digits(number: i64) -> [u8; 2] {
+    let number = u8::try_from(number).unwrap_or(0);
+    [b'0' + number / 10 % 10, b'0' + number % 10]
 }
 
 /// Days in 400 years, and seconds in a day.

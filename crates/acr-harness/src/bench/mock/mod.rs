@@ -57,7 +57,6 @@ pub fn measure() -> Result<Figures> {
         figures.in_process = least("a manifest", &measured.manifest);
         figures.page = least("a page of 100 tags", &measured.page);
     }
-    over_http(&mut figures)?;
     let waits = waits::measure(|wait| {
         let Wait {
             operation,
@@ -70,6 +69,7 @@ pub fn measure() -> Result<Figures> {
         );
     })?;
     figures.wait = waits.iter().map(Wait::added).reduce(f64::max);
+    over_http(&mut figures)?;
     Ok(figures)
 }
 
