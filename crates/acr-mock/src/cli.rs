@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(crate) struct Settings {
     pub(crate) head_timeout: Duration,
     pub(crate) body_timeout: Duration,
     pub(crate) idle_timeout: Duration,
+    pub(crate) workers: NonZeroUsize,
     pub(crate) exit_on_stdin_close: bool,
     pub(crate) log: Level,
 }
@@ -192,6 +194,10 @@ struct Args {
     )]
     idle_timeout: Duration,
 
+    /// Answer requests on so many threads, to use more cores than one.
+    #[arg(long, value_name = "N", env = "ACR_MOCK_WORKERS", default_value = "1")]
+    workers: NonZeroUsize,
+
     /// End when stdin is closed, so that no mock outlives the program that started it.
     #[arg(long, env = "ACR_MOCK_EXIT_ON_STDIN_CLOSE", action = ArgAction::SetTrue, value_parser = parse_switch)]
     exit_on_stdin_close: bool,
@@ -305,6 +311,7 @@ fn settings(args: Args) -> Result<Settings, Usage> {
         head_timeout: args.head_timeout,
         body_timeout: args.body_timeout,
         idle_timeout: args.idle_timeout,
+        workers: args.workers,
         exit_on_stdin_close: args.exit_on_stdin_close,
         log: args.log,
     })

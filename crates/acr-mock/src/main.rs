@@ -98,6 +98,7 @@ fn start(settings: &Settings, log: &Log) -> Result<AcrMock, Failure> {
         .head_timeout(settings.head_timeout)
         .body_timeout(settings.body_timeout)
         .idle_timeout(settings.idle_timeout)
+        .workers(settings.workers)
         .on_event(move |event| log.event(event));
     for host in &settings.hosts {
         builder = builder.host(host);

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
@@ -29,6 +30,7 @@ pub struct AcrMockBuilder {
     hosts: Vec<String>,
     listener: Option<Listener>,
     timeouts: Timeouts,
+    workers: NonZeroUsize,
 }
 
 impl AcrMockBuilder {
@@ -40,6 +42,7 @@ impl AcrMockBuilder {
             hosts: Vec::new(),
             listener: None,
             timeouts: Timeouts::default(),
+            workers: NonZeroUsize::MIN,
         }
     }
 
@@ -101,6 +104,13 @@ impl AcrMockBuilder {
     /// How long a connection is kept between two requests; 5 minutes by default, as clients with a pool expect.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.timeouts.idle = time;
+        self
+    }
+
+    /// How many threads answer requests; one by default, which is enough for tens of thousands of requests a second. With
+    /// more of them, events are told on several threads at a time.
+    pub fn workers(mut self, workers: NonZeroUsize) -> Self {
+        self.workers = workers;
         self
     }
 
@@ -186,7 +196,7 @@ impl AcrMockBuilder {
             listener: self.listener,
             timeouts: self.timeouts,
         };
-        let thread = ServerThread::start(listeners, service)?;
+        let thread = ServerThread::start(listeners, service, self.workers)?;
         Ok(AcrMock {
             registry: self.registry,
             thread,

@@ -3,9 +3,10 @@
 use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -25,14 +26,19 @@ pub(super) type Panic = Box<dyn Any + Send>;
 pub(super) struct ServerThread {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Option<Panic>>>,
+    workers: Workers,
 }
 
+/// The threads that the server's own has started beside itself.
+type Workers = Arc<Mutex<Vec<ThreadId>>>;
+
 impl ServerThread {
-    pub(super) fn start(listeners: Listeners, service: Service) -> Result<Self, StartError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(StartError::Thread)?;
+    pub(super) fn start(
+        listeners: Listeners,
+        service: Service,
+        workers: NonZeroUsize,
+    ) -> Result<Self, StartError> {
+        let (runtime, workers) = runtime(workers).map_err(StartError::Thread)?;
         let listeners = {
             let _context = runtime.enter();
             let all = std::iter::once(listeners.registry).chain(listeners.data);
@@ -48,6 +54,7 @@ impl ServerThread {
         Ok(Self {
             stop: Some(stop),
             thread: Some(thread),
+            workers,
         })
     }
 
@@ -58,7 +65,8 @@ impl ServerThread {
         let Some(thread) = self.thread.take() else {
             return Ok(());
         };
-        if thread.thread().id() == thread::current().id() {
+        let current = thread::current().id();
+        if thread.thread().id() == current || ids(&self.workers).contains(&current) {
             // Dropped by a handler: the thread cannot wait for its own end.
             return Ok(());
         }
@@ -68,6 +76,28 @@ impl ServerThread {
 
 /// How long to wait before accepting again when the machine is out of something, such as file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// One worker is the server's own thread; more are threads beside it, which then only accepts.
+fn runtime(workers: NonZeroUsize) -> io::Result<(Runtime, Workers)> {
+    let started = Workers::default();
+    let mut builder = match workers.get() {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        workers => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            let started = started.clone();
+            builder
+                .worker_threads(workers)
+                .thread_name("acr-mock-worker")
+                .on_thread_start(move || ids(&started).push(thread::current().id()));
+            builder
+        }
+    };
+    Ok((builder.enable_all().build()?, started))
+}
+
+fn ids(workers: &Workers) -> MutexGuard<'_, Vec<ThreadId>> {
+    workers.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn run(
     runtime: &Runtime,

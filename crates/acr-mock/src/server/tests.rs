@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -52,6 +53,26 @@ fn try_shutdown_returns_the_panic() {
     client.rest();
     let panic = mock.try_shutdown().unwrap_err();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
+}
+
+#[test]
+fn a_server_may_be_dropped_by_its_handler_however_many_workers_it_has() {
+    for workers in [1, 2, 4] {
+        let held = Arc::new(Mutex::new(None::<AcrMock>));
+        let dropped = held.clone();
+        let handler = Handler::Other(Box::new(move |_| {
+            drop(dropped.lock().unwrap().take());
+            Box::pin(async { Ok(Response::new(Body::from("gone"))) })
+        }));
+        let builder = AcrMock::builder()
+            .plain_http(true)
+            .workers(NonZeroUsize::new(workers).unwrap());
+        let mock = builder.start_with(handler).unwrap();
+        let mut client = Client::connect(&mock);
+        *held.lock().unwrap() = Some(mock);
+        client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert_eq!(client.answer(), (200, "gone".to_owned()), "{workers}");
+    }
 }
 
 #[test]

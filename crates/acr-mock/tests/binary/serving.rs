@@ -106,6 +106,31 @@ fn whatever_a_client_sends_the_log_is_lines_of_printable_ascii() {
 }
 
 #[test]
+fn several_workers_serve_as_one_does_and_none_of_their_lines_is_lost() {
+    let mut mock = Mock::start(&["--plain-http", "--workers", "3"]);
+    let ready = mock.ready();
+    let server = text(&ready, "login_server").to_owned();
+    std::thread::scope(|scope| {
+        for client in 0..8 {
+            let server = &server;
+            scope.spawn(move || (0..25).for_each(|_| drop(get(server, &format!("/v2/?{client}")))));
+        }
+    });
+    let end = mock.terminate("TERM");
+    assert_eq!(end.status.code(), Some(0), "{}", end.stderr);
+    let line = "acr-mock: info: GET /v2/ 401";
+    assert_eq!(
+        end.stderr.lines().filter(|known| *known == line).count(),
+        200
+    );
+    assert!(
+        end.stderr.lines().last().unwrap().contains("SIGTERM"),
+        "{}",
+        end.stderr
+    );
+}
+
+#[test]
 fn a_quieter_log_has_no_line_for_requests() {
     for level in ["off", "error", "warn"] {
         let mut mock = Mock::start(&["--plain-http", "--log", level]);

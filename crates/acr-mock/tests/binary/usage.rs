@@ -46,6 +46,7 @@ fn bad_usage_is_2_and_says_what_is_wrong() {
         (&["--head-timeout", "0"], "--head-timeout"),
         (&["--body-timeout", "1.5"], "whole number of seconds"),
         (&["--idle-timeout=-1"], "--idle-timeout"),
+        (&["--workers", "0"], "--workers"),
         (&["--ca-out", ""], "--ca-out"),
         (&["alice:hunter2"], "unexpected argument"),
     ];
