@@ -53,6 +53,7 @@ fn an_empty_list_may_be_null_absent_or_an_empty_object() {
             repository: repository.clone(),
             digest,
             artifact_type: None,
+            query: query.clone(),
         };
         assert!(decode(&referrers, 200, &body("manifests")).items.is_empty());
         let deleted = decode(
