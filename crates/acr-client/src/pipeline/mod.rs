@@ -247,6 +247,7 @@ impl Pipeline {
             let most = answer::MOST_OF_AN_ERROR;
             let read = {
                 let read = pin!(wire.read_at_once(&answer.head.headers, body, most));
+                let read = watch(answer.permit.as_ref(), read);
                 attempts.within(read).await
             };
             let body = match read {

@@ -4,7 +4,7 @@
 #![allow(clippy::future_not_send, reason = "all of it runs on one thread")]
 
 use std::cell::RefCell;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::OnceLock;
 
@@ -13,6 +13,7 @@ use fastrand::Rng;
 use futures_util::future::{Either, join_all, select};
 use futures_util::{StreamExt, stream};
 use http::{Request, Response};
+use http_body_util::BodyExt as _;
 
 use super::*;
 use crate::transport::{Body, from_fn};
@@ -281,16 +282,26 @@ fn a_program_whose_calls_wait_for_calls_of_its_own_ends() {
     run_all(2000..2030, true, true, |_, _| ());
 }
 
-#[test]
-fn a_loop_that_makes_a_call_for_each_of_many_that_are_buffered_ends_soon() {
+/// Does 200 calls, of which 100 are buffered, with one more inside the loop for each. Each head takes 50 ms,
+/// and its body 10 more.
+fn loop_with_calls_inside<T>(
+    respond: fn(&Request<Body>) -> Response<Body>,
+    call: impl AsyncFn(&RepositoryClient, String) -> T,
+) {
     let clock = TestClock::new();
     let (now, sleep, latency) = (clock.clone(), clock.clone(), clock.clone());
     let app = ContainerRegistryClient::builder("https://r.example")
         .transport(from_fn(move |request: Request<Body>| {
-            let latency = latency.sleep(millis(50));
+            let latency = latency.clone();
             async move {
-                latency.await;
-                answer(&request)
+                latency.sleep(millis(50)).await;
+                let (head, body) = respond(&request).into_parts();
+                let late = latency.sleep(millis(10));
+                let body = async move {
+                    late.await;
+                    body.collect().await.map(|body| body.to_bytes())
+                };
+                Response::from_parts(head, Body::stream(stream::once(body)))
             }
         }))
         .clock(crate::clock::from_fn(
@@ -303,20 +314,48 @@ fn a_loop_that_makes_a_call_for_each_of_many_that_are_buffered_ends_soon() {
         .unwrap();
     let start = clock.now();
     let count = clock.drive(async {
-        let tags = stream::iter(0..200).map(|tag| app.get_manifest(format!("v{tag}")));
-        let mut manifests = tags.buffer_unordered(100);
+        let tags = stream::iter(0..200).map(|tag| call(&app, format!("v{tag}")));
+        let mut done = pin!(tags.buffer_unordered(100));
         let mut count = 0;
-        while let Some(manifest) = manifests.next().await {
-            manifest.unwrap();
-            app.get_manifest("latest").await.unwrap();
+        while done.next().await.is_some() {
+            call(&app, "latest".to_owned()).await;
             count += 1;
         }
         count
     });
     assert_eq!(count, 200);
-    // One after the other, the calls of the body alone take ten seconds.
+    // One after the other, the calls of the body alone take twelve seconds.
     let took = clock.now().duration_since(start).unwrap();
-    assert!(took < Duration::from_secs(12), "{took:?}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
+}
+
+#[test]
+fn a_loop_that_makes_a_call_for_each_of_many_that_are_buffered_ends_soon() {
+    loop_with_calls_inside(answer, async |app, tag| {
+        app.get_manifest(tag).await.unwrap()
+    });
+}
+
+#[test]
+fn no_place_is_kept_by_a_call_whose_refusal_is_not_read() {
+    fn missing(_: &Request<Body>) -> Response<Body> {
+        refusal(404, "TAG_UNKNOWN")
+    }
+    fn locked(_: &Request<Body>) -> Response<Body> {
+        refusal(405, "REGISTRY_DISALLOWED_OPERATION")
+    }
+    loop_with_calls_inside(missing, async |app, tag| {
+        assert!(!app.delete_tag(tag).await.unwrap());
+    });
+    loop_with_calls_inside(locked, async |app, tag| {
+        app.delete_tag(tag).await.unwrap_err();
+    });
+}
+
+fn refusal(status: u16, code: &str) -> Response<Body> {
+    let body = format!(r#"{{"errors":[{{"code":"{code}"}}]}}"#);
+    let response = Response::builder().status(status);
+    response.body(Body::from(body)).unwrap()
 }
 
 const LAYER: &[u8] = b"layer";
