@@ -143,15 +143,16 @@ impl ClientBuilder {
     /// Sets the least rate at which a stream has to arrive: so many bytes per second, on average over each
     /// window of that length. It is a [`BlobStream`](crate::BlobStream), or the body of an
     /// [`authorized_request`](ContainerRegistryClient::authorized_request). The default is none: a stream
-    /// may take any time, as long as it is not silent for longer than the idle timeout.
+    /// may take any time, as long as it is not silent for longer than the idle timeout; so is a rate of 0.
     ///
     /// Time counts while the server is waited for, not while the program does something else. A stream
     /// that is slower ends with [`Timeout`](crate::ErrorKind::Timeout).
     pub fn min_stream_rate(mut self, bytes_per_second: u64, window: Duration) -> Self {
-        self.min_rate = Some(MinRate {
+        let rate = MinRate {
             bytes_per_second,
             window,
-        });
+        };
+        self.min_rate = (bytes_per_second > 0).then_some(rate);
         self
     }
 

@@ -137,7 +137,8 @@ impl Wire {
                     let mut more = earned.saturating_sub(granted);
                     granted = earned;
                     // Where nobody polled the call, it is not the server that was late.
-                    if self.clock.now() > end + UNPOLLED {
+                    let since = end.and_then(|end| self.clock.now().duration_since(end).ok());
+                    if since.is_some_and(|since| since > UNPOLLED) {
                         more = self.body_timeout;
                     }
                     if more.is_zero() {
@@ -210,9 +211,9 @@ impl Wire {
         }
     }
 
-    /// A sleep, and when it is to end.
-    fn alarm(&self, time: Duration) -> (Sleep, SystemTime) {
-        (self.clock.sleep(time), self.clock.now() + time)
+    /// A sleep, and when it is to end; `None` where no clock will ever say so.
+    fn alarm(&self, time: Duration) -> (Sleep, Option<SystemTime>) {
+        (self.clock.sleep(time), self.clock.now().checked_add(time))
     }
 
     fn drips(&self, received: usize) -> Error {

@@ -166,3 +166,27 @@ fn a_stream_that_is_fast_enough_is_not_ended_by_a_program_that_reads_it_slowly()
     let (size, _) = timed(&time, read);
     assert_eq!(size, content.len());
 }
+
+#[test]
+fn bounds_beyond_all_time_and_rates_of_nothing_are_no_bounds() {
+    let content = index(100);
+    let digest = Digest::sha256(content);
+    for rate in [0, 1, u64::MAX] {
+        let time = start();
+        let client = slow(&time, content, 10, 40 * SECOND)
+            .idle_timeout(Duration::MAX)
+            .body_timeout(Duration::MAX)
+            .min_stream_rate(rate, Duration::MAX);
+        let app = client.build().unwrap().repository_client("app").unwrap();
+        let (manifest, took) = timed(&time, app.get_manifest("v1"));
+        assert_eq!(manifest.unwrap().digest, digest);
+        assert_eq!(took, 400 * SECOND);
+        let read = async { app.download_blob(&digest).await.unwrap().read(100).await };
+        assert_eq!(timed(&time, read).0.unwrap(), content, "{rate}");
+    }
+    let time = start();
+    let client = slow(&time, content, 10, 40 * SECOND).min_stream_rate(0, SECOND);
+    let app = client.build().unwrap().repository_client("app").unwrap();
+    let read = async { app.download_blob(&digest).await.unwrap().read(100).await };
+    assert_eq!(timed(&time, read).0.unwrap(), content);
+}
