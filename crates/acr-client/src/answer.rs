@@ -60,7 +60,7 @@ pub(crate) fn error(
 }
 
 /// Whether a code of a 404 says that something is not there.
-fn is_absence(code: &ErrorCode) -> bool {
+pub(crate) fn is_absence(code: &ErrorCode) -> bool {
     matches!(
         code,
         &ErrorCode::TAG_UNKNOWN

@@ -247,7 +247,7 @@ impl RepositoryClient {
         let reference = reference.try_into().map_err(Into::into)?;
         let digest = match self.digest_of(&reference).await {
             Ok(digest) => digest,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.tells_absence() => return Ok(false),
             Err(error) => return Err(error),
         };
         let subject = Box::pin(self.listed_under(&digest)).await;

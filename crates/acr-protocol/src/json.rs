@@ -10,14 +10,32 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::error::DecodeError;
+use crate::error::{DecodeError, ErrorEnvelope, excerpt};
 
 /// Reads a body.
 pub(crate) fn from_json<T: DeserializeOwned>(
     expected: &'static str,
     body: &[u8],
 ) -> Result<T, DecodeError> {
+    refuse_errors(expected, body)?;
     serde_json::from_slice(body).map_err(DecodeError::json(expected))
+}
+
+/// Refuses the errors of a registry, or of what stands before it, in a response whose status is a success: for want of
+/// members that have to be there they would be read as an empty list.
+pub(crate) fn refuse_errors(expected: &'static str, body: &[u8]) -> Result<(), DecodeError> {
+    // Nothing else that is read begins like it, so the rest is looked at only where they are likely.
+    let object = body.trim_ascii_start().strip_prefix(b"{");
+    if !object.is_some_and(|body| body.trim_ascii_start().starts_with(br#""errors""#)) {
+        return Ok(());
+    }
+    let errors = ErrorEnvelope::parse(body).errors;
+    errors.first().map_or(Ok(()), |error| {
+        Err(DecodeError::Body {
+            expected,
+            reason: excerpt(&format!("it is an error, {error}")),
+        })
+    })
 }
 
 /// The same for a body that holds a secret: the error says where it is malformed, but repeats nothing of it.

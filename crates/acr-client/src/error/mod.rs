@@ -12,6 +12,8 @@ use std::time::Duration;
 use acr_protocol::{ErrorCode, RegistryError, one_line};
 use http::StatusCode;
 
+use crate::answer::is_absence;
+
 pub(crate) use self::kind::may_heal;
 pub use self::kind::{Advice, ErrorKind};
 
@@ -343,6 +345,17 @@ impl Error {
             inner.why_final = "";
             inner.is_tried_inside = false;
         })
+    }
+
+    /// Whether it is of an answer to the call itself. One that came from further inside, from a transport
+    /// that makes calls of its own, says nothing about what the call was for.
+    pub(crate) fn is_own(&self) -> bool {
+        self.0.source.is_none()
+    }
+
+    /// Whether the registry says that what was asked for is not there: by a code, or as a `HEAD` does.
+    pub(crate) fn tells_absence(&self) -> bool {
+        self.0.kind == ErrorKind::NotFound && self.is_own() && self.code().is_none_or(is_absence)
     }
 
     fn edit(mut self, edit: impl FnOnce(&mut Inner)) -> Self {

@@ -132,9 +132,10 @@ async fn page(
 ///
 /// A proxy's page says as much. Then the tag is asked for, and whether that is there only a registry says.
 fn lacks_the_api(error: &Error) -> bool {
-    error.kind() == ErrorKind::Unsupported
-        || error.status() == Some(StatusCode::NOT_FOUND)
-            && error.code() != Some(&ErrorCode::NAME_UNKNOWN)
+    error.is_own()
+        && (error.kind() == ErrorKind::Unsupported
+            || error.status() == Some(StatusCode::NOT_FOUND)
+                && error.code() != Some(&ErrorCode::NAME_UNKNOWN))
 }
 
 /// Reads the index that clients keep by hand on a registry without the API.

@@ -3,12 +3,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use acr_client::transport::Body;
-use acr_client::{Advice, Digest, Error, ErrorKind, RepositoryClient};
+use acr_client::transport::{Body, TransportError, TransportErrorKind, from_fn};
+use acr_client::{Advice, Credential, Digest, Error, ErrorKind, RepositoryClient, RetryOptions};
 use futures_util::future::BoxFuture;
 use http::{Method, Response};
 
-use crate::{over, response, text};
+use crate::{over, response, seeded, text};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const HTML: (&str, &str) = ("content-type", "text/html");
@@ -111,13 +111,94 @@ async fn only_a_code_of_the_thing_or_its_repository_is_absence() {
             let outcome = delete(refusing(404, &[JSON], &envelope(code))).await;
             match outcome {
                 Ok(was_there) => {
-                    let is_told = absence.contains(code) || name == "delete_manifest by tag";
-                    assert!(!was_there && is_told, "{name}: {code}");
+                    assert!(!was_there && absence.contains(code), "{name}: {code}");
                 }
                 Err(error) => {
                     assert!(!absence.contains(code), "{name}: {code} {}", text(&error));
                     assert_eq!(error.status().unwrap(), 404);
                 }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_from_inside_the_transport_is_not_absence() {
+    // A transport may make calls itself, to another registry.
+    let other = refusing(404, &[JSON], &envelope("MANIFEST_UNKNOWN"));
+    let transport = from_fn(move |_| {
+        let other = other.clone();
+        async move {
+            let error = other.get_manifest("v1").await.unwrap_err();
+            Err::<Response<Body>, _>(TransportError::new(TransportErrorKind::Other, error))
+        }
+    });
+    let client = seeded::builder("https://r.example")
+        .credential(Credential::anonymous())
+        .transport(transport)
+        .retry(RetryOptions::none())
+        .build()
+        .unwrap();
+    let app = client.repository_client("app").unwrap();
+    for (name, delete, _) in DELETES {
+        let error = delete(app.clone()).await.unwrap_err();
+        assert_eq!(
+            error.kind(),
+            ErrorKind::NotFound,
+            "{name}: {}",
+            text(&error)
+        );
+    }
+    let listed = app.list_referrers(Digest::sha256("x")).collect_all().await;
+    assert!(listed.is_err(), "{listed:?}");
+}
+
+#[tokio::test]
+async fn an_error_that_comes_with_a_good_status_is_no_content() {
+    for status in [200, 202] {
+        for body in [
+            envelope("UNAUTHORIZED"),
+            " {\n \"errors\" : [{\"message\":\"no\"}]}".to_owned(),
+        ] {
+            let app = over(move |_| response(status, &[JSON], &body));
+            let digest = Digest::sha256("x");
+            let outcomes: [(&str, Result<(), Error>); 9] = [
+                ("list_tags", app.list_tags().collect_all().await.map(drop)),
+                (
+                    "list_tag_properties",
+                    app.list_tag_properties().collect_all().await.map(drop),
+                ),
+                (
+                    "list_manifest_properties",
+                    app.list_manifest_properties().collect_all().await.map(drop),
+                ),
+                (
+                    "list_referrers",
+                    app.list_referrers(&digest).collect_all().await.map(drop),
+                ),
+                (
+                    "get_tag_properties",
+                    app.get_tag_properties("v1").await.map(drop),
+                ),
+                (
+                    "get_manifest_properties",
+                    app.get_manifest_properties(&digest).await.map(drop),
+                ),
+                (
+                    "get_repository_properties",
+                    app.get_repository_properties().await.map(drop),
+                ),
+                ("get_manifest", app.get_manifest("v1").await.map(drop)),
+                ("delete_repository", app.delete_repository().await.map(drop)),
+            ];
+            for (name, outcome) in outcomes {
+                let error = outcome.expect_err(name);
+                assert_eq!(
+                    error.kind(),
+                    ErrorKind::Protocol,
+                    "{name}: {}",
+                    text(&error)
+                );
             }
         }
     }

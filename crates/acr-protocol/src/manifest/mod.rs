@@ -15,6 +15,7 @@ use crate::auth::{Action, Scope, ScopeSet};
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, was_there};
+use crate::json::refuse_errors;
 use crate::media_type::MediaType;
 use crate::operation::{
     Describe, Operation, OperationClass, bare, check_status, content_digest, empty_response,
@@ -193,12 +194,13 @@ impl Operation for GetManifest {
         for expected in self.reference.digest().into_iter().chain(promised.as_ref()) {
             verify(expected, &body)?;
         }
-        let digest = self
-            .reference
-            .digest()
-            .cloned()
-            .or(promised)
-            .unwrap_or_else(|| Digest::sha256(&body));
+        let digest = match self.reference.digest().cloned().or(promised) {
+            Some(digest) => digest,
+            None => {
+                refuse_errors("a manifest", &body)?;
+                Digest::sha256(&body)
+            }
+        };
         Ok(Manifest {
             bytes: body,
             media_type,
