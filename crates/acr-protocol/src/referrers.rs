@@ -152,17 +152,16 @@ pub fn change_index<'a>(
     let mut changed = false;
     for (digest, entry) in changes {
         let names = |entry: &Value| entry["digest"] == digest.as_str();
-        match entry {
-            Some(_) if entries.iter().any(names) => {}
-            Some(entry) => {
-                entries.push(serde_json::to_value(entry).map_err(InvalidManifest::index)?);
-                changed = true;
-            }
-            None => {
-                let before = entries.len();
-                entries.retain(|entry| !names(entry));
-                changed |= entries.len() != before;
-            }
+        let before = entries.len();
+        // One of another size names what nobody can fetch.
+        let is_right = |kept: &Value| entry.is_some_and(|entry| kept["size"] == entry.size);
+        entries.retain(|kept| !names(kept) || is_right(kept));
+        changed |= entries.len() != before;
+        if let Some(entry) = entry
+            && !entries.iter().any(names)
+        {
+            entries.push(serde_json::to_value(entry).map_err(InvalidManifest::index)?);
+            changed = true;
         }
     }
     if !changed {

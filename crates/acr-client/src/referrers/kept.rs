@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use acr_protocol::manifest::{AcceptedManifest, GetManifest, SetManifest};
 use acr_protocol::referrers::{ListReferrers, change_index, fallback_tag, referrer};
 use acr_protocol::{
-    Describe, Descriptor, Digest, Manifest, Operation, Reference, RepositoryName, Tag,
+    Describe, Descriptor, Digest, ErrorCode, Manifest, Operation, Reference, RepositoryName, Tag,
 };
 
 use super::lacks_the_api;
@@ -29,14 +29,31 @@ type Subject = (RepositoryName, Digest);
 
 /// The changes to one list that callers of this client are at.
 ///
-/// There is no way to change an index only if it is still the one that was read. So each caller sees to
-/// all changes of all callers, until the last of them has seen all in place: nobody undoes what another
-/// one has done, and nobody waits for another one, who may not be polled.
+/// There is no way to change an index only if it is still the one that was read. So each caller makes all
+/// changes of all callers, and sees to its own and to those whose callers are gone, which it may have
+/// undone: nobody undoes for good what another one has done, and nobody waits for another one, who may not
+/// be polled, or for those that come later, who may be many.
 #[derive(Debug, Default)]
 struct UnderWay {
     callers: usize,
-    /// The entry that a manifest is to have, or that it is to have none.
-    changes: BTreeMap<Digest, Option<Descriptor>>,
+    changes: BTreeMap<Digest, Wanted>,
+}
+
+/// What is to become of the entry of one manifest.
+#[derive(Debug)]
+struct Wanted {
+    /// The entry that it is to have; `None`: it is to have none.
+    entry: Option<Descriptor>,
+    /// How many callers see to it themselves.
+    callers: usize,
+}
+
+impl Wanted {
+    const fn change<'a>(
+        (digest, wanted): (&'a Digest, &'a Self),
+    ) -> (&'a Digest, Option<&'a Descriptor>) {
+        (digest, wanted.entry.as_ref())
+    }
 }
 
 impl Kept {
@@ -68,6 +85,10 @@ const LACKS_API: u8 = 2;
 struct Change<'a> {
     kept: &'a Kept,
     subject: Subject,
+    of: Digest,
+    /// How often the index may be set until another client is to blame: each other caller may have read it
+    /// before this one came, and undo its change once.
+    max_rounds: usize,
 }
 
 impl<'a> Change<'a> {
@@ -75,18 +96,32 @@ impl<'a> Change<'a> {
         let mut all = kept.lock();
         let under_way = all.entry(subject.clone()).or_default();
         under_way.callers += 1;
-        under_way.changes.insert(of, entry);
+        let max_rounds = MAX_ROUNDS + under_way.callers;
+        let before = under_way.changes.remove(&of);
+        let callers = before.map_or(0, |before| before.callers) + 1;
+        let wanted = Wanted { entry, callers };
+        under_way.changes.insert(of.clone(), wanted);
         drop(all);
-        Self { kept, subject }
+        Self {
+            kept,
+            subject,
+            of,
+            max_rounds,
+        }
     }
 
-    /// The index with all changes, or `None` where they are made.
+    /// The index with all changes, or `None` where this caller has done its part.
     fn apply(&self, index: Option<&Manifest>) -> Result<Option<Manifest>, Error> {
         let all = self.kept.lock();
         let changes = all.get(&self.subject).into_iter();
         let changes = changes.flat_map(|under_way| &under_way.changes);
-        let changes = changes.map(|(digest, entry)| (digest, entry.as_ref()));
-        Ok(change_index(index, changes)?)
+        let is_seen_to =
+            |&(digest, wanted): &(&Digest, &Wanted)| *digest == self.of || wanted.callers == 0;
+        let own = changes.clone().filter(is_seen_to).map(Wanted::change);
+        if change_index(index, own)?.is_none() {
+            return Ok(None);
+        }
+        Ok(change_index(index, changes.map(Wanted::change))?)
     }
 }
 
@@ -97,6 +132,8 @@ impl Drop for Change<'_> {
             under_way.callers -= 1;
             if under_way.callers == 0 {
                 all.remove(&self.subject);
+            } else if let Some(wanted) = under_way.changes.get_mut(&self.of) {
+                wanted.callers -= 1;
             }
         }
     }
@@ -180,7 +217,7 @@ impl RepositoryClient {
         let tag = Reference::Tag(tag.clone());
         let got = self.impatient().get_reference(tag, GetManifest::NAME).await;
         match got {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.tells_absence() || is_absence_to_harbor(&error) => Ok(None),
             other => other.map(Some),
         }
     }
@@ -197,7 +234,7 @@ impl RepositoryClient {
         };
         let key = (self.name.clone(), subject.clone());
         let change = Change::begin(self.pipeline.kept_referrers(), key, of, entry);
-        for _ in 0..MAX_ROUNDS {
+        for _ in 0..change.max_rounds {
             let index = self.kept_index(&tag).await?;
             let Some(changed) = change.apply(index.as_ref())? else {
                 return Ok(());
@@ -214,7 +251,10 @@ impl RepositoryClient {
         }
         Err(Error::new(
             ErrorKind::Registry,
-            format!("{tag} was changed by others each of {MAX_ROUNDS} times that it was set"),
+            format!(
+                "{tag} was changed by others each of {} times that it was set",
+                change.max_rounds
+            ),
         ))
     }
 
@@ -258,6 +298,13 @@ impl RepositoryClient {
     }
 }
 
+/// Whether the registry says so in the words of Harbor, whose code is not of the protocol. What another code
+/// says is no reason to begin a new index in the place of the one that may be there.
+fn is_absence_to_harbor(error: &Error) -> bool {
+    let code = error.code().map(ErrorCode::as_str);
+    error.kind() == ErrorKind::NotFound && error.is_own() && code == Some("NOT_FOUND")
+}
+
 /// An error with another text, but the kind and the status, so that the advice is the same.
 fn wrapped(text: String, name: &'static str, of: &RepositoryClient, cause: Error) -> Error {
     let error = Error::new(cause.kind(), text);
@@ -276,4 +323,4 @@ fn wrapped(text: String, name: &'static str, of: &RepositoryClient, cause: Error
 }
 
 /// How often an index is set before the others that change it are left the field.
-const MAX_ROUNDS: u32 = 8;
+const MAX_ROUNDS: usize = 8;

@@ -9,6 +9,7 @@ use acr_client::{
     RetryOptions,
 };
 use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 
@@ -27,6 +28,8 @@ struct State {
     /// What another client sets a tag to, right after it was set here; the last one first.
     rivals: Vec<Manifest>,
     refuses_tags: bool,
+    /// What the first read of a list is answered with, and the code in it.
+    refuses_reads: Option<(u16, &'static str)>,
     /// How long requests take is drawn from this; 0: no time at all.
     seed: u64,
 }
@@ -86,6 +89,11 @@ impl State {
                 let mut headers = vec![("docker-content-digest", digest.as_str())];
                 headers.extend(subject.as_deref().map(|subject| ("oci-subject", subject)));
                 response(201, &headers, "")
+            }
+            ("GET", _) if name.starts_with("sha256-") && self.refuses_reads.is_some() => {
+                let (status, code) = self.refuses_reads.take().unwrap();
+                let body = format!(r#"{{"errors":[{{"code":"{code}","message":"no"}}]}}"#);
+                response(status, &[("content-type", "application/json")], &body)
             }
             (_, None) => response(404, &[], UNKNOWN),
             ("DELETE", Some(_)) => {
@@ -270,6 +278,65 @@ async fn callers_of_one_client_do_not_undo_each_others_entries() {
         expected.sort_unstable();
         assert_eq!(found, expected, "seed {seed}");
     }
+}
+
+#[tokio::test]
+async fn a_caller_does_not_wait_for_those_that_come_after_it() {
+    for seed in 1..4 {
+        let (app, state) = registry(State {
+            seed,
+            ..State::default()
+        });
+        let signatures: Vec<_> = (0..80).map(signature).collect();
+        let set = signatures
+            .iter()
+            .map(|one| app.set_manifest(&one.digest, one));
+        let set: Vec<_> = stream::iter(set).buffer_unordered(10).collect().await;
+        let failed = set.iter().find_map(|set| set.as_ref().err());
+        assert!(failed.is_none(), "seed {seed}: {failed:?}");
+        let requests = state.lock().unwrap().seen.len();
+        assert!(requests < 80 * 10, "seed {seed}: {requests} requests");
+        assert_eq!(listed(&app).await.len(), 80, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_replaced_only_where_the_registry_says_that_there_is_none() {
+    for (status, code, is_none) in [
+        (404, "MANIFEST_UNKNOWN", true),
+        (404, "NAME_UNKNOWN", true),
+        // Harbor's code.
+        (404, "NOT_FOUND", true),
+        (404, "DENIED", false),
+        (404, "TOOMANYREQUESTS", false),
+        (404, "ROUTE_UNKNOWN", false),
+        (200, "MANIFEST_UNKNOWN", false),
+    ] {
+        let (app, state) = registry(State {
+            refuses_reads: Some((status, code)),
+            ..State::default()
+        });
+        let set = app.set_manifest("sig", signature(1)).await;
+        assert_eq!(set.is_ok(), is_none, "{status} {code}: {set:?}");
+        let seen = &state.lock().unwrap().seen;
+        let is_put = seen.iter().any(|line| line == "PUT manifests sha256-");
+        assert_eq!(is_put, is_none, "{status} {code}: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_of_another_size_is_put_right() {
+    let (own, subject) = (signature(1), subject());
+    let entry = acr_client::Descriptor::new(MediaType::OCI_MANIFEST, own.digest.clone(), 1);
+    let index = acr_client::ImageIndex::new(vec![entry.clone(), entry]);
+    let index = Manifest::try_from(&index).unwrap();
+    let (app, _) = registry(State::default());
+    let tag = subject.as_str().replace(':', "-");
+    app.set_manifest(&*tag, &index).await.unwrap();
+    app.set_manifest("sig", &own).await.unwrap();
+    let items = app.list_referrers(&subject).collect_all().await.unwrap();
+    let sizes: Vec<_> = items.iter().map(|item| item.size).collect();
+    assert_eq!(sizes, [own.bytes.len() as u64]);
 }
 
 #[tokio::test]
