@@ -145,7 +145,9 @@ impl ClientBuilder {
     /// [`authorized_request`](ContainerRegistryClient::authorized_request). The default is none: a stream
     /// may take any time, as long as it is not silent for longer than the idle timeout; so is a rate of 0.
     ///
-    /// Time counts while the server is waited for, not while the program does something else. A stream
+    /// Time counts from when the program asks for more until it takes it, not while it does something else.
+    /// One that asks, and then leaves the call alone for a while, as a `select!` whose other branch takes
+    /// long, is taken for waiting; only of what is longer than the window that is not believed. A stream
     /// that is slower ends with [`Timeout`](crate::ErrorKind::Timeout).
     pub fn min_stream_rate(mut self, bytes_per_second: u64, window: Duration) -> Self {
         let rate = MinRate {
