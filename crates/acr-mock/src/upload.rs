@@ -14,6 +14,7 @@ use std::error::Error;
 
 use crate::call::Call;
 use crate::error::Refusal;
+use crate::pause::pause;
 use crate::registry::{Registry, respond};
 use crate::request_body::{self, ReadBody};
 use crate::store::{Content, Store, Upload};
@@ -59,7 +60,7 @@ impl Registry {
         };
         let chunks = self.chunk(body, 0).await?;
         let content = Content::from_chunks(chunks);
-        verify(digest, &content, None)?;
+        verify(digest, &content, None).await?;
         self.may_push(&operation.repository)?;
         self.store()
             .put_blob(&operation.repository, digest.clone(), content, self.now());
@@ -125,9 +126,7 @@ impl Registry {
             let upload = self.appendable(&store, repository, id, offset, length)?;
             upload.digester.clone()
         };
-        for chunk in &chunks {
-            digester.update(chunk);
-        }
+        hash_in_turns(&mut digester, &chunks).await;
         let mut store = self.store();
         // Once more: another chunk may have come in between, and this one's location grown old.
         self.appendable(&store, repository, id, offset, length)?;
@@ -192,12 +191,10 @@ impl Registry {
                 .clone()
         };
         let (mut content, mut digester) = (taken.content, taken.digester);
-        for chunk in &chunks {
-            digester.update(chunk);
-        }
+        hash_in_turns(&mut digester, &chunks).await;
         content.append(chunks, self.quota());
         if taken.claimed.as_ref() != Some(digest) {
-            verify(digest, &content, Some(digester))?;
+            verify(digest, &content, Some(digester)).await?;
         }
         let mut store = self.store();
         self.appendable(&store, repository, id, offset, length)?;
@@ -363,11 +360,15 @@ impl Registry {
 }
 
 /// Holds content against its digest. `digester` has hashed it on the way, if it was sha256.
-fn verify(digest: &Digest, content: &Content, digester: Option<Digester>) -> Result<(), Refusal> {
+async fn verify(
+    digest: &Digest,
+    content: &Content,
+    digester: Option<Digester>,
+) -> Result<(), Refusal> {
     let digester = digester.filter(|digester| digester.algorithm() == digest.algorithm());
     let actual = match (digester, digest.algorithm()) {
         (Some(digester), _) => Some(digester.finish()),
-        (None, algorithm) => hash(&algorithm, content),
+        (None, algorithm) => hash(&algorithm, content).await,
     };
     // The detail of this refusal is chosen.
     if actual.as_ref() == Some(digest) {
@@ -379,13 +380,31 @@ fn verify(digest: &Digest, content: &Content, digester: Option<Digester>) -> Res
     }
 }
 
-fn hash(algorithm: &Algorithm, content: &Content) -> Option<Digest> {
+async fn hash(algorithm: &Algorithm, content: &Content) -> Option<Digest> {
     let mut digester = Digester::new(algorithm)?;
-    content
-        .chunks()
-        .iter()
-        .for_each(|chunk| digester.update(chunk));
+    hash_in_turns(&mut digester, content.chunks()).await;
     Some(digester.finish())
+}
+
+/// How many bytes are hashed in a turn: a few milliseconds' work.
+const HASHED_IN_A_TURN: usize = 4 * 1024 * 1024;
+
+/// Hashes pieces, and lets others have their turn now and then: a layer of a gigabyte takes seconds.
+async fn hash_in_turns(digester: &mut Digester, pieces: &[Bytes]) {
+    let mut left = HASHED_IN_A_TURN;
+    for piece in pieces {
+        let mut rest = &piece[..];
+        while !rest.is_empty() {
+            if left == 0 {
+                pause().await;
+                left = HASHED_IN_A_TURN;
+            }
+            let (part, behind) = rest.split_at(rest.len().min(left));
+            digester.update(part);
+            left -= part.len();
+            rest = behind;
+        }
+    }
 }
 
 fn total(chunks: &[Bytes]) -> u64 {

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -57,6 +58,10 @@ pub(super) struct Service {
 const MAX_HEAD_BYTES: usize = 128 * 1024;
 const MAX_HEADERS: usize = 128;
 
+/// How much of an answer the system is asked to hold, in bytes. It says that there is room again when a good part of it has
+/// gone out, and by itself it takes several MiB: a client that reads 20 kB a second would seem to take no byte for a minute.
+const SEND_BUFFER: usize = 128 * 1024;
+
 const UNKNOWN_HOST: &str = "this server is not known by that name, which over plain http anybody may have pointed at \
     it: come by localhost or an IP address, give it the name with --host NAME (in Rust: AcrMockBuilder::host), or \
     speak https\n";
@@ -69,8 +74,7 @@ pub(super) async fn serve(
     peer: SocketAddr,
     mut closing: watch::Receiver<bool>,
 ) {
-    // Small answers go out at once; without it, delayed acknowledgements cost 40 ms each.
-    let _ = stream.set_nodelay(true);
+    tune(&stream);
     let Some(tls) = service.tls.clone() else {
         return serve_http(&service, stream, peer, closing).await;
     };
@@ -91,6 +95,12 @@ pub(super) async fn serve(
             error: &error,
         }),
     }
+}
+
+fn tune(stream: &TcpStream) {
+    // Small answers go out at once; without it, delayed acknowledgements cost 40 ms each.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(stream).set_send_buffer_size(SEND_BUFFER);
 }
 
 type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
@@ -290,4 +300,28 @@ fn asks_to_close(headers: &HeaderMap) -> bool {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|word| word.trim().eq_ignore_ascii_case("close"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn the_system_holds_so_little_of_an_answer_that_a_slow_reader_is_seen_to_read() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap();
+        let _context = runtime.enter();
+        let stream = TcpStream::from_std(stream).unwrap();
+        tune(&stream);
+        // Linux takes twice what it is asked for, to have room for its own records.
+        let held = SockRef::from(&stream).send_buffer_size().unwrap();
+        assert!(held <= 2 * SEND_BUFFER, "{held}");
+    }
 }

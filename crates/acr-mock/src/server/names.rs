@@ -86,6 +86,15 @@ impl Names {
         if host.is_empty() || authority.as_str().contains('@') {
             return None;
         }
+        // What stands behind the host is not looked at by who took it for an authority.
+        let port = authority.as_str().strip_prefix(host)?;
+        let is_port = |port: &str| {
+            port.bytes().all(|byte| byte.is_ascii_digit())
+                && (port.is_empty() || port.parse::<u16>().is_ok())
+        };
+        if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {
+            return None;
+        }
         let data_authority = format!("{}:{}", self.data_host(host), self.data_port);
         Some(Origin::new(
             self.scheme.clone(),
@@ -235,11 +244,22 @@ mod tests {
                 );
             }
         }
-        for hosts in [&["user@127.0.0.1"][..], &[":80"]] {
+        for host in [
+            "user@127.0.0.1",
+            ":80",
+            "127.0.0.1:x",
+            "127.0.0.1:65536",
+            "127.0.0.1:+1",
+            "[::1]evil",
+        ] {
             assert_eq!(
-                names(&[]).origin(&Uri::from_static("/v2/"), Version::HTTP_11, &headers(hosts)),
+                names(&[]).origin(
+                    &Uri::from_static("/v2/"),
+                    Version::HTTP_11,
+                    &headers(&[host])
+                ),
                 Err(HostError::Malformed),
-                "{hosts:?}"
+                "{host}"
             );
         }
     }

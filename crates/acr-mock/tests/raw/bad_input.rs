@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, StreamBody};
 
-use crate::support::{OCI_MANIFEST, Raw, nowhere};
+use crate::support::{OCI_INDEX, OCI_MANIFEST, Raw, nowhere};
 
 const PUSH: &str = "repository:app:pull,push";
 
@@ -412,6 +412,48 @@ fn a_manifest_nested_beyond_reason_is_refused_and_breaks_nothing() {
         answer.expect(400).json()["errors"][0]["code"],
         "MANIFEST_INVALID"
     );
+}
+
+#[test]
+fn what_nobody_knows_of_a_manifest_is_passed_over_and_makes_no_tree() {
+    let raw = Raw::new();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for (unknown, status) in [
+        (deep.as_str(), 201),
+        // What is passed over has to be JSON all the same.
+        (&deep[1..], 400),
+        ("\"\u{1}\"", 400),
+        ("1, \"mediaType\":7", 400),
+        // Readers differ in which of the two they take.
+        ("1, \"manifests\":[]", 400),
+        ("null", 201),
+    ] {
+        let index = format!("{{\"mediaType\":\"{OCI_INDEX}\",\"manifests\":[],\"x\":{unknown}}}");
+        let index = match unknown.contains("mediaType") {
+            true => index.replacen(&format!("\"mediaType\":\"{OCI_INDEX}\","), "", 1),
+            false => index,
+        };
+        raw.put("/v2/app/manifests/v1")
+            .scope(PUSH)
+            .header("content-type", OCI_INDEX)
+            .body(index)
+            .send()
+            .expect(status);
+    }
+    for no_object in ["[2,null,null,[]]", "[]", "null", "", " "] {
+        raw.put("/v2/app/manifests/v1")
+            .scope(PUSH)
+            .header("content-type", OCI_INDEX)
+            .body(no_object)
+            .send()
+            .expect(400);
+    }
+    raw.put("/v2/app/manifests/v1")
+        .scope(PUSH)
+        .header("content-type", OCI_INDEX)
+        .body(&b"{\"manifests\":[],\"x\":\"\xff\"}"[..])
+        .send()
+        .expect(400);
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod referrers;
 mod repository;
 mod requests;
 mod revoke;
+mod room;
 mod support;
 mod switches;
 mod tables;

@@ -3,6 +3,7 @@
 use std::task::{Context, Poll, Waker};
 
 use acr_mock::Registry;
+use acr_protocol::{Algorithm, Digester};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{Request, Response, StatusCode};
@@ -284,4 +285,43 @@ fn a_manifest_of_many_entries_is_looked_up_in_turns_and_a_hundred_missing_are_na
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
     let body: Value = serde_json::from_slice(response.body()).unwrap();
     assert_eq!(body["errors"].as_array().unwrap().len(), 100);
+}
+
+#[test]
+fn a_large_blob_is_hashed_in_turns_however_it_comes() {
+    let registry = registry();
+    let content = Bytes::from(vec![7; 9 * 1024 * 1024]);
+    let turns = content.len() / (4 * 1024 * 1024);
+    let upload = |method, path: &str, body: &Bytes| {
+        let (response, pauses) = send(&registry, method, path, body.clone(), |registry, _| {
+            assert_eq!(ask_at_once(registry, "/v2/").0, StatusCode::OK);
+        });
+        let location = response.headers().get("location");
+        let location = location.map(|location| location.to_str().unwrap().to_owned());
+        (response.status().as_u16(), location, pauses)
+    };
+    let uploads = "/v2/app/blobs/uploads/";
+    let digests = [Algorithm::SHA256, Algorithm::SHA512]
+        .map(|algorithm| Digester::new(&algorithm).unwrap())
+        .map(|mut digester| {
+            digester.update(&content);
+            digester.finish()
+        });
+    for digest in &digests {
+        let whole = format!("{uploads}?digest={digest}");
+        let (status, _, pauses) = upload("POST", &whole, &content);
+        assert_eq!((status, pauses), (201, turns), "{digest}");
+        // In a chunk, and with the end of the upload; one that was hashed on its way is not hashed again.
+        let (_, location, _) = upload("POST", uploads, &Bytes::new());
+        let (status, location, pauses) = upload("PATCH", &location.unwrap(), &content);
+        assert_eq!((status, pauses), (202, turns));
+        let end = format!("{}&digest={digest}", location.unwrap());
+        let (status, _, pauses) = upload("PUT", &end, &Bytes::new());
+        let again = if *digest == digests[0] { 0 } else { turns };
+        assert_eq!((status, pauses), (201, again), "{digest}");
+        let (_, location, _) = upload("POST", uploads, &Bytes::new());
+        let end = format!("{}&digest={digest}", location.unwrap());
+        let (status, _, pauses) = upload("PUT", &end, &content);
+        assert_eq!((status, pauses), (201, turns + again), "{digest}");
+    }
 }

@@ -307,3 +307,25 @@ fn times_beyond_every_clock_are_for_ever() {
         }
     });
 }
+
+#[test]
+fn a_slowly_read_answer_is_not_taken_for_an_idle_connection() {
+    const PIECES: usize = 20;
+    on_virtual_time(async {
+        // In one piece, which leaves the request's hands at once.
+        let large = Handler::Other(Box::new(|_| {
+            Box::pin(async { Ok(Response::new(Body::from(vec![b'x'; PIECES * PIPE]))) })
+        }));
+        let mut peer = Peer::connect(large);
+        peer.send(GET).await;
+        let mut piece = vec![0; PIPE];
+        for _ in 0..PIECES {
+            wait(BODY - 1).await;
+            peer.0.read_exact(&mut piece).await.expect("it goes on");
+        }
+        // What is left is the length of the head, and then nothing but an idle connection.
+        let (left, seconds) = peer.rest().await;
+        assert!(left.bytes().all(|byte| byte == b'x') && !left.is_empty());
+        assert_eq!(seconds, IDLE);
+    });
+}
