@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use acr_mock::Registry;
+use acr_mock::{Profile, Registry};
 use acr_protocol::{Algorithm, Digester};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -18,6 +18,7 @@ const MANY: usize = 5_000;
 fn registry() -> Registry {
     Registry::builder()
         .authentication(false)
+        .profile(Profile::Oci)
         .page_size_limit(100_000)
         .build()
 }
@@ -73,8 +74,15 @@ fn fill(registry: &Registry, tags: usize) -> (String, Vec<String>) {
     let app = registry.seed("app").unwrap();
     let image = app.image("first").unwrap();
     let mut names: Vec<String> = (0..tags).map(|number| format!("v{number}")).collect();
-    for name in &names {
-        app.manifest(Some(name), &image).unwrap();
+    // Many at once, which is quicker than one by one.
+    for some in names.chunks(500) {
+        let path = format!(
+            "/v2/app/manifests/{}?tag={}",
+            image.digest,
+            some.join("&tag=")
+        );
+        let (response, _) = send(registry, "PUT", &path, image.bytes.clone(), |_, _| ());
+        assert_eq!(response.status(), StatusCode::CREATED);
     }
     names.push("first".to_owned());
     names.sort();
