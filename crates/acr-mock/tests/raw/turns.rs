@@ -15,10 +15,15 @@ use crate::support::{HOST, OCI_CONFIG, OCI_MANIFEST, nowhere};
 /// More than any operation does in one turn.
 const MANY: usize = 5_000;
 
+/// A registry that sets many tags with one request.
 fn registry() -> Registry {
+    of_profile(Profile::Oci)
+}
+
+fn of_profile(profile: Profile) -> Registry {
     Registry::builder()
         .authentication(false)
-        .profile(Profile::Oci)
+        .profile(profile)
         .page_size_limit(100_000)
         .build()
 }
@@ -267,7 +272,7 @@ fn the_tags_of_one_manifest_are_found_among_many_in_one_turn() {
 
 #[test]
 fn a_manifest_of_many_entries_is_looked_up_in_turns_and_a_hundred_missing_are_named() {
-    let registry = registry();
+    let registry = of_profile(Profile::Acr);
     let app = registry.seed("app").unwrap();
     let config = app.blob(OCI_CONFIG, "{}");
     let layer = app.blob("application/x", "layer");
