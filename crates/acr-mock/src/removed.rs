@@ -10,6 +10,9 @@ use crate::store::RepositoryRecord;
 /// How many pieces are dropped in a turn: about half a millisecond's work.
 const SHED_IN_A_TURN: usize = 1_000;
 
+/// What every allocator takes for large, in bytes.
+const LARGE: usize = 64 * 1024;
+
 /// A repository that was taken out of the store, until it goes to the waste.
 #[derive(Debug)]
 pub(crate) struct Removed<'a> {
@@ -60,6 +63,15 @@ impl Registry {
     }
 
     fn shed(&self, most: usize) -> bool {
-        self.waste().shed(most)
+        let mut waste = self.waste();
+        if waste.is_empty() {
+            return false;
+        }
+        let is_left = waste.shed(most);
+        drop(waste);
+        // glibc puts small pieces aside when they are freed, and joins all of them at once when it is next asked for a large
+        // one: for those of a million records that takes longer than others may wait.
+        drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
+        is_left
     }
 }

@@ -56,6 +56,10 @@ impl Waste {
             .push_back(Box::new(chunks.map(|chunk| pieces_of(chunk.len()))));
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Drops about so many pieces. Whether anything is left.
     pub(crate) fn shed(&mut self, most: usize) -> bool {
         let mut shed = 0;

@@ -2,11 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use acr_mock::{AcrMock, Registry};
+use acr_mock::{AcrMock, Registry, ServerEvent};
 
 use super::figures::median;
 use crate::Result;
@@ -43,7 +45,7 @@ impl Wait {
 pub(super) fn measure(mut told: impl FnMut(&Wait)) -> Result<Vec<Wait>> {
     let scene = Scene::new()?;
     let mut waits = Vec::new();
-    let (digest, last) = scene.add_tags()?;
+    let (digest, last) = scene.fill(TAGS)?;
     let reads = [
         (
             "_tags?digest=",
@@ -59,15 +61,23 @@ pub(super) fn measure(mut told: impl FnMut(&Wait)) -> Result<Vec<Wait>> {
         waits.iter().last().into_iter().for_each(&mut told);
     }
     let delete = "DELETE /acr/v1/bench/many";
-    waits.push(scene.wait("delete 10^6 tags", delete, || scene.add_tags().map(drop))?);
+    waits.push(scene.wait("delete 10^6 tags", delete, || scene.fill(TAGS).map(drop))?);
     waits.iter().last().into_iter().for_each(&mut told);
-    waits.push(scene.wait("delete 10^6 images", delete, || scene.add_images())?);
+    waits.push(scene.wait("delete 10^6 images", delete, || {
+        scene.fill(IMAGES).map(drop)
+    })?);
     waits.iter().last().into_iter().for_each(&mut told);
     Ok(waits)
 }
 
+/// Requests that fill the repository. They are heard of on the server's thread, so that its allocator holds what is put in,
+/// as it holds what clients push.
+const TAGS: &str = "/bench/tags";
+const IMAGES: &str = "/bench/images";
+
 struct Scene {
-    mock: AcrMock,
+    _mock: AcrMock,
+    filled: Mutex<Receiver<Result<(String, String)>>>,
     address: SocketAddr,
     head: String,
 }
@@ -75,39 +85,39 @@ struct Scene {
 impl Scene {
     fn new() -> Result<Self> {
         let registry = Registry::new();
+        let (told, filled) = channel();
+        let filling = registry.clone();
         let mock = AcrMock::builder()
             .registry(registry)
             .plain_http(true)
+            .on_event(move |event| {
+                let filling = match event {
+                    ServerEvent::Request { path: TAGS, .. } => add_tags(&filling),
+                    ServerEvent::Request { path: IMAGES, .. } => add_images(&filling),
+                    _ => return,
+                };
+                // The other end is there as long as the scene.
+                let _ = told.send(filling);
+            })
             .start()?;
         mock.seed("bench/app")?.image("v1")?;
-        let scope = "repository:*:delete,metadata_read,pull";
-        let token = mock.access_token(scope)?;
+        let token = mock.access_token("repository:*:delete,metadata_read,pull")?;
         let address = mock.local_addr();
         let head = format!(" HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n");
         Ok(Self {
-            mock,
+            _mock: mock,
+            filled: Mutex::new(filled),
             address,
             head,
         })
     }
 
-    /// A manifest under 10^6 tags, and one under the last tag of all; gives the digests of both.
-    fn add_tags(&self) -> Result<(String, String)> {
-        let many = self.mock.seed("bench/many")?;
-        let image = many.image("first")?;
-        for number in 0..MANY {
-            many.manifest(Some(&format!("v1.0.{number}")), &image)?;
-        }
-        let last = many.image("zzz")?;
-        Ok((image.digest.to_string(), last.digest.to_string()))
-    }
-
-    fn add_images(&self) -> Result<()> {
-        let many = self.mock.seed("bench/many")?;
-        for _ in 0..MANY {
-            many.untagged_image()?;
-        }
-        Ok(())
+    /// Fills the repository with many things; gives the digests of its first and last manifest.
+    fn fill(&self, path: &str) -> Result<(String, String)> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.write_all(format!("GET {path}{}", self.head).as_bytes())?;
+        let filled = self.filled.lock().map_err(|_| "the scene has panicked")?;
+        filled.recv()?
     }
 
     /// The runs of one operation, each after `prepare`.
@@ -183,6 +193,26 @@ impl Scene {
             _ => Err(format!("{} to {line}", String::from_utf8_lossy(&first)).into()),
         }
     }
+}
+
+/// A manifest under 10^6 tags, and one under the last tag of all.
+fn add_tags(registry: &Registry) -> Result<(String, String)> {
+    let many = registry.seed("bench/many")?;
+    let image = many.image("first")?;
+    for number in 0..MANY {
+        many.manifest(Some(&format!("v1.0.{number}")), &image)?;
+    }
+    let last = many.image("zzz")?;
+    Ok((image.digest.to_string(), last.digest.to_string()))
+}
+
+fn add_images(registry: &Registry) -> Result<(String, String)> {
+    let many = registry.seed("bench/many")?;
+    let image = many.image("first")?;
+    for _ in 1..MANY {
+        many.untagged_image()?;
+    }
+    Ok((image.digest.to_string(), image.digest.to_string()))
 }
 
 fn milliseconds(time: Duration) -> f64 {
