@@ -140,3 +140,55 @@ impl Body for OneFrame {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::servers::text;
+    use super::*;
+
+    #[test]
+    fn the_bare_server_gives_what_it_was_shown() {
+        for (framing, chunked) in [
+            (("content-length", "4"), false),
+            (("transfer-encoding", "chunked"), true),
+        ] {
+            let headers = [
+                ("etag", "\"x\""),
+                ("date", "now"),
+                ("link", "a"),
+                ("link", "b"),
+                framing,
+            ];
+            let shown = Answer {
+                status: 200,
+                headers: headers
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .into(),
+                body: b"body".to_vec(),
+            };
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            fs::write(&file, text(&shown)).expect("it is written");
+            let prepared = Prepared::read(file.path()).expect("an answer");
+            let mut expected: HeaderMap = [("etag", "\"x\""), ("link", "a"), ("link", "b")]
+                .map(|(name, value)| {
+                    (
+                        HeaderName::from_static(name),
+                        HeaderValue::from_static(value),
+                    )
+                })
+                .into_iter()
+                .collect();
+            if !chunked {
+                expected.insert("content-length", HeaderValue::from(4));
+            }
+            let response = prepared.response();
+            assert_eq!(*response.headers(), expected);
+            assert_eq!(
+                (prepared.chunked, &prepared.body[..]),
+                (chunked, &b"body"[..])
+            );
+            let length = (!chunked).then_some(4);
+            assert_eq!(response.body().size_hint().exact(), length);
+        }
+    }
+}

@@ -18,7 +18,7 @@ pub(super) const CONNECTIONS: usize = 64;
 pub(super) const ACCEPT: &str =
     "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
 
-/// How long one load lasts.
+/// How long one load lasts: whole seconds, as wrk wants them.
 const LENGTH: Duration = Duration::from_secs(2);
 
 /// A request for one path, sent to whatever server.
@@ -68,7 +68,7 @@ impl Generator {
     pub(super) fn run(self, address: SocketAddr, target: &Target) -> Result<Load> {
         match self {
             Self::Wrk => wrk(address, target),
-            Self::Own => own(address, target),
+            Self::Own => own(address, target, LENGTH),
         }
     }
 }
@@ -122,14 +122,14 @@ fn wrk(address: SocketAddr, target: &Target) -> Result<Load> {
     Ok(Load { requests, time })
 }
 
-fn own(address: SocketAddr, target: &Target) -> Result<Load> {
+fn own(address: SocketAddr, target: &Target, time: Duration) -> Result<Load> {
     let request = target.bytes(address);
     let length = length(address, target)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
     let start = Instant::now();
-    let clients = (0..CONNECTIONS).map(|_| client(address, &request, length, start));
+    let clients = (0..CONNECTIONS).map(|_| client(address, &request, length, start + time));
     let requests = runtime.block_on(futures_util::future::try_join_all(clients))?;
     Ok(Load {
         requests: requests.into_iter().sum(),
@@ -159,12 +159,12 @@ impl std::io::Read for Noted<'_> {
     }
 }
 
-async fn client(address: SocketAddr, request: &[u8], length: usize, start: Instant) -> Result<u64> {
+async fn client(address: SocketAddr, request: &[u8], length: usize, end: Instant) -> Result<u64> {
     let mut stream = tokio::net::TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut answer = vec![0; length];
     let mut requests = 0;
-    while start.elapsed() < LENGTH {
+    while Instant::now() < end {
         stream.write_all(request).await?;
         stream.read_exact(&mut answer).await?;
         if !answer.starts_with(b"HTTP/1.1 200 ") {
@@ -173,4 +173,45 @@ async fn client(address: SocketAddr, request: &[u8], length: usize, start: Insta
         requests += 1;
     }
     Ok(requests)
+}
+
+#[cfg(test)]
+mod tests {
+    use acr_mock::AcrMock;
+
+    use super::*;
+
+    #[test]
+    fn every_request_of_the_own_load_is_counted_once_however_its_answer_is_framed() {
+        let mock = AcrMock::builder()
+            .plain_http(true)
+            .start()
+            .expect("it starts");
+        let app = mock.seed("bench/app").expect("a name");
+        let image = app.image("v0").expect("an image");
+        for number in 1..100 {
+            app.manifest(Some(&format!("v{number}")), &image)
+                .expect("a tag");
+        }
+        let scope = "repository:bench/app:metadata_read,pull";
+        let token = mock.access_token(scope).expect("a token");
+        for path in [
+            "/v2/bench/app/manifests/v0",
+            "/acr/v1/bench/app/_tags?n=100",
+        ] {
+            let target = Target {
+                path: path.to_owned(),
+                authorization: Some(format!("Bearer {token}")),
+            };
+            mock.reset_requests();
+            let load = own(mock.local_addr(), &target, Duration::from_millis(20)).expect("a load");
+            // One more tells how long the answer is.
+            assert_eq!(load.requests + 1, mock.requests().total(), "{path}");
+        }
+        let nobody = Target {
+            path: "/v2/".to_owned(),
+            authorization: None,
+        };
+        assert!(own(mock.local_addr(), &nobody, Duration::from_secs(60)).is_err());
+    }
 }

@@ -181,7 +181,7 @@ fn token(address: SocketAddr) -> Result<String> {
 }
 
 /// The answer as it was on the wire, but in one chunk if it came in chunks.
-fn text(answer: &Answer) -> Vec<u8> {
+pub(super) fn text(answer: &Answer) -> Vec<u8> {
     let mut text = b"HTTP/1.1 200 OK\r\n".to_vec();
     for (name, value) in &answer.headers {
         text.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
