@@ -46,6 +46,16 @@ impl Quota {
         }
     }
 
+    /// A copy of bytes that came in already, counted for itself: it takes no more than one allocation, and is what many small
+    /// things are held by.
+    pub(crate) fn keep(&self, bytes: &[u8]) -> Counted<Box<[u8]>> {
+        self.0.held.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Counted {
+            bytes: bytes.into(),
+            quota: self.clone(),
+        }
+    }
+
     /// Counts bytes that are not refused in any case: those of a seed. What is small is copied, so that it does not
     /// pin a larger buffer.
     pub(crate) fn hold(&self, bytes: Bytes) -> Bytes {
@@ -105,7 +115,7 @@ impl Share {
             return Bytes::new();
         }
         self.bytes = 0;
-        Bytes::from_owner(Held {
+        Bytes::from_owner(Counted {
             bytes,
             quota: self.quota.clone(),
         })
@@ -119,18 +129,39 @@ impl Drop for Share {
 }
 
 /// Bytes that are counted by their length as long as this is there.
-struct Held<B: AsRef<[u8]>> {
+pub(crate) struct Counted<B: AsRef<[u8]>> {
     bytes: B,
     quota: Quota,
 }
 
-impl<B: AsRef<[u8]>> AsRef<[u8]> for Held<B> {
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Counted<B> {
     fn as_ref(&self) -> &[u8] {
         self.bytes.as_ref()
     }
 }
 
-impl<B: AsRef<[u8]>> Drop for Held<B> {
+impl<B: AsRef<[u8]>> std::ops::Deref for Counted<B> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
+}
+
+impl Clone for Counted<Box<[u8]>> {
+    fn clone(&self) -> Self {
+        self.quota.keep(self)
+    }
+}
+
+/// Says how many they are, never what.
+impl<B: AsRef<[u8]>> std::fmt::Debug for Counted<B> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} bytes", self.len())
+    }
+}
+
+impl<B: AsRef<[u8]>> Drop for Counted<B> {
     fn drop(&mut self) {
         let length = self.bytes.as_ref().len() as u64;
         self.quota.0.held.fetch_sub(length, Ordering::Relaxed);

@@ -16,8 +16,9 @@ pub struct MediaType(Known);
 
 macro_rules! media_types {
     ($($(#[$doc:meta])* $constant:ident $variant:ident $text:literal;)*) => {
+        // The box makes two words of three: a registry holds several types with each manifest.
         #[derive(Clone, PartialEq, Eq)]
-        enum Known { $($variant,)* Other(Arc<str>) }
+        enum Known { $($variant,)* Other(Arc<Box<str>>) }
 
         impl MediaType {
             $($(#[$doc])* pub const $constant: Self = Self(Known::$variant);)*
@@ -34,7 +35,7 @@ macro_rules! media_types {
 
         impl From<&str> for MediaType {
             fn from(text: &str) -> Self {
-                match text { $($text => Self::$constant,)* other => Self(Known::Other(other.into())) }
+                match text { $($text => Self::$constant,)* other => Self(Known::Other(Arc::new(other.into()))) }
             }
         }
     };

@@ -24,7 +24,9 @@ use crate::error::excerpt;
 /// assert!(pushed - Duration::from_secs(60) < pushed);
 /// # Ok::<(), acr_protocol::InvalidTimestamp>(())
 /// ```
+// 12 bytes and not 16: a registry holds two of them with each of its tags.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[repr(Rust, packed(4))]
 pub struct Timestamp {
     seconds: i64,
     nanoseconds: u32,

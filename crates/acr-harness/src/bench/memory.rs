@@ -1,12 +1,68 @@
-//! What a thing costs the mock in memory, by the size of its process before and after: to be run in a process of its own,
-//! one measure each, because what another has freed would be used again.
+//! What a thing costs the mock in memory, by the size of its process before and after: each measure in a process of its own,
+//! because what another has freed would be used again.
+
+use std::process::Command;
 
 use acr_mock::Registry;
 use acr_protocol::{Descriptor, ImageManifest, Manifest, MediaType};
 
-/// Resident bytes for each of `count` tags of one manifest; `None` where the system does not tell.
-#[must_use]
-pub fn bytes_a_tag(count: u64) -> Option<u64> {
+/// A thing of which many are put in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thing {
+    /// A tag, one of 10^6 of one manifest.
+    Tag,
+    /// A repository with one small image under a tag, its 430 bytes included; one of 10^5.
+    Repository,
+    /// A manifest of 590 bytes that refers to an image, its bytes included; one of 10^5.
+    Referrer,
+}
+
+impl Thing {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tag, Self::Repository, Self::Referrer];
+
+    /// Its name, which is also the argument of the process that measures it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tag => "tag",
+            Self::Repository => "repository",
+            Self::Referrer => "referrer",
+        }
+    }
+
+    /// The thing of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|thing| thing.name() == name)
+    }
+
+    /// Resident bytes for each of many, put into this process; `None` where the system does not tell.
+    #[must_use]
+    pub fn measure(self) -> Option<u64> {
+        match self {
+            Self::Tag => bytes_a_tag(1_000_000),
+            Self::Repository => bytes_a_repository(100_000),
+            Self::Referrer => bytes_a_referrer(100_000),
+        }
+    }
+
+    /// The same in a process of its own: this program, called with `memory` and the thing's name.
+    #[must_use]
+    pub fn measure_apart(self) -> Option<f64> {
+        let program = std::env::current_exe().ok()?;
+        let mut measure = Command::new(program);
+        let output = measure.args(["memory", self.name()]).output().ok()?;
+        std::str::from_utf8(&output.stdout)
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    }
+}
+
+/// Resident bytes for each of `count` tags of one manifest.
+fn bytes_a_tag(count: u64) -> Option<u64> {
     let registry = Registry::new();
     let app = registry.seed("samples/app").ok()?;
     let image = app.image("v1").ok()?;
@@ -18,9 +74,7 @@ pub fn bytes_a_tag(count: u64) -> Option<u64> {
     })
 }
 
-/// Resident bytes for each of `count` repositories with one small image under a tag, its 430 bytes included.
-#[must_use]
-pub fn bytes_a_repository(count: u64) -> Option<u64> {
+fn bytes_a_repository(count: u64) -> Option<u64> {
     let registry = Registry::new();
     grown_by(count, || {
         (0..count).try_for_each(|number| {
@@ -33,10 +87,8 @@ pub fn bytes_a_repository(count: u64) -> Option<u64> {
     })
 }
 
-/// Resident bytes for each of `count` referrers of one image: manifests of 590 bytes with the empty config and a layer in common,
-/// their bytes included.
-#[must_use]
-pub fn bytes_a_referrer(count: u64) -> Option<u64> {
+/// The referrers have the empty config and a layer in common.
+fn bytes_a_referrer(count: u64) -> Option<u64> {
     let registry = Registry::new();
     let app = registry.seed("samples/app").ok()?;
     let subject = app.image("v1").ok()?.digest;

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use acr_harness::bench::memory::Thing;
 use acr_harness::bench::mock;
 use acr_harness::bench::requests::Requests;
 use acr_harness::interop::report::chain;
@@ -33,6 +34,16 @@ fn main() -> ExitCode {
         },
         ["mock"] => measure_mock(),
         // What the measurement starts beside itself.
+        ["memory", name] => match Thing::named(name).and_then(Thing::measure) {
+            Some(bytes) => {
+                println!("{bytes}");
+                ExitCode::SUCCESS
+            }
+            None => {
+                eprintln!("bench memory: `{name}` cannot be measured here");
+                ExitCode::FAILURE
+            }
+        },
         ["serve-bare", content, metadata] => {
             match mock::serve_bare(Path::new(content), Path::new(metadata)) {
                 Ok(()) => ExitCode::SUCCESS,

@@ -27,7 +27,7 @@ impl Registry {
         let store = self.store();
         let (digest, record) = self.pulled(&store, &operation.repository, &operation.reference)?;
         let manifest = Manifest {
-            bytes: record.bytes.clone(),
+            bytes: record.content(),
             media_type: record.media_type.clone(),
             digest,
         };
@@ -112,7 +112,7 @@ impl Registry {
         store: &'a Store,
         name: &RepositoryName,
         reference: &Reference,
-    ) -> Result<(Digest, &'a ManifestRecord), Refusal> {
+    ) -> Result<(Digest, &'a Arc<ManifestRecord>), Refusal> {
         let not_found = || Refusal::manifest_not_found(name, reference);
         let repository = store.repository(name).ok_or_else(not_found)?;
         let lag = self.settings().replication_lag;

@@ -12,6 +12,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use crate::call::Call;
 use crate::error::Refusal;
 use crate::pause::pause;
+use crate::quota::Counted;
 use crate::registry::{Registry, respond};
 use crate::store::{ManifestRecord, PlatformWords, RareMembers, RepositoryRecord, Switches};
 use crate::{Body, locks};
@@ -84,6 +85,7 @@ impl Registry {
             .chain(&operation.tags)
             .collect();
         let (first, more) = tags.split_at(tags.len().min(CHANGED_IN_A_TURN));
+        let bytes = self.quota().keep(&operation.bytes);
         let (time, subject);
         {
             let mut store = self.store();
@@ -92,7 +94,7 @@ impl Registry {
                 return Err(Refusal::content_missing(&found.missing));
             }
             time = store.write_time(now);
-            let record = content.into_record(operation, &digest, &found, platform, time);
+            let record = content.into_record(operation, &digest, bytes, &found, platform, time);
             subject = record.subject.clone();
             let mut repository = store.record_mut(name);
             repository.put_manifest(record);
@@ -289,6 +291,7 @@ impl Pushed {
         self,
         operation: &SetManifest,
         digest: &Digest,
+        bytes: Counted<Box<[u8]>>,
         found: &Found,
         platform: ConfigPlatform,
         time: Timestamp,
@@ -301,8 +304,7 @@ impl Pushed {
         };
         let mut record = ManifestRecord {
             digest: digest.clone(),
-            // A handle: the bytes were copied when they came, and are counted as long as there is one.
-            bytes: operation.bytes.clone(),
+            bytes,
             media_type: operation.media_type.clone(),
             created_on: time,
             last_updated_on: time,

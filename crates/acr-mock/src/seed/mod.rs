@@ -171,7 +171,7 @@ impl RepositorySeed {
             repository: self.repository.clone(),
             reference,
             media_type: manifest.media_type.clone(),
-            bytes: self.registry.quota().hold(manifest.bytes.clone()),
+            bytes: manifest.bytes.clone(),
             tags: Vec::new(),
         };
         let put = self.registry.put_manifest(&operation, self.registry.now());

@@ -224,7 +224,7 @@ impl Recorded {
             .record_mut(repository)
             .restore_manifest(ManifestRecord {
                 digest: digest.clone(),
-                bytes: self.registry.quota().hold(manifest.bytes),
+                bytes: self.registry.quota().keep(&manifest.bytes),
                 media_type: manifest.media_type,
                 created_on: manifest.created_on,
                 last_updated_on: manifest.last_updated_on,

@@ -64,6 +64,10 @@ pub struct Figures {
     pub page: Option<f64>,
     /// Memory of a tag, in bytes.
     pub tag: Option<f64>,
+    /// Memory of a repository with one image, in bytes.
+    pub repository: Option<f64>,
+    /// Memory of a referrer with its manifest, in bytes.
+    pub referrer: Option<f64>,
     /// What a large operation adds to the longest wait of others, in milliseconds.
     pub wait: Option<f64>,
 }
@@ -102,6 +106,8 @@ impl Figures {
             ("us in process", self.in_process, Goal::AtMost(3.0)),
             ("us a page in process", self.page, Goal::AtMost(30.0)),
             ("B a tag", self.tag, Goal::AtMost(300.0)),
+            ("B a repository", self.repository, Goal::AtMost(3_000.0)),
+            ("B a referrer", self.referrer, Goal::AtMost(1_000.0)),
             ("ms longest wait", self.wait, Goal::AtMost(20.0)),
         ];
         let missed = goals.into_iter().filter_map(|(name, figure, goal)| {
@@ -151,6 +157,8 @@ mod tests {
             in_process: Some(3.0),
             page: Some(30.0),
             tag: Some(300.0),
+            repository: Some(3_000.0),
+            referrer: Some(1_000.0),
             wait: Some(20.0),
         }
     }

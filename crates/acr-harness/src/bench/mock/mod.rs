@@ -21,11 +21,9 @@ use self::in_process::InProcess;
 use self::load::{CONNECTIONS, Generator};
 use self::servers::{Cost, Server};
 use self::waits::Wait;
-use super::memory;
+use super::memory::Thing;
 use crate::Result;
 
-/// How many tags are put in to see what one of them takes in memory.
-const TAGS: u64 = 1_000_000;
 /// How often the servers take turns.
 const ROUNDS: usize = 9;
 
@@ -34,13 +32,17 @@ const ROUNDS: usize = 9;
 /// # Errors
 /// A server does not start or gives a wrong answer.
 pub fn measure() -> Result<Figures> {
-    // First, while this process is small and the system gives it memory anew.
-    let mut figures = Figures {
-        tag: memory::bytes_a_tag(TAGS).map(|bytes| bytes as f64),
-        ..Figures::default()
-    };
-    if let Some(bytes) = figures.tag {
-        println!("memory: {bytes} B a tag, over a million of them");
+    let mut figures = Figures::default();
+    for thing in Thing::ALL {
+        let bytes = thing.measure_apart();
+        if let Some(bytes) = bytes {
+            println!("memory: {bytes} B a {}", thing.name());
+        }
+        match thing {
+            Thing::Tag => figures.tag = bytes,
+            Thing::Repository => figures.repository = bytes,
+            Thing::Referrer => figures.referrer = bytes,
+        }
     }
     if let Some(measured) = InProcess::measure()? {
         let micros = |times: &[Duration]| {
