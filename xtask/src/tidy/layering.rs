@@ -1,4 +1,5 @@
-//! The layering rule: the protocol crate stands alone, client and mock stand on it side by side, the harness on all.
+//! The layering rule: the protocol crate stands alone, client and mock stand on it side by side, recordings on the
+//! client, the harness on all.
 //!
 //! It keeps the two sides honest: a mock that used the client's code would agree with the client's mistakes.
 
@@ -22,12 +23,12 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "acr-protocol",
         may_use: &[],
-        may_test_with: &[],
+        may_test_with: &["acr-record"],
     },
     Layer {
         name: "acr-client",
         may_use: &["acr-protocol"],
-        may_test_with: &["acr-mock"],
+        may_test_with: &["acr-mock", "acr-record"],
     },
     Layer {
         name: "acr-mock",
@@ -35,13 +36,18 @@ const LAYERS: &[Layer] = &[
         may_test_with: &[],
     },
     Layer {
+        name: "acr-record",
+        may_use: &["acr-client"],
+        may_test_with: &["acr-mock"],
+    },
+    Layer {
         name: "acr-harness",
-        may_use: &["acr-protocol", "acr-client", "acr-mock"],
+        may_use: &["acr-protocol", "acr-client", "acr-mock", "acr-record"],
         may_test_with: &[],
     },
     Layer {
         name: "xtask",
-        may_use: &[],
+        may_use: &["acr-record"],
         may_test_with: &[],
     },
 ];

@@ -27,6 +27,18 @@ const BANS: &[Ban] = &[
         name: "acr-mock",
         without: &["tokio*", "hyper*", "mio", "clap*"],
     },
+    Ban {
+        name: "acr-record",
+        without: &[
+            "acr-client",
+            "acr-protocol",
+            "tokio*",
+            "hyper*",
+            "futures*",
+            "async-*",
+            "mio",
+        ],
+    },
 ];
 
 /// Asks `cargo tree` for each crate of the table.

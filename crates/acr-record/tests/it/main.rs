@@ -1,0 +1,5 @@
+//! Recordings: the format, and what is recorded and replayed through a client.
+
+#![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
+
+mod format;
