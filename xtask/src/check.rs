@@ -25,7 +25,13 @@ pub(crate) fn run(steps: &mut Steps) -> Result<(), String> {
         "-D",
         "warnings",
     ])?;
-    for name in ["acr-protocol", "acr-client", "acr-mock", "acr-record"] {
+    for name in [
+        "acr-clock",
+        "acr-protocol",
+        "acr-client",
+        "acr-mock",
+        "acr-record",
+    ] {
         // Without `--all-targets` no development dependency can lend a feature that the library forgot to ask for.
         steps.cargo(&[
             "clippy",

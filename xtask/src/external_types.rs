@@ -12,6 +12,7 @@ use crate::tools::EXTERNAL_TYPES;
 /// Allowed with any features, next to std. The protocol crate is also re-exported as a whole. The last one is a macro:
 /// the attribute for the client's traits.
 const ALWAYS: &[&str] = &[
+    "acr_clock::*",
     "acr_protocol",
     "acr_protocol::*",
     "bytes::*",

@@ -21,6 +21,8 @@ pub(crate) fn run(steps: &mut Steps) -> Result<(), String> {
     steps.cargo(&[
         "test",
         "--package",
+        "acr-clock",
+        "--package",
         "acr-protocol",
         "--package",
         "acr-mock",

@@ -1,4 +1,4 @@
-//! The layering rule: the protocol crate stands alone, client and mock stand on it side by side, recordings on the
+//! The layering rule: the clock and the protocol crate stand alone, client and mock stand on it side by side, recordings on the
 //! client, the harness on all.
 //!
 //! It keeps the two sides honest: a mock that used the client's code would agree with the client's mistakes.
@@ -21,18 +21,23 @@ struct Layer {
 
 const LAYERS: &[Layer] = &[
     Layer {
+        name: "acr-clock",
+        may_use: &[],
+        may_test_with: &[],
+    },
+    Layer {
         name: "acr-protocol",
         may_use: &[],
         may_test_with: &["acr-record"],
     },
     Layer {
         name: "acr-client",
-        may_use: &["acr-protocol"],
+        may_use: &["acr-clock", "acr-protocol"],
         may_test_with: &["acr-mock", "acr-record"],
     },
     Layer {
         name: "acr-mock",
-        may_use: &["acr-protocol"],
+        may_use: &["acr-clock", "acr-protocol"],
         may_test_with: &[],
     },
     Layer {
@@ -42,7 +47,13 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "acr-harness",
-        may_use: &["acr-protocol", "acr-client", "acr-mock", "acr-record"],
+        may_use: &[
+            "acr-clock",
+            "acr-protocol",
+            "acr-client",
+            "acr-mock",
+            "acr-record",
+        ],
         may_test_with: &[],
     },
     Layer {
@@ -145,6 +156,7 @@ mod tests {
     fn allowed_dependencies_pass() {
         for (name, target) in [
             ("acr-client", "acr-protocol"),
+            ("acr-client", "acr-clock"),
             ("acr-mock", "acr-protocol"),
             ("acr-harness", "acr-client"),
             ("acr-harness", "acr-mock"),

@@ -16,6 +16,10 @@ struct Ban {
 
 const BANS: &[Ban] = &[
     Ban {
+        name: "acr-clock",
+        without: &["tokio*", "futures*", "mio"],
+    },
+    Ban {
         name: "acr-protocol",
         without: &["tokio*", "hyper*", "futures*", "async-*", "mio"],
     },
