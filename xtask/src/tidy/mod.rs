@@ -1,6 +1,7 @@
-//! The rules of the repository that no compiler holds: who may depend on whom, what may be in a dependency tree, and
-//! what a source file may look like.
+//! The rules of the repository that no compiler holds: who may depend on whom, what may be in a dependency tree, which
+//! way imports go, and what a source file may look like.
 
+mod circles;
 mod layering;
 mod sources;
 mod tree;
@@ -13,10 +14,11 @@ use crate::cargo::{self, Steps};
 use crate::report::conclude;
 
 pub(crate) fn run(steps: &mut Steps) -> Result<(), String> {
-    steps.step("tidy: layering, dependency trees, source files");
+    steps.step("tidy: layering, dependency trees, import circles, source files");
     let metadata = metadata(steps.root())?;
     let mut findings = layering::check(&metadata);
     findings.extend(tree::check(steps.root())?);
+    findings.extend(circles::check(&metadata)?);
     findings.extend(sources::check(steps.root(), &metadata)?);
     conclude("tidy", &findings)
 }
