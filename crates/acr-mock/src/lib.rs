@@ -30,10 +30,12 @@ mod removed;
 mod repository;
 mod request_body;
 mod requests;
+mod restore;
 mod seed;
 #[cfg(feature = "server")]
 mod server;
 mod settings;
+pub mod snapshot;
 mod statistics;
 mod store;
 mod tag;
@@ -59,6 +61,7 @@ pub use crate::seed::{RepositorySeed, SeedError};
 #[cfg(feature = "server")]
 pub use crate::server::{AcrMock, AcrMockBuilder, ServerEvent, StartError};
 pub use crate::settings::RegistryBuilder;
+pub use crate::snapshot::Snapshot;
 pub use crate::statistics::Statistics;
 pub use crate::throttle::Throttle;
 pub use acr_protocol::OperationClass;

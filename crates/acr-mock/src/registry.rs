@@ -60,7 +60,6 @@ struct Inner {
     throttles: Throttles,
     ids: Arc<Ids>,
     challenges: AtomicU64,
-    seeds: AtomicU64,
     recording: Mutex<Recording>,
     faults: Faults,
     counters: Counters,
@@ -99,7 +98,6 @@ impl Registry {
             token_calls: Mutex::new(token_calls),
             throttles,
             challenges,
-            seeds: AtomicU64::new(1),
             recording: Mutex::default(),
             faults: Faults::default(),
             counters: Counters::default(),
@@ -385,7 +383,7 @@ impl Registry {
 
     /// A number that no seed had before, so that each has content of its own.
     pub(crate) fn next_seed(&self) -> u64 {
-        self.0.seeds.fetch_add(1, Ordering::Relaxed)
+        self.store().next_seed()
     }
 
     /// The registry's clock, as the wire counts time.

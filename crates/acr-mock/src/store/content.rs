@@ -65,6 +65,11 @@ impl Content {
         self.blocks += (length as u64).div_ceil(BLOCK);
     }
 
+    /// Says how many blocks storage has appended to hold it.
+    pub(crate) fn with_blocks(self, blocks: u64) -> Self {
+        Self { blocks, ..self }
+    }
+
     /// How many blocks storage has appended to hold it: one for each request that brought bytes, or more for a long one.
     pub(crate) fn blocks(&self) -> u64 {
         self.blocks

@@ -37,10 +37,27 @@ pub(crate) struct ManifestRecord {
 pub(crate) struct RareMembers {
     /// The manifests of an index.
     pub(crate) references: Vec<ArtifactManifestReference>,
-    /// Further members of its properties, which only a recording shows.
+    /// Further members of its properties, which only a snapshot brings.
     pub(crate) extra: Map<String, Value>,
     /// How it stands in the list of its subject's referrers, where a recording shows that.
     pub(crate) descriptor: Option<Descriptor>,
+}
+
+impl RareMembers {
+    /// Nothing where there are none.
+    pub(crate) fn new(
+        references: Vec<ArtifactManifestReference>,
+        extra: Map<String, Value>,
+    ) -> Option<Box<Self>> {
+        let is_any = !references.is_empty() || !extra.is_empty();
+        is_any.then(|| {
+            Box::new(Self {
+                references,
+                extra,
+                descriptor: None,
+            })
+        })
+    }
 }
 
 /// A record of which only the bytes are told.

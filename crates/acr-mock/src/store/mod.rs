@@ -8,6 +8,7 @@ mod gathering;
 mod index;
 mod manifests;
 mod repository;
+mod snapshot;
 mod switches;
 mod tags;
 mod tally;
@@ -51,6 +52,8 @@ pub(crate) struct Store {
     uploads_in: HashMap<RepositoryName, usize>,
     upload_ends: BTreeSet<(Timestamp, String)>,
     last_write: Timestamp,
+    /// How many seeds were put in.
+    seeds: u64,
 }
 
 /// How many contents that may be left by all are looked at for each that is put in: they go in the end, and no write looks
@@ -64,6 +67,12 @@ impl Store {
         let time = Timestamp::from_ticks(now.ticks().max(self.last_write.ticks() + 1));
         self.last_write = time;
         time
+    }
+
+    /// A number that no seed had before, so that each has content of its own.
+    pub(crate) fn next_seed(&mut self) -> u64 {
+        self.seeds += 1;
+        self.seeds
     }
 
     /// The records of repositories whose names come behind this one, whether they exist or only hold blobs.

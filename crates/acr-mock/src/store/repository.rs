@@ -16,7 +16,7 @@ pub(crate) struct RepositoryRecord {
     pub(crate) created_on: Timestamp,
     pub(crate) last_updated_on: Timestamp,
     pub(super) blobs: Index<ByDigest, Held>,
-    /// Further members of its properties, as a recording shows them.
+    /// Further members of its properties, which only a snapshot brings.
     pub(crate) extra: Option<Box<Map<String, Value>>>,
     /// Manifests and tags that a recording counts, but does not show.
     pub(crate) unseen_manifests: u64,
@@ -94,9 +94,6 @@ impl RepositoryRecord {
 
     /// Points a tag at a manifest. A tag that moves keeps its age and its locks.
     pub(crate) fn put_tag(&mut self, tag: Tag, digest: Digest, time: Timestamp) {
-        // The manifest's own text of the digest, which is held once for all tags.
-        let manifest = self.manifests.get(digest.as_str());
-        let digest = manifest.map_or(digest, |manifest| manifest.digest.clone());
         let old = self.tags.get(tag.as_str());
         let mut record = TagRecord::new(tag, digest, time);
         if let Some(old) = old {
@@ -109,7 +106,11 @@ impl RepositoryRecord {
     }
 
     /// Puts a tag in as it is, in the place of one of the same name.
-    pub(crate) fn restore_tag(&mut self, record: TagRecord) {
+    pub(crate) fn restore_tag(&mut self, mut record: TagRecord) {
+        if let Some(manifest) = self.manifests.get(record.digest.as_str()) {
+            // The manifest's own text of the digest, which is held once for all tags.
+            record.digest = manifest.digest.clone();
+        }
         self.tags.insert(record);
     }
 

@@ -36,9 +36,18 @@ impl TagRecord {
     /// Members of its properties beyond the named ones: `signed` in every recording, which stands for Docker content
     /// trust, which is gone.
     pub(crate) fn extra(&self) -> Map<String, Value> {
-        let usual = || Map::from_iter([("signed".to_owned(), false.into())]);
-        self.extra.as_deref().cloned().unwrap_or_else(usual)
+        self.extra.as_deref().cloned().unwrap_or_else(usual_extra)
     }
+
+    /// Sets the members of its properties beyond the named ones.
+    pub(crate) fn with_extra(self, extra: Map<String, Value>) -> Self {
+        let extra = (extra != usual_extra()).then(|| Box::new(extra));
+        Self { extra, ..self }
+    }
+}
+
+fn usual_extra() -> Map<String, Value> {
+    Map::from_iter([("signed".to_owned(), false.into())])
 }
 
 /// By name.

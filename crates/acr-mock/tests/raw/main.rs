@@ -29,6 +29,7 @@ mod repository;
 mod requests;
 mod revoke;
 mod room;
+mod snapshot;
 mod support;
 mod switches;
 mod tables;
