@@ -7,30 +7,30 @@ use tracing::Instrument as _;
 use url::Url;
 
 use crate::client::ContainerRegistryClient;
-use crate::error::{Error, may_heal};
-use crate::pipeline::{Answer, Call};
+use crate::error::{Error, is_transient};
+use crate::pipeline::{Call, Received};
 use crate::trace;
 use crate::transport::Body;
 use crate::wire::Paced;
 
 /// Ways out: for what this crate has no method for.
 impl ContainerRegistryClient {
-    /// Sends a request of one's own with the client's credential, and gives back the answer as it is,
+    /// Sends a request of one's own with the client's credential, and gives back the response as it is,
     /// whatever its status.
     ///
     /// The request's URL is a path on the registry, such as `/v2/app/_custom?x=1`, or an absolute URL
     /// there. The scope says what the token must allow, as it stands in a challenge, such as
     /// `repository:app:pull,push`; empty where any token will do. A challenge that asks for another
     /// one is met. A request that may be repeated by its method (`GET`, `HEAD`, `PUT`, `DELETE`,
-    /// `OPTIONS`) is, when the registry is busy or fails; when it still does, that answer is given
+    /// `OPTIONS`) is, when the registry is busy or fails; when it still does, that response is given
     /// back. A redirect is not followed.
     ///
     /// ```
     /// # use acr_client::{ContainerRegistryClient, Error};
     /// # async fn example(client: ContainerRegistryClient) -> Result<(), Error> {
     /// let request = http::Request::get("/v2/app/_extension").body("").unwrap();
-    /// let answer = client.authorized_request(request, "repository:app:pull").await?;
-    /// println!("{}", answer.status());
+    /// let response = client.authorized_request(request, "repository:app:pull").await?;
+    /// println!("{}", response.status());
     /// # Ok(())
     /// # }
     /// ```
@@ -39,7 +39,7 @@ impl ContainerRegistryClient {
     ///
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when the scope is malformed, names too many
     /// things for one token, or the URL is on another server, which must not have the credential; the
-    /// kinds of what keeps an answer from coming, but none for an answer's status.
+    /// kinds of what keeps a response from coming, but none for a response's status.
     pub async fn authorized_request(
         &self,
         request: Request<impl Into<Bytes>>,
@@ -80,30 +80,30 @@ impl ContainerRegistryClient {
         let sent = async {
             loop {
                 let sent = self.pipeline.send(&call, &template, &mut attempts).await;
-                let mut answer = match sent {
-                    Ok(answer) if !may_heal(answer.head.status) => {
+                let mut response = match sent {
+                    Ok(response) if !is_transient(response.head.status) => {
                         attempts.succeeded();
-                        return Ok(answer);
+                        return Ok(response);
                     }
-                    Ok(answer) => answer,
+                    Ok(response) => response,
                     Err(failure) => {
                         let failure = call.own(failure, attempts.requests);
-                        attempts.again(failure).await?;
+                        attempts.retry_or_fail(failure).await?;
                         continue;
                     }
                 };
                 // The beginning of its body is kept for the caller, should this be the last attempt.
-                self.pipeline.drain(&mut answer, &attempts).await;
-                let kept = answer.keep();
-                let failure = self.pipeline.refused(&call, answer, &mut attempts).await;
-                if attempts.again(failure).await.is_err() {
+                self.pipeline.drain(&mut response, &attempts).await;
+                let kept = response.keep();
+                let failure = self.pipeline.refused(&call, response, &mut attempts).await;
+                if attempts.retry_or_fail(failure).await.is_err() {
                     return Ok(kept);
                 }
             }
         };
-        let answer: Result<Answer, Error> = Box::pin(sent.instrument(span.clone())).await;
-        trace::ended(&span, attempts.requests, answer.as_ref().err());
-        let Answer { head, body, .. } = answer?;
+        let response: Result<Received, Error> = Box::pin(sent.instrument(span.clone())).await;
+        trace::ended(&span, attempts.requests, response.as_ref().err());
+        let Received { head, body, .. } = response?;
         let body = match self.pipeline.wire().pace() {
             Some(pace) if body.try_clone().is_none() => Body::new(Paced::new(body, pace)),
             _ => body,
@@ -137,7 +137,7 @@ impl ContainerRegistryClient {
         let had = async {
             let authorizer = self.pipeline.authorizer();
             if authorizer.is_unknown() {
-                // What the registry wants shows in its answer to a ping.
+                // What the registry wants shows in its response to a ping.
                 self.ping().await.map_err(|error| call.own(error, 0))?;
             }
             let mut attempts = self.pipeline.begin(&call);
@@ -149,7 +149,7 @@ impl ContainerRegistryClient {
     }
 }
 
-/// A token for a scope of the registry: the answer of [`ContainerRegistryClient::access_token`].
+/// A token for a scope of the registry: the response of [`ContainerRegistryClient::access_token`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessToken {
     token: Secret,
@@ -181,7 +181,7 @@ fn read_scope(text: &str) -> Result<ScopeSet, Error> {
     let scope: ScopeSet = text
         .parse()
         .map_err(|error: acr_protocol::InvalidScope| Error::invalid(error.to_string()))?;
-    let most = crate::auth::MOST_SCOPES_OF_A_TOKEN;
+    let most = crate::auth::MAX_TOKEN_SCOPES;
     if scope.len() > most {
         return Err(Error::invalid(format!(
             "the scope names {} things; a token names at most {most}, since it goes along with each \

@@ -50,10 +50,10 @@ pub struct ClientBuilder {
     idle_timeout: Duration,
     body_timeout: Duration,
     min_rate: Option<MinRate>,
-    most_of_json: usize,
+    max_json_size: usize,
     retry: RetryOptions,
     limiter: LimiterOptions,
-    known_realm: bool,
+    assume_azure_auth: bool,
     application: Option<String>,
     danger_allow_http: bool,
     /// Settings of the default transport, where there are any.
@@ -84,10 +84,10 @@ impl ClientBuilder {
             idle_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
             min_rate: None,
-            most_of_json: 8 << 20,
+            max_json_size: 8 << 20,
             retry: RetryOptions::default(),
             limiter: LimiterOptions::default(),
-            known_realm: true,
+            assume_azure_auth: true,
             application: None,
             danger_allow_http: false,
             #[cfg(feature = "hyper")]
@@ -121,8 +121,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how long the server may be silent: until the head of an answer, counted from when the
-    /// last 64 KiB of the request were taken by the transport, and from one part of the answer's body
+    /// Sets how long the server may be silent: until the head of a response, counted from when the
+    /// last 64 KiB of the request were taken by the transport, and from one part of the response's body
     /// to the next. The default is 60 seconds.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
@@ -162,7 +162,7 @@ impl ClientBuilder {
     ///
     /// Manifests are bounded by 4 MiB, which no registry needs to exceed; blobs are not bounded.
     pub fn max_json_size(mut self, bytes: usize) -> Self {
-        self.most_of_json = bytes;
+        self.max_json_size = bytes;
         self
     }
 
@@ -186,8 +186,8 @@ impl ClientBuilder {
     /// operation's own scope, from their own `/oauth2/token`. Knowing that saves the first request,
     /// which would be refused. Any other registry is always asked, and one that never asks for a token
     /// costs no request for one.
-    pub fn known_realm(mut self, known: bool) -> Self {
-        self.known_realm = known;
+    pub fn assume_azure_auth(mut self, known: bool) -> Self {
+        self.assume_azure_auth = known;
         self
     }
 
@@ -248,7 +248,7 @@ impl ClientBuilder {
         }
         if self.idle_timeout.is_zero() {
             return Err(Error::invalid(
-                "the idle timeout is zero; nothing could be answered",
+                "the idle timeout is zero; nothing could be served",
             ));
         }
         if self.body_timeout.is_zero() {
@@ -286,7 +286,7 @@ impl ClientBuilder {
             retry: retry.clone(),
             limiter: limiter.clone(),
         };
-        let (credential, known) = (self.credential, self.known_realm);
+        let (credential, known) = (self.credential, self.assume_azure_auth);
         let authorizer = Authorizer::new(sender, endpoint.clone(), credential, audience, known)?;
         Ok(ContainerRegistryClient::over(Pipeline::new(Shared {
             endpoint,
@@ -294,7 +294,7 @@ impl ClientBuilder {
             authorizer,
             retry,
             limiter,
-            most_of_json: self.most_of_json,
+            max_json_size: self.max_json_size,
             kept_referrers: Kept::default(),
         })))
     }
@@ -369,7 +369,7 @@ impl fmt::Debug for ClientBuilder {
             .field("min_stream_rate", &self.min_rate)
             .field("retry", &self.retry)
             .field("limiter", &self.limiter)
-            .field("known_realm", &self.known_realm)
+            .field("assume_azure_auth", &self.assume_azure_auth)
             .finish_non_exhaustive()
     }
 }

@@ -94,7 +94,7 @@ impl fmt::Debug for Endpoint {
 pub(crate) fn resolve(base: &Uri, header: &str, reference: &str) -> Result<Url, Error> {
     let fail = |reason: &str| {
         Error::protocol(format!(
-            "the answer's header {header} is no usable URL: {reason}"
+            "the response's header {header} is no usable URL: {reason}"
         ))
     };
     let base = Url::parse(&base.to_string()).map_err(|error| fail(&error.to_string()))?;
@@ -115,7 +115,7 @@ pub(crate) fn resolve(base: &Uri, header: &str, reference: &str) -> Result<Url, 
 pub(crate) fn to_uri(url: &Url, header: &str) -> Result<Uri, Error> {
     Uri::try_from(url.as_str()).map_err(|error| {
         Error::protocol(format!(
-            "the answer's header {header} is no usable URL: {error}"
+            "the response's header {header} is no usable URL: {error}"
         ))
     })
 }

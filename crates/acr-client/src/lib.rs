@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod answer;
 mod audience;
 mod auth;
 mod authorized;
@@ -23,6 +22,7 @@ mod paging;
 mod pipeline;
 mod referrers;
 mod repository;
+mod response_error;
 mod retry;
 mod tag;
 mod trace;
@@ -66,5 +66,5 @@ pub use acr_protocol::{
     ScopeSet, Secret, Tag, Timestamp,
     blob::{ByteRange, ContentRange},
     manifest::AcceptedManifest,
-    upload::{StartedUpload, UploadLocation, UploadProgress},
+    upload::{UploadLocation, UploadProgress, UploadStart},
 };

@@ -130,7 +130,7 @@ impl RepositoryClient {
         };
         let mut call = self.pipeline.call(&operation);
         call.name = name;
-        call.limit = MOST_OF_A_MANIFEST;
+        call.limit = MAX_MANIFEST_SIZE;
         let manifest = self
             .pipeline
             .run_with(&operation, &call, operation.request())
@@ -145,7 +145,7 @@ impl RepositoryClient {
 
     /// Asks what a manifest is without getting it: `HEAD /v2/{name}/manifests/{reference}`.
     ///
-    /// A registry that does not take the `HEAD`, or whose answer lacks the digest, is asked by a `GET`,
+    /// A registry that does not take the `HEAD`, or whose response lacks the digest, is asked by a `GET`,
     /// and the digest is that of the bytes.
     ///
     /// # Errors
@@ -285,14 +285,14 @@ impl RepositoryClient {
             .pipeline
             .open(&call, operation.request(), HeadManifest::SUCCESS);
         let found = match opened.await {
-            Ok(answer) => match operation.decode(&answer.head, Bytes::new()) {
+            Ok(response) => match operation.decode(&response.head, Bytes::new()) {
                 Ok(descriptor) => {
                     let checked = check_type(&descriptor.media_type).map(|()| descriptor);
                     Some(checked.map_err(|error| call.own(error, 1)))
                 }
                 Err(DecodeError::MissingHeader(_)) => None,
                 Err(error) => {
-                    let error = undecodable(&answer.head, answer.sent.as_ref(), error);
+                    let error = undecodable(&response.head, response.sent.as_ref(), error);
                     Some(Err(call.own(error, 1)))
                 }
             },
@@ -316,23 +316,23 @@ pub(crate) fn is_moot(error: &Error) -> bool {
     error.kind() == ErrorKind::Unsupported || error.status() == Some(StatusCode::NOT_IMPLEMENTED)
 }
 
-/// Refuses what is no manifest: a portal on the way answers 200 with a page of its own.
+/// Refuses what is no manifest: a portal on the way responds with 200 with a page of its own.
 fn check_type(media_type: &MediaType) -> Result<(), Error> {
     if media_type.begins_with("application/") {
         return Ok(());
     }
     Err(Error::protocol(format!(
-        "the answer is of the type {media_type}, which is no manifest"
+        "the response is of the type {media_type}, which is no manifest"
     )))
 }
 
 /// Finds what a registry would refuse, before anything is sent.
 pub(crate) fn check(operation: &SetManifest) -> Result<(), Error> {
     let size = operation.bytes.len();
-    if size > MOST_OF_A_MANIFEST {
+    if size > MAX_MANIFEST_SIZE {
         return Err(Error::new(
             ErrorKind::TooLarge,
-            format!("the manifest has {size} bytes; a registry takes {MOST_OF_A_MANIFEST}"),
+            format!("the manifest has {size} bytes; a registry takes {MAX_MANIFEST_SIZE}"),
         ));
     }
     if http::HeaderValue::try_from(operation.media_type.as_str()).is_err()
@@ -375,4 +375,4 @@ impl From<ArtifactManifestOrder> for ListManifestPropertiesOptions {
 }
 
 /// The most bytes of a manifest, either way: what the OCI specification asks a registry to take.
-pub(crate) const MOST_OF_A_MANIFEST: usize = 4 << 20;
+pub(crate) const MAX_MANIFEST_SIZE: usize = 4 << 20;

@@ -1,4 +1,4 @@
-//! Takes out of what is told of an answer the credential that its request carried: servers, and
+//! Takes out of what is told of a response the credential that its request carried: servers, and
 //! programs in front of them, repeat what they were sent.
 
 use std::borrow::Cow;

@@ -97,7 +97,7 @@ impl<T> Pager<T> {
                 begun: None,
                 seen: HashSet::new(),
                 hasher: RandomState::new(),
-                most_pages: MOST_PAGES,
+                most_pages: MAX_PAGES,
                 empty: 0,
             },
         }
@@ -127,7 +127,7 @@ impl<T> Pager<T> {
                 begun: None,
                 seen: HashSet::new(),
                 hasher: RandomState::new(),
-                most_pages: MOST_PAGES,
+                most_pages: MAX_PAGES,
                 empty: 0,
             },
         }
@@ -230,9 +230,9 @@ impl<T> Pages<T> {
         } else {
             0
         };
-        if self.empty >= MOST_EMPTY_PAGES {
+        if self.empty >= MAX_EMPTY_PAGES {
             return Err(Error::protocol(format!(
-                "the list has {MOST_EMPTY_PAGES} pages in a row without an item and does not end"
+                "the list has {MAX_EMPTY_PAGES} pages in a row without an item and does not end"
             )));
         }
         if self.seen.len() >= self.most_pages {
@@ -290,9 +290,9 @@ impl<T> fmt::Debug for Pages<T> {
 
 /// A filter may leave pages empty, a few in a row on a large list; a list that goes on like this is
 /// one that never ends.
-const MOST_EMPTY_PAGES: u32 = 1000;
+const MAX_EMPTY_PAGES: u32 = 1000;
 /// More than any registry has, even at one item a page; a server that names ever new pages ends here.
-const MOST_PAGES: usize = 1_000_000;
+const MAX_PAGES: usize = 1_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -36,7 +36,7 @@ impl RepositoryClient {
     /// Returns a handle for what was pushed a moment ago: what is not found is asked for again for as
     /// long as `patience`, from the first miss on.
     ///
-    /// A geo-replicated registry answers from the nearest replica, which may not have heard of a push
+    /// A geo-replicated registry responds from the nearest replica, which may not have heard of a push
     /// yet: a tag is missing, or a manifest is refused because its blobs are. That is a matter of
     /// seconds; what is really missing costs the whole patience.
     ///
@@ -46,14 +46,14 @@ impl RepositoryClient {
     /// use std::time::Duration;
     ///
     /// repository.set_manifest("v1", &manifest).await?;
-    /// let replicated = repository.just_pushed(Duration::from_secs(30));
+    /// let replicated = repository.wait_for_replication(Duration::from_secs(30));
     /// let properties = replicated.get_tag_properties("v1").await?;
     /// # drop(properties);
     /// # Ok(())
     /// # }
     /// ```
     #[must_use]
-    pub fn just_pushed(&self, patience: Duration) -> Self {
+    pub fn wait_for_replication(&self, patience: Duration) -> Self {
         Self {
             pipeline: self.pipeline.with_patience(patience),
             name: self.name.clone(),

@@ -21,10 +21,10 @@ use crate::error::{Advice, Error, ErrorKind};
 /// is final at once, and so are a server that is not trusted, a proxy that refuses, and a response that is
 /// not HTTP.
 ///
-/// An endpoint where nobody answers, or whose name nobody knows, may be there again in a moment. So a
+/// An endpoint where nobody responses, or whose name nobody knows, may be there again in a moment. So a
 /// mistake in it is told after all attempts, with the default options after four to eight seconds.
 ///
-/// A delete is repeated too. When its answer was lost, the next one finds nothing, and the method says
+/// A delete is repeated too. When its response was lost, the next one finds nothing, and the method says
 /// that there was nothing.
 ///
 /// ```
@@ -53,7 +53,7 @@ pub struct RetryOptions {
     /// is 2 minutes.
     pub max_retry_after: Duration,
     /// How long one operation may take with all its attempts and pauses, from its call to the head of
-    /// its answer, or to the end of a body that is read whole. Time spent queued by the client's own
+    /// its response, or to the end of a body that is read whole. Time spent queued by the client's own
     /// limiter is not counted. A request for a token is shared by all who wait for it, so it has this
     /// bound for itself, and an operation may end later by as much. The default is no bound.
     pub deadline: Option<Duration>,
@@ -120,8 +120,8 @@ impl RetryPolicy {
     }
 
     /// Begins an operation. `repeatable`: whether doing it twice does no harm.
-    pub(crate) fn begin(&self, repeatable: bool) -> Attempts {
-        Attempts {
+    pub(crate) fn begin(&self, repeatable: bool) -> RetryState {
+        RetryState {
             // Nobody asks for it where there is no deadline.
             started: self.0.options.deadline.map(|_| self.0.clock.now()),
             policy: self.clone(),
@@ -181,7 +181,7 @@ impl fmt::Debug for RetryPolicy {
 
 /// The attempts at one operation.
 #[derive(Debug)]
-pub(crate) struct Attempts {
+pub(crate) struct RetryState {
     policy: RetryPolicy,
     repeatable: bool,
     started: Option<SystemTime>,
@@ -208,7 +208,7 @@ struct Patience {
     since: Option<(SystemTime, Duration)>,
 }
 
-impl Attempts {
+impl RetryState {
     /// Takes what is not found for what has not arrived yet, for as long as that.
     pub(crate) fn waiting_for_replicas(mut self, patience: Duration) -> Self {
         self.patience = Some(Patience {
@@ -221,7 +221,7 @@ impl Attempts {
     }
 
     /// Takes note of time that is not the operation's.
-    pub(crate) fn forgive(&mut self, queued: Duration) {
+    pub(crate) fn exclude_queued(&mut self, queued: Duration) {
         self.queued = self.queued.saturating_add(queued);
     }
 
@@ -257,7 +257,7 @@ impl Attempts {
     fn late(&self) -> Error {
         let deadline = self.policy.0.options.deadline.unwrap_or_default();
         let text = format!("the operation was not done within its deadline of {deadline:?}");
-        let late = Error::new(ErrorKind::Timeout, &*text).past_deadline();
+        let late = Error::new(ErrorKind::Timeout, &*text).deadline_exceeded();
         match &self.last {
             Some(last) => {
                 let text = format!("{text}; before that: {last}");
@@ -276,7 +276,7 @@ impl Attempts {
     ///
     /// # Errors
     /// The failure itself, where it is final.
-    pub(crate) async fn again(&mut self, failure: Error) -> Result<(), Error> {
+    pub(crate) async fn retry_or_fail(&mut self, failure: Error) -> Result<(), Error> {
         if let Some(pause) = self.wait_for_replicas(&failure) {
             self.rest(failure, pause).await;
             return Ok(());
@@ -296,7 +296,7 @@ impl Attempts {
         if self.failed >= options.max_attempts {
             return Err(failure.after(self.failed, ""));
         }
-        // A pause of nothing says no more than none: some recorders add it to every answer.
+        // A pause of nothing says no more than none: some recorders add it to every response.
         let asked = failure.retry_after().filter(|asked| !asked.is_zero());
         if asked.is_some_and(|asked| asked > options.max_retry_after) {
             return Err(failure.after(self.failed, "the registry asks for too long a pause"));
@@ -339,7 +339,7 @@ impl Attempts {
         }
         patience.misses = patience.misses.saturating_add(1);
         let pause = self.policy.pause(patience.misses, None);
-        let pause = pause.max(LEAST_PAUSE_FOR_REPLICAS).min(left);
+        let pause = pause.max(MIN_REPLICATION_DELAY).min(left);
         if deadline.is_some_and(|left| left <= pause) {
             return None;
         }
@@ -358,7 +358,7 @@ fn from_system() -> u64 {
 const SHARE_OF_SUCCESS: f64 = 0.2;
 const JITTER_BEHIND_RETRY_AFTER: Duration = Duration::from_millis(100);
 /// Options without pauses must not make an endless loop of the waiting.
-const LEAST_PAUSE_FOR_REPLICAS: Duration = Duration::from_millis(100);
+const MIN_REPLICATION_DELAY: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {

@@ -62,7 +62,7 @@ pub(crate) async fn in_whole<T>(
     done
 }
 
-/// The span of one request, from its sending to the head of its answer.
+/// The span of one request, from its sending to the head of its response.
 pub(crate) fn attempt<B>(request: &Request<B>, context: &OperationContext) -> Span {
     let method = request.method().as_str();
     let span = info_span!(
@@ -92,8 +92,8 @@ pub(crate) fn attempt<B>(request: &Request<B>, context: &OperationContext) -> Sp
     span
 }
 
-/// Notes the status of an answer, or why none came.
-pub(crate) fn answered<B>(span: &Span, sent: &Result<Response<B>, Error>) {
+/// Notes the status of a response, or why none came.
+pub(crate) fn served<B>(span: &Span, sent: &Result<Response<B>, Error>) {
     match sent {
         Ok(response) => {
             let status = response.status();

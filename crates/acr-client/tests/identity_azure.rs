@@ -192,8 +192,8 @@ async fn an_empty_token_is_an_error_of_the_credential() {
 
 #[tokio::test]
 async fn no_secret_is_in_an_error_or_in_debug() {
-    // What the token service answered, as the SDK keeps and shows it.
-    let answer: fn() -> azure_core::Error = || {
+    // What the token service served, as the SDK keeps and shows it.
+    let response: fn() -> azure_core::Error = || {
         use azure_core::http::{RawResponse, headers::Headers};
         let body = r#"{"refresh_token":"hunter2"}"#;
         let mut headers = Headers::new();
@@ -213,7 +213,7 @@ async fn no_secret_is_in_an_error_or_in_debug() {
     };
     // A token that the registry refuses.
     for (token, fails) in [
-        ("good", Some(answer)),
+        ("good", Some(response)),
         ("good", Some(printed)),
         ("hunter2", None),
     ] {

@@ -39,7 +39,7 @@ fn client(
         // A clock that stands still waits for nothing.
         .retry(RetryOptions::none())
         .limiter(LimiterOptions::off())
-        .known_realm(false)
+        .assume_azure_auth(false)
         .build()
         .unwrap()
 }
@@ -170,7 +170,7 @@ async fn a_session_is_played_back_without_the_registry_by_a_client_with_other_cr
         let replay = Replay::new(Recording::from_jsonl(&text).unwrap()).strict_bodies(true);
         let again = session(replay.clone(), others, now).await.unwrap();
         assert_eq!(again, seen);
-        assert!(replay.unplayed().is_empty(), "{:?}", replay.unplayed());
+        assert!(replay.remaining().is_empty(), "{:?}", replay.remaining());
     }
 }
 
@@ -260,31 +260,31 @@ fn gossip(secrets: [String; 3]) -> impl Transport {
         let all: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
         let is_signed = request.headers().contains_key("authorization");
         let path = request.uri().path();
-        let answer = Response::builder();
-        let answer = if path.starts_with("/oauth2") {
+        let response = Response::builder();
+        let response = if path.starts_with("/oauth2") {
             let token = match path {
                 "/oauth2/exchange" => json!({"refresh_token": token}),
                 _ => json!({"access_token": token}),
             };
-            answer.body(format!("{token}\n"))
+            response.body(format!("{token}\n"))
         } else if !is_signed {
             let challenge = "Bearer realm=\"https://mock.azurecr.io/oauth2/token\",service=\"r\"";
-            answer
+            response
                 .status(401)
                 .header("www-authenticate", challenge)
                 .body(String::new())
         } else if path.contains("/blobs/") {
-            answer.body(all.join("\n"))
+            response.body(all.join("\n"))
         } else {
             let headers = all
                 .iter()
                 .filter(|form| form.bytes().all(|b| (32..127).contains(&b)));
-            let answer = headers.fold(answer, |answer, form| answer.header("x-echo", form));
-            answer
+            let response = headers.fold(response, |response, form| response.header("x-echo", form));
+            response
                 .status(404)
                 .body(json!({"errors": [{"code": "A", "message": all}]}).to_string())
         };
-        std::future::ready(answer)
+        std::future::ready(response)
     })
 }
 

@@ -51,7 +51,7 @@ impl Scene {
         let (now, sleep) = (self.clock.clone(), self.clock.clone());
         seeded::builder("https://mock.azurecr.io")
             .credential(credential)
-            .known_realm(false)
+            .assume_azure_auth(false)
             .transport(from_fn(move |request: Request<Body>| {
                 let line = format!("{} {}", request.method(), request.uri().path());
                 sent.lock().unwrap().push(line);

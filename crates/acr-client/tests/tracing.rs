@@ -15,7 +15,7 @@ use acr_client::{
     ClientBuilder, ContainerRegistryClient, Credential, Digest, RetryOptions, UploadBlobOptions,
     clock,
 };
-use acr_mock::{Clock as _, Fault, Refuse, Registry, VirtualClock};
+use acr_mock::{Clock as _, Fault, FaultResponse, Registry, VirtualClock};
 use http::{Request, StatusCode};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -305,7 +305,7 @@ fn what_is_tried_again_is_counted_and_says_what_was_wrong() {
     let app = scene.client().repository_client("app").unwrap();
     let down = Fault::on("get_manifest")
         .times(1)
-        .answer(Refuse::service_unavailable());
+        .respond(FaultResponse::service_unavailable());
     scene.registry.inject(down).unwrap();
     let broken = Fault::on("get_manifest").times(1).reset();
     scene.registry.inject(broken).unwrap();
@@ -349,7 +349,7 @@ fn an_operation_that_fails_says_by_what() {
     let scene = Scene::new();
     scene.registry.seed("app").unwrap().image("v1").unwrap();
     let app = scene.client().repository_client("app").unwrap();
-    let down = Fault::on("get_manifest").answer(Refuse::service_unavailable());
+    let down = Fault::on("get_manifest").respond(FaultResponse::service_unavailable());
     scene.registry.inject(down).unwrap();
     let names = ["acr.attempts", "error.type", "otel.status_code"];
     let (got, told) = scene.told(async {
@@ -412,7 +412,7 @@ fn what_is_made_of_operations_is_a_span_around_theirs() {
 #[test]
 fn a_span_ends_with_a_future_that_is_dropped() {
     let scene = Scene::new();
-    let silent = Fault::any().never_answer();
+    let silent = Fault::any().hang();
     scene.registry.inject(silent).unwrap();
     let app = scene.client().repository_client("app").unwrap();
     let ((), told) = scene.told(async {
@@ -447,8 +447,8 @@ fn nothing_that_is_told_holds_a_query_a_token_a_password_or_a_signature() {
             Fault::on("upload_chunk").times(1),
             Fault::on_data().times(1),
         ] {
-            let busy = Refuse::service_unavailable();
-            scene.registry.inject(fault.answer(busy)).unwrap();
+            let busy = FaultResponse::service_unavailable();
+            scene.registry.inject(fault.respond(busy)).unwrap();
         }
         let broken = Fault::on_data().times(1).reset();
         scene.registry.inject(broken).unwrap();
@@ -472,11 +472,11 @@ fn nothing_that_is_told_holds_a_query_a_token_a_password_or_a_signature() {
             };
             app.upload_blob_with(b"0123456789", options).await.unwrap();
             app.list_tag_properties().collect_all().await.unwrap();
-            let gone = Fault::on_data().answer(Refuse::expired_url());
+            let gone = Fault::on_data().respond(FaultResponse::expired_url());
             let gone = scene.registry.inject(gone).unwrap();
             app.download_blob(&blob.digest).await.unwrap_err();
             gone.remove();
-            let location = app.blob_location(&blob.digest).await.unwrap();
+            let location = app.blob_url(&blob.digest).await.unwrap();
             let token = client.access_token("repository:app:pull").await.unwrap();
             held.lock().unwrap().push(token.unwrap());
             location.url().clone()

@@ -23,7 +23,7 @@ pub struct Pushed {
 ///
 /// # Errors
 ///
-/// If the registry refuses, or answers with another digest than that of the bytes.
+/// If the registry refuses, or responds with another digest than that of the bytes.
 pub async fn push(repository: &RepositoryClient, image: &Image, tag: &str) -> Result<Pushed> {
     let mut pushed = Pushed::default();
     for (digest, bytes) in &image.blobs {

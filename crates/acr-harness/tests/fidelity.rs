@@ -1,4 +1,4 @@
-//! The repository's own exchanges match on acr-mock, and a mock that answered otherwise would be noticed.
+//! The repository's own exchanges match on acr-mock, and a mock that served otherwise would be noticed.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn a_recording_with_another_status_does_not_match() {
     let statuses = [200, 201, 202, 204, 307, 401, 404, 405, 416];
     every_change_is_noticed(|line| {
         let status = line["response"]["status"].as_u64().unwrap();
-        // A refusal of a chunk that was taken differs from the answer only in what recorders drop.
+        // A refusal of a chunk that was taken differs from the response only in what recorders drop.
         let is_chunk = line["request"]["method"] == "PATCH" && status == 202;
         let others = statuses
             .iter()
@@ -201,7 +201,7 @@ fn a_push_whose_bytes_nobody_knows_is_skipped_with_the_reason() {
             "request": {"method": method, "path": path, "query": format!("digest={digest}"), "body": body},
             "response": {"status": 201}
         }));
-        let reason = "the request's bytes are unknown and the answer depends on their digest";
+        let reason = "the request's bytes are unknown and the response depends on their digest";
         assert_eq!(report.skipped(), 1, "{report}");
         assert!(report.to_string().contains(reason), "{report}");
     }

@@ -135,7 +135,7 @@ fn mutated(data: &[u8], others: &[&Vec<u8>], random: &mut fastrand::Rng) -> Vec<
                 data.extend_from_slice(&other[from..]);
             }
         }
-        data.truncate(MOST_BYTES);
+        data.truncate(MAX_BYTES);
     }
     data
 }
@@ -191,7 +191,7 @@ const PIECES: &[&str] = &[
     "GMT",
 ];
 
-const MOST_BYTES: usize = 4096;
+const MAX_BYTES: usize = 4096;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -34,7 +34,7 @@ fn scene(credential: Credential) -> (Recorder, ContainerRegistryClient, Manifest
         .transport(recorder.clone())
         .clock(clock::from_fn(move || start, |_| std::future::pending()))
         // The first challenge is to be recorded too, and a clock that stands still waits for nothing.
-        .known_realm(false)
+        .assume_azure_auth(false)
         .retry(RetryOptions::none())
         .limiter(LimiterOptions::off())
         .build();
@@ -132,7 +132,7 @@ async fn a_refused_login_matches() {
 }
 
 #[tokio::test]
-async fn a_recording_with_another_answer_does_not_match() {
+async fn a_recording_with_another_response_does_not_match() {
     let (recorder, client, _) = scene(Credential::entra_token("an Entra token"));
     client
         .get_repository_properties("samples/app")
@@ -159,7 +159,7 @@ async fn a_recording_with_another_answer_does_not_match() {
 }
 
 #[tokio::test]
-async fn what_had_no_answer_is_skipped_and_what_was_not_read_is_compared_by_its_head() {
+async fn what_had_no_response_is_skipped_and_what_was_not_read_is_compared_by_its_head() {
     let (recorder, client, manifest) = scene(Credential::entra_token("an Entra token"));
     let repository = client.repository_client("samples/app").unwrap();
     let layer = &manifest.as_image().unwrap().layers[0].digest.clone();
@@ -169,7 +169,7 @@ async fn what_had_no_answer_is_skipped_and_what_was_not_read_is_compared_by_its_
     }));
     let unreachable = ContainerRegistryClient::builder("https://myregistry.azurecr.io")
         .transport(broken.clone())
-        .known_realm(false)
+        .assume_azure_auth(false)
         .retry(RetryOptions::none())
         .build();
     unreachable.unwrap().ping().await.unwrap_err();

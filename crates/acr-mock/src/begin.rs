@@ -1,4 +1,4 @@
-//! What is done with a request by its head alone: most are answered there, without a future.
+//! What is done with a request by its head alone: most are served there, without a future.
 
 use std::error::Error;
 
@@ -6,22 +6,22 @@ use acr_protocol::{Route, RouteError};
 use http::header::CONTENT_LENGTH;
 use http::{Response, request};
 
-use crate::answer::{surround, with_length};
-use crate::asked::{Asked, is_token_request};
-use crate::call::Call;
-use crate::error::{Refusal, RefusalKind};
-use crate::fault::{Aim, ConnectionLost, FaultAction};
-use crate::registry::{Registry, refuse, refuse_token};
+use crate::error::{ErrorResponse, HeaderSet};
+use crate::fault::{Candidate, ConnectionReset, FaultAction};
+use crate::registry::{Registry, refuse, token_error};
+use crate::request_context::RequestContext;
+use crate::resolved_request::{ResolvedRequest, is_token_request};
+use crate::service_headers::{with_length, with_service_headers};
 use crate::{Body, ClientAddress, Origin, data};
 
 /// How far a request has come by its head alone.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "most requests are answered, and a box is what they do without"
+    reason = "most requests are served, and a box is what they do without"
 )]
 pub(crate) enum Begun {
-    Answered(Response<Body>),
+    Done(Response<Body>),
     /// In a box: few requests wait, and the others need no room for them.
     Waiting(Box<Waiting>),
 }
@@ -29,49 +29,49 @@ pub(crate) enum Begun {
 /// A request that needs its body or pauses, or that a fault has struck.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    call: Call,
+    call: RequestContext,
     rest: Rest,
 }
 
 #[derive(Debug)]
 enum Rest {
-    Unhurried(Asked),
-    Struck(FaultAction, Asked),
+    Unhurried(ResolvedRequest),
+    Struck(FaultAction, ResolvedRequest),
     StruckData(FaultAction),
 }
 
 impl Begun {
-    fn waiting(call: Call, rest: Rest) -> Self {
+    fn waiting(call: RequestContext, rest: Rest) -> Self {
         Self::Waiting(Box::new(Waiting { call, rest }))
     }
 }
 
 impl Registry {
-    /// Answers a request whose head is enough for it, and that takes no time. `came` says how it came in, unless its extensions do.
+    /// Handles a request whose head is enough for it, and that takes no time. `came` says how it came in, unless its extensions do.
     pub(crate) fn begin(
         &self,
         head: request::Parts,
         came: Option<(Origin, ClientAddress)>,
     ) -> Begun {
-        let mut call = Call::new(self, head, came);
+        let mut call = RequestContext::new(self, head, came);
         self.expire_uploads(call.now());
         self.shed_in_passing();
         self.counters().count();
         if head_size(&call) > self.settings().limits.head {
-            return Begun::Answered(refuse(&call, Refusal::head_too_large()));
+            return Begun::Done(refuse(&call, ErrorResponse::head_too_large()));
         }
         if announced_length(&call) > self.settings().limits.largest().into() {
             // Whatever it asks for, and whoever asks: nothing takes so much.
-            let refusal = Refusal::body_too_large();
-            return Begun::Answered(match call.uri().path().starts_with("/oauth2/") {
-                true => refuse_token(&call, refusal),
+            let refusal = ErrorResponse::body_too_large();
+            return Begun::Done(match call.uri().path().starts_with("/oauth2/") {
+                true => token_error(&call, refusal),
                 false => refuse(&call, refusal),
             });
         }
         if data::is_data_request(call.uri()) {
             self.counters().count_data();
-            return match self.faults().strike(&Aim::Data) {
-                None => Begun::Answered(with_length(&call, self.get_data(&call))),
+            return match self.faults().take_match(&Candidate::Data) {
+                None => Begun::Done(with_length(&call, self.get_data(&call))),
                 Some(action) => Begun::waiting(call, Rest::StruckData(action)),
             };
         }
@@ -83,34 +83,34 @@ impl Registry {
         }
         if let Err(refusal) = self.pass_firewall(&call) {
             let is_token = call.uri().path().starts_with("/oauth2/");
-            return Begun::Answered(match is_token {
-                true => refuse_token(&call, refusal),
+            return Begun::Done(match is_token {
+                true => token_error(&call, refusal),
                 false => refuse(&call, refusal),
             });
         }
         let asked = match self.ask(&mut call, parsed) {
             Ok(asked) => asked,
-            Err(refusal) => return Begun::Answered(refuse(&call, refusal)),
+            Err(refusal) => return Begun::Done(refuse(&call, refusal)),
         };
-        let aim = Aim::Operation {
+        let aim = Candidate::Operation {
             route: &asked.route,
             authorised: asked.challenge.is_none(),
         };
-        match self.faults().strike(&aim) {
+        match self.faults().take_match(&aim) {
             Some(action) => Begun::waiting(call, Rest::Struck(action, asked)),
             None if asked.challenge.is_some() || is_immediate(&asked.route) => {
-                Begun::Answered(self.carry_out_now(&call, asked))
+                Begun::Done(self.execute_now(&call, asked))
             }
             None => Begun::waiting(call, Rest::Unhurried(asked)),
         }
     }
 
-    /// Answers a request that needs its body or pauses, or that a fault has struck.
+    /// Handles a request that needs its body or pauses, or that a fault has struck.
     pub(crate) async fn finish<B>(
         self,
         waiting: Waiting,
         body: B,
-    ) -> Result<Response<Body>, ConnectionLost>
+    ) -> Result<Response<Body>, ConnectionReset>
     where
         B: http_body::Body + Send,
         B::Data: Send,
@@ -118,18 +118,18 @@ impl Registry {
     {
         let Waiting { call, rest } = waiting;
         match rest {
-            Rest::Unhurried(asked) => Ok(self.carry_out(&call, asked, body).await),
-            Rest::Struck(action, asked) => self.suffer(action, &call, asked, body).await,
+            Rest::Unhurried(asked) => Ok(self.execute(&call, asked, body).await),
+            Rest::Struck(action, asked) => self.apply_fault(action, &call, asked, body).await,
             Rest::StruckData(action) => {
-                let answer = self.suffer_data(action, &call).await?;
-                Ok(with_length(&call, answer))
+                let response = self.apply_data_fault(action, &call).await?;
+                Ok(with_length(&call, response))
             }
         }
     }
 
-    /// The answer to an operation without a body, whether it may be carried out or not.
-    fn carry_out_now(&self, call: &Call, asked: Asked) -> Response<Body> {
-        let Asked {
+    /// The response to an operation without a body, whether it may be carried out or not.
+    fn execute_now(&self, call: &RequestContext, asked: ResolvedRequest) -> Response<Body> {
+        let ResolvedRequest {
             route,
             malformed,
             challenge,
@@ -141,7 +141,7 @@ impl Registry {
         if is_token_request(&route) {
             return match admitted {
                 Ok(()) => self.give_token(call, &route),
-                Err(refusal) => refuse_token(call, refusal),
+                Err(refusal) => token_error(call, refusal),
             };
         }
         let result = admitted
@@ -153,16 +153,16 @@ impl Registry {
     /// Puts around the outcome of an operation what the service puts there.
     pub(crate) fn conclude(
         &self,
-        call: &Call,
-        result: Result<Response<Body>, Refusal>,
+        call: &RequestContext,
+        result: Result<Response<Body>, ErrorResponse>,
     ) -> Response<Body> {
         let (kind, response) = match result {
-            Ok(response) => (RefusalKind::Authorised, response),
+            Ok(response) => (HeaderSet::Authorised, response),
             Err(refusal) => (refusal.kind(), refusal.into_response()),
         };
-        let left = (call.method() == http::Method::DELETE && kind == RefusalKind::Authorised)
+        let left = (call.method() == http::Method::DELETE && kind == HeaderSet::Authorised)
             .then(|| self.deletes_left(call.now()));
-        surround(call, kind, left, response)
+        with_service_headers(call, kind, left, response)
     }
 }
 
@@ -183,7 +183,7 @@ fn is_immediate(route: &Route) -> bool {
 }
 
 /// How long the body is going to be by the head's word; nothing where it is silent.
-fn announced_length(call: &Call) -> u128 {
+fn announced_length(call: &RequestContext) -> u128 {
     let value = call.headers().get(CONTENT_LENGTH);
     value
         .and_then(|value| value.to_str().ok()?.parse().ok())
@@ -191,7 +191,7 @@ fn announced_length(call: &Call) -> u128 {
 }
 
 /// How many bytes the head of a request has, but for the separators.
-fn head_size(call: &Call) -> usize {
+fn head_size(call: &RequestContext) -> usize {
     let headers = call.headers().iter();
     let headers: usize = headers
         .map(|(name, value)| name.as_str().len() + value.len())

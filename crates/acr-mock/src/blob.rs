@@ -5,24 +5,24 @@ use std::sync::Arc;
 
 use acr_protocol::blob::{DeleteBlob, GetBlob, HeadBlob, MountBlob};
 use acr_protocol::operation::headers::DOCKER_CONTENT_DIGEST;
-use acr_protocol::upload::StartedUpload;
+use acr_protocol::upload::UploadStart;
 use acr_protocol::{Descriptor, MediaType};
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::call::Call;
 use crate::data;
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 use crate::registry::{Registry, respond};
+use crate::request_context::RequestContext;
 use crate::{Body, locks};
 
 impl Registry {
-    /// `HEAD /v2/{name}/blobs/{digest}`: answered by the registry itself; ranges are ignored.
-    pub(crate) fn head_blob(&self, operation: &HeadBlob) -> Result<Response<Body>, Refusal> {
+    /// `HEAD /v2/{name}/blobs/{digest}`: served by the registry itself; ranges are ignored.
+    pub(crate) fn head_blob(&self, operation: &HeadBlob) -> Result<Response<Body>, ErrorResponse> {
         let store = self.store();
         let content = store
             .blob(&operation.repository, &operation.digest)
-            .ok_or_else(|| Refusal::blob_not_found(&operation.digest))?;
+            .ok_or_else(|| ErrorResponse::blob_not_found(&operation.digest))?;
         if let Some(repository) = store.record(&operation.repository) {
             locks::get_blob(repository)?;
         }
@@ -39,14 +39,14 @@ impl Registry {
     /// `GET /v2/{name}/blobs/{digest}`: 307 to the data origin, or the bytes themselves where the redirect is off.
     pub(crate) fn get_blob(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &GetBlob,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let content = {
             let store = self.store();
             let content = store
                 .blob(&operation.repository, &operation.digest)
-                .ok_or_else(|| Refusal::blob_not_found(&operation.digest))?;
+                .ok_or_else(|| ErrorResponse::blob_not_found(&operation.digest))?;
             if let Some(repository) = store.record(&operation.repository) {
                 locks::get_blob(repository)?;
             }
@@ -78,7 +78,7 @@ impl Registry {
         headers.insert(
             LOCATION,
             HeaderValue::try_from(location)
-                .map_err(|_| Refusal::blob_not_found(&operation.digest))?,
+                .map_err(|_| ErrorResponse::blob_not_found(&operation.digest))?,
         );
         Ok(response)
     }
@@ -87,7 +87,7 @@ impl Registry {
     pub(crate) async fn delete_blob(
         &self,
         operation: &DeleteBlob,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let removed = {
             let mut store = self.store();
             if let Some(repository) = store.record(&operation.repository)
@@ -109,9 +109,9 @@ impl Registry {
     /// named, the profile says whether one is looked for.
     pub(crate) fn mount_blob(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &MountBlob,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let mut store = self.store();
         if let Some(repository) = store.record(&operation.repository) {
             locks::push(repository)?;
@@ -132,13 +132,13 @@ impl Registry {
             drop(store);
             return Ok(respond(
                 operation,
-                &StartedUpload::Open(self.open_upload(call, &operation.repository)?),
+                &UploadStart::Started(self.open_upload(call, &operation.repository)?),
             ));
         };
         store.share_blob(&operation.repository, content);
         Ok(respond(
             operation,
-            &StartedUpload::Created(operation.digest.clone()),
+            &UploadStart::AlreadyExists(operation.digest.clone()),
         ))
     }
 }

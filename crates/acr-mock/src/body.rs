@@ -1,4 +1,4 @@
-//! The body of every answer the mock gives.
+//! The body of every response the mock gives.
 //!
 //! A body lives in memory from the start, so it has no source to wait for and needs no runtime: it is ready at
 //! every poll, but for one just before a cut, and for what a fault does to it. It may be a rope of several pieces (a stored blob is kept in the pieces it came in),
@@ -14,7 +14,7 @@ use http_body::{Frame, SizeHint};
 
 use crate::fault::Drip;
 
-/// An answer's body: bytes in memory, handed out piece by piece without a copy.
+/// A response's body: bytes in memory, handed out piece by piece without a copy.
 ///
 /// `http_body_util::BodyExt::collect` reads it whole. Its length is known, so a server sends
 /// `Content-Length`, unless [`chunked`](Self::chunked) hides it.
@@ -57,7 +57,7 @@ impl Body {
 
     /// Hides the length, so that a server sends the body with `Transfer-Encoding: chunked`.
     ///
-    /// The service answers so at its token endpoints, and for long metadata.
+    /// The service responds so at its token endpoints, and for long metadata.
     #[must_use]
     pub fn chunked(mut self) -> Self {
         self.chunked = true;
@@ -201,7 +201,7 @@ impl From<&'static str> for Body {
     }
 }
 
-/// Says how much is left, never what it is: a token answer is a body too.
+/// Says how much is left, never what it is: a token response is a body too.
 impl fmt::Debug for Body {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

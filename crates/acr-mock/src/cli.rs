@@ -174,7 +174,7 @@ struct Args {
     )]
     head_timeout: Duration,
 
-    /// Close a connection whose request's body is silent for longer, or whose client takes no byte of an answer.
+    /// Close a connection whose request's body is silent for longer, or whose client takes no byte of a response.
     #[arg(
         long,
         value_name = "SECONDS",
@@ -194,7 +194,7 @@ struct Args {
     )]
     idle_timeout: Duration,
 
-    /// Answer requests on so many threads, to use more cores than one.
+    /// Serve requests on so many threads, to use more cores than one.
     #[arg(long, value_name = "N", env = "ACR_MOCK_WORKERS", default_value = "1")]
     workers: NonZeroUsize,
 

@@ -19,9 +19,9 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 use crate::Body;
-use crate::call::Call;
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 use crate::registry::Registry;
+use crate::request_context::RequestContext;
 use crate::store::Content;
 
 const MARK: &str = "//docker/registry/v2/blobs/";
@@ -36,7 +36,7 @@ pub(crate) fn is_data_request(uri: &Uri) -> bool {
 }
 
 /// The URL at which a blob can be read for a while: signed, so that nobody else can make one.
-pub(crate) fn signed_url(registry: &Registry, call: &Call, digest: &Digest) -> String {
+pub(crate) fn signed_url(registry: &Registry, call: &RequestContext, digest: &Digest) -> String {
     let storage = registry.recording().storage.clone();
     let registry_id = storage.registry_id.unwrap_or_else(|| registry_id(registry));
     let host = match storage.host {
@@ -68,11 +68,11 @@ pub(crate) fn signed_url(registry: &Registry, call: &Call, digest: &Digest) -> S
 
 impl Registry {
     /// `GET` and `HEAD` of a signed URL.
-    pub(crate) fn get_data(&self, call: &Call) -> Response<Body> {
+    pub(crate) fn get_data(&self, call: &RequestContext) -> Response<Body> {
         versioned(call, self.read_data(call))
     }
 
-    fn read_data(&self, call: &Call) -> Response<Body> {
+    fn read_data(&self, call: &RequestContext) -> Response<Body> {
         if !matches!(*call.method(), Method::GET | Method::HEAD) {
             return failure(call, StatusCode::METHOD_NOT_ALLOWED);
         }
@@ -116,13 +116,13 @@ impl Registry {
             HeaderValue::from_static("application/octet-stream"),
         );
         headers.insert(http::header::ETAG, etag(call.uri().path()));
-        surround(call, &mut response);
+        with_service_headers(call, &mut response);
         describe(&content, response.headers_mut());
         response
     }
 
     /// Whether the signature is this registry's, and its time not over.
-    fn is_signed(&self, call: &Call) -> bool {
+    fn is_signed(&self, call: &RequestContext) -> bool {
         let check = || {
             let end = parameter(call.uri(), "se")?;
             let signature = STANDARD.decode(parameter(call.uri(), "sig")?).ok()?;
@@ -209,7 +209,7 @@ pub(crate) fn date(time: Timestamp) -> Option<HeaderValue> {
 }
 
 /// A signature that is not the registry's, or whose time is over.
-pub(crate) fn not_signed(call: &Call) -> Response<Body> {
+pub(crate) fn not_signed(call: &RequestContext) -> Response<Body> {
     failure_with(
         call,
         StatusCode::FORBIDDEN,
@@ -220,7 +220,7 @@ pub(crate) fn not_signed(call: &Call) -> Response<Body> {
 
 /// A failure in storage's words: those of its documentation, but for what a signature is refused with. What it has no words
 /// for is said by a page.
-pub(crate) fn failure(call: &Call, status: StatusCode) -> Response<Body> {
+pub(crate) fn failure(call: &RequestContext, status: StatusCode) -> Response<Body> {
     let (code, message) = match status {
         StatusCode::FORBIDDEN => (
             "AuthorizationFailure",
@@ -239,12 +239,17 @@ pub(crate) fn failure(call: &Call, status: StatusCode) -> Response<Body> {
             "ServerBusy",
             "The server is currently unable to receive requests. Please retry your request.",
         ),
-        status => return Refusal::page(status).into_response(),
+        status => return ErrorResponse::page(status).into_response(),
     };
     failure_with(call, status, code, message)
 }
 
-fn failure_with(call: &Call, status: StatusCode, code: &str, message: &str) -> Response<Body> {
+fn failure_with(
+    call: &RequestContext,
+    status: StatusCode,
+    code: &str,
+    message: &str,
+) -> Response<Body> {
     let text = format!(
         "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
     );
@@ -258,12 +263,12 @@ fn failure_with(call: &Call, status: StatusCode, code: &str, message: &str) -> R
             .headers_mut()
             .insert(HeaderName::from_static("x-ms-error-code"), code);
     }
-    surround(call, &mut response);
+    with_service_headers(call, &mut response);
     response
 }
 
-/// Storage answers in the version of its API that the URL was signed for.
-pub(crate) fn versioned(call: &Call, mut response: Response<Body>) -> Response<Body> {
+/// Storage responses in the version of its API that the URL was signed for.
+pub(crate) fn versioned(call: &RequestContext, mut response: Response<Body>) -> Response<Body> {
     let version = parameter(call.uri(), "sv").and_then(|text| HeaderValue::try_from(text).ok());
     response.headers_mut().insert(
         HeaderName::from_static("x-ms-version"),
@@ -272,7 +277,7 @@ pub(crate) fn versioned(call: &Call, mut response: Response<Body>) -> Response<B
     response
 }
 
-fn surround(call: &Call, response: &mut Response<Body>) {
+fn with_service_headers(call: &RequestContext, response: &mut Response<Body>) {
     let headers = response.headers_mut();
     headers.insert(
         SERVER,

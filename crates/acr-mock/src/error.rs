@@ -1,4 +1,4 @@
-//! [`Refusal`]: every way in which the registry says no, in the service's words. One constructor for each wording.
+//! [`ErrorResponse`]: every way in which the registry says no, in the service's words. One constructor for each wording.
 
 use std::net::IpAddr;
 
@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 
 use crate::Body;
 
-/// An answer that is not a success.
+/// A response that is not a success.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ErrorResponse {
     status: StatusCode,
     content: Content,
     headers: Vec<(HeaderName, HeaderValue)>,
-    kind: RefusalKind,
+    kind: HeaderSet,
 }
 
 #[derive(Debug)]
@@ -30,9 +30,9 @@ enum Content {
     Empty,
 }
 
-/// Which headers the service puts around an answer.
+/// Which headers the service puts around a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RefusalKind {
+pub(crate) enum HeaderSet {
     /// The registry's own, after it knew who asks.
     Authorised,
     /// The registry's own, but without credentials that do.
@@ -45,13 +45,13 @@ pub(crate) enum RefusalKind {
 
 const DISALLOWED: &str = "The operation is disallowed on this registry, repository or image. View troubleshooting steps at https://aka.ms/acr/faq/#why-does-my-pull-or-push-request-fail-with-disallowed-operation";
 
-impl Refusal {
+impl ErrorResponse {
     fn json(status: StatusCode, error: RegistryError) -> Self {
         Self {
             status,
             content: Content::Envelope(error.into()),
             headers: Vec::new(),
-            kind: RefusalKind::Authorised,
+            kind: HeaderSet::Authorised,
         }
     }
 
@@ -59,13 +59,13 @@ impl Refusal {
         Self::json(StatusCode::NOT_FOUND, RegistryError::new(code, message))
     }
 
-    /// A path outside the API: answered in front of the registry.
+    /// A path outside the API: served in front of the registry.
     pub(crate) fn unknown_path() -> Self {
         Self {
             status: StatusCode::NOT_FOUND,
             content: Content::Text("application/octet-stream", "Not found"),
             headers: Vec::new(),
-            kind: RefusalKind::Front,
+            kind: HeaderSet::Front,
         }
     }
 
@@ -75,7 +75,7 @@ impl Refusal {
             status: StatusCode::NOT_FOUND,
             content: Content::Text("text/plain; charset=utf-8", "404 page not found\n"),
             headers: Vec::new(),
-            kind: RefusalKind::Malformed,
+            kind: HeaderSet::Malformed,
         }
     }
 
@@ -87,7 +87,7 @@ impl Refusal {
         Self::invalid_parameter("tag", reference)
     }
 
-    /// Chosen: what the service answers to a wrong method on a known path is not known. It comes before the challenge.
+    /// Chosen: what the service responds to a wrong method on a known path is not known. It comes before the challenge.
     pub(crate) fn method_not_allowed(allowed: &[Method]) -> Self {
         let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
         let error = RegistryError::new(ErrorCode::UNSUPPORTED, "The operation is unsupported.");
@@ -119,7 +119,7 @@ impl Refusal {
         error.detail = detail;
         let refusal = Self::json(StatusCode::UNAUTHORIZED, error);
         Self {
-            kind: RefusalKind::Unauthorised,
+            kind: HeaderSet::Unauthorised,
             ..refusal
         }
     }
@@ -130,7 +130,7 @@ impl Refusal {
             status: StatusCode::UNAUTHORIZED,
             content: Content::Empty,
             headers: Vec::new(),
-            kind: RefusalKind::Unauthorised,
+            kind: HeaderSet::Unauthorised,
         }
     }
 
@@ -236,7 +236,7 @@ impl Refusal {
         Self::json(StatusCode::PAYLOAD_TOO_LARGE, error)
     }
 
-    /// A head over the bound. Chosen, in the form of what is answered in front of the registry.
+    /// A head over the bound. Chosen, in the form of what is served in front of the registry.
     pub(crate) fn head_too_large() -> Self {
         Self {
             status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -245,7 +245,7 @@ impl Refusal {
                 "the head of the request is too large\n",
             ),
             headers: Vec::new(),
-            kind: RefusalKind::Front,
+            kind: HeaderSet::Front,
         }
     }
 
@@ -273,7 +273,7 @@ impl Refusal {
             status,
             content: Content::Page(page),
             headers: Vec::new(),
-            kind: RefusalKind::Front,
+            kind: HeaderSet::Front,
         }
     }
 
@@ -287,7 +287,7 @@ impl Refusal {
         }
         let error = RegistryError::new(ErrorCode::DENIED, message);
         Self {
-            kind: RefusalKind::Unauthorised,
+            kind: HeaderSet::Unauthorised,
             ..Self::json(StatusCode::FORBIDDEN, error)
         }
     }
@@ -313,7 +313,7 @@ impl Refusal {
                 errors: errors.collect(),
             }),
             headers: Vec::new(),
-            kind: RefusalKind::Authorised,
+            kind: HeaderSet::Authorised,
         }
     }
 
@@ -334,7 +334,7 @@ impl Refusal {
             headers: headers
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
-            kind: RefusalKind::Authorised,
+            kind: HeaderSet::Authorised,
         }
     }
 
@@ -407,11 +407,11 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn kind(&self) -> RefusalKind {
+    pub(crate) fn kind(&self) -> HeaderSet {
         self.kind
     }
 
-    /// The answer without the headers that the service puts around every one.
+    /// The response without the headers that the service puts around every one.
     pub(crate) fn into_response(self) -> Response<Body> {
         let (content_type, body) = match self.content {
             Content::Envelope(envelope) => {
@@ -441,7 +441,7 @@ impl Refusal {
     }
 }
 
-impl std::fmt::Display for Refusal {
+impl std::fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.status)?;
         self.errors()

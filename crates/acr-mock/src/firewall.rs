@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::call::Call;
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 use crate::registry::Registry;
+use crate::request_context::RequestContext;
 
 /// The address that a request came from: a request extension.
 ///
@@ -17,10 +17,10 @@ pub struct ClientAddress(
 
 impl Registry {
     /// Lets a client in whose address is allowed.
-    pub(crate) fn pass_firewall(&self, call: &Call) -> Result<(), Refusal> {
+    pub(crate) fn pass_firewall(&self, call: &RequestContext) -> Result<(), ErrorResponse> {
         if let Some((client, names_correlation)) = self.recording().refused_client {
             let correlation = names_correlation.then(|| call.ids().next());
-            return Err(Refusal::not_allowed_access(client, correlation));
+            return Err(ErrorResponse::not_allowed_access(client, correlation));
         }
         let Some(allowed) = &self.settings().firewall else {
             return Ok(());
@@ -29,13 +29,13 @@ impl Registry {
         if allowed.contains(&address) {
             Ok(())
         } else {
-            Err(Refusal::not_allowed_access(address, None))
+            Err(ErrorResponse::not_allowed_access(address, None))
         }
     }
 }
 
 /// Where the request came from.
-pub(crate) fn client_address(call: &Call) -> IpAddr {
+pub(crate) fn client_address(call: &RequestContext) -> IpAddr {
     call.address()
         .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| {
             address.0.to_canonical()

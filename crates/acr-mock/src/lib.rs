@@ -1,13 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod answer;
-mod asked;
 mod auth;
 mod begin;
 mod blob;
 mod body;
-mod call;
 mod clock;
 mod data;
 mod error;
@@ -29,11 +26,14 @@ mod registry;
 mod removed;
 mod repository;
 mod request_body;
+mod request_context;
 mod requests;
+mod resolved_request;
 mod restore;
 mod seed;
 #[cfg(feature = "server")]
 mod server;
+mod service_headers;
 mod settings;
 pub mod snapshot;
 mod statistics;
@@ -50,7 +50,9 @@ pub use acr_protocol as protocol;
 
 pub use crate::body::{Body, BodyError};
 pub use crate::clock::{Clock, ClockHold, SystemClock, VirtualClock};
-pub use crate::fault::{ConnectionLost, Fault, FaultAction, FaultError, FaultHandle, Refuse};
+pub use crate::fault::{
+    ConnectionReset, Fault, FaultAction, FaultError, FaultHandle, FaultResponse,
+};
 pub use crate::firewall::ClientAddress;
 pub use crate::origin::Origin;
 pub use crate::profile::{Profile, UnknownProfile};

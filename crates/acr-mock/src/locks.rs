@@ -5,11 +5,11 @@
 
 use acr_protocol::Reference;
 
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 use crate::store::{ManifestRecord, RepositoryRecord, Switches, TagRecord};
 
 /// Pushing anything into a repository: its write switch.
-pub(crate) fn push(repository: &RepositoryRecord) -> Result<(), Refusal> {
+pub(crate) fn push(repository: &RepositoryRecord) -> Result<(), ErrorResponse> {
     allow(repository.switches.can_write())
 }
 
@@ -18,14 +18,17 @@ pub(crate) fn push(repository: &RepositoryRecord) -> Result<(), Refusal> {
 pub(crate) fn set_manifest(
     repository: &RepositoryRecord,
     tag: Option<&TagRecord>,
-) -> Result<(), Refusal> {
+) -> Result<(), ErrorResponse> {
     push(repository)?;
     allow(tag.is_none_or(|tag| tag.switches.can_write()))
 }
 
 /// Deleting a tag: the tag's write switch forbids it as its delete switch does, and so does the repository's write
 /// switch; the repository's delete switch does not.
-pub(crate) fn delete_tag(repository: &RepositoryRecord, tag: &TagRecord) -> Result<(), Refusal> {
+pub(crate) fn delete_tag(
+    repository: &RepositoryRecord,
+    tag: &TagRecord,
+) -> Result<(), ErrorResponse> {
     allow(repository.switches.can_write() && is_open(&tag.switches))
 }
 
@@ -33,18 +36,18 @@ pub(crate) fn delete_tag(repository: &RepositoryRecord, tag: &TagRecord) -> Resu
 pub(crate) fn delete_manifest(
     repository: &RepositoryRecord,
     manifest: &ManifestRecord,
-) -> Result<(), Refusal> {
+) -> Result<(), ErrorResponse> {
     let tags_open = !repository.tags().are_locked_of(&manifest.digest);
     allow(repository.switches.can_write() && is_open(&manifest.switches) && tags_open)
 }
 
 /// Deleting a blob: the repository's write switch, as for every delete in it.
-pub(crate) fn delete_blob(repository: &RepositoryRecord) -> Result<(), Refusal> {
+pub(crate) fn delete_blob(repository: &RepositoryRecord) -> Result<(), ErrorResponse> {
     allow(repository.switches.can_write())
 }
 
 /// Deleting a repository: its own switches, and those of everything in it.
-pub(crate) fn delete_repository(repository: &RepositoryRecord) -> Result<(), Refusal> {
+pub(crate) fn delete_repository(repository: &RepositoryRecord) -> Result<(), ErrorResponse> {
     let all_open = !repository.tags().are_locked() && !repository.manifests().are_locked();
     allow(is_open(&repository.switches) && all_open)
 }
@@ -55,7 +58,7 @@ pub(crate) fn get_manifest(
     repository: &RepositoryRecord,
     reference: &Reference,
     manifest: &ManifestRecord,
-) -> Result<(), Refusal> {
+) -> Result<(), ErrorResponse> {
     let tag = reference
         .tag()
         .and_then(|tag| repository.tags().get(tag.as_str()));
@@ -64,7 +67,7 @@ pub(crate) fn get_manifest(
 }
 
 /// Pulling a blob: the repository's read switch.
-pub(crate) fn get_blob(repository: &RepositoryRecord) -> Result<(), Refusal> {
+pub(crate) fn get_blob(repository: &RepositoryRecord) -> Result<(), ErrorResponse> {
     allow(repository.switches.can_read())
 }
 
@@ -73,10 +76,10 @@ fn is_open(switches: &Switches) -> bool {
     !switches.is_locked()
 }
 
-fn allow(allowed: bool) -> Result<(), Refusal> {
+fn allow(allowed: bool) -> Result<(), ErrorResponse> {
     if allowed {
         Ok(())
     } else {
-        Err(Refusal::disallowed())
+        Err(ErrorResponse::disallowed())
     }
 }

@@ -3,10 +3,10 @@
 use acr_protocol::{ListQuery, PageToken, Timestamp};
 use form_urlencoded::byte_serialize;
 
-use crate::call::Call;
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 use crate::pause::pause;
 use crate::registry::Registry;
+use crate::request_context::RequestContext;
 use crate::store::{Gathering, Store};
 
 /// In which order a list comes.
@@ -87,8 +87,8 @@ impl Registry {
         &self,
         size: usize,
         marker: &Marker,
-        turn: impl Fn(&Store, &mut Gathering<T>) -> Result<(), Refusal>,
-    ) -> Result<(Vec<T>, bool), Refusal> {
+        turn: impl Fn(&Store, &mut Gathering<T>) -> Result<(), ErrorResponse>,
+    ) -> Result<(Vec<T>, bool), ErrorResponse> {
         let mut page = Gathering::new(size, marker);
         loop {
             turn(&self.store(), &mut page)?;
@@ -103,7 +103,7 @@ impl Registry {
 /// The link behind the page: relative, under the path as the request wrote it, without the API's version and without
 /// any filter; `orderby` is there even when it is empty.
 pub(crate) fn next_link(
-    call: &Call,
+    call: &RequestContext,
     size: usize,
     order: Order,
     marker: &Marker,
@@ -120,7 +120,7 @@ pub(crate) fn next_link(
 
 /// The order in the words of the request, such as `none`, which two of the official SDKs send (chosen: the service has
 /// been seen to give back the two orders that it knows, and an empty one).
-fn asked_order(call: &Call) -> Option<String> {
+fn asked_order(call: &RequestContext) -> Option<String> {
     form_urlencoded::parse(call.uri().query()?.as_bytes())
         .find(|(name, _)| name == "orderby")
         .map(|(_, value)| value.into_owned())

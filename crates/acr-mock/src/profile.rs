@@ -68,7 +68,7 @@ impl Profile {
     }
 
     /// Whether a push to a malformed reference is a bad request, and not only a path that leads nowhere.
-    pub(crate) fn explains_malformed_references(self) -> bool {
+    pub(crate) fn rejects_malformed_references(self) -> bool {
         self == Self::Oci
     }
 
@@ -78,7 +78,7 @@ impl Profile {
     }
 
     /// Whether the list of no tags at all is `null`, as the service's own lists have it, or an empty array.
-    pub(crate) fn says_null_for_no_tags(self) -> bool {
+    pub(crate) fn null_for_empty_tags(self) -> bool {
         self == Self::Acr
     }
 

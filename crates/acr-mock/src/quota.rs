@@ -1,7 +1,7 @@
 //! [`Quota`]: how many bytes of content a registry holds, and may hold.
 //!
 //! Bytes are counted where they come in and until nobody has a handle to them any more, whatever they have become
-//! meanwhile: a body that is still coming, an open upload, a blob, a manifest, an answer of what was deleted since.
+//! meanwhile: a body that is still coming, an open upload, a blob, a manifest, a response of what was deleted since.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

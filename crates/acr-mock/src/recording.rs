@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::recorded::{ChallengeWording, EntraRefusal, RecordedStorage, ScopeOrder};
+use crate::recorded::{ChallengeWording, EntraError, RecordedStorage, ScopeOrder};
 
 /// What is known of a recording beside its content.
 #[derive(Debug, Default)]
@@ -11,7 +11,7 @@ pub(crate) struct Recording {
     /// For the next challenge; those behind it are random again.
     pub(crate) scope_order: Option<ScopeOrder>,
     pub(crate) wording: ChallengeWording,
-    pub(crate) entra_refusal: Option<EntraRefusal>,
+    pub(crate) entra_refusal: Option<EntraError>,
     /// The client's address that the firewall refuses, and whether it says the correlation's id.
     pub(crate) refused_client: Option<(IpAddr, bool)>,
     pub(crate) storage: RecordedStorage,

@@ -8,10 +8,10 @@ use form_urlencoded::Serializer;
 use http::Response;
 
 use crate::Body;
-use crate::call::Call;
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 use crate::paging::{Marker, Order};
 use crate::registry::{Registry, respond};
+use crate::request_context::RequestContext;
 use crate::settings::REFERRERS_PAGE_BYTES;
 use crate::store::ManifestRecord;
 
@@ -22,9 +22,9 @@ impl Registry {
     /// makes the list one of pages. A page begins behind a time and a digest, so what is pushed meanwhile moves nothing.
     pub(crate) async fn list_referrers(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &ListReferrers,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let most = self.settings().referrers_page_size.max(1);
         let size = operation.query.page_size.unwrap_or(most).min(most) as usize;
         let marker = Marker::read(Order::NewestFirst, operation.query.last.as_deref());
@@ -78,7 +78,7 @@ fn as_many_as_fit(lengths: impl Iterator<Item = usize>) -> usize {
 
 /// The link keeps the filter, for it is the only thing that does.
 fn next_page(
-    call: &Call,
+    call: &RequestContext,
     operation: &ListReferrers,
     size: usize,
     last: &ManifestRecord,

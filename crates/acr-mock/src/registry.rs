@@ -10,19 +10,19 @@ use acr_protocol::{OperationClass, Route, Timestamp};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 
-use crate::answer::{surround, with_length};
-use crate::asked::{Asked, is_token_request};
 use crate::auth::{SigningKey, Tokens, oauth};
 use crate::begin::Begun;
-use crate::call::Call;
-use crate::error::Refusal;
-use crate::fault::{ConnectionLost, Faults};
+use crate::error::ErrorResponse;
+use crate::fault::{ConnectionReset, Faults};
 use crate::quota::Quota;
 use crate::random::Ids;
 use crate::rate::{self, Counter};
 use crate::recording::Recording;
 use crate::request_body::{self, ReadBody};
+use crate::request_context::RequestContext;
 use crate::requests::Counters;
+use crate::resolved_request::{ResolvedRequest, is_token_request};
+use crate::service_headers::{with_length, with_service_headers};
 use crate::settings::{RegistryBuilder, Settings};
 use crate::store::{Store, Waste};
 use crate::throttle::Throttles;
@@ -104,10 +104,10 @@ impl Registry {
         }))
     }
 
-    /// Answers one request, of the registry's origin or of its data origin. Never fails: what is wrong with the request
-    /// is in the answer.
+    /// Handles one request, of the registry's origin or of its data origin. Never fails: what is wrong with the request
+    /// is in the response.
     ///
-    /// Where a [`Fault`](crate::Fault) ends the connection without an answer, it gives one that nobody can take for the
+    /// Where a [`Fault`](crate::Fault) ends the connection without a response, it gives one that nobody can take for the
     /// registry's: 502, without its headers, and a body that breaks with a [`BodyError`](crate::BodyError) before its first
     /// byte. [`Registry::try_handle`] gives an error there.
     ///
@@ -122,44 +122,44 @@ impl Registry {
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let answer = self.clone().answer(request);
+        let response = self.clone().response(request);
         async move {
-            let answer = answer.await;
-            answer.unwrap_or_else(ConnectionLost::into_response)
+            let response = response.await;
+            response.unwrap_or_else(ConnectionReset::into_response)
         }
     }
 
-    /// Answers one request like [`Registry::handle`], or gives an error where a [`Fault`](crate::Fault) ends the connection
-    /// without an answer. Nothing else makes it fail.
+    /// Handles one request like [`Registry::handle`], or gives an error where a [`Fault`](crate::Fault) ends the connection
+    /// without a response. Nothing else makes it fail.
     ///
     /// ```
-    /// use acr_mock::{ConnectionLost, Fault, Registry};
+    /// use acr_mock::{ConnectionReset, Fault, Registry};
     /// # use futures_util::FutureExt as _;
     /// let registry = Registry::new();
     /// registry.inject(Fault::on("ping").before_credentials().times(1).reset())?;
     /// let ping = || http::Request::get("https://mock.azurecr.io/v2/").body(String::new()).unwrap();
-    /// let answer = registry.try_handle(ping()).now_or_never().unwrap();
-    /// assert!(matches!(answer, Err(ConnectionLost { .. })));
+    /// let response = registry.try_handle(ping()).now_or_never().unwrap();
+    /// assert!(matches!(response, Err(ConnectionReset { .. })));
     /// assert_eq!(registry.try_handle(ping()).now_or_never().unwrap().unwrap().status(), 401);
     /// # Ok::<(), acr_mock::FaultError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`ConnectionLost`]: a fault wanted it so.
+    /// [`ConnectionReset`]: a fault wanted it so.
     pub fn try_handle<B>(
         &self,
         request: Request<B>,
-    ) -> impl Future<Output = Result<Response<Body>, ConnectionLost>> + Send + use<B> + 'static
+    ) -> impl Future<Output = Result<Response<Body>, ConnectionReset>> + Send + use<B> + 'static
     where
         B: http_body::Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        self.clone().answer(request)
+        self.clone().response(request)
     }
 
-    async fn answer<B>(self, request: Request<B>) -> Result<Response<Body>, ConnectionLost>
+    async fn response<B>(self, request: Request<B>) -> Result<Response<Body>, ConnectionReset>
     where
         B: http_body::Body + Send,
         B::Data: Send,
@@ -167,20 +167,25 @@ impl Registry {
     {
         let (head, body) = request.into_parts();
         match self.begin(head, None) {
-            Begun::Answered(response) => Ok(response),
-            // In a box, so that requests which are answered at once need no room for this.
+            Begun::Done(response) => Ok(response),
+            // In a box, so that requests which are served at once need no room for this.
             Begun::Waiting(waiting) => Box::pin(self.finish(*waiting, body)).await,
         }
     }
 
-    /// The answer to an operation, whether it may be carried out or not.
-    pub(crate) async fn carry_out<B>(&self, call: &Call, asked: Asked, body: B) -> Response<Body>
+    /// The response to an operation, whether it may be carried out or not.
+    pub(crate) async fn execute<B>(
+        &self,
+        call: &RequestContext,
+        asked: ResolvedRequest,
+        body: B,
+    ) -> Response<Body>
     where
         B: http_body::Body + Send,
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let Asked {
+        let ResolvedRequest {
             route,
             malformed,
             challenge,
@@ -189,23 +194,28 @@ impl Registry {
             return refuse(call, *challenge);
         }
         if is_token_request(&route) {
-            return self.answer_token(call, route, body).await;
+            return self.response_token(call, route, body).await;
         }
         let result = match self.admit(call, &route) {
-            Ok(()) => self.perform(call, route, malformed, body).await,
+            Ok(()) => self.run_operation(call, route, malformed, body).await,
             Err(refusal) => Err(refusal),
         };
         self.conclude(call, result)
     }
 
-    async fn answer_token<B>(&self, call: &Call, route: Route, body: B) -> Response<Body>
+    async fn response_token<B>(
+        &self,
+        call: &RequestContext,
+        route: Route,
+        body: B,
+    ) -> Response<Body>
     where
         B: http_body::Body + Send,
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         if let Err(refusal) = self.admit(call, &route) {
-            return refuse_token(call, refusal);
+            return token_error(call, refusal);
         }
         let route = if route.has_small_body() {
             match request_body::read(body, self.settings().limits.body, None).await {
@@ -213,9 +223,9 @@ impl Registry {
                     .with_body(bytes)
                     .unwrap_or(Route::RequestAccessToken(RequestAccessToken::default())),
                 ReadBody::TooLarge | ReadBody::Full => {
-                    return refuse_token(call, Refusal::body_too_large());
+                    return token_error(call, ErrorResponse::body_too_large());
                 }
-                ReadBody::Broken => return refuse_token(call, Refusal::size_invalid()),
+                ReadBody::Broken => return token_error(call, ErrorResponse::size_invalid()),
             }
         } else {
             route
@@ -223,25 +233,25 @@ impl Registry {
         self.give_token(call, &route)
     }
 
-    pub(crate) fn give_token(&self, call: &Call, route: &Route) -> Response<Body> {
+    pub(crate) fn give_token(&self, call: &RequestContext, route: &Route) -> Response<Body> {
         let response = match route {
             Route::ExchangeEntraToken(operation) => self.exchange_entra_token(call, operation),
             Route::RequestAccessTokenWithLogin(operation) => {
                 self.request_access_token_with_login(call, operation)
             }
             Route::RequestAccessToken(operation) => self.request_access_token(call, operation),
-            _ => Refusal::unknown_path().into_response(),
+            _ => ErrorResponse::unknown_path().into_response(),
         };
         with_length(call, response)
     }
 
-    async fn perform<B>(
+    async fn run_operation<B>(
         &self,
-        call: &Call,
+        call: &RequestContext,
         route: Route,
         malformed: Option<(&'static str, String)>,
         body: B,
-    ) -> Result<Response<Body>, Refusal>
+    ) -> Result<Response<Body>, ErrorResponse>
     where
         B: http_body::Body + Send,
         B::Data: Send,
@@ -259,9 +269,11 @@ impl Registry {
                 let limit = self.settings().limits.manifest;
                 let bytes = match request_body::read(body, limit, Some(self.quota())).await {
                     ReadBody::Whole(bytes) => bytes,
-                    ReadBody::TooLarge => return Err(Refusal::manifest_too_large()),
-                    ReadBody::Full => return Err(Refusal::registry_full(self.quota().most())),
-                    ReadBody::Broken => return Err(Refusal::size_invalid()),
+                    ReadBody::TooLarge => return Err(ErrorResponse::manifest_too_large()),
+                    ReadBody::Full => {
+                        return Err(ErrorResponse::registry_full(self.quota().most()));
+                    }
+                    ReadBody::Broken => return Err(ErrorResponse::size_invalid()),
                 };
                 self.set_manifest(call, &SetManifest { bytes, ..operation })
                     .await
@@ -271,15 +283,15 @@ impl Registry {
                 {
                     ReadBody::Whole(bytes) => bytes,
                     ReadBody::TooLarge | ReadBody::Full => {
-                        return Err(Refusal::body_too_large());
+                        return Err(ErrorResponse::body_too_large());
                     }
-                    ReadBody::Broken => return Err(Refusal::size_invalid()),
+                    ReadBody::Broken => return Err(ErrorResponse::size_invalid()),
                 };
                 // Existence comes before the body's form.
                 self.must_exist(&route)?;
                 let route = route
                     .with_body(bytes)
-                    .map_err(|error| Refusal::invalid_body(&error.to_string()))?;
+                    .map_err(|error| ErrorResponse::invalid_body(&error.to_string()))?;
                 self.dispatch(call, route).await
             }
             route => self.dispatch(call, route).await,
@@ -287,7 +299,11 @@ impl Registry {
     }
 
     /// Operations whose request is complete with its head, or with a small body that was read.
-    async fn dispatch(&self, call: &Call, route: Route) -> Result<Response<Body>, Refusal> {
+    async fn dispatch(
+        &self,
+        call: &RequestContext,
+        route: Route,
+    ) -> Result<Response<Body>, ErrorResponse> {
         match route {
             Route::ListRepositoryNames(operation) => {
                 self.list_repository_names(call, &operation).await
@@ -319,9 +335,9 @@ impl Registry {
     /// Operations that never make a pause.
     pub(crate) fn dispatch_now(
         &self,
-        call: &Call,
+        call: &RequestContext,
         route: Route,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         match route {
             Route::Ping(operation) => Ok(respond(&operation, &())),
             Route::GetRepositoryProperties(operation) => {
@@ -336,8 +352,8 @@ impl Registry {
             Route::GetBlob(operation) => self.get_blob(call, &operation),
             Route::MountBlob(operation) => self.mount_blob(call, &operation),
             Route::GetUploadStatus(operation) => self.get_upload_status(&operation),
-            // The rest has been answered before it could come here.
-            _ => Err(Refusal::unknown_path()),
+            // The rest has been served before it could come here.
+            _ => Err(ErrorResponse::unknown_path()),
         }
     }
 
@@ -346,7 +362,7 @@ impl Registry {
         &self,
         route: &Route,
         malformed: Option<(&'static str, String)>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ErrorResponse> {
         match malformed {
             Some((parameter, value)) if !self.passes_over(parameter) => {
                 Err(self.refuse_parameter(route, parameter, &value))
@@ -361,7 +377,7 @@ impl Registry {
     }
 
     /// A malformed parameter is named only after what it belongs to was found.
-    fn refuse_parameter(&self, route: &Route, parameter: &str, value: &str) -> Refusal {
+    fn refuse_parameter(&self, route: &Route, parameter: &str, value: &str) -> ErrorResponse {
         if let Err(refusal) = self.must_exist(route) {
             return refusal;
         }
@@ -372,12 +388,12 @@ impl Registry {
             Route::CompleteUpload(operation) if parameter == "content-range" => {
                 self.refuse_chunk_range(&operation.repository, &operation.location, value)
             }
-            _ => Refusal::invalid_parameter(parameter, value),
+            _ => ErrorResponse::invalid_parameter(parameter, value),
         }
     }
 
     /// Counts an operation whose credentials are good.
-    pub(crate) fn admit(&self, call: &Call, route: &Route) -> Result<(), Refusal> {
+    pub(crate) fn admit(&self, call: &RequestContext, route: &Route) -> Result<(), ErrorResponse> {
         self.0.throttles.admit(route.class(), call.now())
     }
 
@@ -442,7 +458,7 @@ impl Registry {
         &self.0.counters
     }
 
-    pub(crate) fn token_calls_left(&self, call: &Call) -> HeaderValue {
+    pub(crate) fn token_calls_left(&self, call: &RequestContext) -> HeaderValue {
         rate::trimmed(lock(&self.0.token_calls).count(call.now()))
     }
 
@@ -457,7 +473,7 @@ impl Default for Registry {
     }
 }
 
-/// The answer of an operation that has gone well.
+/// The response of an operation that has gone well.
 pub(crate) fn respond<O: acr_protocol::Operation>(
     operation: &O,
     output: &O::Output,
@@ -468,13 +484,13 @@ pub(crate) fn respond<O: acr_protocol::Operation>(
 }
 
 /// The same at the token endpoints, which put fewer headers around it.
-pub(crate) fn refuse_token(call: &Call, refusal: Refusal) -> Response<Body> {
+pub(crate) fn token_error(call: &RequestContext, refusal: ErrorResponse) -> Response<Body> {
     with_length(call, oauth::refused(call, refusal))
 }
 
-/// The answer that says no, with what the registry puts around it.
-pub(crate) fn refuse(call: &Call, refusal: Refusal) -> Response<Body> {
-    surround(call, refusal.kind(), None, refusal.into_response())
+/// The response that says no, with what the registry puts around it.
+pub(crate) fn refuse(call: &RequestContext, refusal: ErrorResponse) -> Response<Body> {
+    with_service_headers(call, refusal.kind(), None, refusal.into_response())
 }
 
 /// A panic while the lock was held has broken nothing: each operation checks before it changes.

@@ -11,11 +11,11 @@ use acr_protocol::{
 };
 use http::Response;
 
-use crate::call::Call;
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 use crate::paging::{Marker, Order, next_link};
 use crate::registry::{Registry, respond};
 use crate::removed::Removed;
+use crate::request_context::RequestContext;
 use crate::store::RepositoryRecord;
 use crate::text::Text;
 use crate::{Body, locks};
@@ -24,9 +24,9 @@ impl Registry {
     /// `GET /acr/v1/_catalog`
     pub(crate) async fn list_repository_names(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &ListRepositoryNames,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let page = self.catalog(call, &operation.query).await?;
         Ok(respond(operation, &page))
     }
@@ -34,9 +34,9 @@ impl Registry {
     /// `GET /v2/_catalog`
     pub(crate) async fn list_repositories(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &ListRepositories,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let page = self.catalog(call, &operation.query).await?;
         Ok(respond(operation, &page))
     }
@@ -44,9 +44,9 @@ impl Registry {
     /// By name. Chosen: a repository whose list switch is off is left out.
     async fn catalog(
         &self,
-        call: &Call,
+        call: &RequestContext,
         query: &ListQuery,
-    ) -> Result<Page<RepositoryName>, Refusal> {
+    ) -> Result<Page<RepositoryName>, ErrorResponse> {
         let size = self.page_size(query);
         let marker = Marker::read(Order::Name, query.last.as_deref());
         let (items, has_more) = self
@@ -71,13 +71,13 @@ impl Registry {
     /// `GET /acr/v1/{name}`
     pub(crate) fn get_repository_properties(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &GetRepositoryProperties,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let store = self.store();
         let repository = store
             .repository(&operation.repository)
-            .ok_or_else(|| Refusal::repository_not_found(&operation.repository))?;
+            .ok_or_else(|| ErrorResponse::repository_not_found(&operation.repository))?;
         Ok(respond(
             operation,
             &properties(call, &operation.repository, repository),
@@ -87,13 +87,13 @@ impl Registry {
     /// `PATCH /acr/v1/{name}`
     pub(crate) fn update_repository_properties(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &UpdateRepositoryProperties,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let mut store = self.store();
         let mut repository = store
             .repository_mut(&operation.repository)
-            .ok_or_else(|| Refusal::repository_not_found(&operation.repository))?;
+            .ok_or_else(|| ErrorResponse::repository_not_found(&operation.repository))?;
         repository.switches.apply(&operation.attributes);
         Ok(respond(
             operation,
@@ -105,7 +105,7 @@ impl Registry {
     pub(crate) async fn delete_repository(
         &self,
         operation: &DeleteRepository,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let removed = {
             let mut store = self.store();
             let Some(repository) = store.repository(&operation.repository) else {
@@ -134,12 +134,12 @@ impl Registry {
     }
 
     /// What an update needs to find before its body is looked at, and what a list needs before its parameters are.
-    pub(crate) fn must_exist(&self, route: &Route) -> Result<(), Refusal> {
+    pub(crate) fn must_exist(&self, route: &Route) -> Result<(), ErrorResponse> {
         let store = self.store();
         let repository = |name: &RepositoryName| {
             store
                 .repository(name)
-                .ok_or_else(|| Refusal::repository_not_found(name))
+                .ok_or_else(|| ErrorResponse::repository_not_found(name))
         };
         match route {
             Route::UpdateRepositoryProperties(operation) => {
@@ -152,7 +152,9 @@ impl Registry {
                 let found = store
                     .repository(&operation.repository)
                     .and_then(|repository| repository.tags().get(operation.tag.as_str()));
-                found.map(|_: &Arc<_>| ()).ok_or_else(Refusal::tag_unknown)
+                found
+                    .map(|_: &Arc<_>| ())
+                    .ok_or_else(ErrorResponse::tag_unknown)
             }
             Route::UpdateManifestProperties(operation) => {
                 let found = store
@@ -160,23 +162,23 @@ impl Registry {
                     .and_then(|repository| repository.manifests().get(operation.digest.as_str()));
                 found
                     .map(|_: &Arc<_>| ())
-                    .ok_or_else(Refusal::manifest_unknown)
+                    .ok_or_else(ErrorResponse::manifest_unknown)
             }
             Route::UploadChunk(operation) => store
                 .upload(&operation.repository, operation.location.uuid())
                 .map(drop)
-                .ok_or_else(Refusal::upload_unknown),
+                .ok_or_else(ErrorResponse::upload_unknown),
             Route::CompleteUpload(operation) => store
                 .upload(&operation.repository, operation.location.uuid())
                 .map(drop)
-                .ok_or_else(Refusal::upload_unknown),
+                .ok_or_else(ErrorResponse::upload_unknown),
             _ => Ok(()),
         }
     }
 }
 
 fn properties(
-    call: &Call,
+    call: &RequestContext,
     name: &RepositoryName,
     repository: &RepositoryRecord,
 ) -> RepositoryProperties {

@@ -12,10 +12,10 @@ use acr_protocol::{
 use http::{HeaderValue, Response};
 use serde_json::json;
 
-use crate::call::Call;
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 use crate::paging::{Marker, Order, next_link};
 use crate::registry::{Registry, respond};
+use crate::request_context::RequestContext;
 use crate::store::TagRecord;
 use crate::{Body, listing, locks};
 
@@ -25,9 +25,9 @@ impl Registry {
     /// Chosen: a tag whose list switch is off is left out.
     pub(crate) async fn list_tag_properties(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &ListTagProperties,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let order = match operation.order {
             ArtifactTagOrder::None => Order::Name,
             ArtifactTagOrder::LastUpdatedOnDescending => Order::NewestFirst,
@@ -57,14 +57,14 @@ impl Registry {
     /// `GET /acr/v1/{name}/_tags/{tag}`
     pub(crate) fn get_tag_properties(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &GetTagProperties,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let store = self.store();
         let record = store
             .repository(&operation.repository)
             .and_then(|repository| repository.tags().get(operation.tag.as_str()));
-        let record = record.ok_or_else(Refusal::tag_unknown)?;
+        let record = record.ok_or_else(ErrorResponse::tag_unknown)?;
         Ok(respond(
             operation,
             &properties(call, &operation.repository, record),
@@ -74,16 +74,16 @@ impl Registry {
     /// `PATCH /acr/v1/{name}/_tags/{tag}`
     pub(crate) fn update_tag_properties(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &UpdateTagProperties,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let mut store = self.store();
         let record = store
             .repository_mut(&operation.repository)
             .and_then(|mut repository| {
                 repository.update_tag(&operation.tag, &operation.attributes)
             });
-        let record = record.ok_or_else(Refusal::tag_unknown)?;
+        let record = record.ok_or_else(ErrorResponse::tag_unknown)?;
         Ok(respond(
             operation,
             &properties(call, &operation.repository, &record),
@@ -95,9 +95,9 @@ impl Registry {
     /// Chosen: in an unknown repository the tag is what is unknown.
     pub(crate) fn delete_tag(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &DeleteTag,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let removed = self.untag(call, &operation.repository, &operation.tag)?;
         let mut response = respond(operation, &removed.is_some());
         if let Some(Ok(digest)) =
@@ -113,10 +113,10 @@ impl Registry {
     /// Takes a tag away, if it is there and no lock holds it.
     pub(crate) fn untag(
         &self,
-        call: &Call,
+        call: &RequestContext,
         repository: &RepositoryName,
         tag: &Tag,
-    ) -> Result<Option<Arc<TagRecord>>, Refusal> {
+    ) -> Result<Option<Arc<TagRecord>>, ErrorResponse> {
         let mut store = self.store();
         let found = store
             .repository(repository)
@@ -134,9 +134,9 @@ impl Registry {
     /// `GET /v2/{name}/tags/list`
     pub(crate) async fn list_tags(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &ListTags,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let size = self.page_size(&operation.query);
         let marker = Marker::read(Order::Name, operation.query.last.as_deref());
         let (page, has_more) = self
@@ -144,7 +144,7 @@ impl Registry {
             .await?;
         let next = next_page(call, size, Order::Name, has_more, &page);
         let items: Vec<Tag> = page.iter().map(|tag| tag.name.clone()).collect();
-        let is_empty = items.is_empty() && !self.settings().profile.says_null_for_no_tags();
+        let is_empty = items.is_empty() && !self.settings().profile.null_for_empty_tags();
         let mut response = respond(operation, &Page { items, next });
         if is_empty {
             let body = json!({ "name": operation.repository, "tags": [] });
@@ -161,11 +161,11 @@ impl Registry {
         of: Option<&Digest>,
         size: usize,
         marker: &Marker,
-    ) -> Result<(Vec<Arc<TagRecord>>, bool), Refusal> {
+    ) -> Result<(Vec<Arc<TagRecord>>, bool), ErrorResponse> {
         self.gather(size, marker, |store, page| {
             let repository = store
                 .repository(name)
-                .ok_or_else(|| Refusal::repository_not_found(name))?;
+                .ok_or_else(|| ErrorResponse::repository_not_found(name))?;
             page.go_on(
                 |behind| repository.tags().walk(order, of, behind),
                 |tag| tag.switches.can_list().then(|| Arc::clone(tag)),
@@ -178,7 +178,7 @@ impl Registry {
 }
 
 fn next_page(
-    call: &Call,
+    call: &RequestContext,
     size: usize,
     order: Order,
     has_more: bool,
@@ -190,7 +190,7 @@ fn next_page(
 }
 
 fn properties(
-    call: &Call,
+    call: &RequestContext,
     repository: &RepositoryName,
     record: &TagRecord,
 ) -> ArtifactTagProperties {

@@ -5,13 +5,13 @@ use std::sync::{Mutex, PoisonError};
 
 use acr_protocol::{OperationClass, Timestamp};
 
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 
 /// How many operations of a class are let through in each second, or each minute, of the registry's clock. What comes
-/// beyond is answered 429, and let through again when the clock's next second or minute begins.
+/// beyond gets 429, and let through again when the clock's next second or minute begins.
 ///
 /// Counted are operations whose credentials were good, and token requests; the service's own counters go the same way,
-/// since it tells what is left only in those answers. The code of the answer's body is that of the OCI specification, its
+/// since it tells what is left only in those responses. The code of the response's body is that of the OCI specification, its
 /// wording is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Throttle {
@@ -78,7 +78,7 @@ impl Throttles {
     }
 
     /// Lets an operation of this class through, if it may.
-    pub(crate) fn admit(&self, class: OperationClass, now: Timestamp) -> Result<(), Refusal> {
+    pub(crate) fn admit(&self, class: OperationClass, now: Timestamp) -> Result<(), ErrorResponse> {
         let Some(throttle) = self.settings.get(&class) else {
             return Ok(());
         };
@@ -93,7 +93,7 @@ impl Throttles {
             return Ok(());
         }
         let left = throttle.window - now.seconds().rem_euclid(throttle.window);
-        Err(Refusal::too_many_requests(
+        Err(ErrorResponse::too_many_requests(
             throttle.tells_when.then_some(left),
         ))
     }

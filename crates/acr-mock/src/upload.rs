@@ -1,8 +1,8 @@
-//! Uploads: every answer hands out a new location, whose state says how far the upload was; an old one is recognised.
+//! Uploads: every response hands out a new location, whose state says how far the upload was; an old one is recognised.
 
 use acr_protocol::upload::{
-    CancelUpload, CompleteUpload, GetUploadStatus, StartUpload, StartedUpload, UploadChunk,
-    UploadLocation, UploadProgress,
+    CancelUpload, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk, UploadLocation,
+    UploadProgress, UploadStart,
 };
 use acr_protocol::{Algorithm, Digest, Digester, RepositoryName, Timestamp};
 use base64::Engine as _;
@@ -12,11 +12,11 @@ use http::Response;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 
-use crate::call::Call;
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 use crate::pause::pause;
 use crate::registry::{Registry, respond};
 use crate::request_body::{self, ReadBody};
+use crate::request_context::RequestContext;
 use crate::store::{Content, Store, Upload};
 use crate::{Body, locks};
 
@@ -42,10 +42,10 @@ impl Registry {
     /// `POST /v2/{name}/blobs/uploads/`, with or without the whole blob in the body.
     pub(crate) async fn start_upload<B>(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &StartUpload,
         body: B,
-    ) -> Result<Response<Body>, Refusal>
+    ) -> Result<Response<Body>, ErrorResponse>
     where
         B: http_body::Body + Send,
         B::Data: Send,
@@ -55,7 +55,7 @@ impl Registry {
         let Some(digest) = &operation.digest else {
             return Ok(respond(
                 operation,
-                &StartedUpload::Open(self.open_upload(call, &operation.repository)?),
+                &UploadStart::Started(self.open_upload(call, &operation.repository)?),
             ));
         };
         let chunks = self.chunk(body, 0).await?;
@@ -64,15 +64,18 @@ impl Registry {
         self.may_push(&operation.repository)?;
         self.store()
             .put_blob(&operation.repository, digest.clone(), content, self.now());
-        Ok(respond(operation, &StartedUpload::Created(digest.clone())))
+        Ok(respond(
+            operation,
+            &UploadStart::AlreadyExists(digest.clone()),
+        ))
     }
 
     /// Opens an upload. The repository need not exist.
     pub(crate) fn open_upload(
         &self,
-        call: &Call,
+        call: &RequestContext,
         repository: &RepositoryName,
-    ) -> Result<UploadProgress, Refusal> {
+    ) -> Result<UploadProgress, ErrorResponse> {
         let mut store = self.store();
         let limits = &self.settings().limits;
         let (all, here) = store.uploads(repository);
@@ -83,7 +86,7 @@ impl Registry {
             let wait = i64::try_from(wait)
                 .unwrap_or(RETRY_UPLOAD)
                 .clamp(1, RETRY_UPLOAD);
-            return Err(Refusal::too_many_requests(Some(wait)));
+            return Err(ErrorResponse::too_many_requests(Some(wait)));
         }
         let upload = Upload::new(
             self.ids().next().to_string(),
@@ -98,10 +101,10 @@ impl Registry {
     /// `PATCH` of an upload's location.
     pub(crate) async fn upload_chunk<B>(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &UploadChunk,
         body: B,
-    ) -> Result<Response<Body>, Refusal>
+    ) -> Result<Response<Body>, ErrorResponse>
     where
         B: http_body::Body + Send,
         B::Data: Send,
@@ -116,7 +119,7 @@ impl Registry {
             .range
             .is_some_and(|range| range.length() != length)
         {
-            return Err(Refusal::size_invalid());
+            return Err(ErrorResponse::size_invalid());
         }
         self.may_push(&operation.repository)?;
         let (repository, id) = (&operation.repository, operation.location.uuid());
@@ -132,7 +135,7 @@ impl Registry {
         self.appendable(&store, repository, id, offset, length)?;
         let mut upload = store
             .take_upload(repository, id)
-            .ok_or_else(Refusal::upload_unknown)?;
+            .ok_or_else(ErrorResponse::upload_unknown)?;
         let minimum = self.settings().minimum_chunk.unwrap_or_default();
         upload.is_closed |= length < minimum;
         upload.digester = digester;
@@ -146,11 +149,11 @@ impl Registry {
     pub(crate) fn get_upload_status(
         &self,
         operation: &GetUploadStatus,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let store = self.store();
         let upload = store
             .upload(&operation.repository, operation.location.uuid())
-            .ok_or_else(Refusal::upload_unknown)?;
+            .ok_or_else(ErrorResponse::upload_unknown)?;
         self.read_state(upload, &operation.location)?;
         Ok(respond(operation, &self.progress(upload)))
     }
@@ -160,7 +163,7 @@ impl Registry {
         &self,
         operation: &CompleteUpload,
         body: B,
-    ) -> Result<Response<Body>, Refusal>
+    ) -> Result<Response<Body>, ErrorResponse>
     where
         B: http_body::Body + Send,
         B::Data: Send,
@@ -173,14 +176,14 @@ impl Registry {
         let digest = operation
             .digest
             .as_ref()
-            .ok_or_else(|| Refusal::digest_invalid("digest missing"))?;
+            .ok_or_else(|| ErrorResponse::digest_invalid("digest missing"))?;
         let chunks = self.chunk(body, offset).await?;
         let length = total(&chunks);
         if operation
             .range
             .is_some_and(|range| range.length() != length)
         {
-            return Err(Refusal::size_invalid());
+            return Err(ErrorResponse::size_invalid());
         }
         self.may_push(&operation.repository)?;
         let (repository, id) = (&operation.repository, operation.location.uuid());
@@ -207,13 +210,13 @@ impl Registry {
     pub(crate) async fn cancel_upload(
         &self,
         operation: &CancelUpload,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let cancelled = {
             let mut store = self.store();
             let (repository, id) = (&operation.repository, operation.location.uuid());
             let upload = store
                 .upload(repository, id)
-                .ok_or_else(Refusal::upload_unknown)?;
+                .ok_or_else(ErrorResponse::upload_unknown)?;
             self.read_state(upload, &operation.location)?;
             store.take_upload(repository, id)
         };
@@ -224,21 +227,22 @@ impl Registry {
         Ok(respond(operation, &()))
     }
 
-    /// The answer to a chunk whose `Content-Range` is malformed. An old location is recognised before.
+    /// The response to a chunk whose `Content-Range` is malformed. An old location is recognised before.
     pub(crate) fn refuse_chunk_range(
         &self,
         repository: &RepositoryName,
         location: &UploadLocation,
         range: &str,
-    ) -> Refusal {
+    ) -> ErrorResponse {
         let store = self.store();
         match store.upload(repository, location.uuid()) {
-            None => Refusal::upload_unknown(),
+            None => ErrorResponse::upload_unknown(),
             Some(upload) => match self.read_state(upload, location) {
                 Err(refusal) => refusal,
-                Ok(_) => {
-                    Refusal::range_invalid(range, "the Content-Range header format is invalid")
-                }
+                Ok(_) => ErrorResponse::range_invalid(
+                    range,
+                    "the Content-Range header format is invalid",
+                ),
             },
         }
     }
@@ -249,21 +253,21 @@ impl Registry {
         repository: &RepositoryName,
         location: &UploadLocation,
         range: Option<&str>,
-    ) -> Result<u64, Refusal> {
+    ) -> Result<u64, ErrorResponse> {
         let store = self.store();
         let upload = store
             .upload(repository, location.uuid())
-            .ok_or_else(Refusal::upload_unknown)?;
+            .ok_or_else(ErrorResponse::upload_unknown)?;
         let state = self.read_state(upload, location)?;
         let offset = upload.offset();
         if state.offset != offset {
-            return Err(Refusal::stale_location(&self.progress(upload)));
+            return Err(ErrorResponse::stale_location(&self.progress(upload)));
         }
         let first = range.and_then(|range| range.split('-').next()?.parse::<u64>().ok());
         match (range, first) {
             (Some(range), Some(first)) if first != offset => {
                 let reason = format!("out of order chunk: content range should start at {offset}");
-                Err(Refusal::range_invalid(range, &reason))
+                Err(ErrorResponse::range_invalid(range, &reason))
             }
             _ => Ok(offset),
         }
@@ -277,23 +281,23 @@ impl Registry {
         id: &str,
         offset: u64,
         length: u64,
-    ) -> Result<&'a Upload, Refusal> {
+    ) -> Result<&'a Upload, ErrorResponse> {
         let upload = store
             .upload(repository, id)
-            .ok_or_else(Refusal::upload_unknown)?;
+            .ok_or_else(ErrorResponse::upload_unknown)?;
         if upload.offset() != offset {
-            return Err(Refusal::stale_location(&self.progress(upload)));
+            return Err(ErrorResponse::stale_location(&self.progress(upload)));
         }
         match self.settings().minimum_chunk {
             Some(minimum) if upload.is_closed && length > 0 => {
-                Err(Refusal::chunk_too_short(minimum))
+                Err(ErrorResponse::chunk_too_short(minimum))
             }
             _ => Ok(upload),
         }
     }
 
     /// The bytes of a chunk, as long as the blob does not grow beyond its bound.
-    async fn chunk<B>(&self, body: B, offset: u64) -> Result<Vec<Bytes>, Refusal>
+    async fn chunk<B>(&self, body: B, offset: u64) -> Result<Vec<Bytes>, ErrorResponse>
     where
         B: http_body::Body + Send,
         B::Data: Send,
@@ -302,13 +306,13 @@ impl Registry {
         let limit = self.settings().limits.blob.saturating_sub(offset);
         match request_body::read_chunks(body, limit, self.quota()).await {
             ReadBody::Whole(chunks) => Ok(chunks),
-            ReadBody::TooLarge => Err(Refusal::body_too_large()),
-            ReadBody::Full => Err(Refusal::registry_full(self.quota().most())),
-            ReadBody::Broken => Err(Refusal::size_invalid()),
+            ReadBody::TooLarge => Err(ErrorResponse::body_too_large()),
+            ReadBody::Full => Err(ErrorResponse::registry_full(self.quota().most())),
+            ReadBody::Broken => Err(ErrorResponse::size_invalid()),
         }
     }
 
-    fn may_push(&self, repository: &RepositoryName) -> Result<(), Refusal> {
+    fn may_push(&self, repository: &RepositoryName) -> Result<(), ErrorResponse> {
         self.store().record(repository).map_or(Ok(()), locks::push)
     }
 
@@ -344,7 +348,11 @@ impl Registry {
     }
 
     /// The state of a location, which only this registry can have written.
-    fn read_state(&self, upload: &Upload, location: &UploadLocation) -> Result<State, Refusal> {
+    fn read_state(
+        &self,
+        upload: &Upload,
+        location: &UploadLocation,
+    ) -> Result<State, ErrorResponse> {
         let read = || {
             let signed = URL_SAFE.decode(location.parameter("_state")?).ok()?;
             let (signature, text) = signed.split_at_checked(SIGNATURE)?;
@@ -355,7 +363,7 @@ impl Registry {
             (state.uuid == upload.id() && upload.repository() == state.name.as_str())
                 .then_some(state)
         };
-        read().ok_or_else(Refusal::upload_invalid)
+        read().ok_or_else(ErrorResponse::upload_invalid)
     }
 }
 
@@ -364,7 +372,7 @@ async fn verify(
     digest: &Digest,
     content: &Content,
     digester: Option<Digester>,
-) -> Result<(), Refusal> {
+) -> Result<(), ErrorResponse> {
     let digester = digester.filter(|digester| digester.algorithm() == digest.algorithm());
     let actual = match (digester, digest.algorithm()) {
         (Some(digester), _) => Some(digester.finish()),
@@ -374,7 +382,7 @@ async fn verify(
     if actual.as_ref() == Some(digest) {
         Ok(())
     } else {
-        Err(Refusal::digest_invalid(
+        Err(ErrorResponse::digest_invalid(
             "provided digest did not match uploaded content",
         ))
     }

@@ -16,16 +16,16 @@ fn a_reset_closes_the_connection_without_a_byte() {
         exchange(&mock, "GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         ""
     );
-    assert_eq!(fault.strikes(), 1);
-    let answer = exchange(
+    assert_eq!(fault.count(), 1);
+    let response = exchange(
         &mock,
         "GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     );
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
 }
 
 #[test]
-fn a_reset_ends_a_connection_that_was_kept_and_its_first_answer_was_whole() {
+fn a_reset_ends_a_connection_that_was_kept_and_its_first_response_was_whole() {
     let mock = start();
     mock.inject(Fault::on("ping").after(1).reset()).unwrap();
     let mut stream = connect(mock.local_addr());
@@ -33,7 +33,7 @@ fn a_reset_ends_a_connection_that_was_kept_and_its_first_answer_was_whole() {
     let mut first = Vec::new();
     while !first.ends_with(b"\r\n\r\n{}") {
         let mut byte = [0];
-        stream.read_exact(&mut byte).expect("the first answer");
+        stream.read_exact(&mut byte).expect("the first response");
         first.extend(byte);
     }
     send(&mut stream, "GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -41,9 +41,9 @@ fn a_reset_ends_a_connection_that_was_kept_and_its_first_answer_was_whole() {
 }
 
 #[test]
-fn a_lost_answer_closes_the_connection_behind_the_deed() {
+fn a_lost_response_closes_the_connection_behind_the_deed() {
     let mock = start();
-    mock.inject(Fault::on("start_upload").times(1).lose_answer())
+    mock.inject(Fault::on("start_upload").times(1).drop_response())
         .unwrap();
     let request =
         "POST /v2/app/blobs/uploads/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
@@ -99,8 +99,8 @@ fn a_cut_body_closes_the_connection_before_its_announced_end() {
         &mut stream,
         &format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\n\r\n"),
     );
-    let answer = rest(&mut stream);
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let response = rest(&mut stream);
+    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert!(head.contains("\r\ncontent-length: 2000\r\n"), "{head}");
     assert_eq!(body, &content[..1_000]);
@@ -119,11 +119,11 @@ fn a_stalled_body_gives_its_first_bytes_and_holds_up_nobody_else() {
         stalled.read_exact(&mut byte).expect("its first byte");
         begun.extend(byte);
     }
-    let answer = exchange(
+    let response = exchange(
         &mock,
         "GET /v2/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     );
-    assert!(answer.ends_with("\r\n\r\n{}"), "{answer}");
+    assert!(response.ends_with("\r\n\r\n{}"), "{response}");
     // It ends with the server, which does not wait for it for long.
     mock.shutdown();
     assert_eq!(rest(&mut stalled), "");
@@ -138,7 +138,7 @@ fn start() -> AcrMock {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the server listens");
-    // So that a server that does not answer fails the test instead of hanging it.
+    // So that a server that does not respond fails the test instead of hanging it.
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
         .expect("a timeout");

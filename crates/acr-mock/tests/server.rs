@@ -31,9 +31,13 @@ fn every_name_of_the_certificate_is_good_on_both_ports() {
             "192.0.2.7",
         ] {
             let mut client = Client::tls(&mock, name, loopback(port));
-            let answer = client.get("/_mock/health", "");
-            assert_eq!(answer.status, 200, "{name}:{port}");
-            assert!(answer.body.contains("\"status\":\"ok\""), "{}", answer.body);
+            let response = client.get("/_mock/health", "");
+            assert_eq!(response.status, 200, "{name}:{port}");
+            assert!(
+                response.body.contains("\"status\":\"ok\""),
+                "{}",
+                response.body
+            );
         }
     }
 }
@@ -84,16 +88,16 @@ fn a_client_that_would_speak_http_2_gets_http_1() {
 fn the_ca_is_served_on_both_ports_without_a_token() {
     let mock = AcrMock::start().unwrap();
     for port in [port(&mock.endpoint()), port(&mock.data_endpoint())] {
-        let answer = Client::tls(&mock, "localhost", loopback(port)).get("/_mock/ca.pem", "");
+        let response = Client::tls(&mock, "localhost", loopback(port)).get("/_mock/ca.pem", "");
         assert_eq!(
-            (answer.status, answer.body.as_str()),
+            (response.status, response.body.as_str()),
             (200, mock.ca_pem().unwrap())
         );
     }
 }
 
 #[test]
-fn the_data_origin_answers_on_both_loopback_families() {
+fn the_data_origin_responds_on_both_loopback_families() {
     let mock = AcrMock::start().unwrap();
     let port = port(&mock.data_endpoint());
     for ip in families() {
@@ -148,8 +152,8 @@ fn a_blob_is_read_from_the_other_origin_by_an_absolute_redirect() {
                 SocketAddr::new(ip, port(&mock.data_endpoint())),
             );
             data.host.clone_from(&data_authority);
-            let answer = data.get(path, "");
-            assert_eq!((answer.status, answer.body.as_str()), (200, "hello"));
+            let response = data.get(path, "");
+            assert_eq!((response.status, response.body.as_str()), (200, "hello"));
             assert!(
                 matches!(data.get(path, login).status, 400 | 403),
                 "a token is refused there"
@@ -163,8 +167,8 @@ fn the_challenge_names_the_authority_the_client_came_by() {
     let mock = AcrMock::start().unwrap();
     let mut client = Client::tls(&mock, "localhost", mock.local_addr());
     client.host = "localhost:32768".to_owned();
-    let answer = client.get("/v2/", "");
-    let challenge = answer.header("www-authenticate").expect("a challenge");
+    let response = client.get("/v2/", "");
+    let challenge = response.header("www-authenticate").expect("a challenge");
     assert!(
         challenge.contains("realm=\"https://localhost:32768/oauth2/token\""),
         "{challenge}"
@@ -195,14 +199,14 @@ fn a_token_comes_chunked() {
         "/oauth2/token?service={}&scope=registry:catalog:*",
         mock.login_server()
     );
-    let answer = client.get(&path, login);
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
-    assert_eq!(answer.header("content-length"), None);
+    let response = client.get(&path, login);
+    assert_eq!(response.status, 200, "{}", response.body);
+    assert_eq!(response.header("transfer-encoding"), Some("chunked"));
+    assert_eq!(response.header("content-length"), None);
     assert!(
-        answer.body.contains("\"access_token\":\""),
+        response.body.contains("\"access_token\":\""),
         "{}",
-        answer.body
+        response.body
     );
     // The whole of it was read: the connection is good for another request.
     assert_eq!(client.get("/_mock/health", "").status, 200);
@@ -217,10 +221,10 @@ fn a_firewall_sees_the_address_of_the_connection() {
             .start()
             .unwrap();
         let mut client = Client::tls(&mock, "127.0.0.1", mock.local_addr());
-        let answer = client.get("/v2/", "");
-        assert_eq!(answer.status, status, "{}", answer.body);
-        let named = answer.body.contains("client with IP '127.0.0.1' is not");
-        assert_eq!(named, status == 403, "{}", answer.body);
+        let response = client.get("/v2/", "");
+        assert_eq!(response.status, status, "{}", response.body);
+        let named = response.body.contains("client with IP '127.0.0.1' is not");
+        assert_eq!(named, status == 403, "{}", response.body);
         // What is the mock's own, and not the registry's, is open to all.
         assert_eq!(client.get("/_mock/health", "").status, 200);
     }
@@ -246,7 +250,7 @@ fn a_slow_client_does_not_hold_up_another() {
     );
     // The slow one is still served once it goes on.
     half_a_head.write(".0.0.1\r\n\r\n");
-    assert_eq!(half_a_head.answer("GET").status, 200);
+    assert_eq!(half_a_head.response("GET").status, 200);
     silent
         .set_read_timeout(Some(Duration::from_secs(30)))
         .unwrap();
@@ -262,9 +266,9 @@ fn a_handshake_that_does_not_go_on_is_cut_off_when_a_head_would_be() {
     for said in [&b""[..], &[22, 3, 1], b"GET /"] {
         let mut silent = connect(mock.local_addr());
         silent.write_all(said).unwrap();
-        let mut answer = Vec::new();
-        silent.read_to_end(&mut answer).unwrap();
-        assert_eq!(answer.is_empty(), !said.starts_with(b"G"), "{said:?}");
+        let mut response = Vec::new();
+        silent.read_to_end(&mut response).unwrap();
+        assert_eq!(response.is_empty(), !said.starts_with(b"G"), "{said:?}");
     }
 }
 
@@ -281,8 +285,8 @@ fn a_length_beyond_every_bound_is_refused_before_a_byte_of_it_comes() {
         client.write(&format!(
             "{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000000000000\r\n\r\n"
         ));
-        let answer = client.answer("POST");
-        assert_eq!(answer.status, 413, "{line}: {}", answer.body);
+        let response = client.response("POST");
+        assert_eq!(response.status, 413, "{line}: {}", response.body);
     }
 }
 
@@ -293,10 +297,10 @@ fn plain_http_serves_the_same_registry() {
     assert!(mock.data_endpoint().starts_with("http://localhost:"));
     assert_eq!(mock.ca_pem(), None);
     let mut client = Client::plain(mock.local_addr());
-    let answer = client.get("/v2/", "");
-    assert_eq!(answer.status, 401);
+    let response = client.get("/v2/", "");
+    assert_eq!(response.status, 401);
     assert!(
-        answer
+        response
             .header("www-authenticate")
             .unwrap()
             .contains("realm=\"http://127.0.0.1:")
@@ -456,18 +460,18 @@ impl Client {
     }
 
     #[track_caller]
-    fn get(&mut self, path: &str, headers: &str) -> Answer {
+    fn get(&mut self, path: &str, headers: &str) -> RawResponse {
         self.send("GET", path, headers, "")
     }
 
     #[track_caller]
-    fn send(&mut self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+    fn send(&mut self, method: &str, path: &str, headers: &str, body: &str) -> RawResponse {
         let (host, length) = (&self.host, body.len());
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
         );
         self.write(&request);
-        self.answer(method)
+        self.response(method)
     }
 
     fn write(&mut self, text: &str) {
@@ -479,7 +483,7 @@ impl Client {
     }
 
     #[track_caller]
-    fn answer(&mut self, method: &str) -> Answer {
+    fn response(&mut self, method: &str) -> RawResponse {
         let status_line = self.line();
         let status = status_line
             .split(' ')
@@ -494,35 +498,35 @@ impl Client {
             };
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut answer = Answer {
+        let mut response = RawResponse {
             status,
             headers,
             body: String::new(),
         };
-        let length = answer
+        let length = response
             .header("content-length")
             .map(|length| length.parse().expect("a number"));
         if method == "HEAD" {
         } else if let Some(length) = length {
-            answer.body = self.bytes(length);
-        } else if answer.header("transfer-encoding") == Some("chunked") {
+            response.body = self.bytes(length);
+        } else if response.header("transfer-encoding") == Some("chunked") {
             loop {
                 let length = usize::from_str_radix(&self.line(), 16).expect("a chunk's length");
-                answer.body += &self.bytes(length);
+                response.body += &self.bytes(length);
                 assert_eq!(self.line(), "", "a chunk ends with a line break");
                 if length == 0 {
                     break;
                 }
             }
         }
-        answer
+        response
     }
 
     fn line(&mut self) -> String {
         let mut line = String::new();
         self.stream
             .read_line(&mut line)
-            .expect("the server answers");
+            .expect("the server responds");
         line.trim_end().to_owned()
     }
 
@@ -533,13 +537,13 @@ impl Client {
     }
 }
 
-struct Answer {
+struct RawResponse {
     status: u16,
     headers: Vec<(String, String)>,
     body: String,
 }
 
-impl Answer {
+impl RawResponse {
     fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -555,7 +559,7 @@ fn connect(address: SocketAddr) -> TcpStream {
         address.ip()
     };
     let stream = TcpStream::connect((ip, address.port())).expect("the server listens");
-    // So that a server that does not answer fails the test instead of hanging it.
+    // So that a server that does not respond fails the test instead of hanging it.
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
         .expect("a timeout");

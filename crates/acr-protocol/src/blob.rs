@@ -13,17 +13,17 @@ use crate::digest::Digest;
 use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, excerpt, was_there};
 use crate::media_type::MediaType;
 use crate::operation::{
-    Describe, Operation, OperationClass, bare, check_status, content_digest, empty_response,
-    headers, insert, json_response, required_length, required_text, text,
+    Describe, Operation, OperationClass, check_status, content_digest, empty_request,
+    empty_response, headers, insert, json_response, required_length, required_text, text,
 };
 use crate::path::PathBuilder;
 use crate::reference::RepositoryName;
-use crate::upload::StartedUpload;
+use crate::upload::UploadStart;
 use crate::verify::DigestMismatch;
 
 /// Gets a blob or a part of it: `GET /v2/{name}/blobs/{digest}`.
 ///
-/// ACR answers 307 to a storage origin, which must not be sent the registry's token; others answer 200 or 206 at once.
+/// ACR responds with 307 to a storage origin, which must not be sent the registry's token; others respond to 200 or 206 at once.
 /// The content is a stream, so there is [`GetBlob::decode_head`] in the place of an `Operation`.
 #[doc(alias = "download_blob")]
 #[doc(alias = "DownloadBlobContent")]
@@ -62,14 +62,15 @@ impl GetBlob {
     /// The request: method, path, and the range.
     #[must_use]
     pub fn request(&self) -> Request<Bytes> {
-        let mut request = bare(Method::GET, blob_path(&self.repository, &self.digest).uri());
+        let mut request =
+            empty_request(Method::GET, blob_path(&self.repository, &self.digest).uri());
         if let Some(range) = self.range {
             insert_header(request.headers_mut(), RANGE, &range.to_string());
         }
         request
     }
 
-    /// Reads the head of the answer. A server may answer a range with the whole (200).
+    /// Reads the head of the response. A server may respond to a range with the whole (200).
     ///
     /// # Errors
     /// [`DecodeError`]: the status is no success, or a header is missing or malformed.
@@ -95,7 +96,7 @@ impl GetBlob {
     }
 }
 
-/// What the head of a blob's answer says.
+/// What the head of a blob's response says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlobHead {
     /// How many bytes follow, where it is said.
@@ -162,7 +163,7 @@ impl FromStr for ByteRange {
     }
 }
 
-/// The part of a blob that an answer holds, as a `Content-Range` header: `bytes 0-999/1472`.
+/// The part of a blob that a response holds, as a `Content-Range` header: `bytes 0-999/1472`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ContentRange {
     /// The first byte, counted from 0.
@@ -259,7 +260,7 @@ impl Operation for HeadBlob {
     const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
 
     fn request(&self) -> Request<Bytes> {
-        bare(
+        empty_request(
             Method::HEAD,
             blob_path(&self.repository, &self.digest).uri(),
         )
@@ -325,14 +326,14 @@ impl Describe for MountBlob {
 }
 
 impl Operation for MountBlob {
-    type Output = StartedUpload;
+    type Output = UploadStart;
     const SUCCESS: &'static [StatusCode] = &[StatusCode::CREATED, StatusCode::ACCEPTED];
 
     fn request(&self) -> Request<Bytes> {
         let path = PathBuilder::new("/v2")
             .name(self.repository.as_str())
             .fixed("/blobs/uploads/");
-        bare(
+        empty_request(
             Method::POST,
             path.query_opt("from", self.from.as_ref())
                 .query("mount", self.digest.as_str())
@@ -342,7 +343,7 @@ impl Operation for MountBlob {
 
     fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
         check_status(head, Self::SUCCESS)?;
-        StartedUpload::decode(head, Some(&self.digest))
+        UploadStart::decode(head, Some(&self.digest))
     }
 
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {
@@ -379,7 +380,7 @@ impl Operation for DeleteBlob {
     const SUCCESS: &'static [StatusCode] = &[StatusCode::ACCEPTED, StatusCode::NOT_FOUND];
 
     fn request(&self) -> Request<Bytes> {
-        bare(
+        empty_request(
             Method::DELETE,
             blob_path(&self.repository, &self.digest).uri(),
         )

@@ -1,4 +1,4 @@
-//! What a registry says when it refuses, and what can be wrong with an answer.
+//! What a registry says when it refuses, and what can be wrong with a response.
 
 use std::fmt;
 
@@ -88,7 +88,7 @@ codes! {
 
 open_text!(ErrorCode);
 
-/// One error of a registry's answer.
+/// One error of a registry's response.
 #[doc(alias = "AcrErrorInfo")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistryError {
@@ -135,7 +135,7 @@ impl fmt::Display for RegistryError {
     }
 }
 
-/// The body of an error answer: `{"errors":[…]}`.
+/// The body of an error response: `{"errors":[…]}`.
 #[doc(alias = "AcrErrors")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorEnvelope {
@@ -145,8 +145,8 @@ pub struct ErrorEnvelope {
 }
 
 impl ErrorEnvelope {
-    /// Reads the body of an error answer, whatever it is: some of the service's errors are plain text
-    /// (`404 page not found`), some are empty, and storage answers in XML. What is not an envelope gives no errors.
+    /// Reads the body of an error response, whatever it is: some of the service's errors are plain text
+    /// (`404 page not found`), some are empty, and storage responses in XML. What is not an envelope gives no errors.
     /// An error among them that is not of the form is passed over, one without a code is [`ErrorCode::UNKNOWN`].
     #[must_use]
     pub fn parse(body: &[u8]) -> Self {
@@ -171,7 +171,7 @@ impl ErrorEnvelope {
 
 /// Whether a refusal says by its first code that what was asked for is not there.
 ///
-/// Nothing else says so: a 404 is also the answer of a registry that lacks the API, and of a proxy that lets nobody
+/// Nothing else says so: a 404 is also the response of a registry that lacks the API, and of a proxy that lets nobody
 /// through, and who takes it for absence leaves behind what was to be deleted.
 pub(crate) fn is_absence(body: &[u8], codes: &[ErrorCode]) -> bool {
     let errors = ErrorEnvelope::parse(body).errors;
@@ -180,7 +180,7 @@ pub(crate) fn is_absence(body: &[u8], codes: &[ErrorCode]) -> bool {
         .is_some_and(|error| codes.contains(&error.code))
 }
 
-/// Reads the answer to a delete: whether it was there.
+/// Reads the response to a delete: whether it was there.
 ///
 /// # Errors
 /// [`DecodeError::Status`] where it says neither that it is gone nor, by one of these codes, that it was not there.
@@ -204,7 +204,7 @@ impl From<RegistryError> for ErrorEnvelope {
     }
 }
 
-/// An answer that is not what its operation's answer must be.
+/// A response that is not what its operation's response must be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -212,10 +212,10 @@ pub enum DecodeError {
     #[error("unexpected status {0}")]
     Status(StatusCode),
     /// A header that the operation needs is missing.
-    #[error("the answer has no header {0}")]
+    #[error("the response has no header {0}")]
     MissingHeader(HeaderName),
     /// A header is there but malformed.
-    #[error("the answer's header {name} is malformed ({value:?}): {reason}")]
+    #[error("the response's header {name} is malformed ({value:?}): {reason}")]
     Header {
         /// Which header.
         name: HeaderName,
@@ -225,7 +225,7 @@ pub enum DecodeError {
         reason: String,
     },
     /// The body is not of the expected form.
-    #[error("the answer's body is not {expected}: {reason}")]
+    #[error("the response's body is not {expected}: {reason}")]
     Body {
         /// What it should have been.
         expected: &'static str,

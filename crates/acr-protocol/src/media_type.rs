@@ -76,7 +76,7 @@ media_types! {
 
 impl MediaType {
     /// The manifest types that a client can read; all of them are asked for with every pull, because a registry
-    /// answers 404, or converts, when the stored type is not among them.
+    /// responds with 404, or converts, when the stored type is not among them.
     pub const ACCEPTED_MANIFESTS: &'static [Self] = &[
         Self::OCI_MANIFEST,
         Self::OCI_INDEX,

@@ -30,7 +30,7 @@ pub trait Describe {
     }
 }
 
-/// An operation whose answer is small enough to be held whole.
+/// An operation whose response is small enough to be held whole.
 ///
 /// `request` and `decode` are the client's half, `respond` the server's; [`crate::Route::parse`] is the inverse of `request`.
 pub trait Operation: Describe {
@@ -44,14 +44,14 @@ pub trait Operation: Describe {
     /// The request: method, path and query, headers and body. The caller adds scheme, authority and credentials.
     fn request(&self) -> Request<Bytes>;
 
-    /// Reads the answer.
+    /// Reads the response.
     ///
     /// # Errors
     /// [`DecodeError::Status`] where the status is none of [`Operation::SUCCESS`], or a refusal that says no more than
-    /// that; another kind where the answer is not of the operation's form.
+    /// that; another kind where the response is not of the operation's form.
     fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError>;
 
-    /// The answer that a registry gives with this outcome: status, the headers that belong to the operation, body.
+    /// The response that a registry gives with this outcome: status, the headers that belong to the operation, body.
     fn respond(&self, output: &Self::Output) -> Response<Bytes>;
 }
 
@@ -109,20 +109,20 @@ pub mod headers {
         HeaderName::from_static("x-ms-ratelimit-remaining-calls-per-second");
 }
 
-/// The content type of the registry's own JSON answers.
+/// The content type of the registry's own JSON responses.
 pub const JSON_UTF8: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
-/// The query parameter of `/acr/v1` and `/oauth2`. The service answers the same without it.
+/// The query parameter of `/acr/v1` and `/oauth2`. The service responds the same without it.
 pub const API_VERSION: (&str, &str) = ("api-version", "2021-07-01");
 
-pub(crate) fn bare(method: Method, uri: Uri) -> Request<Bytes> {
+pub(crate) fn empty_request(method: Method, uri: Uri) -> Request<Bytes> {
     let mut request = Request::new(Bytes::new());
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     request
 }
 
-pub(crate) fn with_json(method: Method, uri: Uri, body: &impl Serialize) -> Request<Bytes> {
-    let mut request = bare(method, uri);
+pub(crate) fn json_request(method: Method, uri: Uri, body: &impl Serialize) -> Request<Bytes> {
+    let mut request = empty_request(method, uri);
     // The wire types of this crate serialise by construction; an empty body would be refused by the server.
     *request.body_mut() = serde_json::to_vec(body)
         .map(Bytes::from)
@@ -134,7 +134,7 @@ pub(crate) fn with_json(method: Method, uri: Uri, body: &impl Serialize) -> Requ
     request
 }
 
-/// An answer with a compact JSON body and the newline that the service puts behind it.
+/// A response with a compact JSON body and the newline that the service puts behind it.
 pub(crate) fn json_response(status: StatusCode, body: &impl Serialize) -> Response<Bytes> {
     let mut text = serde_json::to_vec(body).unwrap_or_default();
     text.push(b'\n');
@@ -193,7 +193,7 @@ pub(crate) fn required_text(headers: &HeaderMap, name: &HeaderName) -> Result<St
     text(headers, name)?.ok_or_else(|| DecodeError::MissingHeader(name.clone()))
 }
 
-/// The media type of what is answered. One that is empty says no more than none, and is told apart from
+/// The media type of what is served. One that is empty says no more than none, and is told apart from
 /// it.
 pub(crate) fn required_media_type(headers: &HeaderMap) -> Result<MediaType, DecodeError> {
     let value = required_text(headers, &header::CONTENT_TYPE)?;

@@ -69,7 +69,7 @@ impl<T> From<Listing<T>> for Page<T> {
 
 /// The way to a further page: the target of the `Link` header, verbatim. It can be kept as text and used later.
 ///
-/// It is a URL reference, relative in ACR's answers. Whoever follows an absolute one with credentials must see to it
+/// It is a URL reference, relative in ACR's responses. Whoever follows an absolute one with credentials must see to it
 /// that it stays with the registry.
 #[doc(alias = "continuation_token")]
 #[doc(alias = "continuationToken")]
@@ -118,7 +118,7 @@ impl PageToken {
         HeaderValue::try_from(format!("<{}>; rel=\"next\"", self.0)).ok()
     }
 
-    /// Reads the way to the next page from the `Link` headers of an answer; `None` where there is none.
+    /// Reads the way to the next page from the `Link` headers of a response; `None` where there is none.
     ///
     /// # Errors
     /// A `Link` header is malformed.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::auth::ScopeSet;
 use crate::error::DecodeError;
 use crate::operation::{
-    Describe, JSON_UTF8, Operation, OperationClass, bare, check_status, headers,
+    Describe, JSON_UTF8, Operation, OperationClass, check_status, empty_request, headers,
 };
 
 /// Asks whether the registry is there and takes the credentials: `GET /v2/`. Any valid token will do.
@@ -31,12 +31,12 @@ impl Operation for Ping {
     const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
 
     fn request(&self) -> Request<Bytes> {
-        bare(Method::GET, Uri::from_static("/v2/"))
+        empty_request(Method::GET, Uri::from_static("/v2/"))
     }
 
     /// A registry is told by the header of its protocol, which all known ones send (Azure's, distribution, Harbor, GHCR,
     /// ECR, Docker Hub, Google's, Quay, GitLab, zot, Pulp, Artifactory, `crane registry serve`). OCI does not ask for it, so
-    /// a body of `{}` or none will do. A portal or another API answers with a page or more than that.
+    /// a body of `{}` or none will do. A portal or another API responds with a page or more than that.
     fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
         check_status(head, Self::SUCCESS)?;
         let says_nothing = match body.trim_ascii() {
@@ -62,7 +62,7 @@ impl Operation for Ping {
         })
     }
 
-    /// The one JSON answer of the service without a newline at its end.
+    /// The one JSON response of the service without a newline at its end.
     fn respond(&self, _output: &Self::Output) -> Response<Bytes> {
         let mut response = Response::new(Bytes::from_static(b"{}"));
         response.headers_mut().insert(CONTENT_TYPE, JSON_UTF8);

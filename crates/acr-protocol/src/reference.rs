@@ -31,7 +31,7 @@ impl RepositoryName {
             text: excerpt(text),
             reason,
         };
-        if text.len() > LONGEST_FROM_SERVER {
+        if text.len() > MAX_SERVER_DELAY {
             return Err(fail("it is longer than 2,000 characters"));
         }
         if text
@@ -100,7 +100,7 @@ impl Tag {
             text: excerpt(text),
             reason,
         };
-        if text.is_empty() || text.len() > LONGEST_FROM_SERVER || matches!(text, "." | "..") {
+        if text.is_empty() || text.len() > MAX_SERVER_DELAY || matches!(text, "." | "..") {
             return Err(fail("it is empty, too long, or a path of its own"));
         }
         if text.chars().any(|c| c == '/' || c.is_control()) {
@@ -306,7 +306,7 @@ pub enum InvalidReference {
 }
 
 /// A registry may bear longer names than the specification's clients; a URL still has to hold them.
-const LONGEST_FROM_SERVER: usize = 2000;
+const MAX_SERVER_DELAY: usize = 2000;
 
 fn check_length(text: &str) -> Result<(), &'static str> {
     if text.is_empty() {

@@ -16,7 +16,7 @@ use crate::json::from_json;
 use crate::manifest::{ImageIndex, InvalidManifest, Manifest};
 use crate::media_type::MediaType;
 use crate::operation::{
-    Describe, Operation, OperationClass, bare, check_status, headers, insert, insert_link,
+    Describe, Operation, OperationClass, check_status, empty_request, headers, insert, insert_link,
     json_response, text,
 };
 use crate::paging::{ListQuery, PageToken};
@@ -72,7 +72,7 @@ impl Operation for ListReferrers {
             .fixed("/referrers")
             .segment(self.digest.as_str());
         let path = path.query_opt("artifactType", self.artifact_type.as_ref());
-        bare(Method::GET, self.query.apply(path).uri())
+        empty_request(Method::GET, self.query.apply(path).uri())
     }
 
     fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {

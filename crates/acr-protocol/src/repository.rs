@@ -11,8 +11,8 @@ use crate::digest::Digest;
 use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, was_there};
 use crate::json::from_json;
 use crate::operation::{
-    API_VERSION, Describe, Operation, OperationClass, bare, check_status, insert_link,
-    json_response, with_json,
+    API_VERSION, Describe, Operation, OperationClass, check_status, empty_request, insert_link,
+    json_request, json_response,
 };
 use crate::paging::{ListQuery, Page, PageToken};
 use crate::path::PathBuilder;
@@ -114,7 +114,7 @@ impl Operation for ListRepositoryNames {
 
     fn request(&self) -> Request<Bytes> {
         let path = PathBuilder::new("/acr/v1/_catalog").query(API_VERSION.0, API_VERSION.1);
-        bare(Method::GET, self.query.apply(path).uri())
+        empty_request(Method::GET, self.query.apply(path).uri())
     }
 
     fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
@@ -127,7 +127,7 @@ impl Operation for ListRepositoryNames {
     }
 }
 
-/// Docker's listing of the repositories: `GET /v2/_catalog`. The same answer under another path; a client of ours uses
+/// Docker's listing of the repositories: `GET /v2/_catalog`. The same response under another path; a client of ours uses
 /// [`ListRepositoryNames`], the common registry tools use this.
 #[doc(alias = "_catalog")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -151,7 +151,7 @@ impl Operation for ListRepositories {
     const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
 
     fn request(&self) -> Request<Bytes> {
-        bare(
+        empty_request(
             Method::GET,
             self.query.apply(PathBuilder::new("/v2/_catalog")).uri(),
         )
@@ -195,7 +195,7 @@ impl Operation for GetRepositoryProperties {
     const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
 
     fn request(&self) -> Request<Bytes> {
-        bare(Method::GET, metadata_path(&self.repository).uri())
+        empty_request(Method::GET, metadata_path(&self.repository).uri())
     }
 
     fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
@@ -237,7 +237,7 @@ impl Operation for UpdateRepositoryProperties {
     const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
 
     fn request(&self) -> Request<Bytes> {
-        with_json(
+        json_request(
             Method::PATCH,
             metadata_path(&self.repository).uri(),
             &self.attributes,
@@ -281,7 +281,7 @@ impl Operation for DeleteRepository {
     const SUCCESS: &'static [StatusCode] = &[StatusCode::ACCEPTED, StatusCode::NOT_FOUND];
 
     fn request(&self) -> Request<Bytes> {
-        bare(Method::DELETE, metadata_path(&self.repository).uri())
+        empty_request(Method::DELETE, metadata_path(&self.repository).uri())
     }
 
     fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {

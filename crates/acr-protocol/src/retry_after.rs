@@ -22,7 +22,7 @@ use crate::Timestamp;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RetryAfter {
-    /// Wait this long, counted from when the answer came. On the wire it is whole seconds; a fraction is rounded up.
+    /// Wait this long, counted from when the response came. On the wire it is whole seconds; a fraction is rounded up.
     Delay(Duration),
     /// Wait until then. On the wire it is whole seconds; a fraction is rounded up.
     At(Timestamp),

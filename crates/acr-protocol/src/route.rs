@@ -99,13 +99,15 @@ impl Route {
     /// Reads method, path, query and headers. What is in the body comes by [`Route::with_body`].
     ///
     /// # Errors
-    /// [`RouteError`] tells the registry's several answers apart.
+    /// [`RouteError`] tells the registry's several responses apart.
     pub fn parse(head: &request::Parts) -> Result<Self, RouteError> {
         let path = decoded(head.uri.path());
         let query = head.uri.query().unwrap_or_default();
         if let Some(rest) = path.strip_prefix("/v2") {
             let rest = match rest {
-                "" | "/" => return only(&head.method, &[Method::GET]).map(|_| Ping.into()),
+                "" | "/" => {
+                    return require_method(&head.method, &[Method::GET]).map(|_| Ping.into());
+                }
                 rest => rest.strip_prefix('/').ok_or(RouteError::UnknownPath)?,
             };
             return content(head, rest, query);
@@ -114,14 +116,15 @@ impl Route {
             return metadata(head, rest, query);
         }
         match (path.as_ref(), &head.method) {
-            (EXCHANGE_PATH, method) => {
-                only(method, &[Method::POST]).map(|_| ExchangeEntraToken::default().into())
-            }
+            (EXCHANGE_PATH, method) => require_method(method, &[Method::POST])
+                .map(|_| ExchangeEntraToken::default().into()),
             (TOKEN_PATH, &Method::POST) => Ok(RequestAccessToken::default().into()),
-            (TOKEN_PATH, method) => only(method, &[Method::GET, Method::POST]).map(|_| {
-                RequestAccessTokenWithLogin::from_parts(query, head.headers.get(AUTHORIZATION))
-                    .into()
-            }),
+            (TOKEN_PATH, method) => {
+                require_method(method, &[Method::GET, Method::POST]).map(|_| {
+                    RequestAccessTokenWithLogin::from_parts(query, head.headers.get(AUTHORIZATION))
+                        .into()
+                })
+            }
             _ => Err(RouteError::UnknownPath),
         }
     }
@@ -168,11 +171,11 @@ impl Route {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RouteError {
-    /// The path belongs to no part of the API: the service's front answers before the registry is asked.
+    /// The path belongs to no part of the API: the service's front responds before the registry is asked.
     #[error("the path is outside the registry's API")]
     UnknownPath,
     /// A name, tag or digest in the path does not match its grammar, or the path has no such form. The service
-    /// answers a plain 404, before it asks for credentials.
+    /// responds a plain 404, before it asks for credentials.
     #[error("the path does not match the grammar of any operation")]
     Malformed,
     /// The path is known, the method does not fit it.
@@ -206,7 +209,7 @@ pub struct InvalidBody {
 fn metadata(head: &request::Parts, path: &str, query: &str) -> Result<Route, RouteError> {
     let method = &head.method;
     if path == "_catalog" {
-        only(method, &[Method::GET])?;
+        require_method(method, &[Method::GET])?;
         return with_page(query, |query| ListRepositoryNames { query }.into());
     }
     // No segment of a name begins with an underscore, so the first one that does ends the name.
@@ -214,12 +217,13 @@ fn metadata(head: &request::Parts, path: &str, query: &str) -> Result<Route, Rou
         Some(end) => (&path[..end], &path[end + 1..]),
         None => (path, ""),
     };
-    let repository = name_of(name)?;
+    let repository = parse_name(name)?;
     match rest
         .split_once('/')
         .map_or((rest, None), |(kind, item)| (kind, Some(item)))
     {
-        ("", None) => match *only(method, &[Method::GET, Method::PATCH, Method::DELETE])? {
+        ("", None) => match *require_method(method, &[Method::GET, Method::PATCH, Method::DELETE])?
+        {
             Method::PATCH => Ok(UpdateRepositoryProperties {
                 repository,
                 attributes: ChangeableAttributes::default(),
@@ -229,7 +233,7 @@ fn metadata(head: &request::Parts, path: &str, query: &str) -> Result<Route, Rou
             _ => Ok(GetRepositoryProperties { repository }.into()),
         },
         ("_tags", None) => {
-            only(method, &[Method::GET])?;
+            require_method(method, &[Method::GET])?;
             let order =
                 ArtifactTagOrder::from_query(&query_value(query, "orderby").unwrap_or_default());
             let (digest, fault) = optional(query, "digest", |text| Digest::new(text).ok());
@@ -242,11 +246,11 @@ fn metadata(head: &request::Parts, path: &str, query: &str) -> Result<Route, Rou
                 }
                 .into()
             })?;
-            unless(fault, route)
+            or_invalid(fault, route)
         }
         ("_tags", Some(tag)) => {
             let tag = Tag::new(tag).map_err(|_| RouteError::Malformed)?;
-            match *only(method, &[Method::GET, Method::PATCH, Method::DELETE])? {
+            match *require_method(method, &[Method::GET, Method::PATCH, Method::DELETE])? {
                 Method::PATCH => Ok(UpdateTagProperties {
                     repository,
                     tag,
@@ -258,7 +262,7 @@ fn metadata(head: &request::Parts, path: &str, query: &str) -> Result<Route, Rou
             }
         }
         ("_manifests", None) => {
-            only(method, &[Method::GET])?;
+            require_method(method, &[Method::GET])?;
             let order = ArtifactManifestOrder::from_query(
                 &query_value(query, "orderby").unwrap_or_default(),
             );
@@ -273,7 +277,7 @@ fn metadata(head: &request::Parts, path: &str, query: &str) -> Result<Route, Rou
         }
         ("_manifests", Some(digest)) => {
             let digest = Digest::new(digest).map_err(|_| RouteError::Malformed)?;
-            match *only(method, &[Method::GET, Method::PATCH])? {
+            match *require_method(method, &[Method::GET, Method::PATCH])? {
                 Method::PATCH => Ok(UpdateManifestProperties {
                     repository,
                     digest,
@@ -291,25 +295,25 @@ fn metadata(head: &request::Parts, path: &str, query: &str) -> Result<Route, Rou
 fn content(head: &request::Parts, path: &str, query: &str) -> Result<Route, RouteError> {
     let method = &head.method;
     if path == "_catalog" {
-        only(method, &[Method::GET])?;
+        require_method(method, &[Method::GET])?;
         return with_page(query, |query| ListRepositories { query }.into());
     }
     if let Some(name) = path.strip_suffix("/tags/list") {
-        let repository = name_of(name)?;
-        only(method, &[Method::GET])?;
+        let repository = parse_name(name)?;
+        require_method(method, &[Method::GET])?;
         return with_page(query, |query| ListTags { repository, query }.into());
     }
     let (before, item) = path.rsplit_once('/').ok_or(RouteError::Malformed)?;
     if let Some(name) = before.strip_suffix("/blobs/uploads") {
-        return upload(head, name_of(name)?, item, query);
+        return upload(head, parse_name(name)?, item, query);
     }
     let (name, kind) = before.rsplit_once('/').ok_or(RouteError::Malformed)?;
-    let repository = name_of(name)?;
+    let repository = parse_name(name)?;
     match kind {
         "manifests" => manifest(head, repository, item, query),
         "blobs" => {
             let digest = Digest::new(item).map_err(|_| RouteError::Malformed)?;
-            match *only(method, &[Method::GET, Method::HEAD, Method::DELETE])? {
+            match *require_method(method, &[Method::GET, Method::HEAD, Method::DELETE])? {
                 Method::HEAD => Ok(HeadBlob { repository, digest }.into()),
                 Method::DELETE => Ok(DeleteBlob { repository, digest }.into()),
                 // A range that is malformed, or of several parts, is passed over, as HTTP has it.
@@ -323,7 +327,7 @@ fn content(head: &request::Parts, path: &str, query: &str) -> Result<Route, Rout
         }
         "referrers" => {
             let digest = Digest::new(item).map_err(|_| RouteError::Malformed)?;
-            only(method, &[Method::GET])?;
+            require_method(method, &[Method::GET])?;
             let artifact_type = query_value(query, "artifactType")
                 .filter(|text| !text.is_empty())
                 .map(MediaType::from);
@@ -348,7 +352,7 @@ fn manifest(
     query: &str,
 ) -> Result<Route, RouteError> {
     let reference = Reference::new(item).map_err(|_| RouteError::Malformed)?;
-    match *only(
+    match *require_method(
         &head.method,
         &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE],
     )? {
@@ -367,7 +371,7 @@ fn manifest(
                 .find(|tag| Tag::new(tag).is_err())
                 .map(|tag| ("tag", excerpt(tag)));
             let tags = values.iter().filter_map(|tag| Tag::new(tag).ok()).collect();
-            unless(
+            or_invalid(
                 fault,
                 SetManifest {
                     repository,
@@ -400,7 +404,7 @@ fn upload(
     query: &str,
 ) -> Result<Route, RouteError> {
     if uuid.is_empty() {
-        only(&head.method, &[Method::POST])?;
+        require_method(&head.method, &[Method::POST])?;
         let (mount, mount_fault) = optional(query, "mount", |text| Digest::new(text).ok());
         let (from, from_fault) = optional(query, "from", |text| RepositoryName::new(text).ok());
         let (digest, digest_fault) = optional(query, "digest", |text| Digest::new(text).ok());
@@ -413,7 +417,7 @@ fn upload(
             .into(),
             None => StartUpload { repository, digest }.into(),
         };
-        return unless(mount_fault.or(from_fault).or(digest_fault), route);
+        return or_invalid(mount_fault.or(from_fault).or(digest_fault), route);
     }
     if !uuid
         .bytes()
@@ -429,11 +433,11 @@ fn upload(
         Some((range, _)) => (range, None),
         None => (None, None),
     };
-    match *only(
+    match *require_method(
         &head.method,
         &[Method::GET, Method::PATCH, Method::PUT, Method::DELETE],
     )? {
-        Method::PATCH => unless(
+        Method::PATCH => or_invalid(
             fault,
             UploadChunk {
                 repository,
@@ -444,7 +448,7 @@ fn upload(
         ),
         Method::PUT => {
             let (digest, digest_fault) = optional(query, "digest", |text| Digest::new(text).ok());
-            unless(
+            or_invalid(
                 fault.or(digest_fault),
                 CompleteUpload {
                     repository,
@@ -468,11 +472,14 @@ fn upload(
     }
 }
 
-fn name_of(text: &str) -> Result<RepositoryName, RouteError> {
+fn parse_name(text: &str) -> Result<RepositoryName, RouteError> {
     RepositoryName::new(text).map_err(|_| RouteError::Malformed)
 }
 
-fn only<'a>(method: &'a Method, allowed: &'static [Method]) -> Result<&'a Method, RouteError> {
+fn require_method<'a>(
+    method: &'a Method,
+    allowed: &'static [Method],
+) -> Result<&'a Method, RouteError> {
     if allowed.contains(method) {
         Ok(method)
     } else {
@@ -497,7 +504,7 @@ fn optional<T>(
     }
 }
 
-fn unless(fault: Fault, route: Route) -> Result<Route, RouteError> {
+fn or_invalid(fault: Fault, route: Route) -> Result<Route, RouteError> {
     match fault {
         None => Ok(route),
         Some((parameter, value)) => Err(RouteError::Invalid {
@@ -515,7 +522,7 @@ fn with_page(query: &str, build: impl FnOnce(ListQuery) -> Route) -> Result<Rout
         digits.then(|| text.parse().unwrap_or(u32::MAX))
     });
     let last = query_value(query, "last").filter(|last| !last.is_empty());
-    unless(fault, build(ListQuery { page_size, last }))
+    or_invalid(fault, build(ListQuery { page_size, last }))
 }
 
 fn header(headers: &HeaderMap, name: http::HeaderName) -> Option<&str> {

@@ -11,8 +11,8 @@ use crate::digest::Digest;
 use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, was_there};
 use crate::json::from_json;
 use crate::operation::{
-    Describe, Operation, OperationClass, bare, check_status, empty_response, insert_link,
-    json_response, with_json,
+    Describe, Operation, OperationClass, check_status, empty_request, empty_response, insert_link,
+    json_request, json_response,
 };
 use crate::paging::{ListQuery, Listing, Page, PageToken};
 use crate::path::PathBuilder;
@@ -118,7 +118,7 @@ impl Operation for ListTagProperties {
         let path = self
             .query
             .apply(metadata_path(&self.repository).fixed("/_tags"));
-        bare(
+        empty_request(
             Method::GET,
             path.query_opt("orderby", self.order.as_query())
                 .query_opt("digest", self.digest.as_ref())
@@ -182,7 +182,7 @@ impl Operation for GetTagProperties {
     const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
 
     fn request(&self) -> Request<Bytes> {
-        bare(Method::GET, tag_path(&self.repository, &self.tag).uri())
+        empty_request(Method::GET, tag_path(&self.repository, &self.tag).uri())
     }
 
     fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
@@ -225,7 +225,7 @@ impl Operation for UpdateTagProperties {
     const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
 
     fn request(&self) -> Request<Bytes> {
-        with_json(
+        json_request(
             Method::PATCH,
             tag_path(&self.repository, &self.tag).uri(),
             &self.attributes,
@@ -272,7 +272,7 @@ impl Operation for DeleteTag {
     const SUCCESS: &'static [StatusCode] = &[StatusCode::ACCEPTED, StatusCode::NOT_FOUND];
 
     fn request(&self) -> Request<Bytes> {
-        bare(Method::DELETE, tag_path(&self.repository, &self.tag).uri())
+        empty_request(Method::DELETE, tag_path(&self.repository, &self.tag).uri())
     }
 
     fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
@@ -325,7 +325,7 @@ impl Operation for ListTags {
         let path = PathBuilder::new("/v2")
             .name(self.repository.as_str())
             .fixed("/tags/list");
-        bare(Method::GET, self.query.apply(path).uri())
+        empty_request(Method::GET, self.query.apply(path).uri())
     }
 
     fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {

@@ -26,7 +26,7 @@ use acr_protocol::tag::{
 };
 use acr_protocol::upload::{
     CancelUpload, ChunkRange, CompleteUpload, GetUploadStatus, InvalidUploadLocation, StartUpload,
-    StartedUpload, UploadChunk, UploadLocation, UploadProgress,
+    UploadChunk, UploadLocation, UploadProgress, UploadStart,
 };
 use acr_protocol::*;
 use http::StatusCode;
@@ -87,7 +87,7 @@ fn values_go_between_threads() {
         ContentRange,
         Grant,
         Referrers,
-        StartedUpload,
+        UploadStart,
         UploadLocation,
         UploadProgress,
     ];

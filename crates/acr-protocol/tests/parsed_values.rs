@@ -110,13 +110,13 @@ fn no_error() -> impl Strategy<Value = Value> {
     ]
 }
 
-fn answered(value: &HeaderValue) -> Result<UploadProgress, acr_protocol::DecodeError> {
+fn served(value: &HeaderValue) -> Result<UploadProgress, acr_protocol::DecodeError> {
     let (operation, location) = upload();
-    let answer = http::Response::builder()
+    let response = http::Response::builder()
         .status(StatusCode::NO_CONTENT)
         .header(header::LOCATION, location.as_str())
         .header(header::RANGE, value);
-    let (head, ()) = valid(answer.body(())).into_parts();
+    let (head, ()) = valid(response.body(())).into_parts();
     operation.decode(&head, bytes::Bytes::new())
 }
 
@@ -256,7 +256,7 @@ proptest! {
         }
         // What an upload says of itself begins at its first byte, or is an error.
         if let Ok(value) = HeaderValue::try_from(&text)
-            && let Ok(progress) = answered(&value)
+            && let Ok(progress) = served(&value)
         {
             let range = text.strip_prefix("bytes=").unwrap_or(&text);
             let first = range.split('-').next().unwrap_or_default();

@@ -58,20 +58,20 @@ fn reason(said: &str) -> Vec<&str> {
             .take_while(|line| {
                 !line.is_empty() && !line.starts_with("note:") && !line.starts_with("==")
             })
-            .take(MOST_LINES)
+            .take(MAX_LINES)
             .copied()
             .collect();
     }
     let errors = lines.iter().filter(|line| line.contains("ERROR: "));
-    let errors: Vec<&str> = errors.take(MOST_LINES).copied().collect();
+    let errors: Vec<&str> = errors.take(MAX_LINES).copied().collect();
     if errors.is_empty() {
         // A program that did not start has said why in its last lines.
-        return lines[lines.len().saturating_sub(MOST_LINES)..].to_vec();
+        return lines[lines.len().saturating_sub(MAX_LINES)..].to_vec();
     }
     errors
 }
 
-const MOST_LINES: usize = 8;
+const MAX_LINES: usize = 8;
 
 #[cfg(test)]
 mod tests {

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_answer_is_no_success() {
+    fn an_empty_response_is_no_success() {
         assert_eq!(ban("acr-mock").check("").len(), 1);
     }
 }

@@ -24,7 +24,7 @@ impl Credential {
     /// whenever a [`TokenSource`] is asked. If it fails, the operation fails with
     /// [`ErrorKind::Credential`](crate::ErrorKind::Credential), and the error's sources are texts: what
     /// the SDK's errors say, shortened, and without what looks like a token. The SDK's own errors
-    /// hold whole answers of the token service, so they are not passed on.
+    /// hold whole responses of the token service, so they are not passed on.
     ///
     /// One that is made by hand:
     ///
@@ -106,7 +106,7 @@ impl fmt::Debug for OfAzureSdk {
 
 /// What an error and its causes say, without what may be a secret.
 ///
-/// The errors themselves are not kept. `azure_core::Error` holds the answer of the token service with
+/// The errors themselves are not kept. `azure_core::Error` holds the response of the token service with
 /// its headers, and shows its body as its own text where that is in no known form; the errors of the
 /// developer tools repeat what a command printed.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ struct Failure {
 impl Failure {
     fn of(error: &(dyn StdError + 'static)) -> Box<Self> {
         let chain = iter::successors(Some(error), |error| (**error).source());
-        let mut texts: Vec<String> = chain.take(MOST_CAUSES).map(say).collect();
+        let mut texts: Vec<String> = chain.take(MAX_CAUSES).map(say).collect();
         // An error of the SDK that only wraps another one shows the other one's text.
         texts.dedup();
         let last = texts.pop().unwrap_or_default();
@@ -157,7 +157,7 @@ fn say(error: &(dyn StdError + 'static)) -> String {
         }) => {
             let status = u16::from(*status);
             let code = error_code.as_deref().map(redact).unwrap_or_default();
-            format!("the token service answered {status} {code}")
+            format!("the token service served {status} {code}")
                 .trim_end()
                 .to_owned()
         }
@@ -182,8 +182,8 @@ fn redact(text: &str) -> String {
             line.push(' ');
         }
         redact_word(word, &mut line);
-        if line.len() > MOST_TEXT {
-            let bound = (0..=MOST_TEXT).rev().find(|at| line.is_char_boundary(*at));
+        if line.len() > MAX_TEXT {
+            let bound = (0..=MAX_TEXT).rev().find(|at| line.is_char_boundary(*at));
             line.truncate(bound.unwrap_or_default());
             line.push_str("..");
             return line;
@@ -208,7 +208,7 @@ fn redact_word(word: &str, line: &mut String) {
         let in_token = is_of_token(first);
         let end = rest.find(|c| is_of_token(c) != in_token);
         let (run, after) = rest.split_at(end.unwrap_or(rest.len()));
-        let secret = in_token && (run.len() >= LEAST_OF_A_SECRET || run.starts_with("eyJ"));
+        let secret = in_token && (run.len() >= MIN_SECRET_LEN || run.starts_with("eyJ"));
         line.push_str(if secret { "***" } else { run });
         rest = after;
     }
@@ -218,7 +218,7 @@ const fn is_of_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '+' | '=')
 }
 
-/// Fields of the token service's requests and answers that hold secrets.
+/// Fields of the token service's requests and responses that hold secrets.
 const NAMES_OF_SECRETS: &[&str] = &[
     "access_token",
     "accesstoken",
@@ -229,10 +229,10 @@ const NAMES_OF_SECRETS: &[&str] = &[
     "refresh_token",
 ];
 /// Longer than an identifier of Entra ID, which is 36, and as long as a client's secret.
-const LEAST_OF_A_SECRET: usize = 40;
+const MIN_SECRET_LEN: usize = 40;
 /// Enough for what each of several developer tools has to say.
-const MOST_TEXT: usize = 1000;
-const MOST_CAUSES: usize = 8;
+const MAX_TEXT: usize = 1000;
+const MAX_CAUSES: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn of_an_answer_its_status_and_code_are_kept_alone() {
+    fn of_a_response_its_status_and_code_are_kept_alone() {
         let mut headers = Headers::new();
         headers.insert("set-cookie", "hunter2");
         let kind = ErrorKind::HttpResponse {
@@ -286,7 +286,7 @@ mod tests {
         let failure = Failure::of(&error);
         assert_eq!(
             chain(&*failure),
-            ["the token service answered 503 ServerBusy"]
+            ["the token service served 503 ServerBusy"]
         );
         assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
     }
@@ -330,11 +330,11 @@ mod tests {
     #[test]
     fn texts_and_chains_have_a_bound() {
         let text = redact(&"ä ".repeat(1 << 20));
-        assert!(text.len() <= MOST_TEXT + "..".len() && text.ends_with(".."));
+        assert!(text.len() <= MAX_TEXT + "..".len() && text.ends_with(".."));
         let mut error = Error::with_message(ErrorKind::Other, "0");
         for index in 1..100 {
             error = Error::with_error(ErrorKind::Other, error, format!("{index}"));
         }
-        assert_eq!(chain(&*Failure::of(&error)).len(), MOST_CAUSES);
+        assert_eq!(chain(&*Failure::of(&error)).len(), MAX_CAUSES);
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct CachedToken {
     /// Which exchange it goes back to, if it goes back to one.
     pub(crate) exchange: Option<u64>,
     /// Whether that exchange was made for this very token.
-    pub(crate) is_from_the_root: bool,
+    pub(crate) is_fresh_exchange: bool,
     /// How long the request for it was held back by the client's own limiter.
     pub(crate) queued: Duration,
     /// Its number among those that were kept.
@@ -39,7 +39,7 @@ impl CachedToken {
         let end = TokenClaims::read(secret.expose()).and_then(|claims| claims.expires_at);
         let left = end.map_or(DEFAULT_LIFE, |end| {
             let left = SystemTime::from(end).duration_since(now);
-            left.unwrap_or_default().min(LONGEST_LIFE)
+            left.unwrap_or_default().min(MAX_LIFETIME)
         });
         Self {
             secret,
@@ -48,7 +48,7 @@ impl CachedToken {
             expires_at: now + left,
             identity,
             exchange: None,
-            is_from_the_root: true,
+            is_fresh_exchange: true,
             queued: Duration::ZERO,
             number: 0,
         }
@@ -60,13 +60,13 @@ impl CachedToken {
     }
 
     /// Whether it is time for a new one, although this one may still be sent.
-    pub(crate) fn is_due(&self, now: SystemTime) -> bool {
+    pub(crate) fn needs_refresh(&self, now: SystemTime) -> bool {
         now >= self.refresh_at
     }
 
     /// Puts the renewal off after one that failed, by a share of what is left: not every call is to
     /// wait for a token server that is down, and that server is not to be asked at every call.
-    pub(crate) fn put_off(&mut self, now: SystemTime) {
+    pub(crate) fn defer_refresh(&mut self, now: SystemTime) {
         let left = self.expires_at.duration_since(now).unwrap_or_default();
         self.refresh_at = now + left / SHARE_OF_LIFE;
     }
@@ -127,11 +127,11 @@ impl TokenCache {
         if !token.is_alive(now) {
             return;
         }
-        if self.tokens.len() >= MOST_SCOPES || self.sweep_at.is_none_or(|at| at <= now) {
+        if self.tokens.len() >= MAX_SCOPES || self.sweep_at.is_none_or(|at| at <= now) {
             self.keep(|token| token.is_alive(now));
             self.sweep_at = Some(now + SWEEP);
         }
-        if self.tokens.len() >= MOST_SCOPES {
+        if self.tokens.len() >= MAX_SCOPES {
             // Which ones go matters little: a token that is missed costs one request.
             let first = self.tokens.keys().next().cloned();
             first.and_then(|scope| self.tokens.remove(&scope));
@@ -144,10 +144,10 @@ impl TokenCache {
     }
 
     /// Puts the renewal of a token off, under whatever scope it is held.
-    pub(crate) fn put_off(&mut self, token: &Secret, now: SystemTime) {
+    pub(crate) fn defer_refresh(&mut self, token: &Secret, now: SystemTime) {
         let held = self.tokens.values_mut().flatten();
         for held in held.filter(|held| held.secret == *token) {
-            held.put_off(now);
+            held.defer_refresh(now);
         }
     }
 
@@ -169,14 +169,14 @@ impl TokenCache {
 /// The map holds the flights weakly: one that nobody waits for any more is dropped, and one that
 /// holds the client is not kept alive by the client's own cache.
 #[derive(Debug)]
-pub(crate) struct Flights<K>(HashMap<K, WeakShared<Flight>>);
+pub(crate) struct SingleFlight<K>(HashMap<K, WeakShared<Flight>>);
 
 /// A request for a token under way.
 pub(crate) type Flight = BoxFuture<'static, Result<CachedToken, Error>>;
 
-impl<K: Hash + Eq> Flights<K> {
+impl<K: Hash + Eq> SingleFlight<K> {
     /// Returns the flight with this key, if one is under way.
-    pub(crate) fn under_way(&self, key: &K) -> Option<Shared<Flight>> {
+    pub(crate) fn in_progress(&self, key: &K) -> Option<Shared<Flight>> {
         let flight = self.0.get(key)?.upgrade()?;
         // An outcome that is there already is in the cache, or was an error that must not last.
         flight.peek().is_none().then_some(flight)
@@ -193,7 +193,7 @@ impl<K: Hash + Eq> Flights<K> {
     }
 }
 
-impl<K> Default for Flights<K> {
+impl<K> Default for SingleFlight<K> {
     fn default() -> Self {
         Self(HashMap::new())
     }
@@ -202,7 +202,7 @@ impl<K> Default for Flights<K> {
 /// The life of a token that does not say: what Docker's token protocol has as its default.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
 /// A century: what a token may say beyond it would not fit a clock.
-const LONGEST_LIFE: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+const MAX_LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// A token is renewed when this part of what was left of its life at its arrival remains: seven
 /// minutes and a half of the service's 75. A fixed margin would renew a token that arrives with less
 /// at every call.
@@ -210,7 +210,7 @@ const SHARE_OF_LIFE: u32 = 10;
 /// How often tokens that are over are thrown away.
 const SWEEP: Duration = Duration::from_secs(60);
 /// Enough for a walk through a large registry in two scopes, and a bound for one that never ends.
-const MOST_SCOPES: usize = 4096;
+const MAX_SCOPES: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -237,14 +237,14 @@ mod tests {
     #[test]
     fn the_last_tenth_of_a_life_is_for_the_renewal() {
         let token = CachedToken::new(jwt(4500), NOW, 0);
-        assert!(!token.is_due(after(4049)) && token.is_due(after(4050)));
+        assert!(!token.needs_refresh(after(4049)) && token.needs_refresh(after(4050)));
         assert!(token.is_alive(after(4499)) && !token.is_alive(after(4500)));
     }
 
     #[test]
     fn a_token_that_arrives_late_in_its_life_is_still_used() {
         let token = CachedToken::new(jwt(1200), after(990), 0);
-        assert!(!token.is_due(after(1178)) && token.is_due(after(1179)));
+        assert!(!token.needs_refresh(after(1178)) && token.needs_refresh(after(1179)));
     }
 
     #[test]
@@ -314,24 +314,24 @@ mod tests {
     #[test]
     fn the_cache_has_a_bound() {
         let mut cache = TokenCache::default();
-        for index in 0..=MOST_SCOPES {
+        for index in 0..=MAX_SCOPES {
             let token = CachedToken::new(jwt(1000), NOW, 0);
             cache.insert(scope(&format!("repository:r{index}:pull")), token, NOW);
         }
-        assert_eq!(cache.tokens.len(), MOST_SCOPES);
+        assert_eq!(cache.tokens.len(), MAX_SCOPES);
     }
 
     #[tokio::test]
     async fn a_flight_is_shared_while_it_lasts_and_forgotten_when_nobody_waits() {
-        let mut flights = Flights::default();
+        let mut flights = SingleFlight::default();
         let work = || -> Flight { Box::pin(async { Ok(CachedToken::new(jwt(1000), NOW, 0)) }) };
         let first = flights.begin("a", work());
-        let second = flights.under_way(&"a").unwrap();
-        assert!(flights.under_way(&"b").is_none());
+        let second = flights.in_progress(&"a").unwrap();
+        assert!(flights.in_progress(&"b").is_none());
         assert_eq!(first.await.unwrap().secret, second.await.unwrap().secret);
-        assert!(flights.under_way(&"a").is_none());
+        assert!(flights.in_progress(&"a").is_none());
 
         drop(flights.begin("a", work()));
-        assert!(flights.under_way(&"a").is_none());
+        assert!(flights.in_progress(&"a").is_none());
     }
 }

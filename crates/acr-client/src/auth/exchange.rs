@@ -14,14 +14,14 @@ use http::{Request, StatusCode, Uri};
 
 use super::credential::{TokenSource, check_secret};
 use super::realm::Realm;
-use crate::answer;
 use crate::audience::Audience;
 use crate::context::OperationContext;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
 use crate::limiter::{Limiter, Permit};
 use crate::mask::Mask;
-use crate::retry::{Attempts, RetryPolicy};
+use crate::response_error;
+use crate::retry::{RetryPolicy, RetryState};
 use crate::wire::Wire;
 
 /// What a request for a token goes through.
@@ -130,7 +130,7 @@ where
     loop {
         let permit = sender.limiter.admit(O::CLASS).await;
         queued = queued.saturating_add(permit.waited());
-        attempts.forgive(permit.waited());
+        attempts.exclude_queued(permit.waited());
         let mut request = operation.request();
         *request.uri_mut() = url.clone();
         let once = once(sender, operation, request, &mut attempts, &permit).await;
@@ -141,7 +141,7 @@ where
             }
             Err(failure) => {
                 drop(permit);
-                attempts.again(failure).await?;
+                attempts.retry_or_fail(failure).await?;
             }
         }
     }
@@ -152,7 +152,7 @@ async fn once<O>(
     sender: &Sender,
     operation: &O,
     request: Request<Bytes>,
-    attempts: &mut Attempts,
+    attempts: &mut RetryState,
     permit: &Permit,
 ) -> Result<Secret, Error>
 where
@@ -166,24 +166,26 @@ where
     let mask = Mask::of(operation.secrets()).and(Mask::of_header(login));
     let work = async {
         let (head, body) = wire.send(request, context).await?.into_parts();
-        let wait = answer::retry_after(&head.headers, wire.clock.now());
+        let wait = response_error::retry_after(&head.headers, wire.clock.now());
         let limiter = &sender.limiter;
         limiter.learn(permit, head.status, &head.headers, wait);
         if !O::SUCCESS.contains(&head.status) {
-            let body = wire.read_beginning(body, answer::MOST_OF_AN_ERROR).await;
+            let body = wire
+                .read_beginning(body, response_error::MAX_ERROR_BODY)
+                .await;
             return Err(refusal(&head, &body, wire, O::NAME, &mask));
         }
-        let read = wire.read_at_once(&head.headers, body, MOST_OF_A_TOKEN);
+        let read = wire.read_at_once(&head.headers, body, MAX_TOKEN_SIZE);
         let body = read.await?;
         // The decoder's words are left out, because they may repeat a part of the body.
         operation
             .decode(&head, body)
-            .map_err(|_| Error::protocol(format!("the answer of {} has no token in it", O::NAME)))
+            .map_err(|_| Error::protocol(format!("the response of {} has no token in it", O::NAME)))
     };
     attempts.within(permit.watch(pin!(work))).await
 }
 
-/// The error of a token server's answer that is no success.
+/// The error of a token server's response that is no success.
 fn refusal(
     head: &http::response::Parts,
     body: &[u8],
@@ -196,13 +198,13 @@ fn refusal(
     let mut errors = ErrorEnvelope::parse(masked.as_bytes()).errors;
     // Once more, because what is escaped in JSON shows only now.
     mask.errors(&mut errors);
-    let text = answer::text(head.status, &errors, &head.headers, masked.as_bytes(), mask);
+    let text = response_error::text(head.status, &errors, &head.headers, masked.as_bytes(), mask);
     let kind = kind_of_refusal(head.status);
     Error::new(kind, format!("no token from {name}: {text}"))
-        .with_answer(
+        .with_response(
             head.status,
-            answer::request_id(&head.headers, mask),
-            answer::retry_after(&head.headers, wire.clock.now()),
+            response_error::request_id(&head.headers, mask),
+            response_error::retry_after(&head.headers, wire.clock.now()),
         )
         .with_registry_errors(errors)
 }
@@ -237,7 +239,7 @@ impl Secrets for RequestAccessTokenWithLogin {
 /// there is no missing repository, and a delete must not take it for one.
 fn kind_of_refusal(status: StatusCode) -> ErrorKind {
     match status {
-        // Docker's token servers answer a wrong password with 400 or 403 now and then; ACR's 403 is
+        // Docker's token servers response a wrong password with 400 or 403 now and then; ACR's 403 is
         // a firewall or an identity without a role.
         StatusCode::UNAUTHORIZED => ErrorKind::Unauthorized,
         StatusCode::FORBIDDEN => ErrorKind::Denied,
@@ -271,7 +273,7 @@ fn join(url: &Uri, operation: &Uri) -> Result<Uri, Error> {
 }
 
 /// An access token names every repository of its scope, so it may be long, but not this long.
-const MOST_OF_A_TOKEN: usize = 1 << 20;
+const MAX_TOKEN_SIZE: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

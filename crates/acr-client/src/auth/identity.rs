@@ -9,9 +9,9 @@ use crate::error::{Error, ErrorKind};
 
 /// The credentials of a client in their order, and the one that is in force.
 #[derive(Debug)]
-pub(super) struct Identities {
+pub(super) struct CredentialChain {
     links: Vec<Credential>,
-    in_force: Mutex<InForce>,
+    active: Mutex<InForce>,
 }
 
 /// Which one is in force, and since when nobody has looked whether one before it would do.
@@ -21,7 +21,7 @@ struct InForce {
     since: SystemTime,
 }
 
-impl Identities {
+impl CredentialChain {
     /// Takes a credential apart: a chain into its links, those of chains within it too.
     pub(super) fn new(credential: Credential) -> Self {
         fn flatten(credential: Credential, into: &mut Vec<Credential>) {
@@ -34,7 +34,7 @@ impl Identities {
         flatten(credential, &mut links);
         Self {
             links,
-            in_force: Mutex::new(InForce {
+            active: Mutex::new(InForce {
                 place: 0,
                 since: SystemTime::UNIX_EPOCH,
             }),
@@ -51,22 +51,22 @@ impl Identities {
     }
 
     /// Goes back to the first one.
-    pub(super) fn begin_anew(&self) {
-        self.in_force().place = 0;
+    pub(super) fn reset(&self) {
+        self.active().place = 0;
     }
 
     /// Takes note of the one that brought a token. `searched`: whether others were tried before it.
-    pub(super) fn stay_with(&self, place: usize, searched: bool, now: SystemTime) {
-        let mut in_force = self.in_force();
-        if searched || in_force.place != place {
-            *in_force = InForce { place, since: now };
+    pub(super) fn mark_working(&self, place: usize, searched: bool, now: SystemTime) {
+        let mut active = self.active();
+        if searched || active.place != place {
+            *active = InForce { place, since: now };
         }
     }
 
-    /// The places in the order in which they are tried now: the one in force, then all others. From
+    /// The try_order in the order in which they are tried now: the one in force, then all others. From
     /// time to time the first ones get another chance: who was not signed in may be by now.
-    pub(super) fn places(&self, now: SystemTime) -> impl Iterator<Item = usize> + use<> {
-        let InForce { place, since } = *self.in_force();
+    pub(super) fn try_order(&self, now: SystemTime) -> impl Iterator<Item = usize> + use<> {
+        let InForce { place, since } = *self.active();
         // A clock that went back counts as time enough.
         let is_old = now
             .duration_since(since)
@@ -76,8 +76,8 @@ impl Identities {
         std::iter::once(first).chain(others)
     }
 
-    fn in_force(&self) -> MutexGuard<'_, InForce> {
-        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    fn active(&self) -> MutexGuard<'_, InForce> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The credential at a place for a registry, with what stands elsewhere looked up.
@@ -110,7 +110,7 @@ impl Identities {
     }
 
     /// The error of a chain of which no link brought a token: what became of each.
-    pub(super) fn none_of_them(
+    pub(super) fn all_failed(
         &self,
         failures: Vec<(usize, Error)>,
         place: usize,
@@ -147,28 +147,29 @@ mod tests {
     #[test]
     fn the_one_in_force_is_tried_first_and_then_the_others_in_order() {
         let inner = Credential::refresh_token("b").or(Credential::entra_token("c"));
-        let identities = Identities::new(Credential::anonymous().or(inner));
+        let identities = CredentialChain::new(Credential::anonymous().or(inner));
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        let places = |now| identities.places(now).collect::<Vec<_>>();
-        assert_eq!(places(now), [0, 1, 2]);
-        identities.stay_with(1, true, now);
-        assert_eq!(places(now), [1, 0, 2]);
+        let try_order = |now| identities.try_order(now).collect::<Vec<_>>();
+        assert_eq!(try_order(now), [0, 1, 2]);
+        identities.mark_working(1, true, now);
+        assert_eq!(try_order(now), [1, 0, 2]);
         // What is used all the time does not become the first for that.
         let later = now + ANOTHER_CHANCE;
-        identities.stay_with(1, false, later);
-        assert_eq!(places(later), [0, 1, 2]);
-        identities.stay_with(1, true, later);
-        assert_eq!(places(later), [1, 0, 2]);
-        identities.begin_anew();
-        assert_eq!(places(later), [0, 1, 2]);
+        identities.mark_working(1, false, later);
+        assert_eq!(try_order(later), [0, 1, 2]);
+        identities.mark_working(1, true, later);
+        assert_eq!(try_order(later), [1, 0, 2]);
+        identities.reset();
+        assert_eq!(try_order(later), [0, 1, 2]);
     }
 
     #[test]
     fn the_error_of_a_chain_says_what_became_of_each() {
-        let identities = Identities::new(Credential::entra_token("t").or(Credential::anonymous()));
+        let identities =
+            CredentialChain::new(Credential::entra_token("t").or(Credential::anonymous()));
         let first = Error::new(ErrorKind::Credential, "the source brought no token");
         let last = Error::new(ErrorKind::Unauthorized, "no token: 401 Unauthorized");
-        let error = identities.none_of_them(vec![(0, first)], 1, last);
+        let error = identities.all_failed(vec![(0, first)], 1, last);
         assert_eq!(error.kind(), ErrorKind::Unauthorized);
         assert_eq!(
             error.to_string(),

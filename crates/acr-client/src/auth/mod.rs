@@ -31,20 +31,20 @@ use acr_protocol::auth::basic_login;
 use acr_protocol::{Challenge, ScopeSet, Secret};
 use http::{HeaderMap, HeaderValue};
 
-use self::cache::{CachedToken, Flights, TokenCache};
+use self::cache::{CachedToken, SingleFlight, TokenCache};
 use self::credential::Kind;
 pub(crate) use self::credential::without_line_break;
 pub use self::credential::{Credential, TokenSource};
 #[cfg(feature = "docker-config")]
 pub use self::docker::DockerConfig;
 pub(crate) use self::exchange::Sender;
-use self::identity::Identities;
+use self::identity::CredentialChain;
 pub use self::provider::{TokenProvider, TokenRequest};
 use self::realm::Realm;
 use crate::audience::Audience;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::retry::Attempts;
+use crate::retry::RetryState;
 
 /// Knows how to sign a request, and learns it from the registry's challenges.
 #[derive(Clone)]
@@ -53,7 +53,7 @@ pub(crate) struct Authorizer(Arc<Inner>);
 struct Inner {
     sender: Sender,
     endpoint: Endpoint,
-    identities: Identities,
+    identities: CredentialChain,
     audience: Audience,
     /// A std mutex, because no lock is held across an await.
     state: Mutex<State>,
@@ -65,17 +65,17 @@ struct State {
     /// What was known before the registry said anything.
     at_first: Scheme,
     tokens: TokenCache,
-    requests: Flights<(usize, ScopeSet)>,
+    requests: SingleFlight<(usize, ScopeSet)>,
     /// The refresh tokens that Entra tokens were exchanged for, by the place of the identity.
     refresh_tokens: HashMap<usize, CachedToken>,
-    exchanges: Flights<usize>,
+    exchanges: SingleFlight<usize>,
     /// Counts the exchanges, so that an access token tells which one it goes back to.
     last_exchange: u64,
     /// Whether a refresh token has told that permissions go by repository.
     is_abac: bool,
     /// What the registry asks for where this crate would ask for something else: registries other
     /// than ACR have no `metadata_read`.
-    asked_instead: HashMap<ScopeSet, ScopeSet>,
+    scope_overrides: HashMap<ScopeSet, ScopeSet>,
 }
 
 /// What the registry wants, as far as it has said.
@@ -83,7 +83,7 @@ struct State {
 enum Scheme {
     #[default]
     Unknown,
-    /// It answers without.
+    /// It responds without.
     Open,
     Basic(HeaderValue),
     Bearer(Arc<Realm>),
@@ -106,11 +106,11 @@ pub(crate) enum Authorization {
 }
 
 /// What to do about a 401.
-pub(crate) enum Verdict {
+pub(crate) enum ChallengeOutcome {
     /// Send the request once more, with this.
     Retry(Authorization),
     /// It would be refused again.
-    GiveUp,
+    Fail,
 }
 
 impl Authorizer {
@@ -121,7 +121,7 @@ impl Authorizer {
         audience: Audience,
         knows_azure: bool,
     ) -> Result<Self, Error> {
-        let identities = Identities::new(credential);
+        let identities = CredentialChain::new(credential);
         if identities.is_empty() {
             return Err(Error::invalid(
                 "the chain of credentials is empty; to go without one, chain Credential::anonymous()",
@@ -150,8 +150,8 @@ impl Authorizer {
         matches!(self.state().scheme, Scheme::Unknown)
     }
 
-    /// Takes note of an answer that is no challenge to a bare request.
-    pub(crate) fn went_through(&self, authorization: &Authorization) {
+    /// Takes note of a response that is no challenge to a bare request.
+    pub(crate) fn mark_open(&self, authorization: &Authorization) {
         let mut state = self.state();
         if matches!(
             (&state.scheme, authorization),
@@ -166,14 +166,14 @@ impl Authorizer {
     pub(crate) async fn authorize(
         &self,
         scope: &ScopeSet,
-        attempts: &mut Attempts,
+        attempts: &mut RetryState,
     ) -> Result<Authorization, Error> {
         let scheme = self.state().scheme.clone();
         match scheme {
             Scheme::Unknown | Scheme::Open => Ok(Authorization::Nothing),
             Scheme::Basic(value) => Ok(Authorization::Basic(value)),
             Scheme::Bearer(realm) => {
-                let instead = self.state().asked_instead.get(scope).cloned();
+                let instead = self.state().scope_overrides.get(scope).cloned();
                 let scope = instead.unwrap_or_else(|| scope.clone());
                 self.bearer(&realm, &scope, 0, attempts).await
             }
@@ -185,7 +185,7 @@ impl Authorizer {
     pub(crate) async fn token(
         &self,
         scope: &ScopeSet,
-        attempts: &mut Attempts,
+        attempts: &mut RetryState,
     ) -> Result<Option<(Secret, SystemTime)>, Error> {
         match self.authorize(scope, attempts).await? {
             Authorization::Bearer { token, .. } => {
@@ -198,66 +198,67 @@ impl Authorizer {
 
     /// Judges a 401 by its challenges, and fetches a token for the scope of the challenge if that
     /// may help.
-    pub(crate) async fn answer(
+    pub(crate) async fn response(
         &self,
         headers: &HeaderMap,
         sent: &Authorization,
         scope: &ScopeSet,
-        attempts: &mut Attempts,
-    ) -> Result<Verdict, Error> {
+        attempts: &mut RetryState,
+    ) -> Result<ChallengeOutcome, Error> {
         let challenges = Challenge::from_headers(headers);
         if let Some(challenge) = challenges.iter().find(|challenge| challenge.is_bearer()) {
             let asked = asked(challenge, scope);
             self.state().ask_instead(scope, &asked);
-            return self.answer_bearer(challenge, sent, asked, attempts).await;
+            return self.response_bearer(challenge, sent, asked, attempts).await;
         }
-        self.answer_basic(&challenges, sent).await
+        self.response_basic(&challenges, sent).await
     }
 
     /// Judges the 401 to a ping that went ahead of a request for this scope. The scope of its
     /// challenge, which some registries give, says nothing about that request.
-    pub(crate) async fn answer_ping(
+    pub(crate) async fn response_ping(
         &self,
         headers: &HeaderMap,
         scope: &ScopeSet,
-        attempts: &mut Attempts,
-    ) -> Result<Verdict, Error> {
+        attempts: &mut RetryState,
+    ) -> Result<ChallengeOutcome, Error> {
         let challenges = Challenge::from_headers(headers);
         let bare = Authorization::Nothing;
         match challenges.iter().find(|challenge| challenge.is_bearer()) {
             Some(challenge) => {
                 let scope = scope.clone();
-                self.answer_bearer(challenge, &bare, scope, attempts).await
+                self.response_bearer(challenge, &bare, scope, attempts)
+                    .await
             }
-            None => self.answer_basic(&challenges, &bare).await,
+            None => self.response_basic(&challenges, &bare).await,
         }
     }
 
-    async fn answer_basic(
+    async fn response_basic(
         &self,
         challenges: &[Challenge],
         sent: &Authorization,
-    ) -> Result<Verdict, Error> {
+    ) -> Result<ChallengeOutcome, Error> {
         if !challenges.iter().any(Challenge::is_basic) {
-            return Ok(Verdict::GiveUp);
+            return Ok(ChallengeOutcome::Fail);
         }
         let Some(value) = self.password().await? else {
-            return Ok(Verdict::GiveUp);
+            return Ok(ChallengeOutcome::Fail);
         };
         if matches!(sent, Authorization::Basic(refused) if *refused == value) {
             // It is looked up anew by the next call, too.
             self.state().scheme = Scheme::Unknown;
-            return Ok(Verdict::GiveUp);
+            return Ok(ChallengeOutcome::Fail);
         }
         self.state().scheme = Scheme::Basic(value.clone());
-        Ok(Verdict::Retry(Authorization::Basic(value)))
+        Ok(ChallengeOutcome::Retry(Authorization::Basic(value)))
     }
 
     /// The first user name and password among the credentials, as a header.
     async fn password(&self) -> Result<Option<HeaderValue>, Error> {
         let mut failure = None;
         let now = self.0.sender.wire.clock.now();
-        for place in self.0.identities.places(now) {
+        for place in self.0.identities.try_order(now) {
             match self.credential(place).await {
                 Ok(credential) => {
                     if let Kind::Password { user, password } = &credential.0 {
@@ -270,13 +271,13 @@ impl Authorizer {
         failure.map_or(Ok(None), Err)
     }
 
-    async fn answer_bearer(
+    async fn response_bearer(
         &self,
         challenge: &Challenge,
         sent: &Authorization,
         asked: ScopeSet,
-        attempts: &mut Attempts,
-    ) -> Result<Verdict, Error> {
+        attempts: &mut RetryState,
+    ) -> Result<ChallengeOutcome, Error> {
         let realm = Realm::of(challenge, &self.0.endpoint)?;
         let now = self.0.sender.wire.clock.now();
         let mut after = 0;
@@ -298,11 +299,15 @@ impl Authorizer {
                     }
                     let was_tried = *fresh && serves;
                     let lacks_a_right = challenge.error() == Some("insufficient_scope");
-                    !was_tried || state.drop_root(token, lacks_a_right, now)
+                    !was_tried || state.invalidate_refresh_token(token, lacks_a_right, now)
                 }
                 Authorization::Nothing | Authorization::Basic(_) => true,
             };
-            let (realm, is_new) = if self.0.identities.any(|one| realm.may_have(one).is_ok()) {
+            let (realm, is_new) = if self
+                .0
+                .identities
+                .any(|one| realm.check_may_receive(one).is_ok())
+            {
                 state.remember(realm)
             } else {
                 // Nobody goes there now, and the next call is not to be stopped by it either.
@@ -310,15 +315,15 @@ impl Authorizer {
             };
             if is_new {
                 // Whose secret must not go to the one before may be welcome at this one.
-                self.0.identities.begin_anew();
+                self.0.identities.reset();
             }
             (realm, goes_on || is_new)
         };
         if !goes_on {
-            return Ok(Verdict::GiveUp);
+            return Ok(ChallengeOutcome::Fail);
         }
         let retry = self.bearer(&realm, &asked, after, attempts).await?;
-        Ok(Verdict::Retry(retry))
+        Ok(ChallengeOutcome::Retry(retry))
     }
 
     /// Names the right that is missing, where a challenge says that this is why it was not met.
@@ -362,8 +367,13 @@ impl State {
     /// A right that is missing is seldom a matter of the refresh token, but a role that was assigned
     /// meanwhile may show in a new one alone; so that a call that is denied does not cost an exchange
     /// each time, it must have some age for that.
-    fn drop_root(&mut self, token: &CachedToken, lacks_a_right: bool, now: SystemTime) -> bool {
-        if token.is_from_the_root {
+    fn invalidate_refresh_token(
+        &mut self,
+        token: &CachedToken,
+        lacks_a_right: bool,
+        now: SystemTime,
+    ) -> bool {
+        if token.is_fresh_exchange {
             return false;
         }
         match self.refresh_tokens.get(&token.identity) {
@@ -383,7 +393,7 @@ impl State {
     /// no token: it may name another one, or the right one, when it is asked again. Whether a refusal is
     /// one of the credential or comes from the wrong place, such as a path that is challenged itself, does
     /// not show in it.
-    fn forget(&mut self, realm: &Realm) {
+    fn reset_scheme(&mut self, realm: &Realm) {
         if matches!(&self.scheme, Scheme::Bearer(known) if **known == *realm) {
             self.scheme = self.at_first.clone();
         }
@@ -392,11 +402,11 @@ impl State {
     /// Takes note of whether the registry asks for another scope than this crate would.
     fn ask_instead(&mut self, scope: &ScopeSet, asked: &ScopeSet) {
         if asked == scope {
-            self.asked_instead.remove(scope);
-        } else if self.asked_instead.len() < MOST_EXCEPTIONS
-            || self.asked_instead.contains_key(scope)
+            self.scope_overrides.remove(scope);
+        } else if self.scope_overrides.len() < MAX_EXCEPTIONS
+            || self.scope_overrides.contains_key(scope)
         {
-            self.asked_instead.insert(scope.clone(), asked.clone());
+            self.scope_overrides.insert(scope.clone(), asked.clone());
         }
     }
 }
@@ -407,10 +417,10 @@ fn asked(challenge: &Challenge, scope: &ScopeSet) -> ScopeSet {
     match challenge.scope() {
         Ok(asked)
             if !asked.is_empty()
-                && asked.len() <= MOST_SCOPES_OF_A_TOKEN
+                && asked.len() <= MAX_TOKEN_SCOPES
                 && challenge
                     .parameter("scope")
-                    .is_none_or(|text| text.len() <= LONGEST_SCOPE)
+                    .is_none_or(|text| text.len() <= MAX_SCOPE_LEN)
                 && (!names_every_repository(&asked) || names_every_repository(scope)) =>
         {
             asked
@@ -453,7 +463,7 @@ impl Authorization {
     }
 
     /// Whether the token ended while the request waited for its turn.
-    pub(crate) fn is_over(&self, now: SystemTime) -> bool {
+    pub(crate) fn is_expired(&self, now: SystemTime) -> bool {
         match self {
             Self::Bearer { token, fresh, .. } => !fresh && !token.is_alive(now),
             Self::Nothing | Self::Basic(_) => false,
@@ -462,10 +472,10 @@ impl Authorization {
 }
 
 /// Bounds what a server can make the client remember.
-const MOST_EXCEPTIONS: usize = 512;
+const MAX_EXCEPTIONS: usize = 512;
 /// A token names all its scopes and goes along with each request, and servers bound their heads.
-pub(crate) const MOST_SCOPES_OF_A_TOKEN: usize = 16;
+pub(crate) const MAX_TOKEN_SCOPES: usize = 16;
 /// Enough for that many names of repositories, each of which may have 256 characters.
-const LONGEST_SCOPE: usize = 8 << 10;
+const MAX_SCOPE_LEN: usize = 8 << 10;
 /// Role assignments take up to ten minutes to reach the token server.
 const AGE_OF_RIGHTS: Duration = Duration::from_secs(600);

@@ -36,7 +36,7 @@ impl Realm {
             return Err(unusable("holds a user"));
         }
         let service = challenge.service().unwrap_or_default();
-        if service.len() > LONGEST_SERVICE || realm.len() > LONGEST_REALM {
+        if service.len() > MAX_SERVICE_LEN || realm.len() > MAX_REALM_LEN {
             return Err(unusable("or service is longer than any name"));
         }
         let origin = origin_text(&url);
@@ -62,7 +62,7 @@ impl Realm {
     }
 
     /// Refuses a credential that must not be sent there: it belongs to the registry alone.
-    pub(super) fn may_have(&self, credential: &Credential) -> Result<(), Error> {
+    pub(super) fn check_may_receive(&self, credential: &Credential) -> Result<(), Error> {
         match &self.elsewhere {
             // The client sends nothing there for somebody who fetches tokens elsewhere.
             Some(_) if credential.fetches_its_own_tokens() => Ok(()),
@@ -76,8 +76,8 @@ impl Realm {
 }
 
 /// Enough for a host with its port.
-const LONGEST_SERVICE: usize = 512;
-const LONGEST_REALM: usize = 4096;
+const MAX_SERVICE_LEN: usize = 512;
+const MAX_REALM_LEN: usize = 4096;
 
 fn refused(reason: String) -> Error {
     Error::new(ErrorKind::Credential, format!("{reason}; refused"))
@@ -90,7 +90,7 @@ mod tests {
     fn realm(text: &str, endpoint: &str, credential: &Credential) -> Result<Realm, Error> {
         let challenge = Challenge::bearer(text, "service", None, None);
         let realm = Realm::of(&challenge, &Endpoint::parse(endpoint).unwrap())?;
-        realm.may_have(credential)?;
+        realm.check_may_receive(credential)?;
         Ok(realm)
     }
 

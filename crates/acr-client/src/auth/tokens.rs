@@ -15,7 +15,7 @@ use super::provider::TokenRequest;
 use super::realm::Realm;
 use super::{Authorization, Authorizer, names_every_repository};
 use crate::error::{Error, ErrorKind};
-use crate::retry::Attempts;
+use crate::retry::RetryState;
 
 impl Authorizer {
     /// Finds or fetches a token of the identity in force, or of the next one that has one; one at hand
@@ -25,24 +25,24 @@ impl Authorizer {
         realm: &Arc<Realm>,
         scope: &ScopeSet,
         after: u64,
-        attempts: &mut Attempts,
+        attempts: &mut RetryState,
     ) -> Result<Authorization, Error> {
         let mut failures = Vec::new();
         let now = self.0.sender.wire.clock.now();
-        let mut places = self.0.identities.places(now).peekable();
+        let mut places = self.0.identities.try_order(now).peekable();
         while let Some(place) = places.next() {
             match self.bearer_of(place, realm, scope, after, attempts).await {
                 Ok(authorization) => {
                     let identities = &self.0.identities;
-                    identities.stay_with(place, !failures.is_empty(), now);
+                    identities.mark_working(place, !failures.is_empty(), now);
                     return Ok(authorization);
                 }
                 Err(failure) if moves_on(&failure) && places.peek().is_some() => {
                     failures.push((place, failure));
                 }
                 Err(failure) => {
-                    self.state().forget(realm);
-                    return Err(self.0.identities.none_of_them(failures, place, failure));
+                    self.state().reset_scheme(realm);
+                    return Err(self.0.identities.all_failed(failures, place, failure));
                 }
             }
         }
@@ -58,7 +58,7 @@ impl Authorizer {
         realm: &Arc<Realm>,
         scope: &ScopeSet,
         after: u64,
-        attempts: &mut Attempts,
+        attempts: &mut RetryState,
     ) -> Result<Authorization, Error> {
         let now = self.0.sender.wire.clock.now();
         let (held, flight, kept) = {
@@ -67,12 +67,12 @@ impl Authorizer {
             let cached = |token| bearer(token, scope, false, kept);
             let held = state.tokens.find(place, scope, after, now).cloned();
             if let Some(token) = &held
-                && !token.is_due(now)
+                && !token.needs_refresh(now)
             {
                 return Ok(cached(token.clone()));
             }
             let key = (place, scope.clone());
-            match (held, state.requests.under_way(&key)) {
+            match (held, state.requests.in_progress(&key)) {
                 (Some(token), Some(_)) => return Ok(cached(token)),
                 (None, Some(flight)) => (None, flight, kept),
                 (held, None) => {
@@ -83,12 +83,12 @@ impl Authorizer {
         };
         match (flight.await, held) {
             (Ok(token), _) => {
-                attempts.forgive(token.queued);
+                attempts.exclude_queued(token.queued);
                 Ok(bearer(token, scope, true, self.state().tokens.kept()))
             }
             (Err(_), Some(held)) => {
                 let now = self.0.sender.wire.clock.now();
-                self.state().tokens.put_off(&held.secret, now);
+                self.state().tokens.defer_refresh(&held.secret, now);
                 Ok(bearer(held, scope, false, kept))
             }
             (Err(error), None) => Err(error),
@@ -117,7 +117,7 @@ impl Authorizer {
         let sender = &self.0.sender;
         let patience = sender.retry.begin(true);
         let credential = patience.within(pin!(self.credential(place))).await?;
-        realm.may_have(&credential)?;
+        realm.check_may_receive(&credential)?;
         let new = |(secret, queued): (Secret, Duration)| {
             let mut token = CachedToken::new(secret, sender.wire.clock.now(), place);
             token.queued = queued;
@@ -167,7 +167,7 @@ impl Authorizer {
                 check_secret("the token of the token provider", brought.expose())?;
                 Ok(new((brought, Duration::ZERO)))
             }
-            // `Identities` has taken chains apart and looked docker's configuration up.
+            // `CredentialChain` has taken chains apart and looked docker's configuration up.
             #[cfg(feature = "docker-config")]
             Kind::Docker(_) => Err(Error::new(ErrorKind::Credential, "a look-up in a look-up")),
             Kind::Chain(_) => Err(Error::new(ErrorKind::Credential, "a chain in a chain")),
@@ -200,7 +200,7 @@ impl Authorizer {
                 Ok((secret, waited)) => {
                     let mut token = CachedToken::new(secret, sender.wire.clock.now(), place);
                     token.exchange = refresh.exchange;
-                    token.is_from_the_root = !was_at_hand;
+                    token.is_fresh_exchange = !was_at_hand;
                     token.queued = queued.saturating_add(waited);
                     return Ok(token);
                 }
@@ -239,11 +239,11 @@ impl Authorizer {
             }
             let held = state.refresh_tokens.get(&place).cloned();
             if let Some(token) = &held
-                && !token.is_due(now)
+                && !token.needs_refresh(now)
             {
                 return Ok((token.clone(), true));
             }
-            let flight = state.exchanges.under_way(&place).unwrap_or_else(|| {
+            let flight = state.exchanges.in_progress(&place).unwrap_or_else(|| {
                 let work = self
                     .clone()
                     .exchange(place, realm.clone(), credential.clone());
@@ -259,7 +259,7 @@ impl Authorizer {
                 let mut state = self.state();
                 let same = state.refresh_tokens.get_mut(&place);
                 if let Some(token) = same.filter(|token| token.secret == held.secret) {
-                    token.put_off(now);
+                    token.defer_refresh(now);
                 }
                 Ok((held, true))
             }

@@ -20,8 +20,8 @@ impl RepositoryClient {
     /// ```
     /// # use acr_client::{Digest, Error, RepositoryClient};
     /// # async fn example(repository: RepositoryClient, digest: Digest) -> Result<(), Error> {
-    /// let location = repository.blob_location(&digest).await?;
-    /// if !location.needs_credential() {
+    /// let location = repository.blob_url(&digest).await?;
+    /// if !location.is_on_registry() {
     ///     println!("curl '{}' | sha256sum", location.url());
     /// }
     /// # Ok(())
@@ -32,7 +32,7 @@ impl RepositoryClient {
     ///
     /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such blob;
     /// [`Protocol`](crate::ErrorKind::Protocol) when the registry sends to plain `http`.
-    pub async fn blob_location(
+    pub async fn blob_url(
         &self,
         digest: impl TryInto<Digest, Error: Into<Error>>,
     ) -> Result<BlobLocation, Error> {
@@ -45,17 +45,17 @@ impl RepositoryClient {
         call.follows = false;
         let found = async {
             let opened = self.pipeline.open(&call, operation.request(), ANSWERS);
-            let answer = opened.await?;
-            if !is_redirect(answer.head.status) {
+            let response = opened.await?;
+            if !is_redirect(response.head.status) {
                 // The body is dropped unread: what comes next fetches it.
                 return Ok(BlobLocation {
-                    url: answer.url,
-                    needs_credential: true,
+                    url: response.url,
+                    is_on_registry: true,
                 });
             }
-            let target = target(&answer.url, &answer.head)?;
+            let target = target(&response.url, &response.head)?;
             Ok(BlobLocation {
-                needs_credential: self.pipeline.endpoint().is_origin_of(&target),
+                is_on_registry: self.pipeline.endpoint().is_origin_of(&target),
                 url: to_uri(&target, "Location")?,
             })
         };
@@ -64,11 +64,11 @@ impl RepositoryClient {
     }
 }
 
-/// Where the bytes of a blob are: the answer of [`RepositoryClient::blob_location`].
+/// Where the bytes of a blob are: the response of [`RepositoryClient::blob_url`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct BlobLocation {
     url: Uri,
-    needs_credential: bool,
+    is_on_registry: bool,
 }
 
 impl BlobLocation {
@@ -81,8 +81,8 @@ impl BlobLocation {
     /// Returns whether it is on the registry itself, which wants a credential there. One on another
     /// origin must not get any: storage refuses a request with an `Authorization` header.
     #[must_use]
-    pub const fn needs_credential(&self) -> bool {
-        self.needs_credential
+    pub const fn is_on_registry(&self) -> bool {
+        self.is_on_registry
     }
 }
 
@@ -99,7 +99,7 @@ impl fmt::Debug for BlobLocation {
         );
         f.debug_struct("BlobLocation")
             .field("url", &url)
-            .field("needs_credential", &self.needs_credential)
+            .field("is_on_registry", &self.is_on_registry)
             .finish()
     }
 }
@@ -121,7 +121,7 @@ mod tests {
     fn debug_shows_the_port_and_hides_the_query() {
         let location = BlobLocation {
             url: Uri::from_static("https://data.example:8443/blob?sig=secret"),
-            needs_credential: false,
+            is_on_registry: false,
         };
         let text = format!("{location:?}");
         assert!(

@@ -4,7 +4,7 @@ mod stream;
 
 use acr_protocol::blob::{BlobHead, ByteRange, DeleteBlob, GetBlob, HeadBlob, MountBlob};
 use acr_protocol::operation::headers::DOCKER_CONTENT_DIGEST;
-use acr_protocol::upload::StartedUpload;
+use acr_protocol::upload::UploadStart;
 use acr_protocol::{DecodeError, Descriptor, Digest, Operation, RepositoryName, Verifier};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -112,7 +112,7 @@ impl RepositoryClient {
                     digest,
                     range,
                 };
-                // The answer is dropped with its body unread.
+                // The response is dropped with its body unread.
                 let asked = self.ask_for(&operation, &call, get.request());
                 asked.await.unwrap_or_else(|| {
                     let text = "the server tells neither by HEAD nor by GET how long the blob is";
@@ -123,7 +123,7 @@ impl RepositoryClient {
         found.map_err(|error| error.about(operation.digest.as_str()))
     }
 
-    /// Asks for a blob by one request, of whose answer the head counts; `None` where it says too little.
+    /// Asks for a blob by one request, of whose response the head counts; `None` where it says too little.
     async fn ask_for(
         &self,
         operation: &HeadBlob,
@@ -132,18 +132,18 @@ impl RepositoryClient {
     ) -> Option<Result<Descriptor, Error>> {
         let is_head = request.method() == Method::HEAD;
         let opened = self.pipeline.open(call, request, HeadBlob::SUCCESS);
-        let answer = match opened.await {
-            Ok(answer) => answer,
+        let response = match opened.await {
+            Ok(response) => response,
             // What it means is in the body, which a `HEAD` has not.
             Err(error) if is_head && is_moot(&error) => return None,
             Err(error) => return Some(Err(error)),
         };
-        let found = match operation.decode(&answer.head, Bytes::new()) {
+        let found = match operation.decode(&response.head, Bytes::new()) {
             Err(DecodeError::MissingHeader(_)) => return None,
-            Err(error) => Err(undecodable(&answer.head, answer.sent.as_ref(), error)),
-            // A portal on the way answers 200 with a page of its own.
-            Ok(found) if is_page(&answer.head.headers) => Err(Error::protocol(format!(
-                "the answer is of the type {}, which is no blob",
+            Err(error) => Err(undecodable(&response.head, response.sent.as_ref(), error)),
+            // A portal on the way responds with 200 with a page of its own.
+            Ok(found) if is_page(&response.head.headers) => Err(Error::protocol(format!(
+                "the response is of the type {}, which is no blob",
                 found.media_type
             ))),
             Ok(found) => Ok(found),
@@ -163,18 +163,18 @@ impl RepositoryClient {
         &self,
         digest: impl TryInto<Digest, Error: Into<Error>>,
         from: impl TryInto<RepositoryName, Error: Into<Error>>,
-    ) -> Result<StartedUpload, Error> {
+    ) -> Result<UploadStart, Error> {
         let operation = MountBlob {
             repository: self.name.clone(),
             digest: digest.try_into().map_err(Into::into)?,
             from: Some(from.try_into().map_err(Into::into)?),
         };
         let started = self.pipeline.run(&operation).await.and_then(|started| {
-            let StartedUpload::Open(progress) = started else {
+            let UploadStart::Started(progress) = started else {
                 return Ok(started);
             };
             let call = self.pipeline.call(&operation);
-            relative(&self.pipeline, &call, &operation, progress).map(StartedUpload::Open)
+            relative(&self.pipeline, &call, &operation, progress).map(UploadStart::Started)
         });
         started.map_err(|error| error.about(operation.digest.as_str()))
     }
@@ -230,13 +230,14 @@ impl RepositoryClient {
         let opened = self
             .pipeline
             .open(call, operation.request(), GetBlob::SUCCESS);
-        let answer = opened.await?;
-        let head = operation.decode_head(&answer.head);
-        let head = head.map_err(|error| undecodable(&answer.head, answer.sent.as_ref(), error))?;
+        let response = opened.await?;
+        let head = operation.decode_head(&response.head);
+        let head =
+            head.map_err(|error| undecodable(&response.head, response.sent.as_ref(), error))?;
         check_range(operation.range, &head)?;
         Ok(BlobStream::new(
             self.pipeline.wire(),
-            answer.body,
+            response.body,
             operation.digest.clone(),
             call.clone(),
             head,
@@ -245,7 +246,7 @@ impl RepositoryClient {
     }
 }
 
-/// Whether an answer is a page for people and no blob: no registry's header vouches for the content.
+/// Whether a response is a page for people and no blob: no registry's header vouches for the content.
 fn is_page(headers: &HeaderMap) -> bool {
     let of_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     of_type.is_some_and(|value| value.to_ascii_lowercase().starts_with(b"text/html"))

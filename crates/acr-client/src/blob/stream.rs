@@ -43,8 +43,8 @@ pub struct BlobStream {
     verifier: Option<Verifier>,
     received: u64,
     /// What was taken and not used; it comes first.
-    put_back: Bytes,
-    is_over: bool,
+    unread: Bytes,
+    is_expired: bool,
     clock: Arc<dyn Clock>,
     idle_timeout: Duration,
     /// The least rate, where one is asked for.
@@ -69,8 +69,8 @@ impl BlobStream {
             head,
             verifier,
             received: 0,
-            put_back: Bytes::new(),
-            is_over: false,
+            unread: Bytes::new(),
+            is_expired: false,
             clock: wire.clock.clone(),
             idle_timeout: wire.idle_timeout,
             pace: wire.pace(),
@@ -168,8 +168,8 @@ impl BlobStream {
 
     /// Gives back bytes that [`try_next`](Self::try_next) has given, so that they come again.
     #[cfg(feature = "blocking")]
-    pub(crate) fn put_back(&mut self, bytes: Bytes) {
-        self.put_back = bytes;
+    pub(crate) fn unread(&mut self, bytes: Bytes) {
+        self.unread = bytes;
     }
 
     /// Does something with all bytes that are left.
@@ -258,15 +258,15 @@ impl Stream for BlobStream {
     type Item = Result<Bytes, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if !self.put_back.is_empty() {
-            return Poll::Ready(Some(Ok(std::mem::take(&mut self.put_back))));
+        if !self.unread.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.unread))));
         }
-        if self.is_over {
+        if self.is_expired {
             return Poll::Ready(None);
         }
         let item = std::task::ready!(self.poll_bytes(cx));
         if !matches!(item, Some(Ok(_))) {
-            self.is_over = true;
+            self.is_expired = true;
             self.silence = None;
             // Nothing more is read, so the connection need not be kept.
             self.body = Body::empty();
@@ -281,7 +281,7 @@ impl fmt::Debug for BlobStream {
             .field("digest", &self.digest)
             .field("head", &self.head)
             .field("received", &self.received)
-            .field("is_over", &self.is_over)
+            .field("is_expired", &self.is_expired)
             .finish_non_exhaustive()
     }
 }

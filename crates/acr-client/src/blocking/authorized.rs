@@ -7,7 +7,7 @@ use crate::error::Error;
 
 /// Ways out: for what this crate has no method for.
 impl ContainerRegistryClient {
-    /// Sends a request of one's own with the client's credential, and gives back the answer as it is,
+    /// Sends a request of one's own with the client's credential, and gives back the response as it is,
     /// whatever its status, with a body of at most `limit` bytes.
     ///
     /// # Errors
@@ -24,8 +24,8 @@ impl ContainerRegistryClient {
     ) -> Result<Response<Bytes>, Error> {
         let is_head = request.method() == Method::HEAD;
         let read = async {
-            let answer = self.inner.authorized_request(request, scope).await?;
-            let (head, body) = answer.into_parts();
+            let response = self.inner.authorized_request(request, scope).await?;
+            let (head, body) = response.into_parts();
             // Neither has a body, whatever length the head announces.
             if is_head
                 || matches!(

@@ -2,7 +2,7 @@ use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 
 use acr_protocol::blob::{ByteRange, ContentRange};
-use acr_protocol::upload::StartedUpload;
+use acr_protocol::upload::UploadStart;
 use acr_protocol::{Descriptor, Digest, RepositoryName};
 use bytes::{Buf, Bytes};
 
@@ -52,12 +52,12 @@ impl RepositoryClient {
     ///
     /// # Errors
     ///
-    /// Those of the async [`blob_location`](crate::RepositoryClient::blob_location).
-    pub fn blob_location(
+    /// Those of the async [`blob_url`](crate::RepositoryClient::blob_url).
+    pub fn blob_url(
         &self,
         digest: impl TryInto<Digest, Error: Into<Error>>,
     ) -> Result<BlobLocation, Error> {
-        self.runtime.run(self.inner.blob_location(digest))
+        self.runtime.run(self.inner.blob_url(digest))
     }
 
     /// Asks whether a blob is there, and how large it is: `HEAD /v2/{name}/blobs/{digest}`.
@@ -84,7 +84,7 @@ impl RepositoryClient {
         &self,
         digest: impl TryInto<Digest, Error: Into<Error>>,
         from: impl TryInto<RepositoryName, Error: Into<Error>>,
-    ) -> Result<StartedUpload, Error> {
+    ) -> Result<UploadStart, Error> {
         self.runtime.run(self.inner.mount_blob(digest, from))
     }
 
@@ -231,7 +231,7 @@ impl BlobReader {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        self.stream.put_back(self.ahead);
+        self.stream.unread(self.ahead);
         Ok((self.stream, self.runtime))
     }
 }

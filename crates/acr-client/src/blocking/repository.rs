@@ -28,10 +28,13 @@ impl RepositoryClient {
     }
 
     /// Returns a handle for what was pushed a moment ago, as the async
-    /// [`just_pushed`](crate::RepositoryClient::just_pushed) does.
+    /// [`wait_for_replication`](crate::RepositoryClient::wait_for_replication) does.
     #[must_use]
-    pub fn just_pushed(&self, patience: Duration) -> Self {
-        Self::new(self.inner.just_pushed(patience), self.runtime.clone())
+    pub fn wait_for_replication(&self, patience: Duration) -> Self {
+        Self::new(
+            self.inner.wait_for_replication(patience),
+            self.runtime.clone(),
+        )
     }
 
     /// Reads the properties of the repository: `GET /acr/v1/{name}`.

@@ -268,18 +268,18 @@ mod tests {
     }
 
     #[test]
-    fn a_call_within_a_call_is_answered_and_the_outer_one_goes_on() {
+    fn a_call_within_a_call_is_served_and_the_outer_one_goes_on() {
         let (outer, inner) = (Runtime::start().unwrap(), Runtime::start().unwrap());
         let wait = || async {
             tokio::time::sleep(Duration::from_millis(1)).await;
             Ok(())
         };
-        let answer = outer.run(async {
+        let response = outer.run(async {
             let nested = inner.run(async { outer.run(wait()) });
             wait().await?;
             nested.map(|()| 7)
         });
-        assert_eq!(answer.unwrap(), 7);
+        assert_eq!(response.unwrap(), 7);
         assert_eq!(WAITING.get(), None);
         assert!(Handle::try_current().is_err());
     }

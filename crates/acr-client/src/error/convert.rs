@@ -70,11 +70,11 @@ impl Error {
         };
         let own = Self::new(kind, text).with_source(source);
         match transport {
-            TransportErrorKind::Connect => own.not_carried_out(),
+            TransportErrorKind::Connect => own.not_sent(),
             TransportErrorKind::Untrusted | TransportErrorKind::Refused => {
-                own.not_carried_out().without_hope()
+                own.not_sent().permanent()
             }
-            TransportErrorKind::Unreadable | TransportErrorKind::Other => own.without_hope(),
+            TransportErrorKind::Unreadable | TransportErrorKind::Other => own.permanent(),
             TransportErrorKind::Timeout | TransportErrorKind::Interrupted => own,
         }
     }
@@ -163,7 +163,7 @@ mod tests {
     /// An error of a registry, as the source of an upload may meet it.
     fn busy() -> Error {
         Error::new(ErrorKind::Throttled, "429 Too Many Requests")
-            .with_answer(
+            .with_response(
                 StatusCode::TOO_MANY_REQUESTS,
                 Some("id-1".to_owned()),
                 Some(PAUSE),
@@ -224,7 +224,7 @@ mod tests {
         ));
         is_busy(&Error::from(transport()));
         // What will not heal does not heal here.
-        let lost = Error::new(ErrorKind::Transport, "not trusted").without_hope();
+        let lost = Error::new(ErrorKind::Transport, "not trusted").permanent();
         let error = Error::of_foreign(ErrorKind::Io, "x", io::Error::from(lost));
         assert_eq!(
             (error.kind(), error.advice()),

@@ -42,11 +42,11 @@ pub enum ErrorKind {
     InvalidInput,
     /// The registry refused for another reason (another 4xx), or failed (5xx).
     Registry,
-    /// The server's answer is not what the protocol allows.
+    /// The server's response is not what the protocol allows.
     ///
     /// It may not be a registry at all: check the endpoint.
     Protocol,
-    /// The request or its answer did not come through: no connection, or one that broke.
+    /// The request or its response did not come through: no connection, or one that broke.
     Transport,
     /// The credential brought no token, or must not be sent where the server wants it.
     Credential,
@@ -73,8 +73,8 @@ pub enum Advice {
 }
 
 impl ErrorKind {
-    /// The kind of an answer that is no success.
-    pub(crate) fn of_answer(status: StatusCode, code: Option<&ErrorCode>, scope: bool) -> Self {
+    /// The kind of a response that is no success.
+    pub(crate) fn of_response(status: StatusCode, code: Option<&ErrorCode>, scope: bool) -> Self {
         if code == Some(&ErrorCode::DIGEST_INVALID) {
             return Self::DigestMismatch;
         }
@@ -119,7 +119,7 @@ impl ErrorKind {
         match self {
             Self::Throttled | Self::Timeout | Self::Transport => Advice::RetryAfter,
             Self::Registry if status.is_some_and(|status| status.is_server_error()) => {
-                if status.is_some_and(may_heal) {
+                if status.is_some_and(is_transient) {
                     Advice::RetryAfter
                 } else {
                     Advice::Never
@@ -138,8 +138,8 @@ impl ErrorKind {
     }
 }
 
-/// Whether an answer with this status may be another one soon.
-pub(crate) fn may_heal(status: StatusCode) -> bool {
+/// Whether a response with this status may be another one soon.
+pub(crate) fn is_transient(status: StatusCode) -> bool {
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => true,
         // What a server does not know it will not have learnt by the next time.
@@ -160,7 +160,7 @@ mod tests {
             (unauthorized, true, ErrorKind::Denied),
             (StatusCode::FORBIDDEN, false, ErrorKind::Denied),
         ] {
-            assert_eq!(ErrorKind::of_answer(status, None, scope), kind);
+            assert_eq!(ErrorKind::of_response(status, None, scope), kind);
         }
     }
 
@@ -178,7 +178,11 @@ mod tests {
             (302, ErrorKind::Protocol),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(ErrorKind::of_answer(status, None, false), kind, "{status}");
+            assert_eq!(
+                ErrorKind::of_response(status, None, false),
+                kind,
+                "{status}"
+            );
         }
     }
 
@@ -199,7 +203,7 @@ mod tests {
             (405, "REGISTRY_DISALLOWED_OPERATION", ErrorKind::Disallowed),
         ] {
             let (code, status) = (ErrorCode::from(code), StatusCode::from_u16(status).unwrap());
-            let found = ErrorKind::of_answer(status, Some(&code), false);
+            let found = ErrorKind::of_response(status, Some(&code), false);
             assert_eq!(found, kind, "{status} {code}");
             assert_ne!(found.advice(Some(status), Some(&code)), Advice::RetryAfter);
         }
@@ -208,7 +212,7 @@ mod tests {
     #[test]
     fn a_lost_upload_advises_a_new_session_whatever_its_status() {
         let code = ErrorCode::BLOB_UPLOAD_UNKNOWN;
-        let kind = ErrorKind::of_answer(StatusCode::NOT_FOUND, Some(&code), false);
+        let kind = ErrorKind::of_response(StatusCode::NOT_FOUND, Some(&code), false);
         assert_eq!(kind, ErrorKind::NotFound);
         let status = Some(StatusCode::NOT_FOUND);
         assert_eq!(kind.advice(status, Some(&code)), Advice::NewSession);
@@ -219,7 +223,7 @@ mod tests {
     fn only_a_failing_server_is_worth_another_try() {
         let advice = |status: u16| {
             let status = StatusCode::from_u16(status).unwrap();
-            ErrorKind::of_answer(status, None, false).advice(Some(status), None)
+            ErrorKind::of_response(status, None, false).advice(Some(status), None)
         };
         assert_eq!(advice(500), Advice::RetryAfter);
         assert_eq!(advice(501), Advice::Never);

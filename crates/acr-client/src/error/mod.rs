@@ -12,9 +12,9 @@ use std::time::Duration;
 use acr_protocol::{ErrorCode, RegistryError, one_line};
 use http::StatusCode;
 
-use crate::answer::is_absence;
+use crate::response_error::is_absence;
 
-pub(crate) use self::kind::may_heal;
+pub(crate) use self::kind::is_transient;
 pub use self::kind::{Advice, ErrorKind};
 
 /// Why an operation failed.
@@ -50,9 +50,9 @@ struct Inner {
     missing_scope: Option<String>,
     attempts: u32,
     /// Whether the server has certainly not done what it was asked to.
-    not_carried_out: bool,
-    past_deadline: bool,
-    /// What can be done, where that is not said by the kind and the answer.
+    not_sent: bool,
+    deadline_exceeded: bool,
+    /// What can be done, where that is not said by the kind and the response.
     advice: Option<Advice>,
     /// Whether what failed inside was tried again already, as often as it may be.
     is_tried_inside: bool,
@@ -82,27 +82,27 @@ impl Error {
         self.advice() == Advice::RetryAfter
     }
 
-    /// Returns the status of the answer, if the error comes from one.
+    /// Returns the status of the response, if the error comes from one.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         self.0.status
     }
 
-    /// Returns the code of the first error in the registry's answer, if it had one.
+    /// Returns the code of the first error in the registry's response, if it had one.
     #[must_use]
     pub fn code(&self) -> Option<&ErrorCode> {
         self.0.errors.first().map(|error| &error.code)
     }
 
-    /// Returns all errors in the registry's answer: one for each missing blob of a manifest, say.
+    /// Returns all errors in the registry's response: one for each missing blob of a manifest, say.
     ///
-    /// Empty where the answer had none in a form that can be read, and where there was no answer.
+    /// Empty where the response had none in a form that can be read, and where there was no response.
     #[must_use]
     pub fn registry_errors(&self) -> &[RegistryError] {
         &self.0.errors
     }
 
-    /// Returns the id by which the service's operators find the request: the answer's
+    /// Returns the id by which the service's operators find the request: the response's
     /// `X-Ms-Correlation-Request-Id`.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
@@ -166,8 +166,8 @@ impl Error {
             retry_after: None,
             missing_scope: None,
             attempts: 0,
-            not_carried_out: false,
-            past_deadline: false,
+            not_sent: false,
+            deadline_exceeded: false,
             advice: None,
             is_tried_inside: false,
             tries: 0,
@@ -242,7 +242,7 @@ impl Error {
         })
     }
 
-    pub(crate) fn with_answer(
+    pub(crate) fn with_response(
         self,
         status: StatusCode,
         request_id: Option<String>,
@@ -299,27 +299,27 @@ impl Error {
     }
 
     /// The server has not seen the request, or has refused to look at it.
-    pub(crate) fn not_carried_out(self) -> Self {
-        self.edit(|inner| inner.not_carried_out = true)
+    pub(crate) fn not_sent(self) -> Self {
+        self.edit(|inner| inner.not_sent = true)
     }
 
     /// Whether what changes something may be sent again, because it has changed nothing yet.
     pub(crate) fn was_not_carried_out(&self) -> bool {
-        self.0.not_carried_out || self.0.kind == ErrorKind::Throttled
+        self.0.not_sent || self.0.kind == ErrorKind::Throttled
     }
 
     /// Another try would end the same way.
-    pub(crate) fn without_hope(self) -> Self {
+    pub(crate) fn permanent(self) -> Self {
         self.edit(|inner| inner.advice = Some(Advice::Never))
     }
 
     /// There is no time left for the operation.
-    pub(crate) fn past_deadline(self) -> Self {
-        self.edit(|inner| inner.past_deadline = true)
+    pub(crate) fn deadline_exceeded(self) -> Self {
+        self.edit(|inner| inner.deadline_exceeded = true)
     }
 
     pub(crate) fn is_past_deadline(&self) -> bool {
-        self.0.past_deadline
+        self.0.deadline_exceeded
     }
 
     /// Says how often the operation was tried, and why it is not tried again; what was said further
@@ -347,7 +347,7 @@ impl Error {
         })
     }
 
-    /// Whether it is of an answer to the call itself. One that came from further inside, from a transport
+    /// Whether it is of a response to the call itself. One that came from further inside, from a transport
     /// that makes calls of its own, says nothing about what the call was for.
     pub(crate) fn is_own(&self) -> bool {
         self.0.source.is_none()

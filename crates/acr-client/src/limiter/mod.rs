@@ -9,7 +9,7 @@
 //! - `queue` has the places of a class and gives turns: first come, first served; `turn` is one call's way
 //!   through it.
 //! - `seats` and `watch` find out which calls hold a place and are not polled.
-//! - `class` says when the next call may be sent, from all that the answers said.
+//! - `class` says when the next call may be sent, from all that the responses said.
 //! - `limit` is the rate that is found by trying, after a refusal.
 //! - `recent` and `timeline` count calls and time.
 //!
@@ -34,15 +34,15 @@ use acr_protocol::OperationClass;
 use acr_protocol::operation::headers::RATE_LIMIT_REMAINING;
 use http::{HeaderMap, StatusCode};
 
-use self::class::{Lesson, Verdict};
-use self::queue::{Place, Queue};
-use self::turn::Turn;
+use self::class::{Feedback, Outcome};
+use self::queue::{Queue, Slot};
+use self::turn::Acquire;
 pub(crate) use self::watch::Watched;
 use crate::clock::Clock;
 
 /// How the client keeps within the registry's limits.
 ///
-/// Limits are learned from the registry's answers, for each class of operations by itself: token
+/// Limits are learned from the registry's responses, for each class of operations by itself: token
 /// requests, reads and changes of properties, manifests, referrers, blobs, deletes. A class that was
 /// never refused is not slowed down. Where the registry refuses a call (429), its class pauses and
 /// goes on with half of the rate, which then rises again; where the registry tells how many calls
@@ -73,7 +73,7 @@ pub struct LimiterOptions {
     /// another one's transport waits for what waits for it. What the registry asks for in pauses and
     /// rates holds in any case.
     pub max_in_flight: usize,
-    /// The longest that one answer can make a class pause, whatever it asks for in `Retry-After`.
+    /// The longest that one response can make a class pause, whatever it asks for in `Retry-After`.
     /// The default is 5 minutes.
     pub max_pause: Duration,
 }
@@ -119,7 +119,7 @@ impl Limiter {
     }
 
     /// Waits until a call of this class may be sent. The permit says how long that took, and has to
-    /// be kept until the answer is there.
+    /// be kept until the response is there.
     ///
     /// # Cancel safety
     ///
@@ -131,14 +131,14 @@ impl Limiter {
                 waited: Duration::ZERO,
             };
         }
-        let (place, waited) = Turn::new(self.queue(class)).await;
+        let (place, waited) = Acquire::new(self.queue(class)).await;
         Permit {
             place: Some(place),
             waited,
         }
     }
 
-    /// Takes note of an answer: its status, how many calls are left, and how long the registry asks
+    /// Takes note of a response: its status, how many calls are left, and how long the registry asks
     /// to wait.
     pub(crate) fn learn(
         &self,
@@ -148,7 +148,7 @@ impl Limiter {
         retry_after: Option<Duration>,
     ) {
         if let Some(place) = &permit.place {
-            place.learn(Lesson {
+            place.learn(Feedback {
                 verdict: verdict(status, retry_after),
                 left: calls_left(headers),
             });
@@ -172,7 +172,7 @@ impl Limiter {
 /// Says that a call may be sent. Its place goes to the next one when it is dropped.
 #[must_use = "the place is given back when the permit is dropped"]
 pub(crate) struct Permit {
-    place: Option<Place>,
+    place: Option<Slot>,
     waited: Duration,
 }
 
@@ -194,14 +194,14 @@ pub(crate) fn watch<F: Future + Unpin>(permit: Option<&Permit>, work: F) -> Watc
     Watched::new(permit.and_then(|permit| permit.place.as_ref()), work)
 }
 
-/// Whether the call with this answer came through the registry's limits.
-fn verdict(status: StatusCode, retry_after: Option<Duration>) -> Verdict {
+/// Whether the call with this response came through the registry's limits.
+fn verdict(status: StatusCode, retry_after: Option<Duration>) -> Outcome {
     match status {
-        StatusCode::TOO_MANY_REQUESTS => Verdict::Refused(retry_after),
+        StatusCode::TOO_MANY_REQUESTS => Outcome::Refused(retry_after),
         // Who the caller is comes before the count, and a broken server may not count at all.
-        StatusCode::UNAUTHORIZED => Verdict::Unclear,
-        status if status.is_server_error() => Verdict::Unclear,
-        _ => Verdict::LetThrough,
+        StatusCode::UNAUTHORIZED => Outcome::Unclear,
+        status if status.is_server_error() => Outcome::Unclear,
+        _ => Outcome::LetThrough,
     }
 }
 

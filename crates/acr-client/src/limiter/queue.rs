@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use acr_protocol::OperationClass;
 
-use super::class::{Admission, Class, Lesson};
+use super::class::{Admission, Class, Feedback};
 use super::seats::Seats;
 use super::timeline::{Timeline, rest_of_the_second};
 use super::watch::{GRACE, Watch};
@@ -82,14 +82,14 @@ impl Queue {
 }
 
 /// A call that may be sent, or is under way. Its place is given back when it is dropped.
-pub(super) struct Place {
+pub(super) struct Slot {
     queue: Arc<Queue>,
     admission: Admission,
     seat: usize,
     watch: Arc<Watch>,
 }
 
-impl Place {
+impl Slot {
     /// A call that was admitted and has taken a seat.
     pub(super) fn new(queue: Arc<Queue>, seated: Seated) -> Self {
         Self {
@@ -109,8 +109,8 @@ impl Place {
         self.queue.lock().in_flight += 1;
     }
 
-    /// Takes note of the answer to the call.
-    pub(super) fn learn(&self, lesson: Lesson) {
+    /// Takes note of the response to the call.
+    pub(super) fn learn(&self, lesson: Feedback) {
         if self.queue.lock().class.learns_nothing(lesson) {
             return;
         }
@@ -121,7 +121,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.queue.lock();
         state.seats.leave(self.seat);
@@ -136,7 +136,7 @@ impl Drop for Place {
     }
 }
 
-/// What makes a [`Place`].
+/// What makes a [`Slot`].
 pub(super) struct Seated {
     admission: Admission,
     seat: usize,
@@ -342,7 +342,7 @@ impl State {
         let mut until = self.class.ready_at(now, true);
         let mut alarm = Alarm::Rough;
         if self.is_full() {
-            let doubled = GRACE * 2_u32.pow(looks.min(MOST_DOUBLINGS));
+            let doubled = GRACE * 2_u32.pow(looks.min(MAX_DOUBLINGS));
             let patience = if soon { GRACE } else { doubled };
             until = until.max(now).saturating_add(patience);
             alarm = Alarm::InTime;
@@ -361,9 +361,9 @@ impl State {
     }
 }
 
-/// How long nothing may move, neither an answer nor a given turn, until one call is let through beyond
+/// How long nothing may move, neither a response nor a given turn, until one call is let through beyond
 /// the bound. A registry that is slow takes less; a line that is slow is no worse for one call more.
 const STUCK: Duration = Duration::from_secs(10);
 /// The longest time between two looks of one that waits for a place.
 const SELDOM: Duration = Duration::from_millis(1600);
-const MOST_DOUBLINGS: u32 = 4;
+const MAX_DOUBLINGS: u32 = 4;

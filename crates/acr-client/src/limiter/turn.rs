@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::queue::{Alarm, Place, Queue, Seated, Wait};
+use super::queue::{Alarm, Queue, Seated, Slot, Wait};
 
 /// Waits for a turn: a place, and how long it took to get it. It joins the queue at its first poll.
-pub(super) struct Turn {
+pub(super) struct Acquire {
     queue: Arc<Queue>,
     /// Its number while it is in the queue, or its turn was given and not come for.
     number: Option<u64>,
@@ -25,7 +25,7 @@ struct SetAlarm {
     sleep: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl Turn {
+impl Acquire {
     pub(super) const fn new(queue: Arc<Queue>) -> Self {
         Self {
             queue,
@@ -52,14 +52,14 @@ impl Turn {
     }
 
     /// Joins the queue if that is still to be done, and looks whether it is its turn.
-    fn look(&mut self, waker: &Waker) -> Look {
+    fn look(&mut self, waker: &Waker) -> Step {
         let now = self.queue.clock.now();
         let mut state = self.queue.lock();
         let now = state.timeline.at(now).max(self.reached);
         state.timeline.reach(now);
         let (number, old) = match self.number {
             Some(number) => (number, state.keep(number, waker)),
-            None if state.is_free(now) => return Look::Given(state.pass(now), Duration::ZERO),
+            None if state.is_free(now) => return Step::Given(state.pass(now), Duration::ZERO),
             None => {
                 self.since = now;
                 let number = state.join(waker.clone());
@@ -84,8 +84,8 @@ impl Turn {
             None => (own, None),
         };
         let look = match own {
-            Some(seated) => Look::Given(seated, waited),
-            None => Look::Wait(state.wait(number, now, is_first_absent, soon, self.looks)),
+            Some(seated) => Step::Given(seated, waited),
+            None => Step::Wait(state.wait(number, now, is_first_absent, soon, self.looks)),
         };
         drop(state);
         drop((old, left));
@@ -104,21 +104,21 @@ impl Turn {
     }
 }
 
-impl Future for Turn {
-    type Output = (Place, Duration);
+impl Future for Acquire {
+    type Output = (Slot, Duration);
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let mut is_asleep = this.is_asleep(context);
         for _ in 0..2 {
             let wait = match this.look(context.waker()) {
-                Look::Given(seated, waited) => {
+                Step::Given(seated, waited) => {
                     this.number = None;
                     this.alarm = None;
-                    return Poll::Ready((Place::new(this.queue.clone(), seated), waited));
+                    return Poll::Ready((Slot::new(this.queue.clone(), seated), waited));
                 }
-                Look::Wait(Some(wait)) => wait,
-                Look::Wait(None) => {
+                Step::Wait(Some(wait)) => wait,
+                Step::Wait(None) => {
                     this.alarm = None;
                     return Poll::Pending;
                 }
@@ -146,7 +146,7 @@ impl Future for Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Acquire {
     fn drop(&mut self) {
         if let Some(number) = self.number {
             let left = self.queue.change(|state, _, _| state.leave(number));
@@ -156,7 +156,7 @@ impl Drop for Turn {
 }
 
 /// What is so when a turn looks.
-enum Look {
+enum Step {
     Given(Seated, Duration),
     /// Until when to sleep, where it is time that has to pass.
     Wait(Option<Wait>),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 
-use super::queue::Place;
+use super::queue::Slot;
 
 /// Stands between a call and its caller: notes when the call was woken, until it is polled.
 ///
@@ -85,12 +85,12 @@ impl Wake for Watch {
 
 /// A part of a call that holds a place: what it waits for others in.
 pub(crate) struct Watched<'a, F> {
-    place: Option<(&'a Place, Waker)>,
+    place: Option<(&'a Slot, Waker)>,
     work: F,
 }
 
 impl<'a, F> Watched<'a, F> {
-    pub(super) fn new(place: Option<&'a Place>, work: F) -> Self {
+    pub(super) fn new(place: Option<&'a Slot>, work: F) -> Self {
         let place = place.map(|place| (place, Waker::from(place.watch().clone())));
         Self { place, work }
     }

@@ -19,7 +19,6 @@ use http::response::Parts;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use tracing::Instrument as _;
 
-use crate::answer;
 use crate::auth::Authorizer;
 use crate::clock::Clock;
 use crate::endpoint::{Endpoint, resolve, to_uri};
@@ -28,7 +27,8 @@ use crate::limiter::{Limiter, Permit, watch};
 use crate::mask::Mask;
 use crate::paging::Pager;
 use crate::referrers::Kept;
-use crate::retry::{Attempts, RetryPolicy};
+use crate::response_error;
+use crate::retry::{RetryPolicy, RetryState};
 use crate::trace;
 use crate::transport::Body;
 use crate::wire::Wire;
@@ -49,7 +49,7 @@ pub(crate) struct Shared {
     pub(crate) retry: RetryPolicy,
     pub(crate) limiter: Limiter,
     /// The most bytes that a list or a set of properties may have.
-    pub(crate) most_of_json: usize,
+    pub(crate) max_json_size: usize,
     /// What is known of lists of referrers that clients keep.
     pub(crate) kept_referrers: Kept,
 }
@@ -65,23 +65,23 @@ pub(crate) struct Call {
     pub(crate) scope: ScopeSet,
     /// The most bytes of a body that is read whole.
     pub(crate) limit: usize,
-    /// Whether a redirect of a `GET` or `HEAD` is followed, or is the answer.
+    /// Whether a redirect of a `GET` or `HEAD` is followed, or is the response.
     pub(crate) follows: bool,
     /// Whether it is followed to another origin too.
     pub(crate) leaves: bool,
 }
 
-/// The answer to a call: its head is there, its body is still to be read.
-pub(crate) struct Answer {
+/// The response to a call: its head is there, its body is still to be read.
+pub(crate) struct Received {
     pub(crate) head: Parts,
     pub(crate) body: Body,
-    /// What the URL that answered was asked.
+    /// What the URL that served was asked.
     pub(crate) method: Method,
-    /// The URL that answered.
+    /// The URL that served.
     pub(crate) url: Uri,
     /// What the request carried as `Authorization`, which no error may repeat.
     pub(crate) sent: Option<HeaderValue>,
-    /// The call's place among those under way, if the registry itself answers it.
+    /// The call's place among those under way, if the registry itself responds it.
     permit: Option<Permit>,
 }
 
@@ -92,8 +92,8 @@ pub(crate) struct Template {
     pub(crate) body: Bytes,
 }
 
-impl Answer {
-    /// A copy of an answer whose body was drained.
+impl Received {
+    /// A copy of a response whose body was drained.
     pub(crate) fn keep(&self) -> Self {
         Self {
             head: self.head.clone(),
@@ -158,7 +158,7 @@ impl Pipeline {
             repeatable: O::IDEMPOTENT,
             repository: operation.repository().cloned(),
             scope: operation.scope(),
-            limit: self.shared.most_of_json,
+            limit: self.shared.max_json_size,
             follows: true,
             leaves: [
                 GetManifest::NAME,
@@ -171,7 +171,7 @@ impl Pipeline {
     }
 
     /// Begins the attempts at a call.
-    pub(crate) fn begin(&self, call: &Call) -> Attempts {
+    pub(crate) fn begin(&self, call: &Call) -> RetryState {
         let attempts = self.shared.retry.begin(call.repeatable);
         match self.patience {
             Some(patience) => attempts.waiting_for_replicas(patience),
@@ -180,7 +180,7 @@ impl Pipeline {
     }
 
     /// Begins the attempts at something that is made of several calls.
-    pub(crate) fn begin_parts(&self) -> Attempts {
+    pub(crate) fn for_composite(&self) -> RetryState {
         self.shared.retry.begin(true)
     }
 
@@ -216,7 +216,7 @@ impl Pipeline {
                         attempts.succeeded();
                         return Ok(output);
                     }
-                    Err(failure) => attempts.again(failure).await?,
+                    Err(failure) => attempts.retry_or_fail(failure).await?,
                 }
             }
         };
@@ -230,24 +230,24 @@ impl Pipeline {
         operation: &O,
         call: &Call,
         template: &Template,
-        attempts: &mut Attempts,
+        attempts: &mut RetryState,
     ) -> Result<O::Output, Error>
     where
         O: Operation + Sync,
         O::Output: Send,
     {
-        let mut answer = self.send(call, template, attempts).await?;
-        if !O::SUCCESS.contains(&answer.head.status) {
-            return Err(self.refused(call, answer, attempts).await);
+        let mut response = self.send(call, template, attempts).await?;
+        if !O::SUCCESS.contains(&response.head.status) {
+            return Err(self.refused(call, response, attempts).await);
         }
-        if answer.head.status.is_client_error() {
+        if response.head.status.is_client_error() {
             // A refusal that may say that there was nothing to do.
-            let body = std::mem::take(&mut answer.body);
+            let body = std::mem::take(&mut response.body);
             let wire = self.wire();
-            let most = answer::MOST_OF_AN_ERROR;
+            let most = response_error::MAX_ERROR_BODY;
             let read = {
-                let read = pin!(wire.read_at_once(&answer.head.headers, body, most));
-                let read = watch(answer.permit.as_ref(), read);
+                let read = pin!(wire.read_at_once(&response.head.headers, body, most));
+                let read = watch(response.permit.as_ref(), read);
                 attempts.within(read).await
             };
             let body = match read {
@@ -255,23 +255,22 @@ impl Pipeline {
                 Err(error) if error.kind() == ErrorKind::TooLarge => Bytes::new(),
                 other => other?,
             };
-            answer.body = Body::bytes(body.clone());
-            let decoded = operation.decode(&answer.head, body);
+            response.body = Body::bytes(body.clone());
+            let decoded = operation.decode(&response.head, body);
             return match decoded {
-                Err(DecodeError::Status(_)) => Err(self.refused(call, answer, attempts).await),
-                other => {
-                    other.map_err(|error| undecodable(&answer.head, answer.sent.as_ref(), error))
-                }
+                Err(DecodeError::Status(_)) => Err(self.refused(call, response, attempts).await),
+                other => other
+                    .map_err(|error| undecodable(&response.head, response.sent.as_ref(), error)),
             };
         }
-        // The permit of the answer is held until its body is read.
-        let Answer {
+        // The permit of the response is held until its body is read.
+        let Received {
             head,
             body,
             sent,
             permit,
             ..
-        } = answer;
+        } = response;
         // Neither has a body, whatever length the head announces.
         let has_none =
             template.parts.method == Method::HEAD || head.status == StatusCode::NO_CONTENT;
@@ -282,39 +281,39 @@ impl Pipeline {
             let read = watch(permit.as_ref(), read);
             attempts.within(read).await.map_err(|error| {
                 let mask = Mask::of_header(sent.as_ref());
-                let id = answer::request_id(&head.headers, &mask);
-                error.with_answer(head.status, id, None)
+                let id = response_error::request_id(&head.headers, &mask);
+                error.with_response(head.status, id, None)
             })?
         };
         let decoded = operation.decode(&head, body);
         decoded.map_err(|error| undecodable(&head, sent.as_ref(), error))
     }
 
-    /// Sends a request of which only the head is answered in one piece, until its status is one of
+    /// Sends a request of which only the head is served in one piece, until its status is one of
     /// `success`; resolves with the body still to be read.
     pub(crate) async fn open(
         &self,
         call: &Call,
         request: Request<Bytes>,
         success: &[StatusCode],
-    ) -> Result<Answer, Error> {
+    ) -> Result<Received, Error> {
         let span = trace::operation(call);
         let mut attempts = self.begin(call);
         let opened = async {
             let template = self.template(request)?;
             loop {
                 let failure = match self.send(call, &template, &mut attempts).await {
-                    Ok(mut answer) if success.contains(&answer.head.status) => {
+                    Ok(mut response) if success.contains(&response.head.status) => {
                         attempts.succeeded();
                         // Whoever reads the body takes any time.
-                        answer.permit = None;
-                        return Ok(answer);
+                        response.permit = None;
+                        return Ok(response);
                     }
-                    Ok(answer) => self.refused(call, answer, &mut attempts).await,
+                    Ok(response) => self.refused(call, response, &mut attempts).await,
                     Err(failure) => failure,
                 };
                 let failure = call.own(failure, attempts.requests);
-                attempts.again(failure).await?;
+                attempts.retry_or_fail(failure).await?;
             }
         };
         let opened = Box::pin(opened).instrument(span.clone()).await;
@@ -397,25 +396,28 @@ impl Pipeline {
         }
     }
 
-    /// Builds the error of an answer whose status is no success of its operation.
+    /// Builds the error of a response whose status is no success of its operation.
     pub(crate) async fn refused(
         &self,
         call: &Call,
-        answer: Answer,
-        attempts: &mut Attempts,
+        response: Received,
+        attempts: &mut RetryState,
     ) -> Error {
-        let Answer {
+        let Received {
             head,
             body,
             method,
             url,
             sent,
             permit,
-        } = answer;
+        } = response;
         let mask = Mask::of_header(sent.as_ref());
         let wire = self.wire();
-        let beginning =
-            pin!(async { Ok(wire.read_beginning(body, answer::MOST_OF_AN_ERROR).await) });
+        let beginning = pin!(async {
+            Ok(wire
+                .read_beginning(body, response_error::MAX_ERROR_BODY)
+                .await)
+        });
         let beginning = watch(permit.as_ref(), beginning);
         let body = attempts.within(beginning).await.unwrap_or_default();
         let missing = if head.status == StatusCode::UNAUTHORIZED {
@@ -424,24 +426,25 @@ impl Pipeline {
             None
         };
         let asked = (&method, &url);
-        let error = answer::error(asked, &head, &body, missing, self.clock().now(), &mask);
+        let error = response_error::error(asked, &head, &body, missing, self.clock().now(), &mask);
         redirect::refused_elsewhere(self.endpoint(), &url, &head, error.kind()).unwrap_or(error)
     }
 
-    /// Resolves a URL that an answer named, such as the next page, and refuses one that leads away
+    /// Resolves a URL that a response named, such as the next page, and refuses one that leads away
     /// from the registry. Returns its path and query.
     pub(crate) fn own_path(&self, base: &Uri, header: &str, target: &str) -> Result<Uri, Error> {
         let url = resolve(base, header, target)?;
         if !self.shared.endpoint.is_origin_of(&url) {
             return Err(Error::protocol(format!(
-                "the answer's header {header} leads away from the registry, to {}; refused",
+                "the response's header {header} leads away from the registry, to {}; refused",
                 crate::endpoint::origin_text(&url)
             )));
         }
         let uri = to_uri(&url, header)?;
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        path.parse()
-            .map_err(|_| Error::protocol(format!("the answer's header {header} is no usable URL")))
+        path.parse().map_err(|_| {
+            Error::protocol(format!("the response's header {header} is no usable URL"))
+        })
     }
 }
 
@@ -473,13 +476,13 @@ impl Template {
     }
 }
 
-/// The error of an answer with a good status whose content is nonsense.
+/// The error of a response with a good status whose content is nonsense.
 pub(crate) fn undecodable(head: &Parts, sent: Option<&HeaderValue>, error: DecodeError) -> Error {
     let mask = Mask::of_header(sent);
     let (kind, text) = match error {
         DecodeError::Digest(mismatch) => (ErrorKind::DigestMismatch, mismatch.to_string()),
         other => (ErrorKind::Protocol, other.to_string()),
     };
-    let id = answer::request_id(&head.headers, &mask);
-    Error::new(kind, mask.text(text)).with_answer(head.status, id, None)
+    let id = response_error::request_id(&head.headers, &mask);
+    Error::new(kind, mask.text(text)).with_response(head.status, id, None)
 }

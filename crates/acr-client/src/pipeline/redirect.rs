@@ -9,63 +9,66 @@ use http::response::Parts;
 use http::{Method, StatusCode, Uri};
 use url::Url;
 
-use super::{Answer, Call, Pipeline, Template};
-use crate::answer;
+use super::{Call, Pipeline, Received, Template};
 use crate::endpoint::{Endpoint, origin_text, resolve, to_uri};
 use crate::error::{Error, ErrorKind};
 use crate::mask::Mask;
-use crate::retry::Attempts;
+use crate::response_error;
+use crate::retry::RetryState;
 
 impl Pipeline {
-    /// Follows the redirect of an answer to wherever there is another answer.
+    /// Follows the redirect of a response to wherever there is another response.
     pub(super) async fn follow(
         &self,
         call: &Call,
         template: &Template,
-        mut answer: Answer,
-        attempts: &mut Attempts,
-    ) -> Result<Answer, Error> {
+        mut response: Received,
+        attempts: &mut RetryState,
+    ) -> Result<Received, Error> {
         let mut template = template.clone();
-        for _ in 0..MOST_REDIRECTS {
-            if !is_followed(&template.parts.method, answer.head.status) {
-                return Ok(answer);
+        for _ in 0..MAX_REDIRECTS {
+            if !is_followed(&template.parts.method, response.head.status) {
+                return Ok(response);
             }
-            let next = target(&answer.url, &answer.head)?;
-            self.drain(&mut answer, attempts).await;
+            let next = target(&response.url, &response.head)?;
+            self.drain(&mut response, attempts).await;
             // The next request waits for a place of its own, which must not be this one.
-            answer.permit = None;
-            answer = if self.endpoint().is_origin_of(&next) {
-                let path = self.own_path(&answer.url, "Location", next.as_str())?;
+            response.permit = None;
+            response = if self.endpoint().is_origin_of(&next) {
+                let path = self.own_path(&response.url, "Location", next.as_str())?;
                 template.parts.uri = self.endpoint().absolute(&path)?;
                 self.send_authorized(call, &template, attempts).await?
             } else if !call.leaves {
-                return Err(leads_away(&answer, self.endpoint(), &next));
+                return Err(leads_away(&response, self.endpoint(), &next));
             } else {
                 template.parts.uri = to_uri(&next, "Location")?;
                 self.send_bare(call, &template, attempts).await?
             };
         }
-        if is_followed(&template.parts.method, answer.head.status) {
+        if is_followed(&template.parts.method, response.head.status) {
             return Err(Error::protocol(format!(
-                "the request is redirected more than {MOST_REDIRECTS} times"
+                "the request is redirected more than {MAX_REDIRECTS} times"
             )));
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
 /// The error of a redirect to where an operation does not go.
-fn leads_away(answer: &Answer, endpoint: &Endpoint, to: &Url) -> Error {
+fn leads_away(response: &Received, endpoint: &Endpoint, to: &Url) -> Error {
     let text = format!(
         "the registry {endpoint} redirects the request to {}; only manifests and blobs are fetched \
          from another origin, so it is refused",
         origin_text(to)
     );
-    let id = answer::request_id(&answer.head.headers, &Mask::of_header(answer.sent.as_ref()));
-    Error::protocol(text).with_answer(answer.head.status, id, None)
+    let id = response_error::request_id(
+        &response.head.headers,
+        &Mask::of_header(response.sent.as_ref()),
+    );
+    Error::protocol(text).with_response(response.head.status, id, None)
 }
 
-/// Whether an answer says that what is asked for is elsewhere, to a request that may be sent there.
+/// Whether a response says that what is asked for is elsewhere, to a request that may be sent there.
 pub(super) fn is_followed(method: &Method, status: StatusCode) -> bool {
     matches!(*method, Method::GET | Method::HEAD) && is_redirect(status)
 }
@@ -123,11 +126,11 @@ pub(super) fn refused_elsewhere(
         head.status
     );
     let error = Error::new(ErrorKind::Registry, text);
-    Some(error.with_answer(
+    Some(error.with_response(
         head.status,
-        answer::request_id(&head.headers, &Mask::default()),
+        response_error::request_id(&head.headers, &Mask::default()),
         None,
     ))
 }
 
-const MOST_REDIRECTS: u32 = 5;
+const MAX_REDIRECTS: u32 = 5;

@@ -14,7 +14,7 @@ use acr_protocol::{
 use super::lacks_the_api;
 use crate::audience::Audience;
 use crate::error::{Error, ErrorKind};
-use crate::manifest::MOST_OF_A_MANIFEST;
+use crate::manifest::MAX_MANIFEST_SIZE;
 use crate::repository::RepositoryClient;
 
 /// What a client and its clones know about the lists of referrers of their registry.
@@ -272,7 +272,7 @@ impl RepositoryClient {
         };
         let mut call = self.pipeline.call(&list);
         // A page that is too long is one all the same.
-        call.limit = MOST_OF_A_MANIFEST;
+        call.limit = MAX_MANIFEST_SIZE;
         let asked = self.impatient().pipeline;
         match asked.run_with(&list, &call, list.request()).await {
             Ok(_) => kept.learn(true),
@@ -309,7 +309,7 @@ fn is_absence_to_harbor(error: &Error) -> bool {
 fn wrapped(text: String, name: &'static str, of: &RepositoryClient, cause: Error) -> Error {
     let error = Error::new(cause.kind(), text);
     let error = match cause.status() {
-        Some(status) => error.with_answer(
+        Some(status) => error.with_response(
             status,
             cause.request_id().map(str::to_owned),
             cause.retry_after(),

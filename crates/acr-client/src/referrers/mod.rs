@@ -127,7 +127,7 @@ async fn page(
     Ok(Page { items, next })
 }
 
-/// Whether the registry may not know the route. One that does answers 404 for a repository that is
+/// Whether the registry may not know the route. One that does responds with 404 for a repository that is
 /// missing, if at all, and says so.
 ///
 /// A proxy's page says as much. Then the tag is asked for, and whether that is there only a registry says.

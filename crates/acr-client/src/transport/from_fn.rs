@@ -51,8 +51,8 @@ where
     Fut: Future<Output: IntoTransportResult> + Send + 'static,
 {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
-        let answer = (self.0)(request);
-        answer.await.into_transport_result()
+        let response = (self.0)(request);
+        response.await.into_transport_result()
     }
 }
 
@@ -125,25 +125,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_plain_response_is_an_answer() {
+    async fn a_plain_response_is_a_response() {
         let transport = from_fn(|request: Request<Body>| {
             let text = request.uri().to_string();
             async move { Response::new(text) }
         });
-        let answer = transport.send(request()).await.unwrap();
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let response = transport.send(request()).await.unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, "https://registry.example/v2/");
     }
 
     #[tokio::test]
-    async fn a_result_is_an_answer_or_an_error() {
+    async fn a_result_is_a_response_or_an_error() {
         let transport = from_fn(|_| async {
             Response::builder()
                 .status(StatusCode::NOT_FOUND)
                 .body(String::new())
         });
-        let answer = transport.send(request()).await.unwrap();
-        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+        let response = transport.send(request()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
 
         let broken =
             from_fn(|_| async { Err::<Response<String>, _>(io::Error::other("no route")) });

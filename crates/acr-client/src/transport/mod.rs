@@ -3,12 +3,12 @@
 //! # Responsibilities of a transport
 //!
 //! A transport owns name resolution, TLS, connection pooling and connection timeouts. It gets each
-//! request with its absolute URL, sends it as it is, and gives back the answer as it is.
+//! request with its absolute URL, sends it as it is, and gives back the response as it is.
 //!
 //! It stops there. A transport **never retries** a request that may have reached the server, **never
 //! follows a redirect** and **never adds credentials**: all three need to know what the request
-//! means, and are done once, in the client. An answer of any status is a success for the transport.
-//! The client also bounds how long it waits for an answer and for each part of its body, so a
+//! means, and are done once, in the client. A response of any status is a success for the transport.
+//! The client also bounds how long it waits for a response and for each part of its body, so a
 //! transport needs no timeout for these; dropping the future or the body gives the request up.
 //!
 //! # Which transport
@@ -20,7 +20,7 @@
 //!   `TransportService` is one, so that middleware can stand before any other transport.
 //! - [`from_fn`] makes a transport of any function from a request to a response, such as the
 //!   `handle` method of an in-memory registry: no socket, no runtime.
-//! - [`record`] keeps what goes through a transport, and answers from what was kept.
+//! - [`record`] keeps what goes through a transport, and responses from what was kept.
 //!
 //! # Log and limit
 //!
@@ -47,19 +47,19 @@
 //!         let context = request.extensions().get::<OperationContext>().cloned();
 //!         let operation = context.as_ref().map_or("?", OperationContext::operation);
 //!         let repository = context.as_ref().and_then(OperationContext::repository);
-//!         // Until the registry has answered. It is never closed, so there is always a permit.
+//!         // Until the registry has responded. It is never closed, so there is always a permit.
 //!         let _permit = match operation {
 //!             "upload_chunk" | "complete_upload" => self.uploads.acquire().await.ok(),
 //!             _ => None,
 //!         };
-//!         let answer = self.inner.send(request).await;
-//!         let outcome = match &answer {
-//!             Ok(answer) => answer.status().to_string(),
+//!         let response = self.inner.send(request).await;
+//!         let outcome = match &response {
+//!             Ok(response) => response.status().to_string(),
 //!             Err(error) => error.to_string(),
 //!         };
 //!         println!("{operation} {} {outcome}", repository.unwrap_or("-"));
 //!         # LINES.lock().unwrap().push(format!("{operation} {} {outcome}", repository.unwrap_or("-")));
-//!         answer
+//!         response
 //!     }
 //! }
 //! # static LINES: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());

@@ -44,7 +44,7 @@ use crate::error::cause::decisive;
 /// # What to set
 ///
 /// `connect_timeout` has no default in reqwest and should have a value. `timeout` is for a whole
-/// answer with its body, and so ends each download that takes longer; the acr-client's own
+/// response with its body, and so ends each download that takes longer; the acr-client's own
 /// [`idle_timeout`](crate::ClientBuilder::idle_timeout) bounds the silence instead. Default headers
 /// are sent to every server that a request leads to, also to where the data of blobs is, so a
 /// credential must not be among them. By itself reqwest sends `Accept: */*` where the registry's
@@ -82,7 +82,7 @@ impl ReqwestTransport {
     /// It must have been built with [`Policy::none()`](reqwest::redirect::Policy::none): a client
     /// that follows redirects by itself takes from the registry's client what it has to verify, and
     /// can carry headers to where they do not belong. That cannot be seen beforehand, so it is
-    /// checked with each answer: one that came by a redirect is an error. A client that repeats
+    /// checked with each response: one that came by a redirect is an error. A client that repeats
     /// requests by a policy of its own, unpacks bodies or adds credentials cannot be told at all;
     /// [`from_builder`](Self::from_builder) leaves nothing to chance.
     #[must_use]
@@ -177,7 +177,7 @@ fn failed(error: reqwest::Error) -> TransportError {
     TransportError::told(kind, text, error)
 }
 
-/// The kind of an error, and what to tell. Which TLS it has, and what its proxy answered, reqwest does
+/// The kind of an error, and what to tell. Which TLS it has, and what its proxy served, reqwest does
 /// not show but in words, so what cannot heal is known by them.
 fn classify(error: &reqwest::Error) -> (TransportErrorKind, String) {
     let root = decisive(error);

@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::source::BlobSource;
 use crate::error::{Advice, Error, ErrorKind};
 use crate::repository::RepositoryClient;
-use crate::retry::Attempts;
+use crate::retry::RetryState;
 use crate::trace;
 
 impl RepositoryClient {
@@ -17,7 +17,7 @@ impl RepositoryClient {
     /// It takes bytes, a `String`, or a `Path` to a file, but no `&str`, which could be text or a path;
     /// for readers and streams see [`BlobSource`]. A blob that fits one chunk (4 MiB) costs two
     /// requests, a larger one of `n` chunks `n` + 1. Two chunks are in memory at most, however large the
-    /// blob is. When an answer is lost on the way, the registry is asked how much it holds, and the
+    /// blob is. When a response is lost on the way, the registry is asked how much it holds, and the
     /// upload goes on from there. The descriptor's media type is `application/octet-stream`; a manifest
     /// names the real one.
     ///
@@ -78,7 +78,7 @@ impl RepositoryClient {
         // Opened before the upload is, so that a file that is missing costs nothing.
         let mut chunks = source.open()?;
         let started = self.start_upload().await?;
-        let asked = started.minimum_chunk.unwrap_or(0).min(MOST_OF_A_CHUNK);
+        let asked = started.minimum_chunk.unwrap_or(0).min(MAX_CHUNK_SIZE);
         let chunk_size = chunk_size.max(usize::try_from(asked).unwrap_or(chunk_size));
         let mut session = Session::new(self, started);
         let mut chunk = chunks.next(chunk_size).await?;
@@ -171,7 +171,7 @@ impl<'a> Session<'a> {
             };
             may_be_done |= error.is_retryable() && !error.was_not_carried_out();
             match self.recover(error, &mut part).await {
-                // An upload whose answer was lost is over, and so no longer known, when it was done. What
+                // An upload whose response was lost is over, and so no longer known, when it was done. What
                 // counts is that the blob is there, whoever says by a 404 that the upload is not.
                 Err(error) if may_be_done && is_gone(&error) => {
                     let held = self.repository.head_blob(&digest).await;
@@ -182,25 +182,27 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// After a 416, or when no answer tells what became of a chunk, asks how much the registry holds,
+    /// After a 416, or when no response tells what became of a chunk, asks how much the registry holds,
     /// and cuts that off the chunk.
     async fn recover(&mut self, error: Error, part: &mut Part) -> Result<(), Error> {
         let is_misplaced = error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE)
             && error.kind() == ErrorKind::Registry;
-        if is_misplaced && part.misplaced < MOST_RECOVERIES {
+        if is_misplaced && part.misplaced < MAX_RECOVERIES {
             part.misplaced += 1;
         } else if error.was_not_carried_out() {
             // It was tried as often as it may be, and nothing has become of the chunk.
             return Err(error);
         } else {
-            part.attempts.again(error.clone().into_part()).await?;
+            part.attempts
+                .retry_or_fail(error.clone().into_part())
+                .await?;
             part.may_have_come = true;
         }
         let status = self.repository.get_upload_status(&self.location).await;
         let status = status.map_err(|failure| failure.caused_by(error.clone()))?;
         let held = match status.last_byte {
-            // One byte or none, which the answer does not tell apart: what was thought so far, unless
-            // that has just been refused and the other is likelier, since an answer was lost before or
+            // One byte or none, which the response does not tell apart: what was thought so far, unless
+            // that has just been refused and the other is likelier, since a response was lost before or
             // it was not the location that was wrong.
             None | Some(0) if self.offset <= 1 => {
                 let other = 1 - self.offset;
@@ -242,11 +244,11 @@ struct Part {
     first: u64,
     /// What the registry does not hold yet.
     rest: Bytes,
-    /// Whether an answer was lost, so that more of it may be there than was told.
+    /// Whether a response was lost, so that more of it may be there than was told.
     may_have_come: bool,
     /// How often its place was refused.
     misplaced: u32,
-    attempts: Attempts,
+    attempts: RetryState,
 }
 
 impl Part {
@@ -257,7 +259,7 @@ impl Part {
             first: session.offset,
             may_have_come: false,
             misplaced: 0,
-            attempts: session.repository.pipeline.begin_parts(),
+            attempts: session.repository.pipeline.for_composite(),
         }
     }
 
@@ -269,5 +271,5 @@ impl Part {
 }
 
 /// Bounds what a server can make the client hold in memory.
-const MOST_OF_A_CHUNK: u64 = 64 << 20;
-const MOST_RECOVERIES: u32 = 3;
+const MAX_CHUNK_SIZE: u64 = 64 << 20;
+const MAX_RECOVERIES: u32 = 3;

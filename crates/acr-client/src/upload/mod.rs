@@ -2,8 +2,8 @@ mod blob;
 mod source;
 
 use acr_protocol::upload::{
-    CancelUpload, ChunkRange, CompleteUpload, GetUploadStatus, StartUpload, StartedUpload,
-    UploadChunk, UploadLocation, UploadProgress,
+    CancelUpload, ChunkRange, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk,
+    UploadLocation, UploadProgress, UploadStart,
 };
 use acr_protocol::{Digest, Operation};
 use bytes::Bytes;
@@ -18,7 +18,7 @@ pub use self::source::BlobSource;
 
 /// Uploads, step by step. [`upload_blob`](Self::upload_blob) does all of it in one call.
 ///
-/// Each answer has a new location, which goes into the next step; an older one is refused. The
+/// Each response has a new location, which goes into the next step; an older one is refused. The
 /// location is text that can be kept, so another process can go on with an upload.
 impl RepositoryClient {
     /// Opens an upload: `POST /v2/{name}/blobs/uploads/`. The repository need not exist.
@@ -33,8 +33,8 @@ impl RepositoryClient {
         };
         let call = self.pipeline.call(&operation);
         match self.pipeline.run(&operation).await? {
-            StartedUpload::Open(progress) => relative(&self.pipeline, &call, &operation, progress),
-            StartedUpload::Created(_) => Err(call.own(
+            UploadStart::Started(progress) => relative(&self.pipeline, &call, &operation, progress),
+            UploadStart::AlreadyExists(_) => Err(call.own(
                 Error::protocol("the server has a blob already, where an upload was to begin"),
                 1,
             )),
@@ -74,7 +74,7 @@ impl RepositoryClient {
 
     /// Asks how far an upload is: `GET` on its location. Works with an older location too.
     ///
-    /// The answer's `last_byte` cannot tell an upload of one byte from one of none.
+    /// The response's `last_byte` cannot tell an upload of one byte from one of none.
     ///
     /// # Errors
     ///
@@ -181,7 +181,7 @@ impl RepositoryClient {
     }
 }
 
-/// Makes the location of an answer a path on the registry, and refuses one that leads elsewhere.
+/// Makes the location of a response a path on the registry, and refuses one that leads elsewhere.
 pub(crate) fn relative<O: Operation>(
     pipeline: &Pipeline,
     call: &Call,

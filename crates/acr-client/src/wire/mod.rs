@@ -30,7 +30,7 @@ use crate::transport::{Body, Transport, TransportError};
 pub(crate) struct Wire {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// How long a server may be silent: before the head of its answer, and before each part of the
+    /// How long a server may be silent: before the head of its response, and before each part of the
     /// body.
     pub(crate) idle_timeout: Duration,
     /// How long a body that is read whole may take, beside a second for each 64 KiB of it.
@@ -41,7 +41,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Sends a request with an absolute URL; resolves at the head of the answer.
+    /// Sends a request with an absolute URL; resolves at the head of the response.
     pub(crate) async fn send(
         &self,
         request: Request<Bytes>,
@@ -53,7 +53,7 @@ impl Wire {
             .send_within(request, context)
             .instrument(span.clone())
             .await;
-        trace::answered(&span, &sent);
+        trace::served(&span, &sent);
         sent
     }
 
@@ -77,7 +77,7 @@ impl Wire {
             work = match select(work, self.clock.sleep(self.idle_timeout)).await {
                 Either::Left((sent, _)) => return sent.map_err(|error| target.failed(error)),
                 Either::Right(((), _)) if progress.count() == before => {
-                    return Err(self.silent(&format!("{target}: no answer")));
+                    return Err(self.silent(&format!("{target}: no response")));
                 }
                 Either::Right(((), work)) => work,
             };
@@ -95,7 +95,7 @@ impl Wire {
                 }
                 Some(Some(Err(error))) => return Err(error.into()),
                 Some(None) => return Ok(None),
-                None => return Err(self.silent("the answer's body stopped arriving")),
+                None => return Err(self.silent("the response's body stopped arriving")),
             }
         }
     }
@@ -180,11 +180,11 @@ impl Wire {
         let read = pin!(self.read(headers, body, limit));
         match self.within(read).await {
             Some(read) => read,
-            None => Err(self.silent("the answer's body did not end")),
+            None => Err(self.silent("the response's body did not end")),
         }
     }
 
-    /// Reads the beginning of the body of an error answer; one that breaks, or is not over within
+    /// Reads the beginning of the body of an error response; one that breaks, or is not over within
     /// the idle timeout, is as good as its beginning, because the status is the news.
     pub(crate) async fn read_beginning(&self, mut body: Body, limit: usize) -> Bytes {
         let mut all = BytesMut::new();
@@ -218,7 +218,7 @@ impl Wire {
 
     fn drips(&self, received: usize) -> Error {
         let text = format!(
-            "of the answer's body only {received} bytes arrived within {:?} and a second for each \
+            "of the response's body only {received} bytes arrived within {:?} and a second for each \
              {} KiB, which body_timeout allows",
             self.body_timeout,
             PER_SECOND >> 10
@@ -300,7 +300,7 @@ pub(crate) fn check_length(announced: Option<u64>, actual: u64) -> Result<(), Er
     match announced {
         Some(announced) if announced != actual => Err(Error::new(
             ErrorKind::Transport,
-            format!("the answer's body ended after {actual} of {announced} bytes"),
+            format!("the response's body ended after {actual} of {announced} bytes"),
         )),
         _ => Ok(()),
     }
@@ -309,7 +309,7 @@ pub(crate) fn check_length(announced: Option<u64>, actual: u64) -> Result<(), Er
 fn too_large(limit: usize) -> Error {
     Error::new(
         ErrorKind::TooLarge,
-        format!("the answer's body is larger than {limit} bytes"),
+        format!("the response's body is larger than {limit} bytes"),
     )
 }
 
@@ -381,8 +381,8 @@ mod tests {
         let body = Bytes::from(vec![0; 10 * progress::PIECE + 1]);
         let put = || request().map(|_| body.clone());
         let wire = impatient(slow(99));
-        let answer = wire.send(put(), context()).await.unwrap();
-        let size = wire.read(&HeaderMap::new(), answer.into_body(), 99).await;
+        let response = wire.send(put(), context()).await.unwrap();
+        let size = wire.read(&HeaderMap::new(), response.into_body(), 99).await;
         assert_eq!(size.unwrap(), body.len().to_string());
 
         let error = impatient(slow(3)).send(put(), context()).await;
@@ -421,7 +421,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Timeout);
         assert_eq!(
             error.to_string(),
-            "GET https://r.example:8443/v2/a/blobs/x: no answer within 60s"
+            "GET https://r.example:8443/v2/a/blobs/x: no response within 60s"
         );
     }
 
@@ -456,8 +456,8 @@ mod tests {
             Response::new(format!("{} {agent}", context.unwrap().operation()))
         });
         let wire = wire(echo);
-        let answer = wire.send(request(), context()).await.unwrap();
-        let body = wire.read(&HeaderMap::new(), answer.into_body(), 99).await;
+        let response = wire.send(request(), context()).await.unwrap();
+        let body = wire.read(&HeaderMap::new(), response.into_body(), 99).await;
         assert_eq!(body.unwrap(), "get_blob test");
     }
 

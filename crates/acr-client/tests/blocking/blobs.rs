@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, BufRead, Cursor, Read};
 
 use acr_client::blocking::RepositoryClient;
-use acr_client::protocol::upload::StartedUpload;
+use acr_client::protocol::upload::UploadStart;
 use acr_client::transport::Body;
 use acr_client::{Algorithm, BlobSource, ByteRange, Digest, ErrorKind, UploadBlobOptions};
 use http::Response;
@@ -223,7 +223,10 @@ fn a_blob_is_mounted_and_deleted() {
         };
         let digest = app.upload_blob_with(b"layer", options).unwrap().digest;
         let mounted = other.mount_blob(&digest, "app").unwrap();
-        assert!(matches!(mounted, StartedUpload::Created(_)), "{mounted:?}");
+        assert!(
+            matches!(mounted, UploadStart::AlreadyExists(_)),
+            "{mounted:?}"
+        );
         assert!(app.delete_blob(&digest).unwrap());
         assert!(!app.delete_blob(&digest).unwrap());
         let reader = other.download_blob(&digest).unwrap();

@@ -20,10 +20,10 @@ impl Served {
     /// Behind a function call.
     pub(crate) fn in_process() -> Self {
         let registry = Registry::new();
-        let answering = registry.clone();
+        let serving = registry.clone();
         let client = seeded::builder("https://mock.azurecr.io")
             .credential(Credential::entra_token("any"))
-            .transport(from_fn(move |request| answering.handle(request)))
+            .transport(from_fn(move |request| serving.handle(request)))
             .build_blocking();
         Self {
             registry,
@@ -58,12 +58,12 @@ pub(crate) fn async_client(mock: &AcrMock) -> acr_client::ClientBuilder {
         .root_certificate_pem(mock.ca_pem().unwrap())
 }
 
-/// A repository that a function answers for.
-pub(crate) fn over<F>(answer: F) -> RepositoryClient
+/// A repository that a function responds for.
+pub(crate) fn over<F>(response: F) -> RepositoryClient
 where
     F: Fn(Request<Body>) -> Response<Body> + Send + Sync + 'static,
 {
-    let transport = from_fn(move |request| std::future::ready(answer(request)));
+    let transport = from_fn(move |request| std::future::ready(response(request)));
     let client = seeded::builder("https://r.example")
         .transport(transport)
         .build_blocking()

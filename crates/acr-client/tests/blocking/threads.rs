@@ -185,8 +185,8 @@ fn connections_live_on_between_calls() {
                 let lines = BufReader::new(connection.try_clone().unwrap()).lines();
                 for line in lines {
                     if line.unwrap().is_empty() {
-                        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
-                        connection.write_all(answer).unwrap();
+                        let response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+                        connection.write_all(response).unwrap();
                     }
                 }
             });

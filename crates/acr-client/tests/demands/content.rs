@@ -55,16 +55,18 @@ fn a_plain_text_refusal_is_an_error_like_every_other() {
     let client = scene.owner();
     let request = http::Request::get("/acr/v1/app/_manifests/wrong-digest").body("");
     let sent = client.authorized_request(request.unwrap(), "repository:app:metadata_read");
-    let answer = scene.drive(sent).unwrap();
-    assert_eq!(answer.status(), 404);
+    let response = scene.drive(sent).unwrap();
+    assert_eq!(response.status(), 404);
     assert_eq!(
-        answer.headers()["content-type"],
+        response.headers()["content-type"],
         "text/plain; charset=utf-8"
     );
 
     // The same text where JSON is expected.
     let text = acr_mock::Fault::on("get_tag_properties");
-    let text = text.answer(acr_mock::Refuse::status(http::StatusCode::IM_A_TEAPOT));
+    let text = text.respond(acr_mock::FaultResponse::status(
+        http::StatusCode::IM_A_TEAPOT,
+    ));
     scene.registry.inject(text).unwrap();
     scene.seed("app").image("v1").unwrap();
     let app = client.repository_client("app").unwrap();

@@ -1,5 +1,5 @@
 use acr_client::{Advice, BlobSource, ErrorCode, ErrorKind, RepositoryClient};
-use acr_mock::{Fault, Refuse};
+use acr_mock::{Fault, FaultResponse};
 use futures_util::TryStreamExt as _;
 use http::StatusCode;
 
@@ -17,70 +17,74 @@ fn scene() -> (Scene, RepositoryClient) {
 fn every_refusal_says_what_it_is_and_what_to_do() {
     for (refuse, kind, advice) in [
         (
-            Refuse::too_many_requests(),
+            FaultResponse::too_many_requests(),
             ErrorKind::Throttled,
             Advice::RetryAfter,
         ),
         (
-            Refuse::service_unavailable(),
+            FaultResponse::service_unavailable(),
             ErrorKind::Registry,
             Advice::RetryAfter,
         ),
         (
-            Refuse::internal_server_error(),
+            FaultResponse::internal_server_error(),
             ErrorKind::Registry,
             Advice::RetryAfter,
         ),
         (
-            Refuse::bad_gateway(),
+            FaultResponse::bad_gateway(),
             ErrorKind::Registry,
             Advice::RetryAfter,
         ),
         (
-            Refuse::gateway_timeout(),
+            FaultResponse::gateway_timeout(),
             ErrorKind::Registry,
             Advice::RetryAfter,
         ),
         (
-            Refuse::invalid_token(),
+            FaultResponse::invalid_token(),
             ErrorKind::Unauthorized,
             Advice::NewToken,
         ),
-        (Refuse::denied(), ErrorKind::Denied, Advice::Never),
-        (Refuse::not_found(), ErrorKind::NotFound, Advice::Never),
+        (FaultResponse::denied(), ErrorKind::Denied, Advice::Never),
         (
-            Refuse::status(StatusCode::BAD_REQUEST),
+            FaultResponse::not_found(),
+            ErrorKind::NotFound,
+            Advice::Never,
+        ),
+        (
+            FaultResponse::status(StatusCode::BAD_REQUEST),
             ErrorKind::Registry,
             Advice::FixRequest,
         ),
         (
-            Refuse::status(StatusCode::NOT_IMPLEMENTED),
+            FaultResponse::status(StatusCode::NOT_IMPLEMENTED),
             ErrorKind::Registry,
             Advice::Never,
         ),
         (
-            Refuse::status(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
+            FaultResponse::status(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
             ErrorKind::Registry,
             Advice::Never,
         ),
         (
-            Refuse::status(StatusCode::METHOD_NOT_ALLOWED),
+            FaultResponse::status(StatusCode::METHOD_NOT_ALLOWED),
             ErrorKind::Disallowed,
             Advice::Never,
         ),
         (
-            Refuse::status(StatusCode::PAYLOAD_TOO_LARGE),
+            FaultResponse::status(StatusCode::PAYLOAD_TOO_LARGE),
             ErrorKind::TooLarge,
             Advice::FixRequest,
         ),
         (
-            Refuse::status(StatusCode::REQUEST_TIMEOUT),
+            FaultResponse::status(StatusCode::REQUEST_TIMEOUT),
             ErrorKind::Timeout,
             Advice::RetryAfter,
         ),
     ] {
         let (scene, app) = scene();
-        let fault = Fault::on("get_manifest").answer(refuse);
+        let fault = Fault::on("get_manifest").respond(refuse);
         scene.registry.inject(fault).unwrap();
         let error = scene.drive(app.get_manifest("v1")).unwrap_err();
         assert_eq!((error.kind(), error.advice()), (kind, advice), "{error}");
@@ -113,7 +117,7 @@ fn an_error_of_the_registry_comes_with_its_code_and_the_id_to_report_it_by() {
 #[test]
 fn a_failure_that_was_repeated_says_how_often() {
     let (scene, app) = scene();
-    let down = Fault::on("get_manifest").answer(Refuse::service_unavailable());
+    let down = Fault::on("get_manifest").respond(FaultResponse::service_unavailable());
     scene.registry.inject(down).unwrap();
     let text = scene.drive(app.get_manifest("v1")).unwrap_err().to_string();
     assert!(
@@ -127,15 +131,15 @@ fn a_failure_that_was_repeated_says_how_often() {
 fn what_breaks_on_the_way_is_repeated_in_the_middle_of_a_body_too() {
     for fault in [
         Fault::on("get_manifest").times(2).reset(),
-        Fault::on("get_manifest").times(2).lose_answer(),
+        Fault::on("get_manifest").times(2).drop_response(),
         Fault::on("get_manifest").times(2).cut_body_after(10),
-        Fault::on("get_manifest").times(2).never_answer(),
+        Fault::on("get_manifest").times(2).hang(),
         Fault::on("get_manifest").times(2).stall_body_after(10),
     ] {
         let (scene, app) = scene();
         let handle = scene.registry.inject(fault).unwrap();
         scene.drive(app.get_manifest("v1")).unwrap();
-        assert_eq!(handle.strikes(), 2);
+        assert_eq!(handle.count(), 2);
     }
 }
 
@@ -149,11 +153,11 @@ fn content_that_was_damaged_on_the_way_is_an_error_and_never_content() {
 }
 
 #[test]
-fn a_change_whose_answer_was_lost_is_repeated_where_that_does_no_harm() {
+fn a_change_whose_response_was_lost_is_repeated_where_that_does_no_harm() {
     let (scene, app) = scene();
     scene.drive(async {
         let lost = |operation: &str| {
-            let fault = Fault::on(operation).times(1).lose_answer();
+            let fault = Fault::on(operation).times(1).drop_response();
             scene.registry.inject(fault).unwrap()
         };
         let manifest = app.get_manifest("v1").await.unwrap();
@@ -166,15 +170,15 @@ fn a_change_whose_answer_was_lost_is_repeated_where_that_does_no_harm() {
         let locks = acr_client::ChangeableAttributes::LOCKED;
         app.update_tag_properties("v1", locks).await.unwrap();
         for handle in [set, deleted, locked] {
-            assert_eq!(handle.strikes(), 1);
+            assert_eq!(handle.count(), 1);
         }
     });
 }
 
 #[test]
-fn a_chunk_whose_answer_was_lost_is_not_sent_twice() {
+fn a_chunk_whose_response_was_lost_is_not_sent_twice() {
     for fault in [
-        Fault::on("upload_chunk").after(1).times(1).lose_answer(),
+        Fault::on("upload_chunk").after(1).times(1).drop_response(),
         Fault::on("upload_chunk").after(1).times(1).reset(),
         Fault::on("upload_chunk")
             .after(1)
@@ -183,20 +187,20 @@ fn a_chunk_whose_answer_was_lost_is_not_sent_twice() {
         Fault::on("upload_chunk")
             .after(1)
             .times(2)
-            .answer(Refuse::service_unavailable()),
+            .respond(FaultResponse::service_unavailable()),
         Fault::on("upload_chunk")
             .after(1)
             .times(1)
-            .answer(Refuse::too_many_requests()),
-        Fault::on("complete_upload").times(1).lose_answer(),
+            .respond(FaultResponse::too_many_requests()),
+        Fault::on("complete_upload").times(1).drop_response(),
         Fault::on("complete_upload").times(1).reset(),
         Fault::on("complete_upload")
             .times(2)
-            .answer(Refuse::service_unavailable()),
+            .respond(FaultResponse::service_unavailable()),
         Fault::on("complete_upload")
             .times(1)
             .reset_after_taking(100),
-        Fault::on("start_upload").times(2).lose_answer(),
+        Fault::on("start_upload").times(2).drop_response(),
         Fault::on("get_upload_status").times(2).reset(),
     ] {
         let (scene, app) = scene();
@@ -221,7 +225,7 @@ fn a_chunk_whose_answer_was_lost_is_not_sent_twice() {
 fn an_upload_that_the_registry_has_lost_advises_a_new_one() {
     for fault in [
         Fault::on("upload_chunk").after(1).times(1).lose_upload(),
-        Fault::on("upload_chunk").after(1).times(1).break_upload(),
+        Fault::on("upload_chunk").after(1).times(1).corrupt_upload(),
     ] {
         let (scene, app) = scene();
         scene.registry.inject(fault).unwrap();
@@ -237,7 +241,7 @@ fn an_upload_that_the_registry_has_lost_advises_a_new_one() {
 }
 
 #[test]
-fn an_answer_that_breaks_off_keeps_its_status_and_the_id_to_report_it_by() {
+fn a_response_that_breaks_off_keeps_its_status_and_the_id_to_report_it_by() {
     let (scene, app) = scene();
     let fault = Fault::on("get_manifest").cut_body_after(10);
     scene.registry.inject(fault).unwrap();
@@ -262,9 +266,9 @@ fn a_deadline_does_not_hide_what_went_wrong_before_it() {
     let app = client.repository_client("app").unwrap();
     let down = Fault::on("get_manifest")
         .times(1)
-        .answer(Refuse::service_unavailable());
+        .respond(FaultResponse::service_unavailable());
     scene.registry.inject(down).unwrap();
-    let silent = Fault::on("get_manifest").never_answer();
+    let silent = Fault::on("get_manifest").hang();
     scene.registry.inject(silent).unwrap();
     let error = scene.drive(app.get_manifest("v1")).unwrap_err();
     let text = error.to_string();

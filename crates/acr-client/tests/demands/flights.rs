@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use acr_client::{Credential, ErrorKind, RepositoryClient, Secret};
-use acr_mock::{Fault, OperationClass, Refuse};
+use acr_mock::{Fault, FaultResponse, OperationClass};
 use futures_util::future::join_all;
 
 use crate::scene::{HOUR, Scene};
@@ -22,7 +22,8 @@ fn a_renewal_that_fails_is_not_tried_again_at_every_call() {
         app.get_tag_properties("v1").await.unwrap();
         // The last tenth of the 75 minutes of an access token.
         scene.clock.advance(HOUR * 70 / 60);
-        let down = Fault::on_class(OperationClass::Token).answer(Refuse::service_unavailable());
+        let down =
+            Fault::on_class(OperationClass::Token).respond(FaultResponse::service_unavailable());
         let down = scene.registry.inject(down).unwrap();
         scene.registry.reset_requests();
         for _ in 0..20 {
@@ -48,7 +49,7 @@ fn an_exchange_that_fails_is_not_tried_again_for_every_token() {
         client.get_repository_properties("app-0").await.unwrap();
         // The last tenth of the three hours and a quarter of a refresh token.
         scene.clock.advance(HOUR * 185 / 60);
-        let down = Fault::on("exchange_entra_token").answer(Refuse::service_unavailable());
+        let down = Fault::on("exchange_entra_token").respond(FaultResponse::service_unavailable());
         let down = scene.registry.inject(down).unwrap();
         scene.registry.reset_requests();
         for name in &names {
@@ -94,7 +95,7 @@ fn a_caller_who_gives_up_does_not_leave_the_others_waiting() {
     let scene = Scene::new();
     scene.seed("app").image("v1").unwrap();
     let app = repository(&scene);
-    let slow = Fault::on_class(OperationClass::Token).delay_answer(Duration::from_secs(10));
+    let slow = Fault::on_class(OperationClass::Token).delay_response(Duration::from_secs(10));
     scene.registry.inject(slow).unwrap();
     scene.drive(async {
         let mut first = Box::pin(app.get_tag_properties("v1"));
@@ -118,7 +119,7 @@ fn a_token_that_drips_does_not_hold_every_call_up_for_hours() {
     let scene = Scene::new();
     scene.seed("app").image("v1").unwrap();
     let app = repository(&scene);
-    let drip = Fault::on("request_access_token").drip_body(1, Duration::from_secs(30));
+    let drip = Fault::on("request_access_token").slow_body(1, Duration::from_secs(30));
     scene.registry.inject(drip).unwrap();
     let calls = (0..8).map(|_| app.get_tag_properties("v1"));
     let (outcomes, took) = scene.timed(join_all(calls));

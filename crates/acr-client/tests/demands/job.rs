@@ -1,5 +1,5 @@
 //! A long job in bad weather: ten thousand operations over two hundred repositories, while tokens expire
-//! every fifty operations, one answer in twenty is a 429, a 503 or none at all, and the refresh token
+//! every fifty operations, one response in twenty is a 429, a 503 or none at all, and the refresh token
 //! dies twice. Every operation must end in success, or in an error that says why.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use acr_client::{
     Advice, ChangeableAttributes, Credential, Error, Manifest, RepositoryClient, RetryOptions,
 };
-use acr_mock::{Clock as _, Fault, FaultAction, Refuse};
+use acr_mock::{Clock as _, Fault, FaultAction, FaultResponse};
 use futures_util::{StreamExt as _, stream};
 
 use crate::scene::Scene;
@@ -82,15 +82,15 @@ fn job(count: usize, at_once: usize, share: f64, retry: RetryOptions) -> Outcome
     let builder = scene.builder(Credential::entra_token("any")).retry(retry);
     let client = builder.build().unwrap();
     let weather = Fault::any().share(share).seed(42).cycle([
-        FaultAction::Answer(Refuse::too_many_requests().retry_after(1)),
-        FaultAction::Answer(Refuse::service_unavailable()),
+        FaultAction::Respond(FaultResponse::too_many_requests().retry_after(1)),
+        FaultAction::Respond(FaultResponse::service_unavailable()),
         FaultAction::Reset,
-        FaultAction::Answer(Refuse::too_many_requests()),
-        FaultAction::LoseAnswer,
+        FaultAction::Respond(FaultResponse::too_many_requests()),
+        FaultAction::DropResponse,
     ]);
     let weather = scene.registry.inject(weather).unwrap();
     let storm = Fault::on_data().share(share).seed(43).cycle([
-        FaultAction::Answer(Refuse::service_unavailable()),
+        FaultAction::Respond(FaultResponse::service_unavailable()),
         FaultAction::Reset,
     ]);
     let storm = scene.registry.inject(storm).unwrap();
@@ -116,7 +116,7 @@ fn job(count: usize, at_once: usize, share: f64, retry: RetryOptions) -> Outcome
     for error in outcomes.into_iter().filter_map(Result::err) {
         // Whatever fails says what it is, where, and what to do.
         assert!(error.operation().is_some(), "{error:?}");
-        // That an upload is over is all that can be known when its last answers were lost.
+        // That an upload is over is all that can be known when its last responses were lost.
         let advice = [Advice::RetryAfter, Advice::NewSession];
         assert!(advice.contains(&error.advice()), "{error:?}");
         let why = format!("{:?} {:?}", error.kind(), error.status());
@@ -129,7 +129,7 @@ fn job(count: usize, at_once: usize, share: f64, retry: RetryOptions) -> Outcome
         requests: requests.total(),
         exchanges: requests.of("exchange_entra_token").unwrap(),
         tokens: requests.of("request_access_token").unwrap(),
-        struck: weather.strikes() + storm.strikes(),
+        struck: weather.count() + storm.count(),
         // Of ten operations one costs three requests and a half's upload two, one a redirect.
         least: (count / 10 * (8 + 3 + 2)) as u64,
         end: scene.clock.now(),
@@ -152,7 +152,7 @@ fn a_job_survives_bad_weather_one_by_one_and_many_at_once() {
         outcome.print(&format!("{at_once} at once"));
         assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
         let retried = outcome.requests - outcome.tokens - outcome.exchanges - outcome.least;
-        // A fault costs one repetition, or two where a lost answer is asked after.
+        // A fault costs one repetition, or two where a lost response is asked after.
         assert!(
             retried <= 2 * outcome.struck,
             "{retried} for {}",

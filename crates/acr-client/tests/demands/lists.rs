@@ -1,5 +1,5 @@
 use acr_client::{ArtifactTagOrder, ListRepositoryNamesOptions, ListTagPropertiesOptions};
-use acr_mock::{Fault, Refuse};
+use acr_mock::{Fault, FaultResponse};
 
 use crate::scene::Scene;
 
@@ -32,7 +32,7 @@ fn a_page_that_fails_is_asked_for_again_and_the_list_goes_on() {
         Fault::on("list_tag_properties")
             .after(2)
             .times(2)
-            .answer(Refuse::service_unavailable()),
+            .respond(FaultResponse::service_unavailable()),
     ] {
         scene.registry.inject(fault).unwrap();
         let tags = scene

@@ -1,6 +1,6 @@
 use acr_client::transport::{Body, from_fn};
 use acr_client::{Credential, Digest, ErrorKind};
-use acr_mock::{Fault, Refuse};
+use acr_mock::{Fault, FaultResponse};
 use futures_util::FutureExt as _;
 use http::{Request, Response};
 
@@ -42,7 +42,7 @@ fn a_storage_that_fails_is_asked_again_by_a_new_url() {
     let app = scene.owner().repository_client("app").unwrap();
     let down = Fault::on_data()
         .times(2)
-        .answer(Refuse::service_unavailable());
+        .respond(FaultResponse::service_unavailable());
     scene.registry.inject(down).unwrap();
     let bytes = scene.drive(async {
         app.download_blob(&blob.digest)
@@ -60,7 +60,7 @@ fn a_refusal_of_the_storage_says_nothing_about_the_identity() {
     let scene = Scene::new();
     let blob = scene.seed("app").blob("application/octet-stream", "layer");
     let app = scene.owner().repository_client("app").unwrap();
-    let expired = Fault::on_data().answer(Refuse::expired_url());
+    let expired = Fault::on_data().respond(FaultResponse::expired_url());
     scene.registry.inject(expired).unwrap();
     let error = scene.drive(app.download_blob(&blob.digest)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Registry, "{error}");
@@ -73,25 +73,25 @@ fn a_blob_can_be_handed_to_another_downloader() {
     let scene = Scene::new();
     let blob = scene.seed("app").blob("application/octet-stream", "layer");
     let app = scene.owner().repository_client("app").unwrap();
-    let location = scene.drive(app.blob_location(&blob.digest)).unwrap();
-    assert!(!location.needs_credential());
+    let location = scene.drive(app.blob_url(&blob.digest)).unwrap();
+    assert!(!location.is_on_registry());
     assert_eq!(scene.registry.requests().data(), 0, "it is not followed");
     assert!(location.url().query().unwrap().contains("sig="));
     assert!(!format!("{location:?}").contains("sig="), "{location:?}");
     let request = Request::get(location.url()).body(String::new()).unwrap();
-    let answer = scene.drive(scene.registry.handle(request));
-    assert_eq!(answer.status(), 200);
+    let response = scene.drive(scene.registry.handle(request));
+    assert_eq!(response.status(), 200);
 
     let error = scene
-        .drive(app.blob_location(Digest::sha256("none")))
+        .drive(app.blob_url(Digest::sha256("none")))
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
 
     let direct = Scene::with(|builder| builder.data_redirect(false));
     let blob = direct.seed("app").blob("application/octet-stream", "layer");
     let app = direct.owner().repository_client("app").unwrap();
-    let location = direct.drive(app.blob_location(&blob.digest)).unwrap();
-    assert!(location.needs_credential());
+    let location = direct.drive(app.blob_url(&blob.digest)).unwrap();
+    assert!(location.is_on_registry());
     assert_eq!(location.url().host(), Some(crate::scene::HOST));
 }
 

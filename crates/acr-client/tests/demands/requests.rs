@@ -16,7 +16,7 @@ fn scene(repositories: usize) -> Scene {
 
 fn client(scene: &Scene, known: bool) -> ContainerRegistryClient {
     let builder = scene.builder(Credential::entra_token("any"));
-    builder.known_realm(known).build().unwrap()
+    builder.assume_azure_auth(known).build().unwrap()
 }
 
 fn total(scene: &Scene) -> u64 {

@@ -131,8 +131,8 @@ fn a_stream_may_take_any_time_unless_a_least_rate_is_asked_for() {
 
     let read = async {
         let request = Request::get("/v2/app/_custom").body("").unwrap();
-        let answer = client.authorized_request(request, "").await.unwrap();
-        answer.into_body().collect().await
+        let response = client.authorized_request(request, "").await.unwrap();
+        response.into_body().collect().await
     };
     let (body, took) = timed(&time, read);
     let error = body.unwrap_err();

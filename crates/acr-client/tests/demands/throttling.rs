@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use acr_client::transport::{Body, from_fn};
 use acr_client::{Advice, ErrorKind, RetryOptions};
-use acr_mock::{Fault, OperationClass, Refuse, Throttle};
+use acr_mock::{Fault, FaultResponse, OperationClass, Throttle};
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use http::{Request, Response};
@@ -13,18 +13,18 @@ use crate::seeded;
 #[test]
 fn retry_after_is_waited_for_in_seconds_and_as_a_date() {
     for refuse in [
-        Refuse::too_many_requests().retry_after(20),
-        Refuse::too_many_requests().retry_after_date(Duration::from_secs(20)),
-        Refuse::service_unavailable().retry_after(20),
+        FaultResponse::too_many_requests().retry_after(20),
+        FaultResponse::too_many_requests().retry_after_date(Duration::from_secs(20)),
+        FaultResponse::service_unavailable().retry_after(20),
     ] {
         let scene = Scene::new();
         scene.seed("app").image("v1").unwrap();
         let app = scene.owner().repository_client("app").unwrap();
         scene.drive(app.get_manifest("v1")).unwrap();
-        let busy = Fault::on("get_manifest").times(1).answer(refuse);
+        let busy = Fault::on("get_manifest").times(1).respond(refuse);
         scene.registry.inject(busy).unwrap();
-        let (answer, took) = scene.timed(app.get_manifest("v1"));
-        answer.unwrap();
+        let (response, took) = scene.timed(app.get_manifest("v1"));
+        response.unwrap();
         let asked = Duration::from_secs(19)..Duration::from_secs(24);
         assert!(asked.contains(&took), "{took:?}");
     }
@@ -37,10 +37,10 @@ fn without_retry_after_the_tries_are_not_burnt_at_once() {
     let app = scene.owner().repository_client("app").unwrap();
     let busy = Fault::on("get_manifest")
         .times(4)
-        .answer(Refuse::too_many_requests());
+        .respond(FaultResponse::too_many_requests());
     scene.registry.inject(busy).unwrap();
-    let (answer, took) = scene.timed(app.get_manifest("v1"));
-    answer.unwrap();
+    let (response, took) = scene.timed(app.get_manifest("v1"));
+    response.unwrap();
     assert!(took >= Duration::from_millis(3700), "{took:?}");
 }
 
@@ -49,10 +49,11 @@ fn a_registry_that_asks_for_an_hour_is_not_waited_for() {
     let scene = Scene::new();
     scene.seed("app").image("v1").unwrap();
     let app = scene.owner().repository_client("app").unwrap();
-    let busy = Fault::on("get_manifest").answer(Refuse::too_many_requests().retry_after(3600));
+    let busy =
+        Fault::on("get_manifest").respond(FaultResponse::too_many_requests().retry_after(3600));
     scene.registry.inject(busy).unwrap();
-    let (answer, took) = scene.timed(app.get_manifest("v1"));
-    let error = answer.unwrap_err();
+    let (response, took) = scene.timed(app.get_manifest("v1"));
+    let error = response.unwrap_err();
     assert_eq!(error.advice(), Advice::RetryAfter);
     assert_eq!(error.retry_after(), Some(Duration::from_secs(3600)));
     assert!(error.to_string().contains("too long a pause"), "{error}");
@@ -73,7 +74,7 @@ fn a_registry_that_is_down_is_not_asked_five_times_for_everything() {
         .unwrap();
     let app = client.repository_client("app").unwrap();
     scene.drive(app.get_manifest("v1")).unwrap();
-    let down = Fault::on("get_manifest").answer(Refuse::service_unavailable());
+    let down = Fault::on("get_manifest").respond(FaultResponse::service_unavailable());
     scene.registry.inject(down).unwrap();
     scene.registry.reset_requests();
     let calls = (0..100).map(|_| app.get_manifest("v1"));
@@ -91,11 +92,11 @@ fn a_registry_that_is_down_is_not_asked_five_times_for_everything() {
 #[test]
 fn a_deadline_ends_an_operation_whatever_it_waits_for() {
     for fault in [
-        Fault::on("get_manifest").answer(Refuse::service_unavailable()),
-        Fault::on("get_manifest").never_answer(),
+        Fault::on("get_manifest").respond(FaultResponse::service_unavailable()),
+        Fault::on("get_manifest").hang(),
         Fault::on("get_manifest").stall_body_after(1),
-        Fault::on("get_manifest").drip_body(1, Duration::from_secs(2)),
-        Fault::on("request_access_token_with_login").never_answer(),
+        Fault::on("get_manifest").slow_body(1, Duration::from_secs(2)),
+        Fault::on("request_access_token_with_login").hang(),
     ] {
         let scene = Scene::new();
         scene.seed("app").image("v1").unwrap();
@@ -110,8 +111,8 @@ fn a_deadline_ends_an_operation_whatever_it_waits_for() {
             .build()
             .unwrap();
         let app = client.repository_client("app").unwrap();
-        let (answer, took) = scene.timed(app.get_manifest("v1"));
-        let error = answer.unwrap_err();
+        let (response, took) = scene.timed(app.get_manifest("v1"));
+        let error = response.unwrap_err();
         assert!(took <= Duration::from_secs(3), "{shown}: {took:?}");
         assert!(
             matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Registry),
@@ -199,7 +200,7 @@ fn what_was_just_pushed_is_waited_for_on_every_replica() {
     let error = scene.drive(app.get_manifest("v1")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
 
-    let replicated = app.just_pushed(Duration::from_secs(30));
+    let replicated = app.wait_for_replication(Duration::from_secs(30));
     let (found, took) = scene.timed(replicated.get_manifest("v1"));
     assert_eq!(found.unwrap(), image);
     assert!(took >= lag - Duration::from_secs(1), "{took:?}");
@@ -215,7 +216,7 @@ fn a_manifest_whose_blobs_have_not_arrived_is_pushed_again() {
     let app = scene.owner().repository_client("app").unwrap();
     let image = scene.seed("other").image("v1").unwrap();
     let pushing = async {
-        let replicated = app.just_pushed(Duration::from_secs(30));
+        let replicated = app.wait_for_replication(Duration::from_secs(30));
         replicated.set_manifest("v1", &image).await.unwrap();
     };
     let arriving = async {
@@ -246,10 +247,10 @@ fn a_retry_after_of_nothing_does_not_burn_the_tries_at_once() {
     let app = scene.owner().repository_client("app").unwrap();
     let busy = Fault::on("get_manifest")
         .times(4)
-        .answer(Refuse::service_unavailable().retry_after(0));
+        .respond(FaultResponse::service_unavailable().retry_after(0));
     scene.registry.inject(busy).unwrap();
-    let (answer, took) = scene.timed(app.get_manifest("v1"));
-    answer.unwrap();
+    let (response, took) = scene.timed(app.get_manifest("v1"));
+    response.unwrap();
     assert!(took >= Duration::from_millis(3700), "{took:?}");
 }
 
@@ -271,7 +272,7 @@ fn waiting_for_a_replica_ends_where_there_are_no_pauses_too() {
     let client = scene
         .builder(acr_client::Credential::anonymous())
         .transport(missing)
-        .known_realm(false)
+        .assume_azure_auth(false)
         .retry(RetryOptions {
             base_delay: Duration::ZERO,
             ..seeded::retry()
@@ -279,7 +280,7 @@ fn waiting_for_a_replica_ends_where_there_are_no_pauses_too() {
         .build()
         .unwrap();
     let app = client.repository_client("app").unwrap();
-    let replicated = app.just_pushed(Duration::from_secs(10));
+    let replicated = app.wait_for_replication(Duration::from_secs(10));
     let (missing, took) = scene.timed(replicated.get_manifest("v1"));
     assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(took, Duration::from_secs(10));
@@ -289,11 +290,11 @@ fn waiting_for_a_replica_ends_where_there_are_no_pauses_too() {
 fn the_patience_for_a_replica_is_time_and_not_pauses_alone() {
     let scene = Scene::new();
     let app = scene.owner().repository_client("app").unwrap();
-    let slow = Fault::on("get_manifest").delay_answer(Duration::from_secs(6));
+    let slow = Fault::on("get_manifest").delay_response(Duration::from_secs(6));
     scene.registry.inject(slow).unwrap();
-    let replicated = app.just_pushed(Duration::from_secs(10));
+    let replicated = app.wait_for_replication(Duration::from_secs(10));
     let (missing, took) = scene.timed(replicated.get_manifest("v1"));
     assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
-    // From the first miss on, and the last answer may be under way when it ends.
+    // From the first miss on, and the last response may be under way when it ends.
     assert!(took <= Duration::from_secs(6 + 10 + 6), "{took:?}");
 }

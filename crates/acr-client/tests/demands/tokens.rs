@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use acr_client::{Credential, ErrorKind, Manifest, MediaType, RepositoryClient, ScopeSet, Secret};
-use acr_mock::{Fault, OperationClass, Refuse};
+use acr_mock::{Fault, FaultResponse, OperationClass};
 use futures_util::future::join_all;
 
 use crate::scene::{EXCHANGE, HOUR, Scene, TOKEN};
@@ -70,7 +70,7 @@ fn a_401_is_met_by_renewing_every_token_it_may_be_about() {
 
         // A token that is new and refused all the same may go back to an old refresh token.
         let again = Fault::on("get_tag_properties").before_credentials();
-        let again = again.times(2).answer(Refuse::invalid_token());
+        let again = again.times(2).respond(FaultResponse::invalid_token());
         scene.registry.inject(again).unwrap();
         app.get_tag_properties("v1").await.unwrap();
         assert_eq!(scene.paths(), [tag, TOKEN, tag, EXCHANGE, TOKEN, tag]);
@@ -87,7 +87,7 @@ fn a_401_that_does_not_end_is_given_up_after_the_whole_chain() {
         let refusing = Fault::on("get_tag_properties").before_credentials();
         scene
             .registry
-            .inject(refusing.answer(Refuse::invalid_token()))
+            .inject(refusing.respond(FaultResponse::invalid_token()))
             .unwrap();
         scene.paths();
         let error = app.get_tag_properties("v1").await.unwrap_err();
@@ -165,12 +165,12 @@ fn a_request_for_a_token_is_tried_again_when_the_token_server_is_busy_or_down() 
     let scene = Scene::new();
     scene.seed("app").image("v1").unwrap();
     for refuse in [
-        Refuse::too_many_requests().retry_after(7),
-        Refuse::service_unavailable(),
+        FaultResponse::too_many_requests().retry_after(7),
+        FaultResponse::service_unavailable(),
     ] {
         let busy = Fault::on_class(OperationClass::Token)
             .times(3)
-            .answer(refuse);
+            .respond(refuse);
         scene.registry.inject(busy).unwrap();
         let reset = Fault::on("request_access_token").times(1).reset();
         scene.registry.inject(reset).unwrap();
@@ -183,7 +183,7 @@ fn a_request_for_a_token_is_tried_again_when_the_token_server_is_busy_or_down() 
 #[test]
 fn a_login_that_is_throttled_is_no_matter_of_permission() {
     let scene = Scene::new();
-    let busy = Fault::on_class(OperationClass::Token).answer(Refuse::too_many_requests());
+    let busy = Fault::on_class(OperationClass::Token).respond(FaultResponse::too_many_requests());
     scene.registry.inject(busy).unwrap();
     let error = scene
         .drive(repository(&scene).get_tag_properties("v1"))
@@ -276,7 +276,7 @@ fn a_wildcard_is_never_asked_for_and_an_abac_registry_serves_all_the_same() {
 }
 
 #[test]
-fn a_wildcard_on_an_abac_registry_is_an_error_and_no_empty_answer() {
+fn a_wildcard_on_an_abac_registry_is_an_error_and_no_empty_response() {
     let scene = Scene::with(|builder| builder.abac(true));
     scene.seed("app").image("v1").unwrap();
     // As `az acr login` leaves one.
@@ -347,7 +347,7 @@ fn a_mount_asks_for_both_repositories_in_one_token() {
     let layer = scene.seed("base").blob("application/octet-stream", "layer");
     let app = repository(&scene);
     let mounted = scene.drive(app.mount_blob(&layer.digest, "base")).unwrap();
-    assert!(matches!(mounted, acr_client::StartedUpload::Created(_)));
+    assert!(matches!(mounted, acr_client::UploadStart::AlreadyExists(_)));
     assert_eq!(scene.count("request_access_token"), 1);
     assert_eq!(scene.count("mount_blob"), 1);
 }
@@ -360,7 +360,7 @@ fn a_mount_that_finds_nothing_leaves_an_upload_to_go_on_with() {
     scene.drive(async {
         let digest = acr_client::Digest::sha256("layer");
         let started = app.mount_blob(&digest, "base").await.unwrap();
-        let acr_client::StartedUpload::Open(upload) = started else {
+        let acr_client::UploadStart::Started(upload) = started else {
             panic!("there is no such blob to mount");
         };
         let done = app.complete_upload_with(&upload.location, &digest, 0, "layer");

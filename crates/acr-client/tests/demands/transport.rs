@@ -1,5 +1,5 @@
 use acr_client::{Credential, ErrorKind};
-use acr_mock::{Fault, Refuse};
+use acr_mock::{Fault, FaultResponse};
 use http::Request;
 use http_body_util::BodyExt as _;
 
@@ -12,7 +12,7 @@ fn a_transport_knows_what_each_request_is_part_of() {
     let app = scene.owner().repository_client("app").unwrap();
     let down = Fault::on("get_manifest")
         .times(2)
-        .answer(Refuse::service_unavailable());
+        .respond(FaultResponse::service_unavailable());
     scene.registry.inject(down).unwrap();
     scene.drive(app.get_manifest("v1")).unwrap();
     let seen: Vec<_> = scene
@@ -45,39 +45,39 @@ fn what_no_method_covers_can_be_asked_for_with_the_client_s_credential() {
     scene.drive(async {
         let busy = Fault::on("list_tags")
             .times(2)
-            .answer(Refuse::too_many_requests());
+            .respond(FaultResponse::too_many_requests());
         scene.registry.inject(busy).unwrap();
         // The scope that the registry asks for is another one, and is met.
         let request = Request::get("/v2/app/tags/list?n=5").body("").unwrap();
-        let answer = client
+        let response = client
             .authorized_request(request, "repository:app:pull")
             .await
             .unwrap();
-        assert_eq!(answer.status(), 200);
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(response.status(), 200);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, "{\"name\":\"app\",\"tags\":[\"v1\"]}\n");
 
         let request = Request::delete(format!("https://{HOST}/acr/v1/app/_tags/v9")).body("");
-        let answer = client
+        let response = client
             .authorized_request(request.unwrap(), "repository:app:delete")
             .await;
         assert_eq!(
-            answer.unwrap().status(),
+            response.unwrap().status(),
             404,
-            "every answer is given as it is"
+            "every response is given as it is"
         );
 
         scene.registry.clear_faults();
-        let down = Fault::on("get_manifest").answer(Refuse::service_unavailable());
+        let down = Fault::on("get_manifest").respond(FaultResponse::service_unavailable());
         scene.registry.inject(down).unwrap();
         let request = Request::get("/v2/app/manifests/v1").body("").unwrap();
-        let answer = client
+        let response = client
             .authorized_request(request, "repository:app:pull")
             .await
             .unwrap();
-        assert_eq!(answer.status(), 503);
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        assert!(!body.is_empty(), "the last answer keeps its body");
+        assert_eq!(response.status(), 503);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(!body.is_empty(), "the last response keeps its body");
     });
 }
 

@@ -6,7 +6,7 @@ use acr_client::{
     Advice, Credential, Digest, ErrorKind, RepositoryClient, UploadBlobOptions, UploadLocation,
     clock,
 };
-use acr_mock::{Fault, FaultAction, Refuse};
+use acr_mock::{Fault, FaultAction, FaultResponse};
 use http::{Method, Request, Response, StatusCode};
 
 use crate::scene::{HOUR, Scene};
@@ -20,11 +20,11 @@ fn chunks_of(chunk_size: usize) -> UploadBlobOptions {
 }
 
 /// A repository of a server that is this function.
-fn served<F>(answer: F) -> RepositoryClient
+fn served<F>(response: F) -> RepositoryClient
 where
     F: Fn(&Request<Body>) -> Result<Response<String>, TransportError> + Send + Sync + 'static,
 {
-    let transport = from_fn(move |request| std::future::ready(answer(&request)));
+    let transport = from_fn(move |request| std::future::ready(response(&request)));
     // Pauses take no time, and nothing is silent.
     let clock = clock::from_fn(SystemTime::now, |duration| async move {
         if duration >= Duration::from_secs(5) {
@@ -45,7 +45,7 @@ fn reset() -> TransportError {
     TransportError::new(TransportErrorKind::Interrupted, "reset")
 }
 
-fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Response<String> {
+fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response<String> {
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
         response = response.header(*name, *value);
@@ -62,7 +62,7 @@ async fn an_upload_that_ends_while_its_end_is_repeated_is_done() {
     let (known, count) = (digest.to_string(), ends.clone());
     let app = served(move |request| {
         Ok(match *request.method() {
-            Method::POST => answer(202, &[PLACE], ""),
+            Method::POST => response(202, &[PLACE], ""),
             // The first one is still at work when the registry is asked how far the upload is.
             Method::PUT => {
                 *count.lock().unwrap() += 1;
@@ -70,14 +70,14 @@ async fn an_upload_that_ends_while_its_end_is_repeated_is_done() {
                     return Err(reset());
                 }
                 let unknown = r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"gone"}]}"#;
-                answer(404, &[], unknown)
+                response(404, &[], unknown)
             }
-            Method::GET => answer(204, &[PLACE, ("range", "0-4")], ""),
+            Method::GET => response(204, &[PLACE, ("range", "0-4")], ""),
             Method::HEAD => {
                 let headers = [("content-length", "5"), ("docker-content-digest", &*known)];
-                answer(200, &headers, "")
+                response(200, &headers, "")
             }
-            _ => answer(400, &[], ""),
+            _ => response(400, &[], ""),
         })
     });
     let blob = app.upload_blob(b"layer").await.unwrap();
@@ -89,13 +89,13 @@ async fn a_registry_that_says_no_more_than_not_found_of_an_upload_that_is_done_i
     let digest = Digest::sha256("layer").to_string();
     let app = served(move |request| {
         Ok(match *request.method() {
-            Method::POST => answer(202, &[PLACE], ""),
+            Method::POST => response(202, &[PLACE], ""),
             Method::PUT => return Err(reset()),
             Method::HEAD => {
                 let headers = [("content-length", "5"), ("docker-content-digest", &*digest)];
-                answer(200, &headers, "")
+                response(200, &headers, "")
             }
-            _ => answer(
+            _ => response(
                 404,
                 &[("content-type", "text/plain")],
                 "404 page not found\n",
@@ -106,10 +106,10 @@ async fn a_registry_that_says_no_more_than_not_found_of_an_upload_that_is_done_i
 }
 
 #[tokio::test]
-async fn a_length_on_an_answer_without_a_body_is_no_loss() {
+async fn a_length_on_a_response_without_a_body_is_no_loss() {
     let app = served(|_| {
         let headers = [PLACE, ("range", "0-4"), ("content-length", "5")];
-        Ok(answer(204, &headers, ""))
+        Ok(response(204, &headers, ""))
     });
     let location = UploadLocation::new(PLACE.1).unwrap();
     let status = app.get_upload_status(&location).await.unwrap();
@@ -121,7 +121,7 @@ fn a_chunk_that_is_too_much_is_tried_as_often_as_the_options_say() {
     for operation in ["upload_chunk", "complete_upload"] {
         let scene = Scene::new();
         let app = scene.owner().repository_client("app").unwrap();
-        let busy = Fault::on(operation).answer(Refuse::too_many_requests());
+        let busy = Fault::on(operation).respond(FaultResponse::too_many_requests());
         scene.registry.inject(busy).unwrap();
         let uploaded = app.upload_blob_with(vec![7; 3000], chunks_of(1000));
         let error = scene.drive(uploaded).unwrap_err();
@@ -131,13 +131,13 @@ fn a_chunk_that_is_too_much_is_tried_as_often_as_the_options_say() {
 }
 
 #[test]
-fn a_refused_place_is_asked_for_also_where_the_answer_cannot_tell_one_byte_from_none() {
+fn a_refused_place_is_asked_for_also_where_the_response_cannot_tell_one_byte_from_none() {
     for after in 0..3 {
         for operation in ["upload_chunk", "complete_upload"] {
             let scene = Scene::new();
             let app = scene.owner().repository_client("app").unwrap();
-            let refuse = Refuse::status(StatusCode::RANGE_NOT_SATISFIABLE);
-            let misplaced = Fault::on(operation).after(after).times(1).answer(refuse);
+            let refuse = FaultResponse::status(StatusCode::RANGE_NOT_SATISFIABLE);
+            let misplaced = Fault::on(operation).after(after).times(1).respond(refuse);
             scene.registry.inject(misplaced).unwrap();
             let uploaded = app.upload_blob_with(b"abcd", chunks_of(1));
             let blob = scene.drive(uploaded).unwrap();
@@ -165,7 +165,10 @@ fn an_upload_that_is_lost_says_what_went_wrong_first() {
 
 #[test]
 fn a_body_is_not_sent_bare_because_the_registry_was_busy_when_it_was_asked() {
-    for refuse in [Refuse::too_many_requests(), Refuse::service_unavailable()] {
+    for refuse in [
+        FaultResponse::too_many_requests(),
+        FaultResponse::service_unavailable(),
+    ] {
         let scene = Scene::new();
         let image = scene.seed("app").image("v1").unwrap();
         let login = Credential::password("ci", "hunter2");
@@ -174,7 +177,7 @@ fn a_body_is_not_sent_bare_because_the_registry_was_busy_when_it_was_asked() {
         let busy = Fault::on("ping")
             .before_credentials()
             .times(1)
-            .answer(refuse);
+            .respond(refuse);
         scene.registry.inject(busy).unwrap();
         scene.drive(app.set_manifest("v2", &image)).unwrap();
         for seen in scene.seen() {
@@ -197,7 +200,7 @@ fn a_chunk_is_repeated_where_it_was_the_question_before_it_that_was_lost() {
     let lost = Fault::on("ping")
         .before_credentials()
         .times(1)
-        .lose_answer();
+        .drop_response();
     scene.registry.inject(lost).unwrap();
     scene
         .drive(app.upload_chunk(&begun.location, 0, "abc"))
@@ -209,18 +212,18 @@ fn a_chunk_is_repeated_where_it_was_the_question_before_it_that_was_lost() {
 fn trouble(kind: u64, bytes: u64) -> FaultAction {
     match kind {
         0 => FaultAction::Reset,
-        1 => FaultAction::LoseAnswer,
-        2 => FaultAction::NeverAnswer,
+        1 => FaultAction::DropResponse,
+        2 => FaultAction::Hang,
         3 => FaultAction::ResetAfterTaking(bytes),
-        4 => FaultAction::Answer(Refuse::service_unavailable()),
-        5 => FaultAction::Answer(Refuse::too_many_requests().retry_after(1)),
-        MISPLACED => FaultAction::Answer(Refuse::status(StatusCode::RANGE_NOT_SATISFIABLE)),
-        7 => FaultAction::Answer(Refuse::status(StatusCode::BAD_REQUEST)),
+        4 => FaultAction::Respond(FaultResponse::service_unavailable()),
+        5 => FaultAction::Respond(FaultResponse::too_many_requests().retry_after(1)),
+        MISPLACED => FaultAction::Respond(FaultResponse::status(StatusCode::RANGE_NOT_SATISFIABLE)),
+        7 => FaultAction::Respond(FaultResponse::status(StatusCode::BAD_REQUEST)),
         8 => FaultAction::LoseUpload,
-        9 => FaultAction::BreakUpload,
-        10 => FaultAction::DelayAnswer(Duration::from_secs(90)),
-        11 => FaultAction::Answer(Refuse::internal_server_error()),
-        _ => FaultAction::Answer(Refuse::invalid_token()),
+        9 => FaultAction::CorruptUpload,
+        10 => FaultAction::DelayResponse(Duration::from_secs(90)),
+        11 => FaultAction::Respond(FaultResponse::internal_server_error()),
+        _ => FaultAction::Respond(FaultResponse::invalid_token()),
     }
 }
 

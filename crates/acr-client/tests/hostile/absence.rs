@@ -1,4 +1,4 @@
-//! Answers that say "not here" without saying of what: a registry that lacks the API, a gateway, another
+//! Responses that say "not here" without saying of what: a registry that lacks the API, a gateway, another
 //! server. Who takes them for absence leaves behind what was to be deleted.
 
 use std::sync::{Arc, Mutex};
@@ -89,7 +89,7 @@ async fn a_404_or_405_without_a_code_is_not_absence() {
         for status in [404, 405] {
             for (name, delete, _) in DELETES {
                 if headers.contains(&MARK) && name == "delete_manifest by tag" && status == 404 {
-                    continue; // The HEAD is answered as by a registry.
+                    continue; // The HEAD is served as by a registry.
                 }
                 let error = delete(refusing(status, headers, &body)).await.unwrap_err();
                 let what = format!("{name}: {status} {:.40} {}", body, text(&error));
@@ -216,9 +216,9 @@ async fn a_refusal_that_breaks_on_the_way_is_a_transport_error() {
 }
 
 #[tokio::test]
-async fn a_presence_check_believes_a_head_that_a_registry_answers_and_asks_by_get_otherwise() {
+async fn a_presence_check_believes_a_head_that_a_registry_serves_and_asks_by_get_otherwise() {
     let digest = Digest::sha256("x");
-    // What answers the HEAD, what answers the GET, and what that means.
+    // What responds the HEAD, what responds the GET, and what that means.
     for (head, get, kind, requests) in [
         (
             &[MARK][..],
@@ -265,7 +265,7 @@ async fn a_presence_check_believes_a_head_that_a_registry_answers_and_asks_by_ge
 }
 
 #[tokio::test]
-async fn a_page_that_answers_every_head_is_no_content() {
+async fn a_page_that_responds_to_every_head_is_no_content() {
     let app = over(|_| response(200, &[HTML, ("content-length", "6")], "<html>"));
     let digest = Digest::sha256("x");
     for error in [
@@ -277,7 +277,7 @@ async fn a_page_that_answers_every_head_is_no_content() {
     }
 }
 
-/// A registry whose referrers answer this, and whose fallback tag that.
+/// A registry whose referrers response this, and whose fallback tag that.
 fn without_referrers(
     list: fn() -> Response<Body>,
     tag: fn() -> Response<Body>,

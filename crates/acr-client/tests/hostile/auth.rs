@@ -15,9 +15,9 @@ fn credentials() -> [Credential; 3] {
     ]
 }
 
-async fn answers(server: &MockServer, at: &str, answer: ResponseTemplate) {
+async fn responses(server: &MockServer, at: &str, response: ResponseTemplate) {
     Mock::given(path(at))
-        .respond_with(answer)
+        .respond_with(response)
         .mount(server)
         .await;
 }
@@ -41,12 +41,15 @@ async fn a_401_without_a_challenge_ends_after_one_request() {
         Some("Bearer"),
     ] {
         let server = MockServer::start().await;
-        let mut answer = ResponseTemplate::new(401);
+        let mut response = ResponseTemplate::new(401);
         if let Some(challenge) = challenge {
             let value = challenge.replace('\u{1}', "=,=");
-            answer = answer.insert_header("WWW-Authenticate", value.as_str());
+            response = response.insert_header("WWW-Authenticate", value.as_str());
         }
-        Mock::given(any()).respond_with(answer).mount(&server).await;
+        Mock::given(any())
+            .respond_with(response)
+            .mount(&server)
+            .await;
         let client = client(&server, Credential::password("robot", SECRET));
         let error = client.ping().await.unwrap_err();
         // A demand for a token without a place to fetch it is nonsense rather than a refusal.
@@ -64,7 +67,7 @@ async fn a_401_without_a_challenge_ends_after_one_request() {
 async fn a_registry_that_refuses_every_token_is_given_up_after_one() {
     let server = MockServer::start().await;
     challenging(&server, Some("invalid_token")).await;
-    answers(&server, "/oauth2/token", token()).await;
+    responses(&server, "/oauth2/token", token()).await;
     let client = client(&server, Credential::password("robot", SECRET));
     let repository = client.repository_client("app").unwrap();
     let error = repository.get_tag_properties("v1").await.unwrap_err();
@@ -79,7 +82,7 @@ async fn a_registry_that_refuses_every_token_is_given_up_after_one() {
 async fn a_right_that_a_fresh_token_lacks_is_denied_and_named() {
     let server = MockServer::start().await;
     challenging(&server, Some("insufficient_scope")).await;
-    answers(&server, "/oauth2/token", token()).await;
+    responses(&server, "/oauth2/token", token()).await;
     let client = client(&server, Credential::password("robot", SECRET));
     let repository = client.repository_client("app").unwrap();
     let error = repository.get_tag_properties("v1").await.unwrap_err();
@@ -93,7 +96,7 @@ async fn a_right_that_a_fresh_token_lacks_is_denied_and_named() {
 async fn a_realm_on_another_origin_gets_no_credential() {
     for credential in credentials() {
         let (server, evil) = (MockServer::start().await, MockServer::start().await);
-        answers(&evil, "/token", token()).await;
+        responses(&evil, "/token", token()).await;
         let foreign = challenge(&format!("{}/token", evil.uri()), SCOPE, None);
         Mock::given(any())
             .respond_with(foreign)
@@ -150,7 +153,7 @@ async fn tokens_of_a_registry_on_https_are_not_fetched_over_http() {
 #[tokio::test]
 async fn a_token_server_s_nonsense_is_an_error_that_repeats_none_of_it() {
     let html = |status| ResponseTemplate::new(status).set_body_raw(SECRET, "text/html");
-    for (answer, kind) in [
+    for (response, kind) in [
         (html(200), ErrorKind::Protocol),
         (
             ResponseTemplate::new(200).set_body_string(format!("\"{SECRET}\"")),
@@ -183,8 +186,8 @@ async fn a_token_server_s_nonsense_is_an_error_that_repeats_none_of_it() {
         for credential in credentials() {
             let server = MockServer::start().await;
             challenging(&server, None).await;
-            answers(&server, "/oauth2/token", answer.clone()).await;
-            answers(&server, "/oauth2/exchange", answer.clone()).await;
+            responses(&server, "/oauth2/token", response.clone()).await;
+            responses(&server, "/oauth2/exchange", response.clone()).await;
             let error = client(&server, credential).ping().await.unwrap_err();
             assert_eq!(error.kind(), kind, "{}", text(&error));
             assert_eq!(error.operation(), Some("ping"));
@@ -197,7 +200,7 @@ async fn a_token_server_s_nonsense_is_an_error_that_repeats_none_of_it() {
 async fn a_missing_token_server_is_not_taken_for_a_missing_item() {
     let server = MockServer::start().await;
     challenging(&server, None).await;
-    answers(&server, "/oauth2/token", ResponseTemplate::new(404)).await;
+    responses(&server, "/oauth2/token", ResponseTemplate::new(404)).await;
     let client = client(&server, Credential::password("robot", SECRET));
     let repository = client.repository_client("app").unwrap();
     let error = repository.delete_tag("v1").await.unwrap_err();
@@ -212,8 +215,8 @@ async fn a_refresh_token_that_is_refused_is_exchanged_anew_once() {
     challenging(&server, None).await;
     let refresh = r#"{"refresh_token":"a refresh token"}"#;
     let exchanged = ResponseTemplate::new(200).set_body_string(refresh);
-    answers(&server, "/oauth2/exchange", exchanged).await;
-    answers(&server, "/oauth2/token", ResponseTemplate::new(401)).await;
+    responses(&server, "/oauth2/exchange", exchanged).await;
+    responses(&server, "/oauth2/token", ResponseTemplate::new(401)).await;
     let client = client(&server, Credential::entra_token(SECRET));
     let repository = client.repository_client("app").unwrap();
     repository.get_tag_properties("v1").await.unwrap_err();
@@ -287,7 +290,7 @@ async fn a_registry_that_never_asks_costs_no_request_for_a_token() {
 async fn a_body_is_not_sent_before_the_registry_has_said_what_it_wants() {
     let server = MockServer::start().await;
     challenging(&server, None).await;
-    answers(&server, "/oauth2/token", token()).await;
+    responses(&server, "/oauth2/token", token()).await;
     Mock::given(header("Authorization", "Bearer an access token"))
         .and(method("PUT"))
         .respond_with(ResponseTemplate::new(201))
@@ -310,7 +313,7 @@ async fn a_scope_that_another_registry_asks_for_instead_is_remembered() {
         .with_priority(9)
         .mount(&server)
         .await;
-    answers(&server, "/oauth2/token", token()).await;
+    responses(&server, "/oauth2/token", token()).await;
     Mock::given(header_exists("Authorization"))
         .and(path("/v2/app/tags/list"))
         .respond_with(ResponseTemplate::new(200).set_body_string(r#"{"name":"app","tags":["v1"]}"#))
@@ -352,8 +355,8 @@ async fn a_token_server_that_repeats_the_secret_is_not_quoted() {
             let server = MockServer::start().await;
             challenging(&server, None).await;
             for at in ["/oauth2/token", "/oauth2/exchange"] {
-                let answer = ResponseTemplate::new(401).set_body_string(body.clone());
-                answers(&server, at, answer).await;
+                let response = ResponseTemplate::new(401).set_body_string(body.clone());
+                responses(&server, at, response).await;
             }
             let client = client(&server, credential);
             let error = client.list_repository_names().try_next().await.unwrap_err();

@@ -75,13 +75,13 @@ async fn a_redirect_within_the_registry_keeps_the_credential() {
         .respond_with(token())
         .mount(&server)
         .await;
-    for (from, answer) in [
+    for (from, response) in [
         (blob(), redirect("/data/x")),
         ("/data/x".to_owned(), content()),
     ] {
         Mock::given(header("Authorization", "Bearer an access token"))
             .and(path(from))
-            .respond_with(answer)
+            .respond_with(response)
             .mount(&server)
             .await;
     }
@@ -210,7 +210,7 @@ async fn a_blob_larger_than_the_caller_takes_is_refused() {
 
 #[tokio::test]
 async fn another_range_than_the_one_asked_for_is_a_protocol_error() {
-    let answers: [fn() -> Response<acr_client::transport::Body>; 5] = [
+    let responses: [fn() -> Response<acr_client::transport::Body>; 5] = [
         || response(200, &[], "content"),
         || response(206, &[], "ten"),
         || response(206, &[("content-range", "bytes 0-2/7")], "con"),
@@ -223,8 +223,8 @@ async fn another_range_than_the_one_asked_for_is_a_protocol_error() {
             )
         },
     ];
-    for answer in answers {
-        let repository = over(move |_| answer());
+    for response in responses {
+        let repository = over(move |_| response());
         let error = repository
             .get_blob(digest(), ByteRange::FromTo(3, 5))
             .await

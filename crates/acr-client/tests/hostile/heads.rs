@@ -1,4 +1,4 @@
-//! Registries that refuse a `HEAD`, or leave out of its answer what is needed.
+//! Registries that refuse a `HEAD`, or leave out of its response what is needed.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use crate::{Body, over, response, text};
 
 const MANIFEST: &str = r#"{"schemaVersion":2,"config":{}}"#;
 
-/// A registry with one manifest and one blob, both of these bytes; answers to `HEAD` are its own.
+/// A registry with one manifest and one blob, both of these bytes; responds to `HEAD` are its own.
 fn registry(
     head: impl Fn() -> Response<Body> + Send + Sync + 'static,
 ) -> (RepositoryClient, Arc<Mutex<Vec<Method>>>) {

@@ -28,14 +28,14 @@ struct State {
     /// What another client sets a tag to, right after it was set here; the last one first.
     rivals: Vec<Manifest>,
     refuses_tags: bool,
-    /// What the first read of a list is answered with, and the code in it.
+    /// What the first read of a list gets, and the code in it.
     refuses_reads: Option<(u16, &'static str)>,
     /// How long requests take is drawn from this; 0: no time at all.
     seed: u64,
 }
 
 impl State {
-    fn answer(
+    fn response(
         &mut self,
         method: &Method,
         path: &str,
@@ -139,14 +139,14 @@ fn registry_at(endpoint: &str, state: State) -> (RepositoryClient, Arc<Mutex<Sta
             let response = state
                 .lock()
                 .unwrap()
-                .answer(&head.method, path, of_type, &body);
+                .response(&head.method, path, of_type, &body);
             wait(&state).await;
             response
         }
     });
     let client = seeded::builder(endpoint)
         .credential(Credential::anonymous())
-        .known_realm(false)
+        .assume_azure_auth(false)
         .transport(transport)
         .retry(RetryOptions::none())
         .limiter(LimiterOptions::off())

@@ -29,15 +29,15 @@ pub(crate) struct Seen {
     pub(crate) body: String,
 }
 
-/// A client of `https://r.example`; all requests, to wherever they go, are answered by a function.
-pub(crate) fn client<F>(credential: Credential, answer: F) -> (ContainerRegistryClient, Lines)
+/// A client of `https://r.example`; all requests, to wherever they go, are served by a function.
+pub(crate) fn client<F>(credential: Credential, response: F) -> (ContainerRegistryClient, Lines)
 where
     F: Fn(&Seen) -> Response<Body> + Send + Sync + 'static,
 {
     let lines = Lines::default();
-    let (kept, answer) = (lines.clone(), Arc::new(answer));
+    let (kept, response) = (lines.clone(), Arc::new(response));
     let transport = from_fn(move |request: Request<Body>| {
-        let (kept, answer) = (kept.clone(), answer.clone());
+        let (kept, response) = (kept.clone(), response.clone());
         async move {
             let (head, body) = request.into_parts();
             let body = body.collect().await.unwrap().to_bytes();
@@ -52,7 +52,7 @@ where
                 .lock()
                 .unwrap()
                 .push(format!("{} {}", head.method, seen.path));
-            answer(&seen)
+            response(&seen)
         }
     });
     let client = seeded::builder("https://r.example")
@@ -105,7 +105,7 @@ fn repeated(seen: &Seen) -> Vec<String> {
     all
 }
 
-/// An answer that repeats a text wherever it can stand.
+/// A response that repeats a text wherever it can stand.
 fn repeating(status: u16, text: &str) -> Response<Body> {
     let spelled: String = text
         .chars()

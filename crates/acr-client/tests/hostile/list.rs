@@ -13,20 +13,23 @@ fn tags(names: &str) -> ResponseTemplate {
     )
 }
 
-fn leading_to(answer: ResponseTemplate, target: &str) -> ResponseTemplate {
-    answer.insert_header("Link", format!("<{target}>; rel=\"next\""))
+fn leading_to(response: ResponseTemplate, target: &str) -> ResponseTemplate {
+    response.insert_header("Link", format!("<{target}>; rel=\"next\""))
 }
 
-async fn answering(answer: ResponseTemplate) -> MockServer {
+async fn serving(response: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
-    Mock::given(any()).respond_with(answer).mount(&server).await;
+    Mock::given(any())
+        .respond_with(response)
+        .mount(&server)
+        .await;
     server
 }
 
 #[tokio::test]
 async fn a_chain_of_pages_in_a_circle_ends_in_an_error() {
     let target = format!("{TAGS}?last=v1&n=1");
-    let server = answering(leading_to(tags(r#"["v1"]"#), &target)).await;
+    let server = serving(leading_to(tags(r#"["v1"]"#), &target)).await;
     let error = repository(&server).list_tags().collect_all().await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Protocol);
     assert_eq!(seen(&server).await.len(), 2);
@@ -46,13 +49,13 @@ async fn a_chain_of_pages_without_items_ends_in_an_error() {
 
 #[tokio::test]
 async fn a_next_page_on_another_origin_is_not_fetched() {
-    let evil = answering(tags("[]")).await;
+    let evil = serving(tags("[]")).await;
     for target in [
         format!("{}{TAGS}?last=v1", evil.uri()),
         evil.uri().replace("http:", "") + TAGS,
         "ftp://evil.example/".to_owned(),
     ] {
-        let server = answering(leading_to(tags(r#"["v1"]"#), &target)).await;
+        let server = serving(leading_to(tags(r#"["v1"]"#), &target)).await;
         let mut list = repository(&server).list_tags();
         assert_eq!(list.try_next().await.unwrap().unwrap(), "v1");
         let error = list.try_next().await.unwrap_err();
@@ -94,8 +97,8 @@ async fn a_next_page_may_be_named_in_every_form_that_stays_on_the_registry() {
 
 #[tokio::test]
 async fn a_malformed_link_is_an_error_not_the_end() {
-    let answer = tags(r#"["v1"]"#).insert_header("Link", "/v2/app/tags/list; rel=next");
-    let server = answering(answer).await;
+    let response = tags(r#"["v1"]"#).insert_header("Link", "/v2/app/tags/list; rel=next");
+    let server = serving(response).await;
     let error = repository(&server)
         .list_tags()
         .try_next()
@@ -106,12 +109,12 @@ async fn a_malformed_link_is_an_error_not_the_end() {
 
 #[tokio::test]
 async fn null_lists_are_empty() {
-    let server = answering(tags("null")).await;
+    let server = serving(tags("null")).await;
     let all = repository(&server).list_tags().collect_all().await;
     assert!(all.unwrap().is_empty());
 
     let list = r#"{"registry":"r","imageName":"app","tags":null}"#;
-    let server = answering(ResponseTemplate::new(200).set_body_string(list)).await;
+    let server = serving(ResponseTemplate::new(200).set_body_string(list)).await;
     let all = repository(&server)
         .list_tag_properties()
         .collect_all()
@@ -119,7 +122,7 @@ async fn null_lists_are_empty() {
     assert!(all.unwrap().is_empty());
 
     let deleted = r#"{"manifestsDeleted":null,"tagsDeleted":null}"#;
-    let server = answering(ResponseTemplate::new(202).set_body_string(deleted)).await;
+    let server = serving(ResponseTemplate::new(202).set_body_string(deleted)).await;
     let went = repository(&server)
         .delete_repository()
         .await
@@ -139,7 +142,7 @@ async fn what_is_no_list_is_a_protocol_error() {
         "{\"tags\":[\"a/b\"]}",
         "{\"tags\":[\"v1\"]",
     ] {
-        let server = answering(ResponseTemplate::new(200).set_body_string(body)).await;
+        let server = serving(ResponseTemplate::new(200).set_body_string(body)).await;
         let error = repository(&server).list_tags().collect_all().await;
         assert_eq!(error.unwrap_err().kind(), ErrorKind::Protocol, "{body}");
         let error = repository(&server).get_tag_properties("v1").await;
@@ -149,7 +152,7 @@ async fn what_is_no_list_is_a_protocol_error() {
 
 #[tokio::test]
 async fn a_list_that_is_too_large_is_refused() {
-    let server = answering(tags(&format!("[{}\"v1\"]", " ".repeat(9 << 20)))).await;
+    let server = serving(tags(&format!("[{}\"v1\"]", " ".repeat(9 << 20)))).await;
     let error = repository(&server)
         .list_tags()
         .try_next()
@@ -170,7 +173,7 @@ async fn a_filter_that_the_links_drop_still_holds() {
         ))
     };
     let server = MockServer::start().await;
-    for (last, answer) in [
+    for (last, response) in [
         (
             "a",
             leading_to(page("b", &other), "/acr/v1/app/_tags?last=b&orderby="),
@@ -178,7 +181,7 @@ async fn a_filter_that_the_links_drop_still_holds() {
         ("b", page("c", &wanted)),
     ] {
         Mock::given(query_param("last", last))
-            .respond_with(answer)
+            .respond_with(response)
             .mount(&server)
             .await;
     }
@@ -203,7 +206,7 @@ async fn a_filter_that_the_links_drop_still_holds() {
 
 #[tokio::test]
 async fn a_page_size_of_0_and_a_token_of_another_list_are_refused_before_anything_is_sent() {
-    let server = answering(tags("[]")).await;
+    let server = serving(tags("[]")).await;
     let repository = repository(&server);
     let resume = |target: &str| ListTagsOptions {
         resume: Some(PageToken::new(target).unwrap()),

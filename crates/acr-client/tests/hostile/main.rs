@@ -1,6 +1,6 @@
-//! Servers that answer nonsense, or want what they must not have.
+//! Servers that response nonsense, or want what they must not have.
 //!
-//! What they have in common: each answer yields an error of a kind, nothing panics or hangs, and no
+//! What they have in common: each response yields an error of a kind, nothing panics or hangs, and no
 //! credential reaches another origin. A faithful registry is played by `acr-mock` elsewhere.
 
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
@@ -33,7 +33,7 @@ pub(crate) fn client(server: &MockServer, credential: Credential) -> ContainerRe
     seeded::builder(server.uri())
         .credential(credential)
         .danger_allow_http(true)
-        // Each answer is looked at by itself, and time is real here.
+        // Each response is looked at by itself, and time is real here.
         .retry(RetryOptions::none())
         .limiter(LimiterOptions::off())
         .build()
@@ -45,12 +45,12 @@ pub(crate) fn repository(server: &MockServer) -> RepositoryClient {
     client.repository_client("app").unwrap()
 }
 
-/// A repository of `https://r.example`, answered by a function.
-pub(crate) fn over<F>(answer: F) -> RepositoryClient
+/// A repository of `https://r.example`, served by a function.
+pub(crate) fn over<F>(response: F) -> RepositoryClient
 where
     F: Fn(Request<Body>) -> Response<Body> + Send + Sync + 'static,
 {
-    let transport = from_fn(move |request| std::future::ready(answer(request)));
+    let transport = from_fn(move |request| std::future::ready(response(request)));
     let client = seeded::builder("https://r.example")
         .credential(Credential::password("robot", SECRET))
         .transport(transport)

@@ -6,9 +6,12 @@ use crate::{over, repository, response, seen, text};
 
 const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
 
-async fn answering(answer: ResponseTemplate) -> MockServer {
+async fn serving(response: ResponseTemplate) -> MockServer {
     let server = MockServer::start().await;
-    Mock::given(any()).respond_with(answer).mount(&server).await;
+    Mock::given(any())
+        .respond_with(response)
+        .mount(&server)
+        .await;
     server
 }
 
@@ -19,12 +22,12 @@ fn manifest(body: &str) -> ResponseTemplate {
 #[tokio::test]
 async fn a_manifest_with_another_digest_is_refused() {
     let promised = Digest::sha256("{ }");
-    let answer = manifest("{}").insert_header("Docker-Content-Digest", promised.as_str());
-    let server = answering(answer).await;
+    let response = manifest("{}").insert_header("Docker-Content-Digest", promised.as_str());
+    let server = serving(response).await;
     let error = repository(&server).get_manifest("v1").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{}", text(&error));
 
-    let server = answering(manifest("{}")).await;
+    let server = serving(manifest("{}")).await;
     let error = repository(&server)
         .get_manifest(&promised)
         .await
@@ -36,7 +39,7 @@ async fn a_manifest_with_another_digest_is_refused() {
 
 #[tokio::test]
 async fn a_manifest_of_5_mib_is_too_large_announced_or_not() {
-    let server = answering(manifest(&" ".repeat(5 << 20))).await;
+    let server = serving(manifest(&" ".repeat(5 << 20))).await;
     let error = repository(&server).get_manifest("v1").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{}", text(&error));
 
@@ -62,14 +65,14 @@ async fn a_manifest_cut_short_is_a_broken_transport() {
 
 #[tokio::test]
 async fn what_is_no_manifest_is_a_protocol_error() {
-    for answer in [
+    for response in [
         ResponseTemplate::new(200).set_body_raw("<html>sign in</html>", "text/html"),
         ResponseTemplate::new(200).set_body_bytes("{}"),
         manifest("{}").insert_header("Docker-Content-Digest", "sha256:short"),
         ResponseTemplate::new(204),
         ResponseTemplate::new(202).set_body_raw("{}", OCI),
     ] {
-        let server = answering(answer).await;
+        let server = serving(response).await;
         let error = repository(&server).get_manifest("v1").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
         assert_eq!(seen(&server).await.len(), 1);
@@ -79,7 +82,7 @@ async fn what_is_no_manifest_is_a_protocol_error() {
 #[tokio::test]
 async fn a_manifest_that_is_redirected_in_a_circle_is_a_protocol_error() {
     let circle = ResponseTemplate::new(302).insert_header("Location", "/elsewhere");
-    let server = answering(circle).await;
+    let server = serving(circle).await;
     let error = repository(&server).get_manifest("v1").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
     assert!(error.to_string().contains("more than 5 times"), "{error}");
@@ -145,10 +148,10 @@ async fn errors_that_are_no_json_keep_their_status() {
             ErrorKind::Registry,
         ),
     ] {
-        let answer = ResponseTemplate::new(status)
+        let response = ResponseTemplate::new(status)
             .set_body_raw(body, content_type)
             .insert_header("X-Ms-Correlation-Request-Id", "id-1");
-        let server = answering(answer).await;
+        let server = serving(response).await;
         let error = repository(&server).get_manifest("v1").await.unwrap_err();
         assert_eq!(error.kind(), kind, "{}", text(&error));
         assert_eq!(error.status().unwrap(), status);
@@ -162,7 +165,7 @@ async fn errors_that_are_no_json_keep_their_status() {
 }
 
 #[tokio::test]
-async fn an_error_answer_without_end_is_read_in_part() {
+async fn an_error_response_without_end_is_read_in_part() {
     let repository = over(|_| {
         let endless = futures_util::stream::repeat_with(|| {
             Ok::<_, std::io::Error>(bytes::Bytes::from_static(b"no end "))
@@ -195,7 +198,7 @@ async fn an_accepted_manifest_with_another_digest_is_a_mismatch() {
 
 #[tokio::test]
 async fn a_manifest_that_no_registry_takes_is_refused_before_it_is_sent() {
-    let server = answering(ResponseTemplate::new(201)).await;
+    let server = serving(ResponseTemplate::new(201)).await;
     let repository = repository(&server);
     let large = Manifest::new(vec![b' '; (4 << 20) + 1], MediaType::OCI_MANIFEST);
     let error = repository.set_manifest("v1", &large).await.unwrap_err();
@@ -214,7 +217,7 @@ async fn a_manifest_that_no_registry_takes_is_refused_before_it_is_sent() {
 
 #[tokio::test]
 async fn malformed_names_are_refused_before_anything_is_sent() {
-    let server = answering(ResponseTemplate::new(200)).await;
+    let server = serving(ResponseTemplate::new(200)).await;
     let repository = repository(&server);
     for error in [
         repository.get_manifest("no blanks").await.unwrap_err(),

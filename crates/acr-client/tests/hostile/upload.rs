@@ -21,9 +21,9 @@ fn open(location: &str) -> ResponseTemplate {
         .insert_header("Range", "0-0")
 }
 
-async fn answer(server: &MockServer, to: &str, answer: ResponseTemplate) {
+async fn serve(server: &MockServer, to: &str, response: ResponseTemplate) {
     Mock::given(method(to))
-        .respond_with(answer)
+        .respond_with(response)
         .mount(server)
         .await;
 }
@@ -37,7 +37,7 @@ async fn a_location_on_another_origin_gets_nothing() {
         .await;
     let target = format!("{}/uploads/1", evil.uri());
     let server = MockServer::start().await;
-    answer(&server, "POST", open(&target)).await;
+    serve(&server, "POST", open(&target)).await;
     let error = repository(&server)
         .upload_blob(b"content")
         .await
@@ -45,8 +45,8 @@ async fn a_location_on_another_origin_gets_nothing() {
     assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
 
     let server = MockServer::start().await;
-    answer(&server, "POST", open(OPEN)).await;
-    answer(&server, "PATCH", open(&target)).await;
+    serve(&server, "POST", open(OPEN)).await;
+    serve(&server, "PATCH", open(&target)).await;
     let uploaded = repository(&server)
         .upload_blob_with(b"content", chunks_of(4))
         .await;
@@ -73,8 +73,8 @@ async fn a_location_on_another_origin_gets_nothing() {
 #[tokio::test]
 async fn an_absolute_location_on_the_registry_is_followed_and_kept_relative() {
     let server = MockServer::start().await;
-    answer(&server, "POST", open(&format!("{}{OPEN}", server.uri()))).await;
-    answer(&server, "PUT", ResponseTemplate::new(201)).await;
+    serve(&server, "POST", open(&format!("{}{OPEN}", server.uri()))).await;
+    serve(&server, "PUT", ResponseTemplate::new(201)).await;
     let repository = repository(&server);
     let started = repository.start_upload().await.unwrap();
     assert_eq!(started.location, OPEN);
@@ -90,7 +90,7 @@ async fn an_absolute_location_on_the_registry_is_followed_and_kept_relative() {
 }
 
 #[tokio::test]
-async fn an_answer_without_what_the_next_step_needs_is_a_protocol_error() {
+async fn a_response_without_what_the_next_step_needs_is_a_protocol_error() {
     for start in [
         ResponseTemplate::new(202),
         ResponseTemplate::new(202).insert_header("Location", "#"),
@@ -101,7 +101,7 @@ async fn an_answer_without_what_the_next_step_needs_is_a_protocol_error() {
         ResponseTemplate::new(307).insert_header("Location", "/elsewhere"),
     ] {
         let server = MockServer::start().await;
-        answer(&server, "POST", start).await;
+        serve(&server, "POST", start).await;
         let error = repository(&server)
             .upload_blob(b"content")
             .await
@@ -120,8 +120,8 @@ async fn a_blob_that_arrives_with_another_digest_is_a_mismatch() {
             .set_body_string(r#"{"errors":[{"code":"DIGEST_INVALID","message":"no"}]}"#),
     ] {
         let server = MockServer::start().await;
-        answer(&server, "POST", open(OPEN)).await;
-        answer(&server, "PUT", end).await;
+        serve(&server, "POST", open(OPEN)).await;
+        serve(&server, "PUT", end).await;
         let error = repository(&server)
             .upload_blob(b"content")
             .await
@@ -134,10 +134,10 @@ async fn a_blob_that_arrives_with_another_digest_is_a_mismatch() {
 #[tokio::test]
 async fn a_lost_upload_advises_a_new_one() {
     let server = MockServer::start().await;
-    answer(&server, "POST", open(OPEN)).await;
+    serve(&server, "POST", open(OPEN)).await;
     let gone = ResponseTemplate::new(404)
         .set_body_string(r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"gone"}]}"#);
-    answer(&server, "PUT", gone).await;
+    serve(&server, "PUT", gone).await;
     let error = repository(&server)
         .upload_blob(b"content")
         .await
@@ -227,7 +227,7 @@ enum Trick {
 }
 
 impl Flaky {
-    fn answer(
+    fn response(
         &mut self,
         request: &http::Request<()>,
         body: &[u8],
@@ -305,7 +305,7 @@ async fn upload_to(
         let body = futures_util::FutureExt::now_or_never(http_body_util::BodyExt::collect(body));
         let body = body.unwrap().unwrap().to_bytes();
         let request = http::Request::from_parts(parts, ());
-        registry.lock().unwrap().answer(&request, &body)
+        registry.lock().unwrap().response(&request, &body)
     });
     let uploaded = repository.upload_blob_with(content, chunks_of(4)).await?;
     assert_eq!(uploaded.size, content.len() as u64);
@@ -331,9 +331,9 @@ async fn an_upload_goes_on_from_what_the_registry_holds() {
     }
 }
 
-/// Pulp, ECR and `crane registry serve` answer chunks and ends so.
+/// Pulp, ECR and `crane registry serve` respond to chunks and ends so.
 #[tokio::test]
-async fn steps_that_are_answered_with_other_successes_are_taken() {
+async fn steps_that_are_served_with_other_successes_are_taken() {
     let content = b"0123456789";
     for start in [202, 201, 200, 204] {
         for chunk in [202, 201, 200, 204] {
@@ -354,7 +354,7 @@ async fn steps_that_are_answered_with_other_successes_are_taken() {
 }
 
 #[tokio::test]
-async fn a_page_that_answers_every_request_is_no_step_of_an_upload() {
+async fn a_page_that_responds_to_every_request_is_no_step_of_an_upload() {
     let page = [("content-type", "text/html")];
     let is_refused = |error: acr_client::Error| {
         assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));

@@ -98,7 +98,7 @@ impl Served {
         let builder = seeded::builder(format!("https://{}", self.login_server()))
             .credential(credential)
             // In process as over TCP, where the registry's host tells nothing.
-            .known_realm(false)
+            .assume_azure_auth(false)
             // The clock stands still unless a test moves it, so a wait for the next second of the
             // registry would not end.
             .limiter(LimiterOptions::off())

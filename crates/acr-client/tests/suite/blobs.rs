@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use acr_client::transport::{Body, from_fn};
 use acr_client::{
     Algorithm, BlobSource, ByteRange, Credential, Digest, ErrorKind, RepositoryClient,
-    StartedUpload, UploadBlobOptions, clock,
+    UploadBlobOptions, UploadStart, clock,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -358,7 +358,7 @@ async fn a_mounted_blob_outlives_its_source() {
         .mount_blob(&blob.digest, "samples/source")
         .await
         .unwrap();
-    assert_eq!(mounted, StartedUpload::Created(blob.digest.clone()));
+    assert_eq!(mounted, UploadStart::AlreadyExists(blob.digest.clone()));
     assert!(
         served
             .requests()
@@ -370,7 +370,7 @@ async fn a_mounted_blob_outlives_its_source() {
     assert!(source.delete_blob(&blob.digest).await.unwrap());
     assert_eq!(down(&target, &blob.digest).await, "shared");
     // What is not there opens an upload, which can be gone on with.
-    let StartedUpload::Open(upload) = target
+    let UploadStart::Started(upload) = target
         .mount_blob(Digest::sha256("new"), "samples/source")
         .await
         .unwrap()
@@ -403,8 +403,8 @@ async fn blobs_go_up_and_down_at_once() {
 }
 
 #[tokio::test]
-async fn an_upload_is_gone_on_with_after_an_answer_was_lost() {
-    // Every third chunk arrives, but its answer says that the location is old: the registry had it already.
+async fn an_upload_is_gone_on_with_after_a_response_was_lost() {
+    // Every third chunk arrives, but its response says that the location is old: the registry had it already.
     let served = Served::new();
     let lost = Arc::new(AtomicUsize::new(0));
     let (registry, counter) = (served.registry.clone(), lost.clone());

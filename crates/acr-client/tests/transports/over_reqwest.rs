@@ -56,14 +56,14 @@ fn check(error: &TransportError, kind: TransportErrorKind) {
     assert!(!text(error).contains(SIGNATURE), "{}", text(error));
 }
 
-/// Takes one connection, reads the head of a request, sends `answer` and hangs up.
-async fn serve_once(answer: &'static str) -> String {
+/// Takes one connection, reads the head of a request, sends `response` and hangs up.
+async fn serve_once(response: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let authority = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.unwrap();
         read_head(&mut socket).await;
-        socket.write_all(answer.as_bytes()).await.unwrap();
+        socket.write_all(response.as_bytes()).await.unwrap();
     });
     authority
 }
@@ -104,9 +104,9 @@ async fn a_redirect_is_the_clients_to_follow_without_its_credential() {
     let content = "layer";
     let digest = Digest::sha256(content);
     let storage = MockServer::start().await;
-    let answer = ResponseTemplate::new(200).set_body_raw(content, "application/octet-stream");
+    let response = ResponseTemplate::new(200).set_body_raw(content, "application/octet-stream");
     Mock::given(path("/data"))
-        .respond_with(answer)
+        .respond_with(response)
         .mount(&storage)
         .await;
     let registry = MockServer::start().await;
@@ -114,10 +114,10 @@ async fn a_redirect_is_the_clients_to_follow_without_its_credential() {
         "{}/data?sig=x",
         storage.uri().replace("127.0.0.1", "localhost")
     );
-    let answer = ResponseTemplate::new(307).insert_header(LOCATION, location.as_str());
+    let response = ResponseTemplate::new(307).insert_header(LOCATION, location.as_str());
     Mock::given(path(format!("/v2/app/blobs/{digest}")))
         .and(wiremock::matchers::header_exists(AUTHORIZATION))
-        .respond_with(answer)
+        .respond_with(response)
         .mount(&registry)
         .await;
     let challenge =
@@ -130,12 +130,12 @@ async fn a_redirect_is_the_clients_to_follow_without_its_credential() {
 
     let url = format!("{}/v2/app/blobs/{digest}", registry.uri());
     let request = Request::get(url).header(AUTHORIZATION, "Basic x");
-    let answer = transport()
+    let response = transport()
         .send(request.body(Body::empty()).unwrap())
         .await
         .unwrap();
-    assert_eq!(answer.status(), 307);
-    assert_eq!(answer.headers()[LOCATION], location);
+    assert_eq!(response.status(), 307);
+    assert_eq!(response.headers()[LOCATION], location);
     assert!(storage.received_requests().await.unwrap().is_empty());
 
     let client = client(registry.uri(), transport());
@@ -152,9 +152,9 @@ async fn a_redirect_is_the_clients_to_follow_without_its_credential() {
 #[tokio::test]
 async fn a_client_that_follows_redirects_by_itself_is_noticed() {
     let server = MockServer::start().await;
-    let answer = ResponseTemplate::new(307).insert_header(LOCATION, "/there?sig=hunter2");
+    let response = ResponseTemplate::new(307).insert_header(LOCATION, "/there?sig=hunter2");
     Mock::given(path("/blob"))
-        .respond_with(answer)
+        .respond_with(response)
         .mount(&server)
         .await;
     Mock::given(path("/there"))
@@ -174,11 +174,11 @@ async fn a_client_that_follows_redirects_by_itself_is_noticed() {
         );
     }
     let proper = settings().redirect(Policy::none()).build().unwrap();
-    let answer = ReqwestTransport::new(proper)
+    let response = ReqwestTransport::new(proper)
         .send(get(&authority))
         .await
         .unwrap();
-    assert_eq!(answer.status(), 307);
+    assert_eq!(response.status(), 307);
 }
 
 #[tokio::test]
@@ -222,12 +222,12 @@ async fn a_body_of_known_length_is_announced_and_not_chunked() {
 }
 
 #[tokio::test]
-async fn any_status_is_an_answer_and_its_body_has_its_length() {
+async fn any_status_is_a_response_and_its_body_has_its_length() {
     let authority = serve_once("HTTP/1.1 503 x\r\nContent-Length: 4\r\n\r\nbusy").await;
-    let answer = transport().send(get(&authority)).await.unwrap();
-    assert_eq!(answer.status(), 503);
-    assert_eq!(answer.body().content_length(), Some(4));
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let response = transport().send(get(&authority)).await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.body().content_length(), Some(4));
+    let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "busy");
 }
 
@@ -248,8 +248,8 @@ async fn a_connection_that_breaks_is_an_interruption_wherever_it_does() {
     check(&error, TransportErrorKind::Interrupted);
 
     let authority = serve_once("HTTP/1.1 200 x\r\nContent-Length: 10\r\n\r\nhalf").await;
-    let answer = transport().send(get(&authority)).await.unwrap();
-    let error = answer.into_body().collect().await.unwrap_err();
+    let response = transport().send(get(&authority)).await.unwrap();
+    let error = response.into_body().collect().await.unwrap_err();
     check(&error, TransportErrorKind::Interrupted);
 }
 
@@ -261,8 +261,8 @@ async fn silence_is_a_timeout_before_the_head_and_in_the_body() {
         let timeout = Duration::from_secs(7);
         let transport = ReqwestTransport::from_builder(settings().read_timeout(timeout)).unwrap();
         let reading = tokio::spawn(async move {
-            let answer: Response<Body> = transport.send(get(&authority)).await?;
-            answer.into_body().collect().await
+            let response: Response<Body> = transport.send(get(&authority)).await?;
+            response.into_body().collect().await
         });
         let (mut socket, _) = listener.accept().await.unwrap();
         read_head(&mut socket).await;

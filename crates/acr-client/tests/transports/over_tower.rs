@@ -76,7 +76,7 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for Marked<S> {
     }
 }
 
-/// The registry as a service: its answers have a body of the mock's own type.
+/// The registry as a service: its responses have a body of the mock's own type.
 #[derive(Clone)]
 struct Mock(Registry);
 
@@ -90,8 +90,8 @@ impl Service<Request<Body>> for Mock {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let answer = self.0.handle(request);
-        Box::pin(async move { Ok(answer.await) })
+        let response = self.0.handle(request);
+        Box::pin(async move { Ok(response.await) })
     }
 }
 

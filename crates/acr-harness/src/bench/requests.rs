@@ -14,7 +14,7 @@ pub struct Requests {
     /// The first call of a client that asks the registry what it wants.
     pub first: u64,
     /// The first call of a client that knows what every Azure registry wants.
-    pub known_realm: u64,
+    pub assume_azure_auth: u64,
     /// Each further call in the same scope.
     pub steady: f64,
     /// Each call of two repositories in turn, from the third on.
@@ -35,7 +35,7 @@ impl Requests {
     pub fn count() -> Result<Self> {
         let first = Scene::new(1, false)?.first()?;
         let scene = Scene::new(1, true)?;
-        let known_realm = scene.first()?;
+        let assume_azure_auth = scene.first()?;
         let steady = scene.reads((0..100).map(|_| 0))?;
         let scene = Scene::new(2, true)?;
         scene.reads([0, 1])?;
@@ -43,7 +43,7 @@ impl Requests {
         let (concurrent_exchanges, concurrent_tokens) = Scene::new(1, true)?.at_once(64)?;
         Ok(Self {
             first,
-            known_realm,
+            assume_azure_auth,
             steady,
             in_turn,
             interleaved: Scene::new(100, true)?.interleaved(100)?,
@@ -60,7 +60,7 @@ impl fmt::Display for Requests {
         writeln!(
             f,
             "  first call, realm known            {}",
-            self.known_realm
+            self.assume_azure_auth
         )?;
         writeln!(
             f,
@@ -87,7 +87,7 @@ impl fmt::Display for Requests {
             "requests: first {}, known realm {}, steady {:.2}, interleaved {:.2}, \
              64 concurrent {} exchange {} token",
             self.first,
-            self.known_realm,
+            self.assume_azure_auth,
             self.steady,
             self.interleaved,
             self.concurrent_exchanges,
@@ -104,7 +104,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(repositories: usize, known_realm: bool) -> Result<Self> {
+    fn new(repositories: usize, assume_azure_auth: bool) -> Result<Self> {
         let clock = VirtualClock::new();
         let registry = Registry::builder().clock(clock.clone()).build();
         for at in 0..repositories {
@@ -113,7 +113,7 @@ impl Scene {
         let (now, sleep) = (clock.clone(), clock.clone());
         let client = ContainerRegistryClient::builder("https://mock.azurecr.io")
             .credential(Credential::entra_token("any"))
-            .known_realm(known_realm)
+            .assume_azure_auth(assume_azure_auth)
             .transport(from_fn({
                 let registry = registry.clone();
                 move |request| registry.try_handle(request)
@@ -197,7 +197,7 @@ mod tests {
     fn the_work_costs_no_more_than_is_said_of_it() {
         let requests = Requests::count().expect("every operation succeeds");
         assert!(
-            requests.first <= 4 && requests.known_realm <= 3,
+            requests.first <= 4 && requests.assume_azure_auth <= 3,
             "{requests}"
         );
         assert!(

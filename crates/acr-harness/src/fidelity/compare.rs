@@ -1,4 +1,4 @@
-//! Holds an answer against its recording: status, each recorded header, the body to the byte.
+//! Holds a response against its recording: status, each recorded header, the body to the byte.
 
 use serde_json::Value;
 
@@ -6,10 +6,10 @@ use super::body::{Body, json_line, sha256};
 use super::exchange::Exchange;
 use super::mask::{self, Rule};
 use super::pattern::fits;
-use super::raw_http::Answer;
+use super::raw_http::RawResponse;
 use super::target::Target;
 
-/// In what an answer differs from its recording.
+/// In what a response differs from its recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The status.
@@ -22,7 +22,7 @@ pub enum Kind {
     HeaderValue,
     /// The body.
     Body,
-    /// There is no answer to compare.
+    /// There is no response to compare.
     NoAnswer,
 }
 
@@ -45,7 +45,7 @@ impl Kind {
             Self::HeaderCount => "how often",
             Self::HeaderValue => "value",
             Self::Body => "body",
-            Self::NoAnswer => "no answer",
+            Self::NoAnswer => "no response",
         }
     }
 }
@@ -59,7 +59,7 @@ pub struct Difference {
     pub part: String,
     /// What was recorded.
     pub recorded: String,
-    /// What was answered.
+    /// What was served.
     pub actual: String,
 }
 
@@ -68,7 +68,7 @@ pub struct Difference {
 pub struct Context {
     /// The login server of the replay.
     pub login_server: String,
-    /// Whether the answer came from the data origin.
+    /// Whether the response came from the data origin.
     pub storage: bool,
     /// The client's request id that was sent.
     pub client_id: Option<String>,
@@ -79,25 +79,25 @@ pub struct Context {
 }
 
 /// All differences; none is a match.
-pub fn compare(exchange: &Exchange, answer: &Answer, context: &Context) -> Vec<Difference> {
+pub fn compare(exchange: &Exchange, respond: &RawResponse, context: &Context) -> Vec<Difference> {
     let mut differences = Vec::new();
-    if exchange.response.status != answer.status && !exchange.masks("response.status") {
+    if exchange.response.status != respond.status && !exchange.masks("response.status") {
         differences.push(Difference {
             kind: Kind::Status,
             part: "status".to_owned(),
             recorded: exchange.response.status.to_string(),
-            actual: answer.status.to_string(),
+            actual: respond.status.to_string(),
         });
     }
     if !exchange.masks("response.headers") {
         for (name, recorded) in exchange.response.headers.iter() {
             if !exchange.masks(&format!("response.headers.{name}")) {
-                differences.extend(compare_header(exchange, name, recorded, answer, context));
+                differences.extend(compare_header(exchange, name, recorded, respond, context));
             }
         }
     }
     if !exchange.masks("response.body") {
-        differences.extend(compare_body(exchange, answer, context));
+        differences.extend(compare_body(exchange, respond, context));
     }
     differences
 }
@@ -106,10 +106,10 @@ fn compare_header(
     exchange: &Exchange,
     name: &str,
     recorded: &[String],
-    answer: &Answer,
+    respond: &RawResponse,
     context: &Context,
 ) -> Option<Difference> {
-    let actual = answer.all(name);
+    let actual = respond.all(name);
     let differs = |kind| {
         Some(Difference {
             kind,
@@ -154,7 +154,7 @@ fn compare_header(
                 same_location(recorded, actual, context)
             }
             Rule::Value if name.eq_ignore_ascii_case("content-length") => {
-                same_length(exchange, recorded, actual, answer)
+                same_length(exchange, recorded, actual, respond)
             }
             Rule::Value => mask::same_value(recorded, actual),
         }
@@ -173,12 +173,12 @@ fn same_id(name: &str, recorded: &str, actual: &str, context: &Context) -> bool 
 
 /// Whether two lengths are the same; those of redirects, but for their signatures, whose length depends on how many of
 /// their characters a URL must escape.
-fn same_length(exchange: &Exchange, recorded: &str, actual: &str, answer: &Answer) -> bool {
+fn same_length(exchange: &Exchange, recorded: &str, actual: &str, respond: &RawResponse) -> bool {
     let rest = |length: &str, location: Option<&str>| {
         let signature = mask::signature(location?)?;
         length.parse::<usize>().ok()?.checked_sub(signature.len())
     };
-    let locations = answer.all("Location");
+    let locations = respond.all("Location");
     let rests = rest(recorded, exchange.response.headers.first("Location"))
         .zip(rest(actual, locations.first().copied()));
     rests.map_or(recorded == actual, |(recorded, actual)| recorded == actual)
@@ -200,7 +200,7 @@ enum Expected {
     Nothing,
     Bytes(Vec<u8>),
     Json(Value, bool),
-    /// An answer with a token, which the recorder has written anew: with or without the newline.
+    /// An respond with a token, which the recorder has written anew: with or without the newline.
     Token(Value),
     Size(u64, Option<String>),
     Anything,
@@ -252,33 +252,37 @@ fn expected(exchange: &Exchange) -> Expected {
     }
 }
 
-fn compare_body(exchange: &Exchange, answer: &Answer, context: &Context) -> Option<Difference> {
+fn compare_body(
+    exchange: &Exchange,
+    respond: &RawResponse,
+    context: &Context,
+) -> Option<Difference> {
     let differs = |recorded: String| {
         Some(Difference {
             kind: Kind::Body,
             part: "body".to_owned(),
             recorded,
-            actual: shown(&answer.body),
+            actual: shown(&respond.body),
         })
     };
     match expected(exchange) {
         Expected::Anything => None,
-        Expected::Nothing if answer.body.is_empty() => None,
+        Expected::Nothing if respond.body.is_empty() => None,
         Expected::Nothing => differs("(none)".to_owned()),
-        Expected::Bytes(bytes) if same_bytes(&bytes, &answer.body) => None,
+        Expected::Bytes(bytes) if same_bytes(&bytes, &respond.body) => None,
         Expected::Bytes(bytes) => differs(shown(&bytes)),
         Expected::Token(value) => {
             let same = [true, false].into_iter().any(|newline| {
                 let value = value.clone();
-                same_json(exchange, value, newline, &answer.body)
+                same_json(exchange, value, newline, &respond.body)
             });
             (!same).then(|| differs(value.to_string()))?
         }
         Expected::Size(size, digest) => {
             let same_digest = digest
                 .as_deref()
-                .is_none_or(|digest| context.filler || digest == sha256(&answer.body));
-            if answer.body.len() as u64 == size && same_digest {
+                .is_none_or(|digest| context.filler || digest == sha256(&respond.body));
+            if respond.body.len() as u64 == size && same_digest {
                 return None;
             }
             let digest = digest.map(|digest| format!(" with sha256 {digest}"));
@@ -289,7 +293,7 @@ fn compare_body(exchange: &Exchange, answer: &Answer, context: &Context) -> Opti
             if !newline {
                 line.pop();
             }
-            if line == answer.body || same_json(exchange, value, newline, &answer.body) {
+            if line == respond.body || same_json(exchange, value, newline, &respond.body) {
                 return None;
             }
             differs(shown(&line))

@@ -9,19 +9,19 @@ fn exchange(response: Value) -> Exchange {
     Exchange::read("f:1", &line.to_string()).expect("a line")
 }
 
-fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+fn respond(status: u16, headers: &[(&str, &str)], body: &str) -> RawResponse {
     let headers = headers
         .iter()
         .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
-    Answer {
+    RawResponse {
         status,
         headers: headers.collect(),
         body: body.as_bytes().to_vec(),
     }
 }
 
-fn kinds(exchange: &Exchange, answer: &Answer) -> Vec<Kind> {
-    let differences = compare(exchange, answer, &Context::default());
+fn kinds(exchange: &Exchange, respond: &RawResponse) -> Vec<Kind> {
+    let differences = compare(exchange, respond, &Context::default());
     differences
         .iter()
         .map(|difference| difference.kind)
@@ -34,7 +34,7 @@ fn an_answer_as_recorded_matches_and_further_headers_are_no_difference() {
         exchange(json!({"status": 200, "headers": {"A": ["1", "1"]}, "body": {"t": null}}));
     let headers = [("a", "1"), ("a", "1"), ("b", "2")];
     assert_eq!(
-        kinds(&exchange, &answer(200, &headers, "{\"t\":null}\n")),
+        kinds(&exchange, &respond(200, &headers, "{\"t\":null}\n")),
         []
     );
 }
@@ -47,7 +47,7 @@ fn every_kind_of_difference_is_seen() {
     let body = "{\"t\":null}\n";
     for (actual, kind) in [
         (
-            answer(
+            respond(
                 201,
                 &[("a", "1"), ("a", "1"), ("content-length", "11")],
                 body,
@@ -55,15 +55,15 @@ fn every_kind_of_difference_is_seen() {
             Kind::Status,
         ),
         (
-            answer(200, &[("a", "1"), ("a", "1")], body),
+            respond(200, &[("a", "1"), ("a", "1")], body),
             Kind::HeaderMissing,
         ),
         (
-            answer(200, &[("a", "1"), ("content-length", "11")], body),
+            respond(200, &[("a", "1"), ("content-length", "11")], body),
             Kind::HeaderCount,
         ),
         (
-            answer(
+            respond(
                 200,
                 &[("a", "1"), ("a", "2"), ("content-length", "11")],
                 body,
@@ -71,7 +71,7 @@ fn every_kind_of_difference_is_seen() {
             Kind::HeaderValue,
         ),
         (
-            answer(
+            respond(
                 200,
                 &[("a", "1"), ("a", "1"), ("content-length", "10")],
                 body,
@@ -79,7 +79,7 @@ fn every_kind_of_difference_is_seen() {
             Kind::HeaderValue,
         ),
         (
-            answer(
+            respond(
                 200,
                 &[("a", "1"), ("a", "1"), ("content-length", "11")],
                 "{\"t\":null}",
@@ -87,7 +87,7 @@ fn every_kind_of_difference_is_seen() {
             Kind::Body,
         ),
         (
-            answer(
+            respond(
                 200,
                 &[("a", "1"), ("a", "1"), ("content-length", "11")],
                 "{\"t\":[]}\n",
@@ -95,7 +95,7 @@ fn every_kind_of_difference_is_seen() {
             Kind::Body,
         ),
         (
-            answer(
+            respond(
                 200,
                 &[("a", "1"), ("a", "1"), ("content-length", "11")],
                 "{\"t\": null}\n",
@@ -103,7 +103,7 @@ fn every_kind_of_difference_is_seen() {
             Kind::Body,
         ),
         (
-            answer(
+            respond(
                 200,
                 &[("a", "1"), ("a", "1"), ("content-length", "11")],
                 "{}\n",
@@ -120,19 +120,19 @@ fn the_order_of_members_counts_also_where_a_part_is_masked() {
     let mut exchange = exchange(json!({"status": 200, "headers": {}, "body": {"a": 1, "b": 2}}));
     exchange.mask = vec!["response.body.a".to_owned()];
     assert_eq!(
-        kinds(&exchange, &answer(200, &[], "{\"a\":9,\"b\":2}\n")),
+        kinds(&exchange, &respond(200, &[], "{\"a\":9,\"b\":2}\n")),
         []
     );
     assert_eq!(
-        kinds(&exchange, &answer(200, &[], "{\"b\":2,\"a\":9}\n")),
+        kinds(&exchange, &respond(200, &[], "{\"b\":2,\"a\":9}\n")),
         [Kind::Body]
     );
     assert_eq!(
-        kinds(&exchange, &answer(200, &[], "{\"a\":9,\"b\":3}\n")),
+        kinds(&exchange, &respond(200, &[], "{\"a\":9,\"b\":3}\n")),
         [Kind::Body]
     );
     assert_eq!(
-        kinds(&exchange, &answer(200, &[], "{\"a\": 9,\"b\":2}\n")),
+        kinds(&exchange, &respond(200, &[], "{\"a\": 9,\"b\":2}\n")),
         [Kind::Body]
     );
 }
@@ -145,16 +145,16 @@ fn what_the_line_masks_is_not_compared() {
         "response.headers.content-length".to_owned(),
         "response.body".to_owned(),
     ];
-    assert_eq!(kinds(&exchange, &answer(200, &[], "")), []);
+    assert_eq!(kinds(&exchange, &respond(200, &[], "")), []);
 }
 
 #[test]
 fn the_recorded_length_tells_whether_a_newline_ends_the_body() {
     let exchange = exchange(json!({"status": 401, "headers": {"Content-Length": "2"}, "body": {}}));
     let headers = [("Content-Length", "2")];
-    assert_eq!(kinds(&exchange, &answer(401, &headers, "{}")), []);
+    assert_eq!(kinds(&exchange, &respond(401, &headers, "{}")), []);
     assert_eq!(
-        kinds(&exchange, &answer(401, &headers, "{}\n")),
+        kinds(&exchange, &respond(401, &headers, "{}\n")),
         [Kind::Body]
     );
 }
@@ -164,13 +164,13 @@ fn a_body_that_was_dropped_has_its_recorded_size() {
     let dropped =
         exchange(json!({"status": 404, "headers": {"Content-Length": "3"}, "body": null}));
     let headers = [("Content-Length", "3")];
-    assert_eq!(kinds(&dropped, &answer(404, &headers, "abc")), []);
+    assert_eq!(kinds(&dropped, &respond(404, &headers, "abc")), []);
     assert_eq!(
-        kinds(&dropped, &answer(404, &headers, "abcd")),
+        kinds(&dropped, &respond(404, &headers, "abcd")),
         [Kind::Body]
     );
     let none = exchange(json!({"status": 202, "headers": {}, "body": null}));
-    assert_eq!(kinds(&none, &answer(202, &[], "x")), [Kind::Body]);
+    assert_eq!(kinds(&none, &respond(202, &[], "x")), [Kind::Body]);
 }
 
 #[test]
@@ -178,15 +178,15 @@ fn content_is_compared_by_digest_unless_it_is_filler() {
     let exchange = exchange(
         json!({"status": 200, "headers": {}, "body": {"sha256": sha256(b"abc"), "size": 3}}),
     );
-    assert_eq!(kinds(&exchange, &answer(200, &[], "abc")), []);
-    assert_eq!(kinds(&exchange, &answer(200, &[], "abd")), [Kind::Body]);
+    assert_eq!(kinds(&exchange, &respond(200, &[], "abc")), []);
+    assert_eq!(kinds(&exchange, &respond(200, &[], "abd")), [Kind::Body]);
     let filler = Context {
         filler: true,
         ..Context::default()
     };
-    assert_eq!(compare(&exchange, &answer(200, &[], "abd"), &filler), []);
+    assert_eq!(compare(&exchange, &respond(200, &[], "abd"), &filler), []);
     assert_eq!(
-        compare(&exchange, &answer(200, &[], "ab"), &filler).len(),
+        compare(&exchange, &respond(200, &[], "ab"), &filler).len(),
         1
     );
 }
@@ -195,16 +195,16 @@ fn content_is_compared_by_digest_unless_it_is_filler() {
 fn lines_that_a_recorder_has_joined_are_the_same_lines() {
     let joined = exchange(json!({"status": 200, "headers": {"A": "1, 2"}, "body": null}));
     assert_eq!(
-        kinds(&joined, &answer(200, &[("A", "1"), ("A", "2")], "")),
+        kinds(&joined, &respond(200, &[("A", "1"), ("A", "2")], "")),
         []
     );
     assert_eq!(
-        kinds(&joined, &answer(200, &[("A", "1"), ("A", "1")], "")),
+        kinds(&joined, &respond(200, &[("A", "1"), ("A", "1")], "")),
         [Kind::HeaderCount]
     );
     let once = exchange(json!({"status": 200, "headers": {"A": "1"}, "body": null}));
     assert_eq!(
-        kinds(&once, &answer(200, &[("A", "1"), ("A", "1")], "")),
+        kinds(&once, &respond(200, &[("A", "1"), ("A", "1")], "")),
         [Kind::HeaderCount]
     );
 }
@@ -222,16 +222,16 @@ fn an_answer_on_an_upload_names_the_upload_that_was_asked() {
         upload_id: Some("2".to_owned()),
         ..Context::default()
     };
-    let answer = |id: &str| {
+    let respond = |id: &str| {
         let location = format!("/v2/a/blobs/uploads/{id}?_state=xyz");
-        answer(
+        respond(
             204,
             &[("docker-upload-uuid", id), ("location", &location)],
             "",
         )
     };
-    assert_eq!(compare(&exchange, &answer("2"), &context), []);
-    assert_eq!(compare(&exchange, &answer("3"), &context).len(), 2);
+    assert_eq!(compare(&exchange, &respond("2"), &context), []);
+    assert_eq!(compare(&exchange, &respond("3"), &context).len(), 2);
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_redirect_has_the_recorded_length_but_for_its_signature() {
     }));
     let redirect = |length: &str| {
         let location = location("a%2B%3D");
-        answer(
+        respond(
             307,
             &[("location", location.as_str()), ("content-length", length)],
             "",

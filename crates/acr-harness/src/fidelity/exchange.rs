@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::body::Body;
 use super::target::Target;
 
-/// A request and its recorded answer.
+/// A request and its recorded response.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// The line's name; its place, if it has none.
@@ -29,7 +29,7 @@ pub struct Exchange {
     pub skip: Option<String>,
     /// What was sent.
     pub request: Request,
-    /// What was answered.
+    /// What was served.
     pub response: Response,
     /// What the request's path names.
     pub target: Target,
@@ -50,10 +50,10 @@ pub struct Request {
     pub body: Body,
 }
 
-/// What was answered. Its default stands for no answer.
+/// What was served. Its default stands for no response.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
-    /// The number; 0 if there was no answer.
+    /// The number; 0 if there was no response.
     pub status: u16,
     /// Recorders drop some.
     pub headers: Headers,
@@ -74,7 +74,7 @@ impl Exchange {
         let text = |name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
         let request = member(object, "request")?;
         let response = match object.get("response") {
-            // Nothing was answered, as the line says.
+            // Nothing was served, as the line says.
             None | Some(Value::Null) if object.contains_key("skip") => None,
             _ => Some(member(object, "response")?),
         };
@@ -153,7 +153,7 @@ impl Exchange {
         self.mask.iter().any(|path| path.eq_ignore_ascii_case(part))
     }
 
-    /// Whether nothing is missing of what the answer supposes: it is not a refusal.
+    /// Whether nothing is missing of what the response supposes: it is not a refusal.
     pub fn succeeds(&self) -> bool {
         (100..400).contains(&self.response.status)
     }
@@ -404,12 +404,13 @@ mod tests {
         assert_eq!(exchange.request.body, unknown);
         assert_eq!(exchange.response.body, unknown);
 
-        let none = r#"{"skip":"no answer","request":{"method":"GET","path":"/"},"response":null}"#;
+        let none =
+            r#"{"skip":"no response","request":{"method":"GET","path":"/"},"response":null}"#;
         let exchange = Exchange::read("f:1", none).expect("a line");
         assert_eq!(exchange.response.status, 0);
         assert!(!exchange.succeeds());
-        let none = none.replace("\"skip\":\"no answer\",", "");
-        let error = Exchange::read("f:1", &none).expect_err("no answer and no reason");
+        let none = none.replace("\"skip\":\"no response\",", "");
+        let error = Exchange::read("f:1", &none).expect_err("no response and no reason");
         assert!(error.contains("has no object `response`"), "{error}");
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::exchange::{Exchange, pairs, parameter};
 use super::mask::upload_id;
-use super::raw_http::Answer;
+use super::raw_http::RawResponse;
 use super::target::Target;
 
 /// What the mock has given out so far.
@@ -25,22 +25,22 @@ pub struct Handed {
 }
 
 impl Handed {
-    /// Notes what an answer hands out.
-    pub fn note(&mut self, exchange: &Exchange, answer: &Answer) {
+    /// Notes what a response hands out.
+    pub fn note(&mut self, exchange: &Exchange, respond: &RawResponse) {
         match &exchange.target {
-            Target::Exchange | Target::Token => self.note_tokens(exchange, answer),
+            Target::Exchange | Target::Token => self.note_tokens(exchange, respond),
             Target::Blob { digest, .. } => {
-                if let (301..=308, Some(location)) = (answer.status, answer.first("Location")) {
+                if let (301..=308, Some(location)) = (respond.status, respond.first("Location")) {
                     self.data.insert(digest.clone(), location.to_owned());
                 }
             }
-            Target::NewUpload { .. } | Target::Upload { .. } => self.note_upload(exchange, answer),
+            Target::NewUpload { .. } | Target::Upload { .. } => self.note_upload(exchange, respond),
             _ => {}
         }
     }
 
-    fn note_tokens(&mut self, exchange: &Exchange, answer: &Answer) {
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    fn note_tokens(&mut self, exchange: &Exchange, respond: &RawResponse) {
+        let body: Value = serde_json::from_slice(&respond.body).unwrap_or_default();
         if let Some(token) = body["refresh_token"].as_str() {
             self.refresh_token = Some(token.to_owned());
         }
@@ -56,8 +56,8 @@ impl Handed {
         }
     }
 
-    fn note_upload(&mut self, exchange: &Exchange, answer: &Answer) {
-        let Some(location) = answer.first("Location") else {
+    fn note_upload(&mut self, exchange: &Exchange, respond: &RawResponse) {
+        let Some(location) = respond.first("Location") else {
             return;
         };
         let Some(id) = upload_id(location) else {

@@ -24,7 +24,7 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// The rule of a header. `storage` says whether the answer is that of the data origin.
+    /// The rule of a header. `storage` says whether the response is that of the data origin.
     pub fn of(name: &str, storage: bool) -> Self {
         let name = name.to_ascii_lowercase();
         match name.as_str() {

@@ -1,9 +1,9 @@
-//! How true acr-mock is, as a number: recorded exchanges with the real service are replayed on it, and the answers
+//! How true acr-mock is, as a number: recorded exchanges with the real service are replayed on it, and the responses
 //! compared, header by header and byte by byte. `cargo xtask fidelity [FILE...]`.
 //!
 //! Each exchange (or session of exchanges) gets a mock of its own, which [`state`] brings into the state that the
 //! recording supposes, by general rules. [`mod@replay`] sends the request over TLS by [`raw_http`], and [`compare`] holds
-//! the answer against the recording; [`mask`] says what may differ. [`report`] prints the outcome.
+//! the response against the recording; [`mask`] says what may differ. [`report`] prints the outcome.
 //!
 //! The paths and scopes of the recordings are read by [`target`], not by acr-protocol: the mock is made of that, and
 //! would agree with its mistakes.

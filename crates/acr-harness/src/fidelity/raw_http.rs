@@ -1,4 +1,4 @@
-//! HTTP/1.1 written and read by hand over TLS, so that nothing of an answer is hidden: each header line, the framing,
+//! HTTP/1.1 written and read by hand over TLS, so that nothing of a response is hidden: each header line, the framing,
 //! every byte, and bytes that should not be there.
 
 use std::io::{self, Read, Write};
@@ -12,9 +12,9 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::Result;
 
-/// An answer as it came.
+/// An respond as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct RawResponse {
     /// The number in the first line.
     pub status: u16,
     /// Header lines in their order.
@@ -23,7 +23,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-impl Answer {
+impl RawResponse {
     /// The lines of a header.
     pub fn all(&self, name: &str) -> Vec<&str> {
         let lines = self
@@ -66,13 +66,13 @@ impl Connector {
         })
     }
 
-    /// Sends a request, byte for byte, and reads its answer. A connection serves one request only.
+    /// Sends a request, byte for byte, and reads its response. A connection serves one request only.
     ///
     /// # Errors
     ///
-    /// If the server cannot be reached, says nothing for half a minute, or answers what is not HTTP/1.1; also if bytes
-    /// follow that belong to no answer, such as the body of an answer to HEAD.
-    pub fn send(&self, request: &[u8]) -> Result<Answer> {
+    /// If the server cannot be reached, says nothing for half a minute, or responds what is not HTTP/1.1; also if bytes
+    /// follow that belong to no response, such as the body of a response to HEAD.
+    pub fn send(&self, request: &[u8]) -> Result<RawResponse> {
         let socket = TcpStream::connect_timeout(&self.address, PATIENCE)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
@@ -83,12 +83,12 @@ impl Connector {
         stream.write_all(request)?;
         stream.flush()?;
         let is_head = request.starts_with(b"HEAD ");
-        let (answer, rest) = read_answer(&mut stream, is_head)?;
+        let (respond, rest) = read_response(&mut stream, is_head)?;
         if !rest.is_empty() {
             let count = rest.len();
-            return Err(format!("{count} bytes follow the answer that belong to none").into());
+            return Err(format!("{count} bytes follow the response that belong to none").into());
         }
-        Ok(answer)
+        Ok(respond)
     }
 }
 
@@ -98,8 +98,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The most that a head or a line between chunks may have, in bytes.
 const HEAD_LIMIT: usize = 256 * 1024;
 
-/// Reads one answer; and what came with its last bytes and is no part of it.
-pub(crate) fn read_answer(stream: &mut impl Read, is_head: bool) -> Result<(Answer, Vec<u8>)> {
+/// Reads one respond; and what came with its last bytes and is no part of it.
+pub(crate) fn read_response(
+    stream: &mut impl Read,
+    is_head: bool,
+) -> Result<(RawResponse, Vec<u8>)> {
     let mut input = Input {
         stream,
         held: Vec::new(),
@@ -107,32 +110,32 @@ pub(crate) fn read_answer(stream: &mut impl Read, is_head: bool) -> Result<(Answ
     let head = loop {
         let line = input.line()?;
         let (status, headers) = input.head(&line)?;
-        // Interim answers come before the one that counts.
+        // Interim responds come before the one that counts.
         if status >= 200 {
             break (status, headers);
         }
     };
-    let mut answer = Answer {
+    let mut respond = RawResponse {
         status: head.0,
         headers: head.1,
         body: Vec::new(),
     };
-    let has_no_body = is_head || matches!(answer.status, 204 | 304);
-    let chunked = answer
+    let has_no_body = is_head || matches!(respond.status, 204 | 304);
+    let chunked = respond
         .first("Transfer-Encoding")
         .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
     if has_no_body {
     } else if chunked {
-        answer.body = input.chunks()?;
-    } else if let Some(length) = answer.first("Content-Length") {
+        respond.body = input.chunks()?;
+    } else if let Some(length) = respond.first("Content-Length") {
         let length = length
             .parse()
             .map_err(|_| format!("Content-Length is {length:?}"))?;
-        answer.body = input.exactly(length)?;
+        respond.body = input.exactly(length)?;
     } else {
-        answer.body = input.until_end()?;
+        respond.body = input.until_end()?;
     }
-    Ok((answer, input.held))
+    Ok((respond, input.held))
 }
 
 struct Input<'a, R> {
@@ -148,7 +151,7 @@ impl<R: Read> Input<'_, R> {
         let count = match self.stream.read(&mut buffer) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
-            Err(error) => return Err(format!("the answer breaks off: {error}").into()),
+            Err(error) => return Err(format!("the response breaks off: {error}").into()),
         };
         self.held.extend_from_slice(&buffer[..count]);
         Ok(count > 0)
@@ -160,10 +163,10 @@ impl<R: Read> Input<'_, R> {
                 break end;
             }
             if self.held.len() > HEAD_LIMIT {
-                return Err("a line of the answer's head has no end".into());
+                return Err("a line of the response's head has no end".into());
             }
             if !self.more()? {
-                return Err("the answer ends within its head".into());
+                return Err("the response ends within its head".into());
             }
         };
         let line = String::from_utf8_lossy(&self.held[..end]).into_owned();
@@ -175,7 +178,7 @@ impl<R: Read> Input<'_, R> {
         let status = first
             .strip_prefix("HTTP/1.1 ")
             .and_then(|rest| rest.get(..3)?.parse().ok())
-            .ok_or_else(|| format!("the answer begins with {first:?}"))?;
+            .ok_or_else(|| format!("the response begins with {first:?}"))?;
         let mut headers = Vec::new();
         loop {
             let line = self.line()?;
@@ -227,34 +230,34 @@ impl<R: Read> Input<'_, R> {
 mod tests {
     use super::*;
 
-    fn read(text: &str, is_head: bool) -> Result<(Answer, Vec<u8>)> {
-        read_answer(&mut text.as_bytes(), is_head)
+    fn read(text: &str, is_head: bool) -> Result<(RawResponse, Vec<u8>)> {
+        read_response(&mut text.as_bytes(), is_head)
     }
 
     #[test]
     fn lines_framing_and_bytes_are_kept() {
-        let (answer, rest) = read(
+        let (respond, rest) = read(
             "HTTP/1.1 200 OK\r\na: 1\r\nA: 2 \r\ncontent-length: 3\r\n\r\nabc",
             false,
         )
-        .expect("an answer");
-        assert_eq!((answer.status, answer.all("A")), (200, vec!["1", "2"]));
-        assert_eq!((&answer.body[..], rest.len()), (&b"abc"[..], 0));
+        .expect("a response");
+        assert_eq!((respond.status, respond.all("A")), (200, vec!["1", "2"]));
+        assert_eq!((&respond.body[..], rest.len()), (&b"abc"[..], 0));
         let chunked =
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1;x\r\nc\r\n0\r\n\r\n";
-        assert_eq!(read(chunked, false).expect("an answer").0.body, b"abc");
+        assert_eq!(read(chunked, false).expect("a response").0.body, b"abc");
         let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
-        assert_eq!(read(interim, false).expect("an answer").0.status, 204);
+        assert_eq!(read(interim, false).expect("a response").0.status, 204);
     }
 
     #[test]
     fn a_body_behind_the_answer_to_head_is_seen() {
         let text = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
-        assert_eq!(read(text, true).expect("an answer").1, b"abc");
+        assert_eq!(read(text, true).expect("a response").1, b"abc");
     }
 
     #[test]
-    fn what_is_no_answer_is_refused() {
+    fn what_is_no_response_is_refused() {
         for (text, problem) in [
             ("", "within its head"),
             ("HTTP/1.0 200 OK\r\n\r\n", "begins with"),

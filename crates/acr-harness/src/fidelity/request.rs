@@ -116,7 +116,7 @@ const OWN: &[&str] = &[
     "Connection",
 ];
 
-/// The body: the recorded bytes, or what they must have been in so far as the answer tells.
+/// The body: the recorded bytes, or what they must have been in so far as the response tells.
 fn body_of(exchange: &Exchange) -> Bytes {
     let request = &exchange.request;
     match (&exchange.target, request.method.as_str()) {
@@ -167,7 +167,7 @@ fn manifest_with_missing(exchange: &Exchange) -> Option<Bytes> {
     Some(manifest.to_string().into())
 }
 
-/// The switches that an answer shows: an update whose body the recorder dropped has set some of them.
+/// The switches that a response shows: an update whose body the recorder dropped has set some of them.
 fn shown_attributes(exchange: &Exchange) -> Bytes {
     let body = exchange.response.body.json().unwrap_or_default();
     let shown = [&body, &body["tag"], &body["manifest"]]

@@ -1,4 +1,4 @@
-//! Fills in digests that a recorder has replaced: the answer, or the step before, says which it was, or any will do.
+//! Fills in digests that a recorder has replaced: the response, or the step before, says which it was, or any will do.
 
 use super::body::Body;
 use super::exchange::{Exchange, Headers};
@@ -83,13 +83,13 @@ fn aim(step: &mut Exchange) {
     step.target = Target::of(method, &step.request.path, query, step.to_data);
 }
 
-/// Whether the answer says that the path fits no grammar.
+/// Whether the response says that the path fits no grammar.
 fn is_plain(step: &Exchange) -> bool {
     let content_type = step.response.headers.first("Content-Type");
     step.response.status == 404 && content_type.is_some_and(|text| text.starts_with("text/plain"))
 }
 
-/// The digest that an answer names.
+/// The digest that a response names.
 fn digest_in(step: &Exchange) -> Option<String> {
     let named = |headers: &Headers| {
         let value = headers

@@ -36,7 +36,7 @@ pub(super) fn error_is_bounded(error: &dyn Error) {
     while let Some(error) = next {
         for text in [error.to_string(), format!("{error:?}")] {
             assert!(!text.is_empty());
-            assert!(text.len() <= MOST_OF_AN_ERROR, "{} bytes", text.len());
+            assert!(text.len() <= MAX_ERROR_BODY, "{} bytes", text.len());
         }
         next = error.source();
     }
@@ -61,4 +61,4 @@ pub(super) fn text_and_header(name: HeaderName, data: &[u8]) -> (String, Option<
 
 /// An excerpt has 160 characters, each of which `Debug` of a `Debug` may write as up to 20 bytes, and an error holds
 /// two excerpts at the most.
-const MOST_OF_AN_ERROR: usize = 8 * 1024;
+const MAX_ERROR_BODY: usize = 8 * 1024;

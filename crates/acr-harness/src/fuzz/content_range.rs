@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, response};
 
 use super::check::{error_is_bounded, text_and_header, through_text};
 
-/// The ranges: `Content-Range` of a blob and of a chunk, `Range` of a request and of an upload's answer. What is read
+/// The ranges: `Content-Range` of a blob and of a chunk, `Range` of a request and of an upload's response. What is read
 /// is written and read back, no range ends before it begins or beyond its whole, and none is longer than it can be.
 pub fn content_range(data: &[u8]) {
     let (text, headers) = text_and_header(RANGE, data);
@@ -31,8 +31,8 @@ pub fn content_range(data: &[u8]) {
         Err(error) => error_is_bounded(&error),
     }
     if let Some(headers) = headers {
-        blob_answers(&headers[RANGE]);
-        upload_answers(&headers[RANGE]);
+        blob_responses(&headers[RANGE]);
+        upload_responses(&headers[RANGE]);
     }
 }
 
@@ -53,8 +53,8 @@ fn asked_for(range: ByteRange) {
     }
 }
 
-/// A partial answer says which part it is, or is an error.
-fn blob_answers(value: &HeaderValue) {
+/// A partial response says which part it is, or is an error.
+fn blob_responses(value: &HeaderValue) {
     let head = head(StatusCode::PARTIAL_CONTENT, &[(CONTENT_RANGE, value)]);
     let operation = GetBlob {
         repository: repository(),
@@ -72,8 +72,8 @@ fn blob_answers(value: &HeaderValue) {
     }
 }
 
-/// The answer of an upload says how far it is, and a registry can say so again.
-fn upload_answers(value: &HeaderValue) {
+/// The response of an upload says how far it is, and a registry can say so again.
+fn upload_responses(value: &HeaderValue) {
     let location = UploadLocation::acr(&repository(), "0f30", "state");
     let operation = GetUploadStatus {
         repository: repository(),

@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use super::check::through_text;
 
-/// The body of an error answer, whatever it is: an error stands in an envelope or is none, has a code, can be shown, and
+/// The body of an error response, whatever it is: an error stands in an envelope or is none, has a code, can be shown, and
 /// is written and read back.
 pub fn error_body(data: &[u8]) {
     let envelope = ErrorEnvelope::parse(data);

@@ -1,4 +1,4 @@
-//! Calls of a client to a registry whose answers a fuzzer has chosen.
+//! Calls of a client to a registry whose responses a fuzzer has chosen.
 
 use std::error::Error as _;
 use std::pin::pin;
@@ -20,13 +20,13 @@ use super::check::{SECRET, error_hides_the_secret, error_is_bounded};
 const REGISTRY: &str = "https://registry.example";
 
 /// How many requests a single call may lead to.
-const MOST_REQUESTS: usize = 12;
+const MAX_REQUESTS: usize = 12;
 
 /// How often a future is polled that waits for nothing.
-const MOST_POLLS: usize = 1000;
+const MAX_POLLS: usize = 1000;
 
-/// An answer of the registry, to a request that is authorised.
-pub(super) fn answer(
+/// A response of the registry, to a request that is authorised.
+pub(super) fn response(
     status: StatusCode,
     headers: &[(HeaderName, HeaderValue)],
     body: &str,
@@ -37,17 +37,17 @@ pub(super) fn answer(
     response
 }
 
-/// Runs calls of a client that has a password. Whatever the registry answers, nothing is sent to another place, the
+/// Runs calls of a client that has a password. Whatever the registry responses, nothing is sent to another place, the
 /// calls end, and no error shows the password.
 pub(super) fn no_request_leaves_the_registry<T>(
-    answers: impl Fn(&Request<Body>) -> Response<String> + Send + Sync + 'static,
+    responses: impl Fn(&Request<Body>) -> Response<String> + Send + Sync + 'static,
     calls: impl AsyncFnOnce(RepositoryClient) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let seen = Seen::default();
     let client = client(
         Credential::password("robot", SECRET),
         &seen,
-        move |request| authorised(request).unwrap_or_else(|| answers(request)),
+        move |request| authorised(request).unwrap_or_else(|| responses(request)),
     );
     let outcome = run(client, calls);
     for (origin, _) in seen.take() {
@@ -68,10 +68,10 @@ pub(super) fn a_challenge_moves_no_credential(challenge: &HeaderValue) {
         let words = challenge.clone();
         let client = client(credential, &seen, move |request| {
             if request.uri().path().contains("oauth2") {
-                return answer(StatusCode::OK, &[], TOKENS);
+                return response(StatusCode::OK, &[], TOKENS);
             }
             let headers = [(WWW_AUTHENTICATE, words.clone())];
-            answer(StatusCode::UNAUTHORIZED, &headers, "")
+            response(StatusCode::UNAUTHORIZED, &headers, "")
         });
         let outcome = run(client, async |repository| {
             repository.get_tag_properties("v1").await
@@ -108,7 +108,7 @@ impl Seen {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         seen.push((origin, login));
-        assert!(seen.len() <= MOST_REQUESTS, "the calls do not end");
+        assert!(seen.len() <= MAX_REQUESTS, "the calls do not end");
     }
 
     fn take(&self) -> Vec<Sent> {
@@ -123,19 +123,19 @@ impl Seen {
 fn client(
     credential: Credential,
     seen: &Seen,
-    answers: impl Fn(&Request<Body>) -> Response<String> + Send + Sync + 'static,
+    responses: impl Fn(&Request<Body>) -> Response<String> + Send + Sync + 'static,
 ) -> ContainerRegistryClient {
     let seen = seen.clone();
     let transport = from_fn(move |request: Request<Body>| {
         seen.note(&request);
-        std::future::ready(answers(&request))
+        std::future::ready(responses(&request))
     });
     ContainerRegistryClient::builder(REGISTRY)
         .credential(credential)
         .transport(transport)
         .retry(RetryOptions::none())
         .limiter(LimiterOptions::off())
-        // Time stands still: every answer is there at once, so whoever waits for a timer hangs.
+        // Time stands still: every response is there at once, so whoever waits for a timer hangs.
         .clock(clock::from_fn(
             || SystemTime::UNIX_EPOCH,
             |_| std::future::pending(),
@@ -147,7 +147,7 @@ fn client(
 /// What a request gets that brings no token, or asks for one.
 fn authorised(request: &Request<Body>) -> Option<Response<String>> {
     if request.uri().path() == "/oauth2/token" {
-        return Some(answer(StatusCode::OK, &[], TOKENS));
+        return Some(response(StatusCode::OK, &[], TOKENS));
     }
     if request.headers().contains_key(AUTHORIZATION) {
         return None;
@@ -156,7 +156,7 @@ fn authorised(request: &Request<Body>) -> Option<Response<String>> {
         "Bearer realm=\"https://registry.example/oauth2/token\",service=\"registry.example\"",
     );
     let headers = [(WWW_AUTHENTICATE, challenge)];
-    Some(answer(StatusCode::UNAUTHORIZED, &headers, ""))
+    Some(response(StatusCode::UNAUTHORIZED, &headers, ""))
 }
 
 fn run<T>(
@@ -168,7 +168,7 @@ fn run<T>(
         .unwrap_or_else(|error| panic!("the name is fixed: {error}"));
     let mut future = pin!(calls(repository));
     let mut context = Context::from_waker(Waker::noop());
-    for _ in 0..MOST_POLLS {
+    for _ in 0..MAX_POLLS {
         if let Poll::Ready(outcome) = future.as_mut().poll(&mut context) {
             if let Err(error) = &outcome {
                 error_is_bounded(error);

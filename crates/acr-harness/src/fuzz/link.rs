@@ -3,7 +3,7 @@ use http::StatusCode;
 use http::header::LINK;
 
 use super::check::{error_is_bounded, tells_the_secret, text_and_header, through_text};
-use super::hostile::{answer, no_request_leaves_the_registry};
+use super::hostile::{no_request_leaves_the_registry, response};
 
 /// `Link`, and the token of a page: what is read is written and read back, what passes for a path stays with the
 /// registry, and a client follows no link to another place.
@@ -30,7 +30,7 @@ pub fn link(data: &[u8]) {
     }
     let link = [(LINK, headers[LINK].clone())];
     let _names = no_request_leaves_the_registry(
-        move |_| answer(StatusCode::OK, &link, r#"{"name":"app","tags":["v1"]}"#),
+        move |_| response(StatusCode::OK, &link, r#"{"name":"app","tags":["v1"]}"#),
         async |repository| repository.list_tags().collect_all().await,
     );
 }

@@ -7,7 +7,7 @@ use super::check::{
     SECRET, error_hides_the_secret, error_is_bounded, tells_the_secret, text_and_header,
     through_text,
 };
-use super::hostile::{answer, no_request_leaves_the_registry};
+use super::hostile::{no_request_leaves_the_registry, response};
 
 /// The `Location` of an upload: kept to the letter, requests go to it and to nowhere else, a digest changes nothing
 /// of it, and a client sends no byte to another place than the registry.
@@ -25,7 +25,7 @@ pub fn location(data: &[u8]) {
         Err(error) => error_is_bounded(&error),
     }
     if let Some(headers) = headers {
-        answers_lead_nowhere_else(&headers[LOCATION]);
+        responses_lead_nowhere_else(&headers[LOCATION]);
     }
     for hostile in [
         [data, b"?sig=", SECRET.as_bytes()].concat(),
@@ -77,7 +77,7 @@ fn refusals_show_neither_login_nor_query(data: &[u8]) {
         error_hides_the_secret(&error);
     }
     if let Some(headers) = headers {
-        answers_lead_nowhere_else(&headers[LOCATION]);
+        responses_lead_nowhere_else(&headers[LOCATION]);
     }
 }
 
@@ -85,7 +85,7 @@ fn refusals_show_neither_login_nor_query(data: &[u8]) {
 fn kept_locations_lead_nowhere_else(location: &UploadLocation) {
     let location = location.clone();
     let done = no_request_leaves_the_registry(
-        |_| answer(StatusCode::NO_CONTENT, &[], ""),
+        |_| response(StatusCode::NO_CONTENT, &[], ""),
         async move |repository| repository.cancel_upload(&location).await,
     );
     if let Err(error) = done {
@@ -94,13 +94,13 @@ fn kept_locations_lead_nowhere_else(location: &UploadLocation) {
 }
 
 /// A location that a registry gives.
-fn answers_lead_nowhere_else(location: &HeaderValue) {
+fn responses_lead_nowhere_else(location: &HeaderValue) {
     let headers = [
         (LOCATION, location.clone()),
         (RANGE, HeaderValue::from_static("0-0")),
     ];
     let progress = no_request_leaves_the_registry(
-        move |_| answer(StatusCode::ACCEPTED, &headers, ""),
+        move |_| response(StatusCode::ACCEPTED, &headers, ""),
         async |repository| {
             let progress = repository.start_upload().await?;
             repository

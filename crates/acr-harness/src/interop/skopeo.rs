@@ -285,10 +285,10 @@ impl Skopeo {
     fn tags(&self) -> Result<Vec<String>> {
         let mut command = self.command(&["list-tags"], "");
         command.arg(format!("docker://{}/{REPOSITORY}", self.server));
-        let answer: serde_json::Value = serde_json::from_str(&output_of(&mut command)?)?;
-        let tags = answer["Tags"]
+        let response: serde_json::Value = serde_json::from_str(&output_of(&mut command)?)?;
+        let tags = response["Tags"]
             .as_array()
-            .ok_or("the answer has no `Tags`")?;
+            .ok_or("the response has no `Tags`")?;
         Ok(tags
             .iter()
             .filter_map(|tag| tag.as_str().map(str::to_owned))

@@ -18,10 +18,10 @@ use acr_protocol::{Challenge, Scope, ScopeSet, Timestamp};
 use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
-use crate::call::Call;
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 use crate::recorded::ScopeOrder;
 use crate::registry::Registry;
+use crate::request_context::RequestContext;
 
 /// User name that comes with a token in the place of a password, as `az acr login` sends it.
 const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
@@ -42,7 +42,11 @@ impl Login {
 
 impl Registry {
     /// Lets a request pass whose credentials cover `needed`.
-    pub(crate) fn authorise(&self, call: &Call, needed: &ScopeSet) -> Result<(), Refusal> {
+    pub(crate) fn authorise(
+        &self,
+        call: &RequestContext,
+        needed: &ScopeSet,
+    ) -> Result<(), ErrorResponse> {
         if !self.settings().authentication {
             return Ok(());
         }
@@ -52,7 +56,7 @@ impl Registry {
         if let Some((user, password)) = parse_basic_login(value) {
             let Some(login) = self.login(&user, password.expose()) else {
                 let challenge = self.challenge_text(call, needed, None);
-                return Err(Refusal::invalid_login().with_challenge(&challenge));
+                return Err(ErrorResponse::invalid_login().with_challenge(&challenge));
             };
             if login.rights.cover(needed) {
                 return Ok(());
@@ -93,7 +97,7 @@ impl Registry {
         self.tokens().revoke(TokenKind::Access);
     }
 
-    /// Refuses every refresh token that was issued so far: the token endpoint answers 401 without a word. Access tokens that
+    /// Refuses every refresh token that was issued so far: the token endpoint responds with 401 without a word. Access tokens that
     /// were made from them stay good until their end.
     pub fn revoke_refresh_tokens(&self) {
         self.tokens().revoke(TokenKind::Refresh);
@@ -123,14 +127,24 @@ impl Registry {
         identities.login(user, password).map(Login::lasting)
     }
 
-    pub(crate) fn challenge(&self, call: &Call, needed: &ScopeSet, error: Option<&str>) -> Refusal {
+    pub(crate) fn challenge(
+        &self,
+        call: &RequestContext,
+        needed: &ScopeSet,
+        error: Option<&str>,
+    ) -> ErrorResponse {
         let wording = self.recording().wording;
         let detail = detail(&in_order(call, needed), wording.small_letters);
         let text = self.challenge_text(call, needed, error);
-        Refusal::challenge(&text, detail, wording.short_message)
+        ErrorResponse::challenge(&text, detail, wording.short_message)
     }
 
-    fn challenge_text(&self, call: &Call, needed: &ScopeSet, error: Option<&str>) -> String {
+    fn challenge_text(
+        &self,
+        call: &RequestContext,
+        needed: &ScopeSet,
+        error: Option<&str>,
+    ) -> String {
         let realm = format!("{}/oauth2/token", call.origin().base_url());
         let realm = match &self.settings().login_server {
             Some(name) => format!("{}://{name}/oauth2/token", call.origin().scheme()),
@@ -142,7 +156,7 @@ impl Registry {
 
     /// The scopes as the service writes them: the target of a mount first, the actions of each in an order that changes
     /// from call to call.
-    fn shuffled(&self, call: &Call, needed: &ScopeSet) -> String {
+    fn shuffled(&self, call: &RequestContext, needed: &ScopeSet) -> String {
         let recorded = self.recording().scope_order.take();
         let order = recorded.unwrap_or_else(|| ScopeOrder {
             actions_reversed: self.next_scope_order(),
@@ -170,7 +184,7 @@ impl Registry {
 }
 
 /// The scopes with that of the repository in the path first: the target of a mount, before its source.
-fn in_order(call: &Call, needed: &ScopeSet) -> Vec<Scope> {
+fn in_order(call: &RequestContext, needed: &ScopeSet) -> Vec<Scope> {
     let mut scopes: Vec<Scope> = needed.iter().collect();
     // A stable sort.
     scopes.sort_by_key(|scope| {

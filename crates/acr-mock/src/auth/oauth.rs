@@ -10,19 +10,19 @@ use http::header::{CONTENT_TYPE, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderValue, Response};
 
 use crate::Body;
-use crate::answer::{SERVER, TRANSPORT_SECURITY};
 use crate::auth::Login;
 use crate::auth::token::{AccessToken, RefreshToken};
-use crate::call::Call;
-use crate::error::Refusal;
-use crate::recorded::EntraRefusal;
+use crate::error::ErrorResponse;
+use crate::recorded::EntraError;
 use crate::registry::Registry;
+use crate::request_context::RequestContext;
+use crate::service_headers::{SERVER, TRANSPORT_SECURITY};
 
 impl Registry {
     /// `POST /oauth2/exchange`
     pub(crate) fn exchange_entra_token(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &ExchangeEntraToken,
     ) -> Response<Body> {
         let recorded = self.recording().entra_refusal;
@@ -38,8 +38,8 @@ impl Registry {
             return self.refuse_entra_token(
                 call,
                 match is_empty {
-                    true => EntraRefusal::Silent,
-                    false => EntraRefusal::Validation,
+                    true => EntraError::Silent,
+                    false => EntraError::Validation,
                 },
             );
         };
@@ -50,7 +50,7 @@ impl Registry {
             .rights_of(&subject)
             .is_some_and(|rights| rights.is_empty())
         {
-            return self.refuse_entra_token(call, EntraRefusal::NoRole);
+            return self.refuse_entra_token(call, EntraError::NoRole);
         }
         let life = self.settings().refresh_token_life;
         let token = self.tokens().refresh(&RefreshToken {
@@ -63,18 +63,18 @@ impl Registry {
         self.granted(call, operation.respond(&token.into()))
     }
 
-    fn refuse_entra_token(&self, call: &Call, refusal: EntraRefusal) -> Response<Body> {
+    fn refuse_entra_token(&self, call: &RequestContext, refusal: EntraError) -> Response<Body> {
         match refusal {
-            EntraRefusal::Silent => self.refuse_silently(call),
-            EntraRefusal::Validation => self.entra_refused(call, "token validation failed"),
-            EntraRefusal::Permissions => self.entra_refused(call, "retrieving permissions failed"),
-            EntraRefusal::NoRole => refused(call, Refusal::no_permissions()),
+            EntraError::Silent => self.refuse_silently(call),
+            EntraError::Validation => self.entra_refused(call, "token validation failed"),
+            EntraError::Permissions => self.entra_refused(call, "retrieving permissions failed"),
+            EntraError::NoRole => refused(call, ErrorResponse::no_permissions()),
         }
     }
 
     /// Most failures: no body, no challenge.
-    pub(crate) fn refuse_silently(&self, call: &Call) -> Response<Body> {
-        let mut response = refused(call, Refusal::token_refused());
+    pub(crate) fn refuse_silently(&self, call: &RequestContext) -> Response<Body> {
+        let mut response = refused(call, ErrorResponse::token_refused());
         response
             .headers_mut()
             .insert(RATE_LIMIT_REMAINING, self.token_calls_left(call));
@@ -84,7 +84,7 @@ impl Registry {
     /// `POST /oauth2/token`
     pub(crate) fn request_access_token(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &RequestAccessToken,
     ) -> Response<Body> {
         let token = match &operation.grant {
@@ -100,7 +100,7 @@ impl Registry {
             Grant::Anonymous => self.anonymous_token(call, &operation.scope),
             Grant::Login(user, password) => match self.login(user, password.expose()) {
                 Some(login) => Some(self.token_of(call, user, &login, &operation.scope)),
-                None => return refused(call, Refusal::invalid_login()),
+                None => return refused(call, ErrorResponse::invalid_login()),
             },
             _ => None,
         };
@@ -113,13 +113,13 @@ impl Registry {
     /// `GET /oauth2/token`
     pub(crate) fn request_access_token_with_login(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &RequestAccessTokenWithLogin,
     ) -> Response<Body> {
         let token = match &operation.login {
             Some((user, password)) => match self.login(user, password.expose()) {
                 Some(login) => Some(self.token_of(call, user, &login, &operation.scope)),
-                None => return refused(call, Refusal::invalid_login()),
+                None => return refused(call, ErrorResponse::invalid_login()),
             },
             None => self.anonymous_token(call, &operation.scope),
         };
@@ -129,7 +129,13 @@ impl Registry {
         }
     }
 
-    fn token_of(&self, call: &Call, subject: &str, login: &Login, wanted: &ScopeSet) -> String {
+    fn token_of(
+        &self,
+        call: &RequestContext,
+        subject: &str,
+        login: &Login,
+        wanted: &ScopeSet,
+    ) -> String {
         self.issue_access_token(call.login_server(), subject, login, wanted)
     }
 
@@ -159,8 +165,8 @@ impl Registry {
         })
     }
 
-    /// Chosen: what a registry without anonymous pull answers is not known; here the endpoint refuses.
-    fn anonymous_token(&self, call: &Call, wanted: &ScopeSet) -> Option<String> {
+    /// Chosen: what a registry without anonymous pull responds is not known; here the endpoint refuses.
+    fn anonymous_token(&self, call: &RequestContext, wanted: &ScopeSet) -> Option<String> {
         self.settings().anonymous_pull.then(|| {
             self.tokens()
                 .anonymous(call.login_server(), wanted, call.now())
@@ -177,10 +183,10 @@ fn without_wildcards(wanted: &ScopeSet) -> ScopeSet {
 }
 
 impl Registry {
-    /// A token answer: chunked, with how many calls are left, and few of the registry's headers.
-    fn granted(&self, call: &Call, response: Response<Bytes>) -> Response<Body> {
+    /// A token response: chunked, with how many calls are left, and few of the registry's headers.
+    fn granted(&self, call: &RequestContext, response: Response<Bytes>) -> Response<Body> {
         let mut response = response.map(|bytes| Body::from(bytes).chunked());
-        surround(call, &mut response);
+        with_service_headers(call, &mut response);
         response
             .headers_mut()
             .insert(RATE_LIMIT_REMAINING, self.token_calls_left(call));
@@ -188,27 +194,27 @@ impl Registry {
     }
 
     /// The one JSON error of the exchange: without charset, without a newline at its end.
-    fn entra_refused(&self, call: &Call, message: &str) -> Response<Body> {
-        let mut response = Refusal::entra_token_refused(message).into_response();
+    fn entra_refused(&self, call: &RequestContext, message: &str) -> Response<Body> {
+        let mut response = ErrorResponse::entra_token_refused(message).into_response();
         *response.body_mut() = Body::from(format!(
             r#"{{"errors":[{{"code":"UNAUTHORIZED","message":"{message}"}}]}}"#
         ));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(RATE_LIMIT_REMAINING, self.token_calls_left(call));
-        surround(call, &mut response);
+        with_service_headers(call, &mut response);
         response
     }
 }
 
-/// An answer of the token endpoints that says no.
-pub(crate) fn refused(call: &Call, refusal: Refusal) -> Response<Body> {
+/// A response of the token endpoints that says no.
+pub(crate) fn refused(call: &RequestContext, refusal: ErrorResponse) -> Response<Body> {
     let mut response = refusal.into_response();
-    surround(call, &mut response);
+    with_service_headers(call, &mut response);
     response
 }
 
-fn surround(call: &Call, response: &mut Response<Body>) {
+fn with_service_headers(call: &RequestContext, response: &mut Response<Body>) {
     let headers = response.headers_mut();
     headers.insert(http::header::SERVER, SERVER);
     headers.insert(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);

@@ -20,11 +20,11 @@ use super::timers::Timers;
 ///
 /// let clock = VirtualClock::new();
 /// let start = clock.now();
-/// let answer = clock.drive(async {
+/// let response = clock.drive(async {
 ///     clock.sleep(Duration::from_secs(3600)).await; // takes no real time
 ///     42
 /// });
-/// assert_eq!(answer, 42);
+/// assert_eq!(response, 42);
 /// assert_eq!(clock.now(), start + Duration::from_secs(3600));
 /// ```
 #[derive(Clone)]

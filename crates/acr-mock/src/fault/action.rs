@@ -13,42 +13,42 @@ use acr_protocol::upload::{
     CancelUpload, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk,
 };
 
-use super::{Aim, Refuse};
+use super::{Candidate, FaultResponse};
 
 /// What becomes of a request that a [`Fault`](super::Fault) has struck.
 ///
 /// Where the connection ends, [`Registry::try_handle`](crate::Registry::try_handle) gives a
-/// [`ConnectionLost`](super::ConnectionLost), and a server closes the connection. A body that breaks gives a
+/// [`ConnectionReset`](super::ConnectionReset), and a server closes the connection. A body that breaks gives a
 /// [`BodyError`](crate::BodyError) in process; over TCP the connection is closed there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FaultAction {
-    /// The request is not carried out; this is the answer.
-    Answer(Refuse),
+    /// The request is not carried out; this is the response.
+    Respond(FaultResponse),
     /// The connection ends before the request is carried out.
     Reset,
-    /// The request is carried out, and the connection ends without an answer: what a client that repeats it must bear.
-    LoseAnswer,
+    /// The request is carried out, and the connection ends without a response: what a client that repeats it must bear.
+    DropResponse,
     /// So many bytes of the request's body are taken, or all where it has fewer; then the connection ends.
     ///
     /// A chunk's bytes are kept by its upload, as far as they were taken; those in the body of `complete_upload` too, and
     /// the upload stays open. Everything else needs its body whole, so nothing of it is kept. Strikes only requests of
     /// operations that have a body.
     ResetAfterTaking(u64),
-    /// The request is carried out at once, and answered so much later by the registry's clock.
-    DelayAnswer(Duration),
-    /// The request is carried out, and the answer never comes.
-    NeverAnswer,
-    /// The body of the answer breaks after so many bytes, with fewer than the head has announced. A body that is not
+    /// The request is carried out at once, and served so much later by the registry's clock.
+    DelayResponse(Duration),
+    /// The request is carried out, and the response never comes.
+    Hang,
+    /// The body of the response breaks after so many bytes, with fewer than the head has announced. A body that is not
     /// longer stays whole.
     CutBody(u64),
-    /// The body of the answer falls silent after so many bytes, and never ends. A body that is not longer stays whole.
+    /// The body of the response falls silent after so many bytes, and never ends. A body that is not longer stays whole.
     StallBody(u64),
-    /// The byte at this offset of the answer's body is another: its lowest bit is flipped. A body that does not reach so
+    /// The byte at this offset of the response's body is another: its lowest bit is flipped. A body that does not reach so
     /// far stays as it is.
     FlipByte(u64),
-    /// The body of the answer comes slowly.
-    DripBody {
+    /// The body of the response comes slowly.
+    SlowBody {
         /// How many bytes come at a time; at least one does.
         bytes: usize,
         /// How long it takes, by the registry's clock, until the next ones come.
@@ -57,36 +57,36 @@ pub enum FaultAction {
     /// 404 `BLOB_UPLOAD_UNKNOWN`, and the upload is really gone. Strikes only requests to an upload's location.
     LoseUpload,
     /// 400 `BLOB_UPLOAD_INVALID`, and the upload is really gone. Strikes only requests to an upload's location.
-    BreakUpload,
+    CorruptUpload,
 }
 
 impl FaultAction {
     /// What a request must have for it; `None` where every one will do.
-    pub(super) fn need(&self) -> Option<Need> {
+    pub(super) fn need(&self) -> Option<Requirement> {
         match self {
-            Self::LoseUpload | Self::BreakUpload => Some(UPLOAD),
+            Self::LoseUpload | Self::CorruptUpload => Some(UPLOAD),
             Self::ResetAfterTaking(_) => Some(BODY),
             _ => None,
         }
     }
 
     /// Whether it makes sense for this request.
-    pub(super) fn fits(&self, aim: &Aim<'_>) -> bool {
+    pub(super) fn fits(&self, aim: &Candidate<'_>) -> bool {
         self.need().is_none_or(|need| match aim {
-            Aim::Operation { route, .. } => need.is_met_by(route.name()),
-            Aim::Data => false,
+            Candidate::Operation { route, .. } => need.is_met_by(route.name()),
+            Candidate::Data => false,
         })
     }
 }
 
 /// What only the requests of some operations have.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Need {
+pub(super) struct Requirement {
     pub(super) what: &'static str,
     operations: &'static [(&'static str, OperationClass)],
 }
 
-impl Need {
+impl Requirement {
     pub(super) fn is_met_by(&self, operation: &str) -> bool {
         self.operations.iter().any(|(name, _)| *name == operation)
     }
@@ -96,7 +96,7 @@ impl Need {
     }
 }
 
-const UPLOAD: Need = Need {
+const UPLOAD: Requirement = Requirement {
     what: "open upload",
     operations: &[
         named::<UploadChunk>(),
@@ -106,7 +106,7 @@ const UPLOAD: Need = Need {
     ],
 };
 
-const BODY: Need = Need {
+const BODY: Requirement = Requirement {
     what: "request body",
     operations: &[
         named::<StartUpload>(),

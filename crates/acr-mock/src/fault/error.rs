@@ -21,14 +21,14 @@ pub enum FaultError {
         /// The share, as it was given.
         share: f64,
     },
-    /// The status of an answer is not one that says no.
-    #[error("the status {status} of a fault's answer is not one of 400 to 599")]
+    /// The status of a response is not one that says no.
+    #[error("the status {status} of a fault's response is not one of 400 to 599")]
     Status {
         /// The status, as it was given.
         status: http::StatusCode,
     },
     /// It was not said what becomes of the requests.
-    #[error("the fault has no action; name one, such as `reset` or `answer`")]
+    #[error("the fault has no action; name one, such as `reset` or `respond`")]
     NoAction,
     /// It needs something that no request has which it is aimed at.
     #[error("the fault could never strike: {target} has no {what}")]

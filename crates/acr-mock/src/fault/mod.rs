@@ -4,26 +4,26 @@
 //! client makes of it is the client's matter, and what the registry holds is changed only where the action says so.
 
 mod action;
-mod armed;
+mod active;
+mod apply;
 mod drip;
 mod error;
 mod lost;
-mod refuse;
-mod suffer;
+mod response;
 
 pub use self::action::FaultAction;
-pub use self::armed::FaultHandle;
-pub(crate) use self::armed::{Aim, Faults};
+pub use self::active::FaultHandle;
+pub(crate) use self::active::{Candidate, Faults};
 pub(crate) use self::drip::Drip;
 pub use self::error::FaultError;
-pub use self::lost::ConnectionLost;
-pub use self::refuse::Refuse;
+pub use self::lost::ConnectionReset;
+pub use self::response::FaultResponse;
 
 use std::time::Duration;
 
 use acr_protocol::OperationClass;
 
-use self::armed::Armed;
+use self::active::ActiveFault;
 use crate::registry::Registry;
 
 /// Which requests are struck, how often, and what becomes of them: made here, at work from [`Registry::inject`] on.
@@ -37,18 +37,18 @@ use crate::registry::Registry;
 /// to sign in meanwhile. [`before_credentials`](Self::before_credentials) takes the others in too.
 ///
 /// ```
-/// use acr_mock::{Fault, FaultAction, OperationClass, Refuse, Registry};
+/// use acr_mock::{Fault, FaultAction, OperationClass, FaultResponse, Registry};
 ///
 /// let registry = Registry::new();
-/// let throttled = Refuse::too_many_requests().retry_after(1);
-/// registry.inject(Fault::on("get_manifest").in_repository("app").times(2).answer(throttled))?;
-/// registry.inject(Fault::on_class(OperationClass::Token).times(1).answer(Refuse::service_unavailable()))?;
+/// let throttled = FaultResponse::too_many_requests().retry_after(1);
+/// registry.inject(Fault::on("get_manifest").in_repository("app").times(2).respond(throttled))?;
+/// registry.inject(Fault::on_class(OperationClass::Token).times(1).respond(FaultResponse::service_unavailable()))?;
 /// registry.inject(Fault::on("upload_chunk").after(2).times(1).lose_upload())?;
 /// registry.inject(Fault::on_data().times(1).cut_body_after(1000))?;
 ///
-/// let trouble = [FaultAction::Answer(throttled), FaultAction::Reset];
+/// let trouble = [FaultAction::Respond(throttled), FaultAction::Reset];
 /// let soak = registry.inject(Fault::any().share(0.05).seed(7).cycle(trouble))?;
-/// assert_eq!(soak.strikes(), 0);
+/// assert_eq!(soak.count(), 0);
 /// soak.remove();
 /// # Ok::<(), acr_mock::FaultError>(())
 /// ```
@@ -101,7 +101,7 @@ impl Fault {
     }
 
     /// Strikes every operation of the registry, those of the token endpoints included, but not the data origin. What fits
-    /// no operation, such as a malformed path, is answered as ever.
+    /// no operation, such as a malformed path, is served as ever.
     pub fn any() -> Self {
         Self::at(Target::AnyOperation)
     }
@@ -117,7 +117,7 @@ impl Fault {
         self
     }
 
-    /// Strikes whatever the credentials: also a request that would be answered with a challenge, as the first of a client
+    /// Strikes whatever the credentials: also a request that would get a challenge, as the first of a client
     /// is.
     pub fn before_credentials(mut self) -> Self {
         self.before_credentials = true;
@@ -151,9 +151,9 @@ impl Fault {
 
 /// What becomes of them. The last one that is said holds.
 impl Fault {
-    /// [`FaultAction::Answer`]: says no instead of carrying the request out.
-    pub fn answer(self, refuse: Refuse) -> Self {
-        self.act(FaultAction::Answer(refuse))
+    /// [`FaultAction::Respond`]: says no instead of carrying the request out.
+    pub fn respond(self, refuse: FaultResponse) -> Self {
+        self.act(FaultAction::Respond(refuse))
     }
 
     /// [`FaultAction::Reset`]: ends the connection before anything is done.
@@ -161,9 +161,9 @@ impl Fault {
         self.act(FaultAction::Reset)
     }
 
-    /// [`FaultAction::LoseAnswer`]: carries the request out and ends the connection without an answer.
-    pub fn lose_answer(self) -> Self {
-        self.act(FaultAction::LoseAnswer)
+    /// [`FaultAction::DropResponse`]: carries the request out and ends the connection without a response.
+    pub fn drop_response(self) -> Self {
+        self.act(FaultAction::DropResponse)
     }
 
     /// [`FaultAction::ResetAfterTaking`]: takes so many bytes of the request's body, then ends the connection.
@@ -171,34 +171,34 @@ impl Fault {
         self.act(FaultAction::ResetAfterTaking(bytes))
     }
 
-    /// [`FaultAction::DelayAnswer`]: answers so much later.
-    pub fn delay_answer(self, delay: Duration) -> Self {
-        self.act(FaultAction::DelayAnswer(delay))
+    /// [`FaultAction::DelayResponse`]: responds so much later.
+    pub fn delay_response(self, delay: Duration) -> Self {
+        self.act(FaultAction::DelayResponse(delay))
     }
 
-    /// [`FaultAction::NeverAnswer`]: carries the request out, keeps the connection and says nothing.
-    pub fn never_answer(self) -> Self {
-        self.act(FaultAction::NeverAnswer)
+    /// [`FaultAction::Hang`]: carries the request out, keeps the connection and says nothing.
+    pub fn hang(self) -> Self {
+        self.act(FaultAction::Hang)
     }
 
-    /// [`FaultAction::CutBody`]: ends the connection after so many bytes of the answer's body.
+    /// [`FaultAction::CutBody`]: ends the connection after so many bytes of the response's body.
     pub fn cut_body_after(self, bytes: u64) -> Self {
         self.act(FaultAction::CutBody(bytes))
     }
 
-    /// [`FaultAction::StallBody`]: falls silent after so many bytes of the answer's body.
+    /// [`FaultAction::StallBody`]: falls silent after so many bytes of the response's body.
     pub fn stall_body_after(self, bytes: u64) -> Self {
         self.act(FaultAction::StallBody(bytes))
     }
 
-    /// [`FaultAction::FlipByte`]: changes the byte at this offset of the answer's body.
+    /// [`FaultAction::FlipByte`]: changes the byte at this offset of the response's body.
     pub fn flip_byte_at(self, offset: u64) -> Self {
         self.act(FaultAction::FlipByte(offset))
     }
 
-    /// [`FaultAction::DripBody`]: gives the answer's body in small pieces, with a pause before each.
-    pub fn drip_body(self, bytes: usize, pause: Duration) -> Self {
-        self.act(FaultAction::DripBody { bytes, pause })
+    /// [`FaultAction::SlowBody`]: gives the response's body in small pieces, with a pause before each.
+    pub fn slow_body(self, bytes: usize, pause: Duration) -> Self {
+        self.act(FaultAction::SlowBody { bytes, pause })
     }
 
     /// [`FaultAction::LoseUpload`]: 404 `BLOB_UPLOAD_UNKNOWN`, and the upload is gone.
@@ -206,9 +206,9 @@ impl Fault {
         self.act(FaultAction::LoseUpload)
     }
 
-    /// [`FaultAction::BreakUpload`]: 400 `BLOB_UPLOAD_INVALID`, and the upload is gone.
-    pub fn break_upload(self) -> Self {
-        self.act(FaultAction::BreakUpload)
+    /// [`FaultAction::CorruptUpload`]: 400 `BLOB_UPLOAD_INVALID`, and the upload is gone.
+    pub fn corrupt_upload(self) -> Self {
+        self.act(FaultAction::CorruptUpload)
     }
 
     /// These in turn: the first at the first strike, and after the last the first again. One that does not fit every
@@ -235,15 +235,15 @@ impl Registry {
     /// [`FaultError`]: no operation has that name, or the fault could never strike.
     ///
     /// ```
-    /// use acr_mock::{Fault, FaultError, Refuse, Registry};
+    /// use acr_mock::{Fault, FaultError, FaultResponse, Registry};
     /// # use futures_util::FutureExt as _;
     /// let registry = Registry::builder().authentication(false).build();
-    /// let busy = registry.inject(Fault::on("ping").times(1).answer(Refuse::too_many_requests().retry_after(3)))?;
+    /// let busy = registry.inject(Fault::on("ping").times(1).respond(FaultResponse::too_many_requests().retry_after(3)))?;
     ///
     /// let ping = || http::Request::get("https://mock.azurecr.io/v2/").body(String::new()).unwrap();
-    /// let answer = registry.handle(ping()).now_or_never().unwrap();
-    /// assert_eq!((answer.status().as_u16(), &answer.headers()["Retry-After"]), (429, &"3".parse().unwrap()));
-    /// assert_eq!(busy.strikes(), 1);
+    /// let response = registry.handle(ping()).now_or_never().unwrap();
+    /// assert_eq!((response.status().as_u16(), &response.headers()["Retry-After"]), (429, &"3".parse().unwrap()));
+    /// assert_eq!(busy.count(), 1);
     /// assert_eq!(registry.handle(ping()).now_or_never().unwrap().status(), 200);
     ///
     /// let mistake = registry.inject(Fault::on("get_manifst").reset()).unwrap_err();
@@ -251,7 +251,7 @@ impl Registry {
     /// # Ok::<(), FaultError>(())
     /// ```
     pub fn inject(&self, fault: Fault) -> Result<FaultHandle, FaultError> {
-        Ok(FaultHandle::new(self, Armed::new(fault)?))
+        Ok(FaultHandle::new(self, ActiveFault::new(fault)?))
     }
 
     /// Removes every fault. What is struck already goes on: a body that falls silent stays silent.

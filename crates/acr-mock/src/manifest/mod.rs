@@ -11,10 +11,10 @@ use acr_protocol::manifest::{DeleteManifest, GetManifest, HeadManifest};
 use acr_protocol::{Descriptor, Digest, Manifest, Reference, RepositoryName, Timestamp};
 use http::Response;
 
-use crate::call::Call;
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 use crate::pause::pause;
 use crate::registry::{Registry, respond};
+use crate::request_context::RequestContext;
 use crate::store::{ManifestRecord, Store};
 use crate::{Body, locks};
 
@@ -23,7 +23,10 @@ impl Registry {
     ///
     /// `Accept` is not looked at: the stored bytes are given whatever it says. The service would convert Docker images
     /// to schema 1 for clients of old, and hide OCI indexes from clients that do not name them.
-    pub(crate) fn get_manifest(&self, operation: &GetManifest) -> Result<Response<Body>, Refusal> {
+    pub(crate) fn get_manifest(
+        &self,
+        operation: &GetManifest,
+    ) -> Result<Response<Body>, ErrorResponse> {
         let store = self.store();
         let (digest, record) = self.pulled(&store, &operation.repository, &operation.reference)?;
         let manifest = Manifest {
@@ -38,7 +41,7 @@ impl Registry {
     pub(crate) fn head_manifest(
         &self,
         operation: &HeadManifest,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let store = self.store();
         let (digest, record) = self.pulled(&store, &operation.repository, &operation.reference)?;
         Ok(respond(
@@ -50,16 +53,16 @@ impl Registry {
     /// `DELETE /v2/{name}/manifests/{digest}`; by a tag only where the profile has it, and then the manifest stays.
     pub(crate) async fn delete_manifest(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &DeleteManifest,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let digest = match &operation.reference {
             Reference::Digest(digest) => digest,
             Reference::Tag(tag) if self.settings().profile.deletes_by_tag() => {
                 let removed = self.untag(call, &operation.repository, tag)?;
                 return Ok(respond(operation, &removed.is_some()));
             }
-            Reference::Tag(_) => return Err(Refusal::delete_by_tag()),
+            Reference::Tag(_) => return Err(ErrorResponse::delete_by_tag()),
         };
         let name = &operation.repository;
         loop {
@@ -79,7 +82,7 @@ impl Registry {
         name: &RepositoryName,
         digest: &Digest,
         now: Timestamp,
-    ) -> Result<ControlFlow<Option<Arc<ManifestRecord>>>, Refusal> {
+    ) -> Result<ControlFlow<Option<Arc<ManifestRecord>>>, ErrorResponse> {
         let mut store = self.store();
         let found = store.repository(name);
         let found = found.and_then(|repository| {
@@ -112,8 +115,8 @@ impl Registry {
         store: &'a Store,
         name: &RepositoryName,
         reference: &Reference,
-    ) -> Result<(Digest, &'a Arc<ManifestRecord>), Refusal> {
-        let not_found = || Refusal::manifest_not_found(name, reference);
+    ) -> Result<(Digest, &'a Arc<ManifestRecord>), ErrorResponse> {
+        let not_found = || ErrorResponse::manifest_not_found(name, reference);
         let repository = store.repository(name).ok_or_else(not_found)?;
         let lag = self.settings().replication_lag;
         let digest = match reference {

@@ -13,12 +13,12 @@ use http::Response;
 use serde_json::json;
 
 use crate::Body;
-use crate::call::Call;
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 use crate::manifest::is_behind;
 use crate::paging::{Marker, Order, next_link};
 use crate::pause::pause;
 use crate::registry::{Registry, respond};
+use crate::request_context::RequestContext;
 use crate::store::{ManifestRecord, RepositoryRecord};
 use crate::text::Text;
 
@@ -31,9 +31,9 @@ impl Registry {
     /// Chosen: a manifest whose list switch is off is left out.
     pub(crate) async fn list_manifest_properties(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &ListManifestProperties,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let order = match operation.order {
             ArtifactManifestOrder::None => Order::Name,
             ArtifactManifestOrder::LastUpdatedOnDescending => Order::NewestFirst,
@@ -46,7 +46,7 @@ impl Registry {
             .gather(size, &marker, |store, page| {
                 let repository = store
                     .repository(name)
-                    .ok_or_else(|| Refusal::repository_not_found(name))?;
+                    .ok_or_else(|| ErrorResponse::repository_not_found(name))?;
                 page.go_on(
                     |behind| repository.manifests().walk(order, behind),
                     |manifest| manifest.switches.can_list().then(|| Arc::clone(manifest)),
@@ -96,9 +96,9 @@ impl Registry {
     /// `GET /acr/v1/{name}/_manifests/{digest}`
     pub(crate) async fn get_manifest_properties(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &GetManifestProperties,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let name = &operation.repository;
         let properties = {
             let store = self.store();
@@ -107,7 +107,7 @@ impl Registry {
                 let manifests = repository.manifests();
                 manifests.get(operation.digest.as_str())
             });
-            let record = record.ok_or_else(Refusal::manifest_unknown)?;
+            let record = record.ok_or_else(ErrorResponse::manifest_unknown)?;
             self.properties(call, name, repository, record, TAGS_IN_A_TURN)
         };
         Ok(self.respond_with(operation, properties).await)
@@ -116,16 +116,16 @@ impl Registry {
     /// `PATCH /acr/v1/{name}/_manifests/{digest}`
     pub(crate) async fn update_manifest_properties(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &UpdateManifestProperties,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         let name = &operation.repository;
         let properties = {
             let mut store = self.store();
             let record = store.repository_mut(name).and_then(|mut repository| {
                 repository.update_manifest(&operation.digest, &operation.attributes)
             });
-            let record = record.ok_or_else(Refusal::manifest_unknown)?;
+            let record = record.ok_or_else(ErrorResponse::manifest_unknown)?;
             let repository = store.repository(name);
             self.properties(call, name, repository, &record, TAGS_IN_A_TURN)
         };
@@ -151,7 +151,7 @@ impl Registry {
     /// The properties of a manifest with the first of its tags, of which `most` are looked at.
     fn properties(
         &self,
-        call: &Call,
+        call: &RequestContext,
         name: &RepositoryName,
         repository: Option<&RepositoryRecord>,
         record: &ManifestRecord,

@@ -9,11 +9,11 @@ use http::Response;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::call::Call;
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 use crate::pause::pause;
 use crate::quota::Counted;
 use crate::registry::{Registry, respond};
+use crate::request_context::RequestContext;
 use crate::store::{ManifestRecord, PlatformWords, RareMembers, RepositoryRecord, Switches};
 use crate::{Body, locks};
 
@@ -25,8 +25,8 @@ impl Registry {
         }
     }
 
-    /// Whether the locks let a manifest in. Asked before the body is read.
-    pub(crate) fn may_set_manifest(&self, operation: &SetManifest) -> Result<(), Refusal> {
+    /// Whether the locks let a manifest in. ResolvedRequest before the body is read.
+    pub(crate) fn may_set_manifest(&self, operation: &SetManifest) -> Result<(), ErrorResponse> {
         let store = self.store();
         let Some(repository) = store.repository(&operation.repository) else {
             return Ok(());
@@ -43,10 +43,10 @@ impl Registry {
     /// `PUT /v2/{name}/manifests/{reference}`
     pub(crate) async fn set_manifest(
         &self,
-        call: &Call,
+        call: &RequestContext,
         operation: &SetManifest,
-    ) -> Result<Response<Body>, Refusal> {
-        // Asked once more: a lock may have been set while the body came.
+    ) -> Result<Response<Body>, ErrorResponse> {
+        // ResolvedRequest once more: a lock may have been set while the body came.
         self.may_set_manifest(operation)?;
         let accepted = self.put_manifest(operation, call.now()).await?;
         Ok(respond(operation, &accepted))
@@ -57,7 +57,7 @@ impl Registry {
         &self,
         operation: &SetManifest,
         now: Timestamp,
-    ) -> Result<AcceptedManifest, Refusal> {
+    ) -> Result<AcceptedManifest, ErrorResponse> {
         // Recorded: a manifest of the wrong type is invalid, also under a digest that is not its own.
         let content = Pushed::read(operation)?;
         let digest = match &operation.reference {
@@ -67,7 +67,7 @@ impl Registry {
             }
             // Chosen, after the distribution's own registry.
             Reference::Digest(_) => {
-                return Err(Refusal::digest_invalid(
+                return Err(ErrorResponse::digest_invalid(
                     "provided digest did not match uploaded content",
                 ));
             }
@@ -91,7 +91,7 @@ impl Registry {
             let mut store = self.store();
             found.look_up(store.record(name), last);
             if !self.settings().profile.takes_sparse_manifests() && !found.missing.is_empty() {
-                return Err(Refusal::content_missing(&found.missing));
+                return Err(ErrorResponse::content_missing(&found.missing));
             }
             time = store.write_time(now);
             let record = content.into_record(operation, &digest, bytes, &found, platform, time);
@@ -146,7 +146,7 @@ impl Registry {
 const LOOKED_UP_IN_A_TURN: usize = 2_000;
 
 /// How many blobs that are missing a refusal names: chosen, for each takes its place in the response.
-const MOST_MISSING: usize = 100;
+const MAX_MISSING: usize = 100;
 
 /// What is found of the blobs and manifests that a manifest names.
 #[derive(Debug, Default)]
@@ -172,7 +172,7 @@ impl Found {
             }
             let is_blob = repository.is_some_and(|repository| repository.blob(digest).is_some());
             let may_lack = is_blob || !entry.descriptor.urls.is_empty();
-            if !may_lack && self.missing.len() < MOST_MISSING {
+            if !may_lack && self.missing.len() < MAX_MISSING {
                 self.missing.push(digest.clone());
             }
         }
@@ -217,8 +217,8 @@ struct Manifests {
 
 /// Reads what is known of a manifest, and passes over the rest: as a tree of values, 4 MiB of it could be 150 MB, and take
 /// as many milliseconds. Chosen: a member that is there twice is invalid, for readers differ in which one they take.
-fn read<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
-    serde_json::from_str(text).map_err(|_| Refusal::manifest_invalid())
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, ErrorResponse> {
+    serde_json::from_str(text).map_err(|_| ErrorResponse::manifest_invalid())
 }
 
 /// How many tags are set in a turn: a query can name 20,000.
@@ -228,12 +228,12 @@ const CHANGED_IN_A_TURN: usize = 500;
 const CONFIG_LIMIT: u64 = 8 * 1024 * 1024;
 
 impl Pushed {
-    fn read(operation: &SetManifest) -> Result<Self, Refusal> {
+    fn read(operation: &SetManifest) -> Result<Self, ErrorResponse> {
         // A list would do for a struct, too.
         let text = std::str::from_utf8(&operation.bytes)
             .ok()
             .filter(|text| text.trim_ascii_start().starts_with('{'))
-            .ok_or_else(Refusal::manifest_invalid)?;
+            .ok_or_else(ErrorResponse::manifest_invalid)?;
         let content = match operation.media_type {
             MediaType::OCI_MANIFEST | MediaType::DOCKER_MANIFEST => Self::Image(read(text)?),
             MediaType::OCI_INDEX | MediaType::DOCKER_MANIFEST_LIST => {
@@ -247,12 +247,14 @@ impl Pushed {
                 Self::Artifact(read(text)?)
             }
             // A manifest of a type that no registry stores, schema 1 among them.
-            _ => return Err(Refusal::manifest_invalid()),
+            _ => return Err(ErrorResponse::manifest_invalid()),
         };
         match content.stated_type() {
-            Some(stated) if *stated != operation.media_type => Err(Refusal::manifest_invalid()),
+            Some(stated) if *stated != operation.media_type => {
+                Err(ErrorResponse::manifest_invalid())
+            }
             // Docker's manifests must say what they are; OCI's need not.
-            None if operation.media_type.is_docker() => Err(Refusal::manifest_invalid()),
+            None if operation.media_type.is_docker() => Err(ErrorResponse::manifest_invalid()),
             _ => Ok(content),
         }
     }

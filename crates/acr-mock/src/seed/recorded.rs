@@ -1,5 +1,5 @@
 //! State as a recording of the real service supposes it. **For replays only**: this is how `cargo xtask fidelity` brings
-//! a registry into the state in which a recorded request was made, so that the two answers can be compared.
+//! a registry into the state in which a recorded request was made, so that the two responses can be compared.
 //!
 //! Nothing here is checked. Content may stand under a digest that is not its own, so that filler can take the place of
 //! bytes that nobody recorded; times, sizes and counts are what the recording shows. No client has a way to any of it:
@@ -107,7 +107,7 @@ pub struct ChallengeWording {
 /// How the exchange of an Entra token was refused. The registry takes each of these for every token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum EntraRefusal {
+pub enum EntraError {
     /// 401 without a body: another tenant.
     Silent,
     /// 401 with `token validation failed`: another audience.
@@ -350,7 +350,7 @@ impl Recorded {
     }
 
     /// How Entra tokens are refused from now on; with `None` they are looked at again.
-    pub fn entra_refusal(&self, refusal: Option<EntraRefusal>) {
+    pub fn entra_refusal(&self, refusal: Option<EntraError>) {
         self.registry.recording().entra_refusal = refusal;
     }
 

@@ -92,10 +92,10 @@ impl AcrMockBuilder {
     }
 
     /// How long the body of a request may be silent between two frames, and for how long the client may take no byte of
-    /// an answer; 60 s by default. A silent body is answered 408, and the connection is closed.
+    /// a response; 60 s by default. A silent body gets 408, and the connection is closed.
     ///
     /// Of a body that is refused (for want of a token, say) 4 MiB are read and thrown away, for no longer than this, so
-    /// that the client comes to read the answer; then the connection is closed.
+    /// that the client comes to read the response; then the connection is closed.
     pub fn body_timeout(mut self, time: Duration) -> Self {
         self.timeouts.body = time;
         self
@@ -107,7 +107,7 @@ impl AcrMockBuilder {
         self
     }
 
-    /// How many threads answer requests; one by default, which is enough for tens of thousands of requests a second. With
+    /// How many threads response requests; one by default, which is enough for tens of thousands of requests a second. With
     /// more of them, events are told on several threads at a time.
     pub fn workers(mut self, workers: NonZeroUsize) -> Self {
         self.workers = workers;

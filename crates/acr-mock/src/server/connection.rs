@@ -22,9 +22,9 @@ use super::request_body::RequestBody;
 use super::timeouts::{Activity, Kept, Timed, Timeouts, UnderWay};
 use super::{ServerEvent, reserved};
 use crate::begin::Begun;
-use crate::{Body, ClientAddress, ConnectionLost, Origin, Registry};
+use crate::{Body, ClientAddress, ConnectionReset, Origin, Registry};
 
-/// What answers requests.
+/// What serves requests.
 pub(super) enum Handler {
     Registry(Registry),
     /// Whatever a test of the server wants.
@@ -33,13 +33,14 @@ pub(super) enum Handler {
 }
 
 #[cfg(test)]
-pub(super) type OtherHandler = Box<dyn Fn(Request<RequestBody>) -> BoxFuture<Answer> + Send + Sync>;
+pub(super) type OtherHandler =
+    Box<dyn Fn(Request<RequestBody>) -> BoxFuture<Handled> + Send + Sync>;
 
 #[cfg(test)]
 pub(super) type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// An answer, or none: the connection is closed.
-pub(super) type Answer = Result<Response<Body>, ConnectionLost>;
+/// A response, or none: the connection is closed.
+pub(super) type Handled = Result<Response<Body>, ConnectionReset>;
 
 /// Hears of events; told on the server's thread.
 pub(super) type Listener = Box<dyn Fn(&ServerEvent<'_>) + Send + Sync>;
@@ -58,7 +59,7 @@ pub(super) struct Service {
 const MAX_HEAD_BYTES: usize = 128 * 1024;
 const MAX_HEADERS: usize = 128;
 
-/// How much of an answer the system is asked to hold, in bytes. It says that there is room again when a good part of it has
+/// How much of a response the system is asked to hold, in bytes. It says that there is room again when a good part of it has
 /// gone out, and by itself it takes several MiB: a client that reads 20 kB a second would seem to take no byte for a minute.
 const SEND_BUFFER: usize = 128 * 1024;
 
@@ -67,7 +68,7 @@ const UNKNOWN_HOST: &str = "this server is not known by that name, which over pl
     speak https\n";
 
 /// Serves a connection until it ends, or until a while after `closing` turns true: idle connections close at once,
-/// a request in progress is answered first.
+/// a request in progress is served first.
 pub(super) async fn serve(
     service: Arc<Service>,
     stream: TcpStream,
@@ -98,7 +99,7 @@ pub(super) async fn serve(
 }
 
 fn tune(stream: &TcpStream) {
-    // Small answers go out at once; without it, delayed acknowledgements cost 40 ms each.
+    // Small responses go out at once; without it, delayed acknowledgements cost 40 ms each.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(stream).set_send_buffer_size(SEND_BUFFER);
 }
@@ -111,7 +112,7 @@ async fn accept(tls: &TlsAcceptor, mut stream: TcpStream) -> io::Result<TlsStrea
     if stream.peek(&mut first).await? == 1 && first[0].is_ascii_alphabetic() {
         stream.write_all(HTTP_ON_TLS_PORT.as_bytes()).await?;
         stream.shutdown().await?;
-        // Closed with its request unread, the connection would be reset, and the answer lost.
+        // Closed with its request unread, the connection would be reset, and the response lost.
         tokio::io::copy(
             &mut stream.take(MAX_HEAD_BYTES as u64),
             &mut tokio::io::sink(),
@@ -155,7 +156,7 @@ pub(super) async fn serve_http<S>(
         .half_close(true)
         .serve_connection(
             TokioIo::new(stream),
-            service_fn(move |request| client.clone().answer(request, activity.begin())),
+            service_fn(move |request| client.clone().response(request, activity.begin())),
         );
     let mut connection = pin!(connection);
     let result = tokio::select! {
@@ -208,11 +209,11 @@ impl Client {
         Ok(origin)
     }
 
-    async fn answer(
+    async fn response(
         self: Arc<Self>,
         request: Request<Incoming>,
         under_way: UnderWay,
-    ) -> Result<Response<Kept<Body>>, ConnectionLost> {
+    ) -> Result<Response<Kept<Body>>, ConnectionReset> {
         let service = &self.service;
         let method = request.method().clone();
         let uri = request.uri().clone();
@@ -221,7 +222,7 @@ impl Client {
         let closes = asks_to_close(request.headers());
         let response = match self.origin(&request) {
             Ok(_) if path.starts_with(reserved::PREFIX) => {
-                reserved::answer(&method, path, service.ca_pem.as_deref())
+                reserved::response(&method, path, service.ca_pem.as_deref())
             }
             Ok(origin) => {
                 let (parts, body) = request.into_parts();
@@ -229,7 +230,7 @@ impl Client {
                 let body = RequestBody::new(&parts.headers, body, &under_way, timeout);
                 service
                     .handler
-                    .answer(parts, body, (origin, self.address))
+                    .response(parts, body, (origin, self.address))
                     .await?
             }
             Err(HostError::Malformed) => {
@@ -244,7 +245,7 @@ impl Client {
             true => reserved::plain(StatusCode::REQUEST_TIMEOUT, "the body fell silent\n"),
             false => response,
         };
-        // The service says so in every answer of a connection that stays open.
+        // The service says so in every response of a connection that stays open.
         if under_way.fell_silent() {
             let headers = response.headers_mut();
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -262,15 +263,15 @@ impl Client {
 }
 
 impl Handler {
-    async fn answer(
+    async fn response(
         &self,
         head: request::Parts,
         body: RequestBody,
         came: (Origin, ClientAddress),
-    ) -> Answer {
+    ) -> Handled {
         match self {
             Self::Registry(registry) => match registry.begin(head, Some(came)) {
-                Begun::Answered(response) => Ok(response),
+                Begun::Done(response) => Ok(response),
                 // In a box, so that a connection needs room for it only while it lasts.
                 Begun::Waiting(waiting) => Box::pin(registry.clone().finish(*waiting, body)).await,
             },
@@ -293,7 +294,7 @@ impl Service {
     }
 }
 
-/// Whether the client wants the connection to end with this answer.
+/// Whether the client wants the connection to end with this response.
 fn asks_to_close(headers: &HeaderMap) -> bool {
     let values = headers.get_all(CONNECTION).iter();
     values
@@ -309,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_holds_so_little_of_an_answer_that_a_slow_reader_is_seen_to_read() {
+    fn the_system_holds_so_little_of_a_response_that_a_slow_reader_is_seen_to_read() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         stream.set_nonblocking(true).unwrap();

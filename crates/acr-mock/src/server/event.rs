@@ -11,14 +11,14 @@ use http::{Method, StatusCode};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServerEvent<'a> {
-    /// A request was answered; told at the head of the answer, before its body goes out.
+    /// A request was served; told at the head of the response, before its body goes out.
     #[non_exhaustive]
     Request {
         /// The method of the request.
         method: &'a Method,
         /// The path as it came, still percent-encoded.
         path: &'a str,
-        /// The status of the answer.
+        /// The status of the response.
         status: StatusCode,
     },
     /// A client came over TCP but not through TLS: mostly one that does not trust the server's CA.

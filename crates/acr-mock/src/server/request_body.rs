@@ -17,7 +17,7 @@ use super::timeouts::{Timer, UnderWay};
 /// What the client sends; the part that nobody reads is thrown away in the background.
 ///
 /// A registry refuses (for want of a token, say) before it looks at the body. Were the connection closed then, a client
-/// that is still sending would see it reset, and might never read the answer.
+/// that is still sending would see it reset, and might never read the response.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     rest: Option<Rest>,
@@ -41,7 +41,7 @@ impl RequestBody {
         under_way: &UnderWay,
         timeout: Duration,
     ) -> Self {
-        // Who waits for a go-ahead and gets an answer instead does not send the body; nothing is there to drain, and
+        // Who waits for a go-ahead and gets a response instead does not send the body; nothing is there to drain, and
         // what came next on the connection would be taken for it.
         let waits = headers.get(EXPECT).map(HeaderValue::as_bytes);
         let waits = waits.is_some_and(|expect| expect.eq_ignore_ascii_case(b"100-continue"));

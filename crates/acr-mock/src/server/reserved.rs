@@ -1,4 +1,4 @@
-//! `/_mock/`: the mock's own paths, which no registry has. They need no token and answer on both origins.
+//! `/_mock/`: the mock's own paths, which no registry has. They need no token and response on both origins.
 
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -7,10 +7,10 @@ use crate::Body;
 
 pub(super) const PREFIX: &str = "/_mock/";
 
-/// The answer to a request below [`PREFIX`].
+/// The response to a request below [`PREFIX`].
 ///
 /// `GET /_mock/health` says that the server is up; `GET /_mock/ca.pem` is the CA to trust, 404 over plain http.
-pub(super) fn answer(method: &Method, path: &str, ca_pem: Option<&str>) -> Response<Body> {
+pub(super) fn response(method: &Method, path: &str, ca_pem: Option<&str>) -> Response<Body> {
     let found = match path.strip_prefix(PREFIX) {
         Some("health") => Some(("application/json", health())),
         Some("ca.pem") => ca_pem.map(|pem| ("application/x-pem-file", pem.to_owned())),
@@ -45,7 +45,7 @@ pub(super) fn answer(method: &Method, path: &str, ca_pem: Option<&str>) -> Respo
     response
 }
 
-/// An answer of the server's own that is no registry answer: a status and one line.
+/// A response of the server's own that is no registry response: a status and one line.
 pub(super) fn plain(status: StatusCode, line: &'static str) -> Response<Body> {
     let mut response = Response::new(line.into());
     *response.status_mut() = status;
@@ -67,11 +67,11 @@ mod tests {
     #[test]
     fn the_ca_is_not_found_over_plain_http() {
         assert_eq!(
-            answer(&Method::GET, "/_mock/ca.pem", None).status(),
+            response(&Method::GET, "/_mock/ca.pem", None).status(),
             StatusCode::NOT_FOUND
         );
         assert_eq!(
-            answer(&Method::GET, "/_mock/ca.pem", Some("PEM")).status(),
+            response(&Method::GET, "/_mock/ca.pem", Some("PEM")).status(),
             StatusCode::OK
         );
     }
@@ -79,8 +79,8 @@ mod tests {
     #[test]
     fn a_head_has_the_length_of_the_get() {
         let (get, head) = (
-            answer(&Method::GET, "/_mock/health", None),
-            answer(&Method::HEAD, "/_mock/health", None),
+            response(&Method::GET, "/_mock/health", None),
+            response(&Method::HEAD, "/_mock/health", None),
         );
         assert_eq!(get.headers(), head.headers());
         assert_eq!(head.body().remaining(), 0);
@@ -93,12 +93,12 @@ mod tests {
     #[test]
     fn only_reading_is_allowed_and_only_of_known_paths() {
         assert_eq!(
-            answer(&Method::POST, "/_mock/health", None).status(),
+            response(&Method::POST, "/_mock/health", None).status(),
             StatusCode::METHOD_NOT_ALLOWED
         );
         for path in ["/_mock/", "/_mock/healthy", "/_mock/health/"] {
             assert_eq!(
-                answer(&Method::GET, path, None).status(),
+                response(&Method::GET, path, None).status(),
                 StatusCode::NOT_FOUND
             );
         }

@@ -37,7 +37,7 @@ fn a_panic_of_a_handler_reaches_whoever_drops_the_server() {
     // The others are served as before.
     let mut other = Client::connect(&mock);
     other.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    assert_eq!(other.answer(), (200, "fine".to_owned()));
+    assert_eq!(other.response(), (200, "fine".to_owned()));
     let panic = catch_unwind(AssertUnwindSafe(|| drop(mock))).unwrap_err();
     let text = panic
         .downcast_ref::<String>()
@@ -71,7 +71,7 @@ fn a_server_may_be_dropped_by_its_handler_however_many_workers_it_has() {
         let mut client = Client::connect(&mock);
         *held.lock().unwrap() = Some(mock);
         client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        assert_eq!(client.answer(), (200, "gone".to_owned()), "{workers}");
+        assert_eq!(client.response(), (200, "gone".to_owned()), "{workers}");
     }
 }
 
@@ -101,7 +101,7 @@ fn shutdown_with_idle_and_half_sent_and_stuck_requests() -> Duration {
     });
     let mut idle = Client::connect(&mock);
     idle.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    idle.answer();
+    idle.response();
     let mut half_sent = Client::connect(&mock);
     half_sent.send("GET / HTTP/1.1\r\nHos");
     let mut never = Client::connect(&mock);
@@ -118,7 +118,7 @@ fn shutdown_with_idle_and_half_sent_and_stuck_requests() -> Duration {
 }
 
 #[test]
-fn a_request_in_progress_is_answered_before_the_end() {
+fn a_request_in_progress_is_served_before_the_end() {
     let (release, released) = tokio::sync::oneshot::channel::<()>();
     let (started_sender, started) = mpsc::channel();
     let released = Mutex::new(Some(released));
@@ -136,12 +136,12 @@ fn a_request_in_progress_is_answered_before_the_end() {
             if let Some(released) = released {
                 released.await.expect("the test lets it go on");
             }
-            Response::new(Body::from("answered"))
+            Response::new(Body::from("served"))
         })
     });
     let mut idle = Client::connect(&mock);
     idle.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    idle.answer();
+    idle.response();
     let mut slow = Client::connect(&mock);
     slow.send("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n");
     started.recv().expect("the request is being handled");
@@ -149,7 +149,7 @@ fn a_request_in_progress_is_answered_before_the_end() {
     // Idle connections are closed first: from then on the server is stopping.
     assert_eq!(idle.rest(), "");
     release.send(()).expect("the handler waits");
-    assert_eq!(slow.answer(), (200, "answered".to_owned()));
+    assert_eq!(slow.response(), (200, "served".to_owned()));
     stopping.join().unwrap();
 }
 
@@ -160,7 +160,7 @@ fn a_body_that_nobody_read_is_drained_and_the_connection_lives_on() {
         Box::pin(async { status(StatusCode::UNAUTHORIZED) })
     });
     let mut client = Client::connect(&mock);
-    // Sent whole before the answer is read, as simple clients do.
+    // Sent whole before the response is read, as simple clients do.
     let body = vec![b'x'; 3 << 20];
     for _ in 0..2 {
         client.send(&format!(
@@ -168,7 +168,7 @@ fn a_body_that_nobody_read_is_drained_and_the_connection_lives_on() {
             body.len()
         ));
         client.stream.get_mut().write_all(&body).unwrap();
-        assert_eq!(client.answer().0, 401);
+        assert_eq!(client.response().0, 401);
     }
 }
 
@@ -182,10 +182,10 @@ fn a_body_held_back_for_a_go_ahead_is_not_waited_for() {
     client.send(
         "PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
     );
-    let answer = client.rest();
+    let response = client.rest();
     assert!(
-        answer.starts_with("HTTP/1.1 401 ") && !answer.contains("100 Continue"),
-        "{answer}"
+        response.starts_with("HTTP/1.1 401 ") && !response.contains("100 Continue"),
+        "{response}"
     );
 }
 
@@ -208,7 +208,7 @@ fn a_go_ahead_is_given_when_the_body_is_read() {
     );
     assert_eq!(client.head(), ["HTTP/1.1 100 Continue"]);
     client.send("hello");
-    assert_eq!(client.answer(), (200, "hello".to_owned()));
+    assert_eq!(client.response(), (200, "hello".to_owned()));
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn the_handler_is_told_how_the_client_came() {
         let mut client = Client::connect(&mock);
         client.send(&format!("GET /v2/ HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         assert_eq!(
-            client.answer(),
+            client.response(),
             (200, format!("http://{host} http://{data}:{data_port}"))
         );
     }
@@ -319,7 +319,7 @@ fn a_request_without_a_proper_host_is_400_and_reaches_no_handler() {
         for target in ["/v2/", "/_mock/health", "http://localhost/v2/"] {
             let mut client = Client::connect(&mock);
             client.send(&format!("GET {target} HTTP/1.1\r\n{host}\r\n"));
-            assert_eq!(client.answer().0, 400, "{target} {host}");
+            assert_eq!(client.response().0, 400, "{target} {host}");
         }
     }
     mock.shutdown();
@@ -353,7 +353,7 @@ fn events_tell_requests_without_their_query_and_broken_connections() {
     let mut client = Client::connect(&mock);
     client.send("GET /v2/?sig=secret HTTP/1.1\r\nHost: localhost\r\n\r\n");
     events.recv().expect("the request is told");
-    client.answer();
+    client.response();
     client.send("no http\r\n\r\n");
     events.recv().expect("the broken connection is told");
     assert_eq!(*seen.lock().unwrap(), ["GET /v2/ 404 Not Found", "broken"]);
@@ -381,7 +381,7 @@ fn a_client_may_close_its_side_after_its_request() {
         .get_ref()
         .shutdown(std::net::Shutdown::Write)
         .unwrap();
-    assert_eq!(client.answer(), (200, "fine".to_owned()));
+    assert_eq!(client.response(), (200, "fine".to_owned()));
 }
 
 fn start(
@@ -416,7 +416,7 @@ struct Client {
 impl Client {
     fn connect(mock: &AcrMock) -> Self {
         let stream = TcpStream::connect(mock.local_addr()).expect("the server listens");
-        // So that a server that does not answer fails the test instead of hanging it.
+        // So that a server that does not respond fails the test instead of hanging it.
         stream
             .set_read_timeout(Some(Duration::from_secs(30)))
             .unwrap();
@@ -433,14 +433,14 @@ impl Client {
         let _ = self.stream.get_mut().write_all(text.as_bytes());
     }
 
-    /// The lines of an answer's head.
+    /// The lines of a response's head.
     fn head(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
             let mut line = String::new();
             self.stream
                 .read_line(&mut line)
-                .expect("the server answers");
+                .expect("the server responds");
             let line = line.trim_end();
             if line.is_empty() {
                 return lines;
@@ -449,8 +449,8 @@ impl Client {
         }
     }
 
-    /// Status and body of an answer with a length.
-    fn answer(&mut self) -> (u16, String) {
+    /// Status and body of a response with a length.
+    fn response(&mut self) -> (u16, String) {
         let head = self.head();
         let status = head[0]
             .split(' ')

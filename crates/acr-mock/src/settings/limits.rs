@@ -1,4 +1,4 @@
-//! Bounds of what a registry takes in. What the service answers beyond its own is not known, so all of these are chosen.
+//! Bounds of what a registry takes in. What the service responds beyond its own is not known, so all of these are chosen.
 
 use crate::settings::RegistryBuilder;
 
@@ -57,7 +57,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// The largest blob that is taken, in bytes; 200 GiB by default. A request that would go beyond it is answered 413,
+    /// The largest blob that is taken, in bytes; 200 GiB by default. A request that would go beyond it gets 413,
     /// and an upload stays as it was before.
     pub fn blob_limit(mut self, bytes: u64) -> Self {
         self.settings.limits.blob = bytes;
@@ -65,17 +65,17 @@ impl RegistryBuilder {
     }
 
     /// How many bytes of content may be held at once, in bodies that are still coming, open uploads, blobs and manifests;
-    /// any number of them by default. A push beyond it is answered 405 `REGISTRY_DISALLOWED_OPERATION`, as by a registry
+    /// any number of them by default. A push beyond it is refused with 405 `REGISTRY_DISALLOWED_OPERATION`, as by a registry
     /// that is over its storage (the detail is chosen), until something is deleted, cancelled or over.
     ///
-    /// A blob is counted once however many repositories have it, and until the last answer that gives it has gone out.
+    /// A blob is counted once however many repositories have it, and until the last response that gives it has gone out.
     /// Seeds are counted, but not refused. What is not content (names, tags, tokens) is not counted.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.settings.limits.bytes = Some(bytes);
         self
     }
 
-    /// How many uploads may be open at once; 10,000 by default. One more is answered 429 with `Retry-After`, until one of
+    /// How many uploads may be open at once; 10,000 by default. One more gets 429 with `Retry-After`, until one of
     /// them ends, is cancelled, or has waited for its next byte longer than [`upload_life`](Self::upload_life).
     pub fn upload_limit(mut self, uploads: usize) -> Self {
         self.settings.limits.uploads = uploads;
@@ -83,7 +83,7 @@ impl RegistryBuilder {
     }
 
     /// How many of them one repository may have, so that it does not use up those of the others; 1,000 by default. One
-    /// more is answered in the same way.
+    /// more is served in the same way.
     pub fn repository_upload_limit(mut self, uploads: usize) -> Self {
         self.settings.limits.repository_uploads = uploads;
         self

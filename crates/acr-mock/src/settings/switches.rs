@@ -15,14 +15,14 @@ impl RegistryBuilder {
         self
     }
 
-    /// Whether `GET` of a blob answers 307 to the data origin, as the service does, or 200 with the bytes, as most other
+    /// Whether `GET` of a blob responds with 307 to the data origin, as the service does, or 200 with the bytes, as most other
     /// registries do. The profile decides unless it is said here.
     pub fn data_redirect(mut self, on: bool) -> Self {
         self.settings.data_redirect = Some(on);
         self
     }
 
-    /// Whether there is a referrers API; on by default. Registries from before OCI 1.1 answer a plain 404 there and send
+    /// Whether there is a referrers API; on by default. Registries from before OCI 1.1 response a plain 404 there and send
     /// no `OCI-Subject`, and clients keep the list themselves, in an index under a tag.
     pub fn referrers_api(mut self, on: bool) -> Self {
         self.settings.referrers_api = on;

@@ -105,7 +105,7 @@ fn a_port_in_use_is_one_clear_line_and_1() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_up_neither_answers_nor_the_end() {
+fn a_log_that_nobody_reads_holds_up_neither_responses_nor_the_end() {
     within_a_second(|| {
         let mut mock = Mock::start(&["--plain-http"]);
         let ready = mock.ready();

@@ -164,7 +164,7 @@ pub(crate) fn exchange(server: &str, token: &str) -> u16 {
     send(server, &request).0
 }
 
-/// Status and body of what is answered to these bytes.
+/// Status and body of what is served to these bytes.
 pub(crate) fn send(server: &str, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(server).expect("the mock listens");
     stream
@@ -173,11 +173,11 @@ pub(crate) fn send(server: &str, request: &str) -> (u16, String) {
     stream
         .write_all(request.as_bytes())
         .expect("the mock takes it");
-    let mut answer = String::new();
+    let mut response = String::new();
     stream
-        .read_to_string(&mut answer)
-        .expect("the mock answers");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        .read_to_string(&mut response)
+        .expect("the mock responds");
+    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
     let status = head
         .split(' ')
         .nth(1)

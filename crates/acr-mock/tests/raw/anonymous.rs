@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Answer, HOST, Raw, claims, escape};
+use crate::support::{HOST, Raw, RawResponse, claims, escape};
 use crate::token::{ISSUED, access, token};
 
-fn anonymous(raw: &Raw, scope: &str) -> Answer {
+fn anonymous(raw: &Raw, scope: &str) -> RawResponse {
     token(
         raw,
         &format!("grant_type=password&service={HOST}&scope={}", escape(scope)),
@@ -16,10 +16,10 @@ fn anonymous(raw: &Raw, scope: &str) -> Answer {
 
 #[test]
 fn without_anonymous_pull_nobody_gets_no_token() {
-    // Chosen: what the service answers here is not known.
+    // Chosen: what the service responds here is not known.
     let raw = Raw::new();
-    let answer = anonymous(&raw, "repository:app:pull").expect_empty(401);
-    assert!(!answer.has("www-authenticate"));
+    let response = anonymous(&raw, "repository:app:pull").expect_empty(401);
+    assert!(!response.has("www-authenticate"));
     raw.get(format!(
         "/oauth2/token?service={HOST}&scope=repository%3Aapp%3Apull"
     ))
@@ -72,9 +72,9 @@ fn anonymous_pull_reads_everything_and_changes_nothing() {
             "repository:app:delete",
         ),
     ] {
-        let answer = ask.bearer(&by(scope)).send().expect(401);
+        let response = ask.bearer(&by(scope)).send().expect(401);
         assert!(
-            answer
+            response
                 .header("www-authenticate")
                 .ends_with(r#",error="insufficient_scope""#),
             "{scope}"

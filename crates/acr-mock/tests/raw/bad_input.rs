@@ -1,4 +1,4 @@
-//! Requests that no well-behaved client sends: each gets the answer of the service, or a clear one that was chosen.
+//! Requests that no well-behaved client sends: each gets the response of the service, or a clear one that was chosen.
 
 use futures_util::FutureExt as _;
 use http::{Method, Request};
@@ -94,10 +94,10 @@ fn a_head_of_what_matches_no_grammar_has_the_length_and_not_the_body() {
         "/v2/app/blobs/wrong%20digest",
         "/v2/app/manifests/.INVALID_MANIFEST_NAME",
     ] {
-        let answer = raw.head(path).send().expect(404);
-        assert!(answer.body.is_empty());
-        assert_eq!(answer.header("content-length"), "19");
-        assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+        let response = raw.head(path).send().expect(404);
+        assert!(response.body.is_empty());
+        assert_eq!(response.header("content-length"), "19");
+        assert_eq!(response.header("content-type"), "text/plain; charset=utf-8");
     }
 }
 
@@ -117,7 +117,7 @@ fn a_word_like_a_digest_is_a_legal_tag() {
 }
 
 #[test]
-fn a_path_outside_the_api_is_answered_in_front_of_the_registry() {
+fn a_path_outside_the_api_is_served_in_front_of_the_registry() {
     let raw = Raw::new();
     for path in [
         "/wrong%20location",
@@ -130,21 +130,21 @@ fn a_path_outside_the_api_is_answered_in_front_of_the_registry() {
         "/oauth2/",
         "/oauth2/token/",
     ] {
-        let answer = raw.get(path).send().expect(404);
-        assert_eq!(answer.text(), "Not found", "{path}");
-        assert_eq!(answer.header("content-type"), "application/octet-stream");
-        assert_eq!(answer.header("content-length"), "9");
+        let response = raw.get(path).send().expect(404);
+        assert_eq!(response.text(), "Not found", "{path}");
+        assert_eq!(response.header("content-type"), "application/octet-stream");
+        assert_eq!(response.header("content-length"), "9");
         // Beside these only what the front says everywhere, and once (recorded).
         let transport = "max-age=31536000; includeSubDomains";
-        assert_eq!(answer.header("strict-transport-security"), transport);
-        assert_eq!(answer.header("server"), "AzureContainerRegistry");
-        assert_eq!(answer.headers.len(), 4, "{path}: {:?}", answer.headers);
+        assert_eq!(response.header("strict-transport-security"), transport);
+        assert_eq!(response.header("server"), "AzureContainerRegistry");
+        assert_eq!(response.headers.len(), 4, "{path}: {:?}", response.headers);
     }
 }
 
 #[test]
 fn a_known_path_with_a_wrong_method_is_405_and_says_which_are_right() {
-    // Chosen: the service's answer is not known.
+    // Chosen: the service's response is not known.
     let raw = Raw::new();
     let digest = nowhere();
     for (method, path, allow) in [
@@ -189,22 +189,22 @@ fn a_known_path_with_a_wrong_method_is_405_and_says_which_are_right() {
             "GET, PATCH, DELETE",
         ),
     ] {
-        let answer = raw.ask(method.clone(), &path).send().expect(405);
-        assert_eq!(answer.header("allow"), allow, "{method} {path}");
+        let response = raw.ask(method.clone(), &path).send().expect(405);
+        assert_eq!(response.header("allow"), allow, "{method} {path}");
         if method != Method::HEAD {
             assert_eq!(
-                answer.json()["errors"][0]["code"],
+                response.json()["errors"][0]["code"],
                 "UNSUPPORTED",
                 "{method} {path}"
             );
         }
-        assert!(!answer.has("www-authenticate"));
+        assert!(!response.has("www-authenticate"));
     }
 }
 
 #[test]
 fn a_parameter_that_is_malformed_is_named_after_the_credentials_were_good() {
-    // Chosen: the service's answers are not known.
+    // Chosen: the service's responses are not known.
     let raw = Raw::new();
     raw.push_image("app", "v1");
     for (ask, scope, code) in [
@@ -224,8 +224,8 @@ fn a_parameter_that_is_malformed_is_named_after_the_credentials_were_good() {
             "DIGEST_INVALID",
         ),
     ] {
-        let answer = ask.scope(scope).send().expect(400);
-        assert_eq!(answer.json()["errors"][0]["code"], code);
+        let response = ask.scope(scope).send().expect(400);
+        assert_eq!(response.json()["errors"][0]["code"], code);
     }
     let from = raw
         .post(format!(
@@ -301,11 +301,11 @@ fn odd_queries_and_headers_break_nothing() {
 }
 
 #[test]
-fn a_request_without_a_host_is_answered_under_the_mock_s_own_name() {
+fn a_request_without_a_host_is_served_under_the_mock_s_own_name() {
     let raw = Raw::new();
     let request = Request::get("/v2/").body(String::new()).unwrap();
-    let answer = raw.registry.handle(request).now_or_never().unwrap();
-    let challenge = answer.headers()["www-authenticate"].to_str().unwrap();
+    let response = raw.registry.handle(request).now_or_never().unwrap();
+    let challenge = response.headers()["www-authenticate"].to_str().unwrap();
     assert!(
         challenge.contains("https://mock.azurecr.io/oauth2/token"),
         "{challenge}"
@@ -350,9 +350,9 @@ fn a_body_that_breaks_off_is_refused_and_leaves_nothing() {
             .header("content-type", content_type)
             .body(StreamBody::new(futures_util::stream::iter(frames)))
             .unwrap();
-        let answer = raw.registry.handle(request).now_or_never().unwrap();
-        assert_eq!(answer.status(), 400, "{method} {path}");
-        let body = answer
+        let response = raw.registry.handle(request).now_or_never().unwrap();
+        assert_eq!(response.status(), 400, "{method} {path}");
+        let body = response
             .into_body()
             .collect()
             .now_or_never()
@@ -402,14 +402,14 @@ fn a_manifest_nested_beyond_reason_is_refused_and_breaks_nothing() {
         "{{\"mediaType\":\"{OCI_MANIFEST}\",\"x\":{}",
         "[".repeat(100_000)
     );
-    let answer = raw
+    let response = raw
         .put("/v2/app/manifests/v1")
         .scope(PUSH)
         .header("content-type", OCI_MANIFEST)
         .body(nested)
         .send();
     assert_eq!(
-        answer.expect(400).json()["errors"][0]["code"],
+        response.expect(400).json()["errors"][0]["code"],
         "MANIFEST_INVALID"
     );
 }
@@ -457,15 +457,15 @@ fn what_nobody_knows_of_a_manifest_is_passed_over_and_makes_no_tree() {
 }
 
 #[test]
-fn no_secret_is_in_an_answer_or_in_debug() {
+fn no_secret_is_in_a_response_or_in_debug() {
     let raw = Raw::with(|builder| builder.user("ci", "hunter2"));
-    let answer = raw
+    let response = raw
         .get("/acr/v1/app")
         .basic("ci", "hunter2wrong")
         .send()
         .expect(401);
-    assert!(!format!("{answer:?}").contains("hunter2"));
-    let answer = raw.get("/acr/v1/app").bearer("hunter2").send().expect(401);
-    assert!(!format!("{answer:?}").contains("hunter2"));
+    assert!(!format!("{response:?}").contains("hunter2"));
+    let response = raw.get("/acr/v1/app").bearer("hunter2").send().expect(401);
+    assert!(!format!("{response:?}").contains("hunter2"));
     assert!(!format!("{:?}", raw.registry).contains("hunter2"));
 }

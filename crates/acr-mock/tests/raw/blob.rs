@@ -13,14 +13,14 @@ fn a_blob_is_got_by_a_redirect_to_the_data_origin() {
     let raw = Raw::new();
     let digest = raw.push_blob("app", b"content");
     let hex = digest.strip_prefix("sha256:").unwrap();
-    let answer = raw
+    let response = raw
         .get(format!("/v2/app/blobs/{}", digest.replace(':', "%3A")))
         .scope(PULL)
         .send()
         .expect(307);
-    assert_eq!(answer.header("docker-content-digest"), digest);
-    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
-    let location = answer.header("location");
+    assert_eq!(response.header("docker-content-digest"), digest);
+    assert_eq!(response.header("content-type"), "text/html; charset=utf-8");
+    let location = response.header("location");
     let (path, query) = location.split_once('?').unwrap();
     let path = path.strip_prefix("https://mock.data.invalid/").unwrap();
     let (registry_id, rest) = path.split_once('/').unwrap();
@@ -47,8 +47,11 @@ fn a_blob_is_got_by_a_redirect_to_the_data_origin() {
         "<a href=\"{}\">Temporary Redirect</a>.\n\n",
         location.replace('&', "&amp;")
     );
-    assert_eq!(answer.text(), expected);
-    assert_eq!(answer.header("content-length"), expected.len().to_string());
+    assert_eq!(response.text(), expected);
+    assert_eq!(
+        response.header("content-length"),
+        expected.len().to_string()
+    );
 }
 
 #[test]
@@ -101,7 +104,7 @@ fn without_the_redirect_the_bytes_come_directly() {
 }
 
 #[test]
-fn a_head_is_answered_by_the_registry_itself() {
+fn a_head_is_served_by_the_registry_itself() {
     let raw = Raw::new();
     let digest = raw.push_blob("app", b"content");
     for ask in [
@@ -109,13 +112,13 @@ fn a_head_is_answered_by_the_registry_itself() {
         raw.head(format!("/v2/app/blobs/{digest}"))
             .header("range", "bytes=0-1"),
     ] {
-        let answer = ask.scope(PULL).send().expect(200);
-        assert!(answer.body.is_empty());
-        assert_eq!(answer.header("content-length"), "7");
-        assert_eq!(answer.header("content-type"), "application/octet-stream");
-        assert_eq!(answer.header("docker-content-digest"), digest);
+        let response = ask.scope(PULL).send().expect(200);
+        assert!(response.body.is_empty());
+        assert_eq!(response.header("content-length"), "7");
+        assert_eq!(response.header("content-type"), "application/octet-stream");
+        assert_eq!(response.header("docker-content-digest"), digest);
         for absent in ["location", "content-range", "accept-ranges", "etag"] {
-            assert!(!answer.has(absent), "{absent}");
+            assert!(!response.has(absent), "{absent}");
         }
     }
 }
@@ -127,12 +130,12 @@ fn an_unknown_blob_is_not_found_with_its_digest() {
     let digest = nowhere();
     let expected = error_with("BLOB_UNKNOWN", "blob unknown to registry", json!(digest));
     assert_eq!(expected.len(), 157);
-    let answer = raw
+    let response = raw
         .get(format!("/v2/app/blobs/{digest}"))
         .scope(PULL)
         .send()
         .expect_json(404, &expected);
-    assert_eq!(answer.header("cache-control"), "no-cache");
+    assert_eq!(response.header("cache-control"), "no-cache");
     let head = raw
         .head(format!("/v2/app/blobs/{digest}"))
         .scope(PULL)
@@ -157,8 +160,8 @@ fn a_deleted_blob_is_gone_and_the_second_delete_names_no_digest() {
     let raw = Raw::new();
     // The repository has no manifest, and so does not exist; its blob is deleted all the same.
     let path = format!("/v2/app/blobs/{}", raw.push_blob("app", b"content"));
-    let answer = raw.delete(&path).scope(DELETE).send().expect_empty(202);
-    assert!(!answer.has("docker-content-digest"));
+    let response = raw.delete(&path).scope(DELETE).send().expect_empty(202);
+    assert!(!response.has("docker-content-digest"));
     let expected = error("BLOB_UNKNOWN", "blob unknown to registry");
     raw.delete(&path)
         .scope(DELETE)
@@ -196,9 +199,12 @@ fn a_mount_makes_the_blob_this_repository_s_too() {
         digest.replace(':', "%3A")
     );
     let scope = "repository:app:pull,push repository:samples/source:pull";
-    let answer = raw.post(&path).scope(scope).send().expect_empty(201);
-    assert_eq!(answer.header("docker-content-digest"), digest);
-    assert_eq!(answer.header("location"), format!("/v2/app/blobs/{digest}"));
+    let response = raw.post(&path).scope(scope).send().expect_empty(201);
+    assert_eq!(response.header("docker-content-digest"), digest);
+    assert_eq!(
+        response.header("location"),
+        format!("/v2/app/blobs/{digest}")
+    );
     raw.head(format!("/v2/app/blobs/{digest}"))
         .scope(PULL)
         .send()
@@ -242,13 +248,13 @@ fn a_mount_of_what_is_not_there_begins_an_upload() {
         // Without a source no other repository is searched.
         (format!("mount={digest}"), PUSH),
     ] {
-        let answer = raw
+        let response = raw
             .post(format!("/v2/app/blobs/uploads/?{query}"))
             .scope(scope)
             .send()
             .expect_empty(202);
-        assert_eq!(answer.header("range"), "0-0");
-        let location = answer.header("location");
+        assert_eq!(response.header("range"), "0-0");
+        let location = response.header("location");
         assert!(location.starts_with("/v2/app/blobs/uploads/"), "{location}");
         raw.get(location).scope(PULL).send().expect(204);
     }

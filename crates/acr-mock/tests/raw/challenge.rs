@@ -144,10 +144,10 @@ fn header(scope: &str, error: &str) -> String {
 #[test]
 fn the_ping_is_challenged_without_a_scope() {
     let raw = Raw::new();
-    let answer = raw.get("/v2/").send().expect_json(401, &body(Value::Null));
-    assert_eq!(answer.body.len(), 149);
+    let response = raw.get("/v2/").send().expect_json(401, &body(Value::Null));
+    assert_eq!(response.body.len(), 149);
     let expected = format!(r#"Bearer realm="https://{HOST}/oauth2/token",service="{HOST}""#);
-    assert_eq!(answer.all("www-authenticate"), [expected]);
+    assert_eq!(response.all("www-authenticate"), [expected]);
 }
 
 #[test]
@@ -155,25 +155,25 @@ fn every_operation_names_its_scope_in_header_and_body() {
     let raw = Raw::new();
     for (method, path, scope) in operations() {
         let is_head = method == Method::HEAD;
-        let answer = raw.ask(method, &path).send().expect(401);
+        let response = raw.ask(method, &path).send().expect(401);
         assert_eq!(
-            sorted(answer.header("www-authenticate")),
+            sorted(response.header("www-authenticate")),
             header(scope, ""),
             "{path}"
         );
         let expected = body(detail(scope));
         assert_eq!(
-            answer.header("content-length"),
+            response.header("content-length"),
             expected.len().to_string(),
             "{path}"
         );
         assert_eq!(
-            answer.header("content-type"),
+            response.header("content-type"),
             "application/json; charset=utf-8",
             "{path}"
         );
         assert_eq!(
-            answer.text(),
+            response.text(),
             if is_head { "" } else { &expected },
             "{path}"
         );
@@ -189,8 +189,11 @@ fn a_mount_asks_for_two_repositories_with_the_target_first() {
         nowhere()
     );
     let scope = "repository:hello-world:pull,push repository:alpine:pull";
-    let answer = raw.post(path).send().expect_json(401, &body(detail(scope)));
-    assert_eq!(sorted(answer.header("www-authenticate")), header(scope, ""));
+    let response = raw.post(path).send().expect_json(401, &body(detail(scope)));
+    assert_eq!(
+        sorted(response.header("www-authenticate")),
+        header(scope, "")
+    );
 }
 
 #[test]
@@ -198,9 +201,9 @@ fn the_actions_change_places_and_the_detail_does_not() {
     let raw = Raw::new();
     let mut seen = [0, 0];
     for _ in 0..64 {
-        let answer = raw.post("/v2/app/blobs/uploads/").send();
-        assert_eq!(answer.text(), body(detail("repository:app:pull,push")));
-        let challenge = answer.header("www-authenticate");
+        let response = raw.post("/v2/app/blobs/uploads/").send();
+        assert_eq!(response.text(), body(detail("repository:app:pull,push")));
+        let challenge = response.header("www-authenticate");
         let swapped = challenge.contains("repository:app:push,pull");
         assert!(
             swapped || challenge.contains("repository:app:pull,push"),
@@ -244,15 +247,15 @@ fn a_token_that_lacks_the_action_is_refused_with_a_fourth_part() {
             others.join(",")
         );
         let is_head = method == Method::HEAD;
-        let answer = raw.ask(method, &path).scope(&held).send().expect(401);
+        let response = raw.ask(method, &path).scope(&held).send().expect(401);
         let expected = header(scope, r#",error="insufficient_scope""#);
         assert_eq!(
-            sorted(answer.header("www-authenticate")),
+            sorted(response.header("www-authenticate")),
             expected,
             "{path}"
         );
         assert_eq!(
-            answer.text(),
+            response.text(),
             if is_head {
                 "".to_owned()
             } else {
@@ -267,8 +270,8 @@ fn a_token_that_lacks_the_action_is_refused_with_a_fourth_part() {
 fn the_scope_that_an_operation_names_is_enough_for_it() {
     let raw = Raw::new();
     for (method, path, scope) in operations() {
-        let answer = raw.ask(method, &path).scope(scope).send();
-        assert_ne!(answer.status, 401, "{path}");
+        let response = raw.ask(method, &path).scope(scope).send();
+        assert_ne!(response.status, 401, "{path}");
     }
 }
 
@@ -289,13 +292,13 @@ fn the_scope_is_checked_before_existence() {
         .scope("repository:app:delete")
         .send()
         .expect(202);
-    let answer = raw
+    let response = raw
         .get(tag)
         .scope("repository:app:delete")
         .send()
         .expect(401);
     assert!(
-        answer
+        response
             .header("www-authenticate")
             .ends_with(r#",error="insufficient_scope""#)
     );
@@ -348,13 +351,13 @@ fn a_token_that_is_not_accepted_is_an_invalid_token() {
         Raw::new().token(scope),
         raw.refresh_token("entra"),
     ] {
-        let answer = raw
+        let response = raw
             .get(path)
             .bearer(&bad)
             .send()
             .expect_json(401, &body(detail(scope)));
         let expected = header(scope, r#",error="invalid_token""#);
-        assert_eq!(answer.all("www-authenticate"), [expected], "{bad}");
+        assert_eq!(response.all("www-authenticate"), [expected], "{bad}");
     }
     raw.get(path).bearer(&good).send().expect(404);
 }
@@ -367,9 +370,9 @@ fn an_access_token_is_over_after_75_minutes() {
     raw.clock.advance(std::time::Duration::from_secs(4_499));
     ask().expect(200);
     raw.clock.advance(std::time::Duration::from_secs(1));
-    let answer = ask().expect(401);
+    let response = ask().expect(401);
     assert!(
-        answer
+        response
             .header("www-authenticate")
             .ends_with(r#",error="invalid_token""#)
     );
@@ -404,9 +407,9 @@ fn the_realm_follows_the_authority_of_the_request() {
 #[test]
 fn a_login_server_that_is_set_stands_for_every_authority() {
     let raw = Raw::with(|builder| builder.login_server("fixed.azurecr.io"));
-    let answer = raw.get("https://127.0.0.1:5000/v2/").send();
+    let response = raw.get("https://127.0.0.1:5000/v2/").send();
     assert_eq!(
-        answer.header("www-authenticate"),
+        response.header("www-authenticate"),
         r#"Bearer realm="https://fixed.azurecr.io/oauth2/token",service="fixed.azurecr.io""#
     );
 }

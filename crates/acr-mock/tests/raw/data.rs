@@ -2,51 +2,51 @@
 
 use std::time::Duration;
 
-use crate::support::{Answer, Ask, Raw};
+use crate::support::{Ask, Raw, RawResponse};
 
 /// A blob of 1,472 bytes, and the URL that the registry redirects to for it.
 fn signed(raw: &Raw) -> (Vec<u8>, String) {
     let content: Vec<u8> = (0..1_472_u32).map(|at| (at % 251) as u8).collect();
     let digest = raw.push_blob("app", &content);
-    let answer = raw
+    let response = raw
         .get(format!("/v2/app/blobs/{digest}"))
         .scope("repository:app:pull")
         .send()
         .expect(307);
-    (content, answer.header("location").to_owned())
+    (content, response.header("location").to_owned())
 }
 
-fn expect_xml(answer: Answer, status: u16, code: &str) -> Answer {
-    let answer = answer.expect(status);
-    assert_eq!(answer.header("content-type"), "application/xml");
-    assert_eq!(answer.header("x-ms-error-code"), code);
+fn expect_xml(response: RawResponse, status: u16, code: &str) -> RawResponse {
+    let response = response.expect(status);
+    assert_eq!(response.header("content-type"), "application/xml");
+    assert_eq!(response.header("x-ms-error-code"), code);
     assert!(
-        answer.text().contains(&format!("<Code>{code}</Code>")),
+        response.text().contains(&format!("<Code>{code}</Code>")),
         "{}",
-        answer.text()
+        response.text()
     );
     assert_eq!(
-        answer.header("content-length"),
-        answer.body.len().to_string()
+        response.header("content-length"),
+        response.body.len().to_string()
     );
-    assert_of_storage(&answer);
-    answer
+    assert_of_storage(&response);
+    response
 }
 
 /// Storage has headers of its own, and none of the registry's.
-fn assert_of_storage(answer: &Answer) {
+fn assert_of_storage(response: &RawResponse) {
     assert_eq!(
-        answer.header("server"),
+        response.header("server"),
         "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0"
     );
-    assert!(answer.has("x-ms-request-id") && answer.has("x-ms-version"));
+    assert!(response.has("x-ms-request-id") && response.has("x-ms-version"));
     for absent in [
         "docker-content-digest",
         "docker-distribution-api-version",
         "www-authenticate",
         "x-ms-correlation-request-id",
     ] {
-        assert!(!answer.has(absent), "{absent}");
+        assert!(!response.has(absent), "{absent}");
     }
 }
 
@@ -58,17 +58,17 @@ fn a_signed_url_gives_the_bytes_without_a_token() {
     assert_eq!(get.body, content);
     let head = raw.head(&url).send().expect(200);
     assert!(head.body.is_empty());
-    for answer in [&get, &head] {
-        assert_eq!(answer.header("content-length"), "1472");
-        assert_eq!(answer.header("content-type"), "application/octet-stream");
-        assert_eq!(answer.header("accept-ranges"), "bytes");
-        assert!(answer.header("etag").starts_with("\"0x8D"));
+    for response in [&get, &head] {
+        assert_eq!(response.header("content-length"), "1472");
+        assert_eq!(response.header("content-type"), "application/octet-stream");
+        assert_eq!(response.header("accept-ranges"), "bytes");
+        assert!(response.header("etag").starts_with("\"0x8D"));
         assert_eq!(
-            answer.header("last-modified"),
+            response.header("last-modified"),
             "Wed, 15 Feb 2023 08:59:14 GMT"
         );
-        assert_eq!(answer.header("x-ms-blob-type"), "AppendBlob");
-        assert_of_storage(answer);
+        assert_eq!(response.header("x-ms-blob-type"), "AppendBlob");
+        assert_of_storage(response);
     }
     assert_eq!(get.header("etag"), head.header("etag"));
 }
@@ -146,15 +146,15 @@ fn ranges_are_cut_out_and_clamped() {
         ("bytes=-9999", "bytes 0-1471/1472", 0, 1471),
         ("bytes=0-18446744073709551615", "bytes 0-1471/1472", 0, 1471),
     ] {
-        let answer = raw.get(&url).header("range", range).send().expect(206);
-        assert_eq!(answer.header("content-range"), given, "{range}");
+        let response = raw.get(&url).header("range", range).send().expect(206);
+        assert_eq!(response.header("content-range"), given, "{range}");
         assert_eq!(
-            answer.header("content-length"),
+            response.header("content-length"),
             (last - first + 1).to_string(),
             "{range}"
         );
-        assert_eq!(answer.body, content[first..=last], "{range}");
-        assert_of_storage(&answer);
+        assert_eq!(response.body, content[first..=last], "{range}");
+        assert_of_storage(&response);
     }
 }
 
@@ -164,12 +164,12 @@ fn a_range_behind_the_end_is_refused_with_the_size() {
     let raw = Raw::new();
     let (_, url) = signed(&raw);
     for range in ["bytes=1472-", "bytes=1472-1500", "bytes=99999999999-"] {
-        let answer = expect_xml(
+        let response = expect_xml(
             raw.get(&url).header("range", range).send(),
             416,
             "InvalidRange",
         );
-        assert_eq!(answer.header("content-range"), "bytes */1472");
+        assert_eq!(response.header("content-range"), "bytes */1472");
     }
 }
 
@@ -178,8 +178,8 @@ fn a_range_that_is_malformed_is_passed_over() {
     let raw = Raw::new();
     let (content, url) = signed(&raw);
     for range in ["bytes=5-4", "bytes=a-b", "lines=1-2", "bytes=0-1,3-4", ""] {
-        let answer = raw.get(&url).header("range", range).send().expect(200);
-        assert_eq!(answer.body, content, "{range}");
+        let response = raw.get(&url).header("range", range).send().expect(200);
+        assert_eq!(response.body, content, "{range}");
     }
 }
 
@@ -187,12 +187,12 @@ fn a_range_that_is_malformed_is_passed_over() {
 fn an_empty_blob_has_no_range() {
     let raw = Raw::new();
     let digest = raw.push_blob("app", b"");
-    let answer = raw
+    let response = raw
         .get(format!("/v2/app/blobs/{digest}"))
         .scope("repository:app:pull")
         .send()
         .expect(307);
-    let url = answer.header("location");
+    let url = response.header("location");
     assert_eq!(
         raw.get(url).send().expect(200).header("content-length"),
         "0"

@@ -1,5 +1,5 @@
 //! The service's errors, one test for each row of their catalogue: status, body to the letter, and the headers that
-//! belong to it. Rows that are chosen because the service's answer is not known say so.
+//! belong to it. Rows that are chosen because the service's response is not known say so.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use acr_mock::{OperationClass, Throttle};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, DISALLOWED, HOST, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Raw, digest, error, error_with,
-    nowhere,
+    DISALLOWED, HOST, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Raw, RawResponse, digest, error,
+    error_with, nowhere,
 };
 
 const PULL: &str = "repository:app:pull";
@@ -19,7 +19,7 @@ const DELETE: &str = "repository:app:delete";
 const VISIT: &str =
     "authentication required, visit https://aka.ms/acr/authorization for more information.";
 
-fn put(raw: &Raw, manifest: &str) -> Answer {
+fn put(raw: &Raw, manifest: &str) -> RawResponse {
     raw.put("/v2/app/manifests/v1")
         .scope(PUSH)
         .header("content-type", OCI_MANIFEST)
@@ -39,7 +39,7 @@ fn start(raw: &Raw) -> String {
     begun.expect(202).header("location").to_owned()
 }
 
-fn exchange(raw: &Raw, token: &str) -> Answer {
+fn exchange(raw: &Raw, token: &str) -> RawResponse {
     let form = format!("grant_type=access_token&service={HOST}&access_token={token}");
     raw.post("/oauth2/exchange").form(form).send()
 }
@@ -146,12 +146,12 @@ fn denied_403_for_an_identity_without_a_role() {
 fn denied_403_by_the_firewall() {
     let raw = Raw::with(|builder| builder.firewall([]));
     let message = "client with IP '127.0.0.1' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.";
-    for answer in [
+    for response in [
         raw.get("/v2/").send(),
         raw.get("/acr/v1/app/_tags").send(),
         exchange(&raw, "entra"),
     ] {
-        answer.expect_json(403, &error("DENIED", message));
+        response.expect_json(403, &error("DENIED", message));
     }
 }
 
@@ -256,12 +256,12 @@ fn manifest_unknown_404_where_a_manifest_is_deleted() {
 fn blob_unknown_404_where_a_blob_is_got() {
     let expected = error_with("BLOB_UNKNOWN", "blob unknown to registry", json!(nowhere()));
     let path = format!("/v2/app/blobs/{}", nowhere());
-    let answer = app()
+    let response = app()
         .get(path)
         .scope(PULL)
         .send()
         .expect_json(404, &expected);
-    assert_eq!(answer.header("cache-control"), "no-cache");
+    assert_eq!(response.header("cache-control"), "no-cache");
 }
 
 #[test]
@@ -291,10 +291,10 @@ fn page_not_found_404_for_a_malformed_name_tag_or_digest() {
 
 #[test]
 fn not_found_404_in_front_of_the_registry() {
-    let answer = Raw::new().get("/wrong%20location").send().expect(404);
-    assert_eq!(answer.text(), "Not found");
-    assert_eq!(answer.header("content-type"), "application/octet-stream");
-    assert!(!answer.has("docker-distribution-api-version"));
+    let response = Raw::new().get("/wrong%20location").send().expect(404);
+    assert_eq!(response.text(), "Not found");
+    assert_eq!(response.header("content-type"), "application/octet-stream");
+    assert!(!response.has("docker-distribution-api-version"));
 }
 
 #[test]
@@ -355,8 +355,8 @@ fn blob_upload_range_invalid_416_where_a_chunk_is_out_of_order() {
             .patch(&location)
             .scope(PUSH)
             .header("content-range", range);
-        let answer = chunk.body(vec![0; 20]).send().expect_json(416, &expected);
-        assert!(!answer.has("location") && !answer.has("range"));
+        let response = chunk.body(vec![0; 20]).send().expect_json(416, &expected);
+        assert!(!response.has("location") && !response.has("range"));
     }
 }
 

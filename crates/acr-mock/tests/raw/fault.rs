@@ -2,28 +2,28 @@
 
 use std::time::Duration;
 
-use acr_mock::{Body, BodyError, ConnectionLost, Fault};
+use acr_mock::{Body, BodyError, ConnectionReset, Fault};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::Response;
 use http_body_util::BodyExt as _;
 
-use crate::support::{Answer, Ask, OCI_MANIFEST, Raw, digest, error};
+use crate::support::{Ask, OCI_MANIFEST, Raw, RawResponse, digest, error};
 
 const PULL: &str = "repository:app:pull";
 const PUSH: &str = "repository:app:pull,push";
 
-/// The answer that is there at once.
+/// The response that is there at once.
 #[track_caller]
-fn now(ask: Ask<'_>) -> Result<Response<Body>, ConnectionLost> {
-    let answer = ask.attempt().now_or_never();
-    answer.expect("nothing is waited for")
+fn now(ask: Ask<'_>) -> Result<Response<Body>, ConnectionReset> {
+    let response = ask.attempt().now_or_never();
+    response.expect("nothing is waited for")
 }
 
 #[track_caller]
 fn assert_lost(ask: Ask<'_>) {
     let error = now(ask).unwrap_err();
-    assert!(error.to_string().contains("without an answer"), "{error}");
+    assert!(error.to_string().contains("without a response"), "{error}");
 }
 
 /// The next piece of a body; `None` where there is none yet.
@@ -47,8 +47,8 @@ fn read(body: &mut Body) -> (Vec<u8>, Option<Result<(), BodyError>>) {
 }
 
 fn start(raw: &Raw) -> String {
-    let answer = raw.post("/v2/app/blobs/uploads/").scope(PUSH).send();
-    answer.expect(202).header("location").to_owned()
+    let response = raw.post("/v2/app/blobs/uploads/").scope(PUSH).send();
+    response.expect(202).header("location").to_owned()
 }
 
 fn chunk<'a>(raw: &'a Raw, location: &str, range: &str, bytes: &'static [u8]) -> Ask<'a> {
@@ -57,7 +57,7 @@ fn chunk<'a>(raw: &'a Raw, location: &str, range: &str, bytes: &'static [u8]) ->
 }
 
 /// `GET` of an upload's location.
-fn status(raw: &Raw, location: &str) -> Answer {
+fn status(raw: &Raw, location: &str) -> RawResponse {
     raw.get(location).scope(PULL).send()
 }
 
@@ -82,16 +82,16 @@ fn a_reset_ends_the_connection_and_nothing_is_done() {
             .scope("repository:app:delete")
     };
     assert_lost(delete());
-    assert_eq!((fault.strikes(), raw.registry.statistics().tags), (1, 1));
+    assert_eq!((fault.count(), raw.registry.statistics().tags), (1, 1));
     assert_eq!(now(delete()).unwrap().status(), 202);
     assert_eq!(raw.registry.statistics().tags, 0);
 }
 
 #[test]
-fn a_lost_answer_leaves_the_deed_done() {
+fn a_lost_response_leaves_the_deed_done() {
     let raw = Raw::new();
     let manifest = raw.image("app", "v1");
-    let fault = Fault::on("set_manifest").times(1).lose_answer();
+    let fault = Fault::on("set_manifest").times(1).drop_response();
     raw.registry.inject(fault).unwrap();
     let ask = raw.put("/v2/app/manifests/v1").scope(PUSH);
     let ask = ask.header("content-type", OCI_MANIFEST);
@@ -101,16 +101,16 @@ fn a_lost_answer_leaves_the_deed_done() {
 }
 
 #[test]
-fn where_there_must_be_an_answer_a_reset_is_one_that_nobody_takes_for_the_registry_s() {
+fn where_there_must_be_a_response_a_reset_is_one_that_nobody_takes_for_the_registry_s() {
     let raw = Raw::with(|builder| builder.authentication(false));
-    for fault in [Fault::on("ping").reset(), Fault::on("ping").lose_answer()] {
+    for fault in [Fault::on("ping").reset(), Fault::on("ping").drop_response()] {
         raw.registry.inject(fault.times(1)).unwrap();
         let request = http::Request::get("https://mock.azurecr.io/v2/");
         let request = request.body(String::new()).unwrap();
-        let answer = raw.registry.handle(request).now_or_never().unwrap();
-        assert_eq!(answer.status(), 502);
-        assert!(answer.headers().is_empty(), "{:?}", answer.headers());
-        let (bytes, end) = read(&mut answer.into_body());
+        let response = raw.registry.handle(request).now_or_never().unwrap();
+        assert_eq!(response.status(), 502);
+        assert!(response.headers().is_empty(), "{:?}", response.headers());
+        let (bytes, end) = read(&mut response.into_body());
         assert!(bytes.is_empty() && matches!(end, Some(Err(_))), "{end:?}");
     }
 }
@@ -206,7 +206,7 @@ fn a_lost_upload_is_404_and_really_gone() {
     let unknown = error("BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
     let lost = chunk(&raw, &location, "2-2", b"c").send();
     lost.expect_json(404, &unknown);
-    assert_eq!(fault.strikes(), 1);
+    assert_eq!(fault.count(), 1);
     assert_eq!(raw.registry.statistics().uploads, 0);
     chunk(&raw, &location, "2-2", b"c")
         .send()
@@ -218,7 +218,7 @@ fn a_lost_upload_is_404_and_really_gone() {
 fn a_broken_upload_is_400_and_gone_likewise() {
     let raw = Raw::new();
     let (location, other) = (start(&raw), start(&raw));
-    let fault = Fault::on("complete_upload").times(1).break_upload();
+    let fault = Fault::on("complete_upload").times(1).corrupt_upload();
     raw.registry.inject(fault).unwrap();
     let end = format!("{location}&digest={}", digest(b"abc"));
     let broken = raw.put(end).scope(PUSH).body(&b"abc"[..]).send();
@@ -229,36 +229,36 @@ fn a_broken_upload_is_400_and_gone_likewise() {
 }
 
 #[test]
-fn a_delayed_answer_comes_when_the_clock_says_so_and_the_deed_is_done_before() {
+fn a_delayed_response_comes_when_the_clock_says_so_and_the_deed_is_done_before() {
     let raw = Raw::new();
     raw.push_image("app", "v1");
-    let fault = Fault::on("delete_tag").delay_answer(Duration::from_secs(5));
+    let fault = Fault::on("delete_tag").delay_response(Duration::from_secs(5));
     raw.registry.inject(fault).unwrap();
     let delete = raw.delete("/acr/v1/app/_tags/v1");
-    let mut answer = delete.scope("repository:app:delete").attempt();
-    assert!((&mut answer).now_or_never().is_none());
+    let mut response = delete.scope("repository:app:delete").attempt();
+    assert!((&mut response).now_or_never().is_none());
     assert_eq!(raw.registry.statistics().tags, 0);
     raw.clock.advance(Duration::from_millis(4_999));
-    assert!((&mut answer).now_or_never().is_none());
+    assert!((&mut response).now_or_never().is_none());
     raw.clock.advance(Duration::from_millis(1));
-    let answer = answer.now_or_never().expect("its time has come");
-    assert_eq!(answer.unwrap().status(), 202);
+    let response = response.now_or_never().expect("its time has come");
+    assert_eq!(response.unwrap().status(), 202);
 }
 
 #[test]
-fn an_answer_that_never_comes_leaves_the_deed_done_and_others_unharmed() {
+fn a_response_that_never_comes_leaves_the_deed_done_and_others_unharmed() {
     let raw = Raw::new();
     raw.push_image("app", "v1");
-    let fault = Fault::on("delete_tag").times(1).never_answer();
+    let fault = Fault::on("delete_tag").times(1).hang();
     raw.registry.inject(fault).unwrap();
     let delete = || {
         let delete = raw.delete("/acr/v1/app/_tags/v1");
         delete.scope("repository:app:delete")
     };
-    let mut answer = delete().attempt();
-    assert!((&mut answer).now_or_never().is_none());
+    let mut response = delete().attempt();
+    assert!((&mut response).now_or_never().is_none());
     raw.clock.advance(Duration::from_secs(1 << 32));
-    assert!(answer.now_or_never().is_none());
+    assert!(response.now_or_never().is_none());
     assert_eq!(raw.registry.statistics().tags, 0);
     delete().send().expect(404);
 }
@@ -270,10 +270,10 @@ fn a_cut_body_is_announced_whole_and_breaks() {
     let url = data_url(&raw, &content);
     let fault = Fault::on_data().times(1).cut_body_after(1_000);
     raw.registry.inject(fault).unwrap();
-    let answer = now(raw.get(&url)).unwrap();
-    assert_eq!(answer.status(), 200);
-    assert_eq!(answer.headers()["content-length"], "1472");
-    let (bytes, end) = read(&mut answer.into_body());
+    let response = now(raw.get(&url)).unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-length"], "1472");
+    let (bytes, end) = read(&mut response.into_body());
     assert_eq!(bytes, content[..1_000]);
     let error = end.unwrap().unwrap_err();
     assert!(error.to_string().contains("cut this body"), "{error}");
@@ -289,9 +289,9 @@ fn a_stalled_body_gives_its_first_bytes_and_then_nothing_for_ever() {
     let url = data_url(&raw, b"0123456789");
     let fault = Fault::on_data().times(1).stall_body_after(4);
     raw.registry.inject(fault).unwrap();
-    let answer = now(raw.get(&url)).unwrap();
-    assert_eq!(answer.headers()["content-length"], "10");
-    let mut body = answer.into_body();
+    let response = now(raw.get(&url)).unwrap();
+    assert_eq!(response.headers()["content-length"], "10");
+    let mut body = response.into_body();
     assert_eq!(read(&mut body), (b"0123".to_vec(), None));
     raw.clock.advance(Duration::from_secs(1 << 32));
     assert_eq!(read(&mut body), (Vec::new(), None));
@@ -299,7 +299,7 @@ fn a_stalled_body_gives_its_first_bytes_and_then_nothing_for_ever() {
 }
 
 #[test]
-fn a_flipped_byte_changes_one_bit_and_only_in_that_answer() {
+fn a_flipped_byte_changes_one_bit_and_only_in_that_response() {
     let raw = Raw::new();
     let digest = raw.push_image("app", "v1");
     let get = || raw.get("/v2/app/manifests/v1").scope(PULL).send();
@@ -337,8 +337,8 @@ fn a_flipped_byte_is_found_in_whatever_piece_it_is() {
     for (offset, expected) in [(3, "0122456789"), (4, "0123556789"), (9, "0123456788")] {
         let fault = Fault::on("get_blob").times(1).flip_byte_at(offset);
         raw.registry.inject(fault).unwrap();
-        let answer = raw.get(&path).scope(PULL).send().expect(200);
-        assert_eq!(answer.text(), expected);
+        let response = raw.get(&path).scope(PULL).send().expect(200);
+        assert_eq!(response.text(), expected);
     }
 }
 
@@ -347,11 +347,11 @@ fn a_dripping_body_waits_before_each_piece_and_comes_whole() {
     let raw = Raw::new();
     let url = data_url(&raw, b"0123456789");
     let second = Duration::from_secs(1);
-    let fault = Fault::on_data().times(1).drip_body(4, second);
+    let fault = Fault::on_data().times(1).slow_body(4, second);
     raw.registry.inject(fault).unwrap();
-    let answer = now(raw.get(&url)).unwrap();
-    assert_eq!(answer.headers()["content-length"], "10");
-    let mut body = answer.into_body();
+    let response = now(raw.get(&url)).unwrap();
+    assert_eq!(response.headers()["content-length"], "10");
+    let mut body = response.into_body();
     for expected in ["0123", "4567", "89"] {
         assert_eq!(read(&mut body), (Vec::new(), None));
         raw.clock.advance(second - Duration::from_millis(1));
@@ -362,7 +362,7 @@ fn a_dripping_body_waits_before_each_piece_and_comes_whole() {
     assert_eq!(read(&mut body), (Vec::new(), Some(Ok(()))));
 
     // At least a byte at a time, or it would never end.
-    let fault = Fault::on_data().times(1).drip_body(0, second);
+    let fault = Fault::on_data().times(1).slow_body(0, second);
     raw.registry.inject(fault).unwrap();
     let dripping = raw.get(&url).attempt();
     let body = raw

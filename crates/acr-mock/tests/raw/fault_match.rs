@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use acr_mock::protocol::Route;
-use acr_mock::{Fault, FaultAction, FaultError, OperationClass, Refuse};
+use acr_mock::{Fault, FaultAction, FaultError, FaultResponse, OperationClass};
 use futures_util::FutureExt as _;
 use http::StatusCode;
 
@@ -31,13 +31,13 @@ fn ping(raw: &Raw) -> u16 {
     raw.get("/v2/").send().status
 }
 
-/// How each of so many pings is answered.
+/// How each of so many pings is served.
 fn pings(raw: &Raw, count: usize) -> Vec<u16> {
     (0..count).map(|_| ping(raw)).collect()
 }
 
-fn busy() -> Refuse {
-    Refuse::service_unavailable()
+fn busy() -> FaultResponse {
+    FaultResponse::service_unavailable()
 }
 
 #[test]
@@ -53,8 +53,8 @@ fn a_fault_is_aimed_by_name_class_or_at_any_operation() {
     ];
     for (fault, expected) in aims {
         let (raw, token) = filled();
-        raw.registry.inject(fault.answer(busy())).unwrap();
-        let answers = [
+        raw.registry.inject(fault.respond(busy())).unwrap();
+        let responses = [
             raw.get("/v2/app/manifests/v1").bearer(&token).send(),
             raw.head("/v2/app/manifests/v1").bearer(&token).send(),
             raw.get("/acr/v1/_catalog").bearer(&token).send(),
@@ -62,7 +62,7 @@ fn a_fault_is_aimed_by_name_class_or_at_any_operation() {
                 .form("grant_type=access_token&service=x&access_token=entra")
                 .send(),
         ];
-        assert_eq!(answers.map(|answer| answer.status), expected);
+        assert_eq!(responses.map(|response| response.status), expected);
     }
 }
 
@@ -77,21 +77,21 @@ fn the_data_origin_is_a_target_of_its_own() {
     };
     let data = raw
         .registry
-        .inject(Fault::on_data().answer(busy()))
+        .inject(Fault::on_data().respond(busy()))
         .unwrap();
     let url = url(&raw);
     raw.get(&url).send().expect(503);
     raw.head(&url).send().expect(503);
-    assert_eq!(data.strikes(), 2);
+    assert_eq!(data.count(), 2);
     data.remove();
-    raw.registry.inject(Fault::any().answer(busy())).unwrap();
+    raw.registry.inject(Fault::any().respond(busy())).unwrap();
     raw.get(&url).send().expect(200);
 }
 
 #[test]
 fn a_repository_s_name_narrows_it() {
     let (raw, token) = filled();
-    let fault = Fault::any().in_repository("app").answer(busy());
+    let fault = Fault::any().in_repository("app").respond(busy());
     raw.registry.inject(fault).unwrap();
     for (path, status) in [
         ("/v2/app/manifests/v1", 503),
@@ -109,22 +109,22 @@ fn a_repository_s_name_narrows_it() {
 #[test]
 fn the_first_matches_pass_and_the_strikes_are_counted_down() {
     let raw = open();
-    let fault = Fault::on("ping").after(2).times(3).answer(busy());
+    let fault = Fault::on("ping").after(2).times(3).respond(busy());
     let fault = raw.registry.inject(fault).unwrap();
     assert_eq!(pings(&raw, 7), [200, 200, 503, 503, 503, 200, 200]);
-    assert_eq!(fault.strikes(), 3);
+    assert_eq!(fault.count(), 3);
     // Without a number it goes on.
     let fault = raw
         .registry
-        .inject(Fault::on("ping").answer(busy()))
+        .inject(Fault::on("ping").respond(busy()))
         .unwrap();
     assert_eq!(pings(&raw, 5), [503; 5]);
-    assert_eq!(fault.strikes(), 5);
+    assert_eq!(fault.count(), 5);
     // None at all is possible too.
     raw.registry.clear_faults();
-    let never = Fault::on("ping").times(0).answer(busy());
+    let never = Fault::on("ping").times(0).respond(busy());
     let never = raw.registry.inject(never).unwrap();
-    assert_eq!((ping(&raw), never.strikes()), (200, 0));
+    assert_eq!((ping(&raw), never.count()), (200, 0));
 }
 
 #[test]
@@ -137,27 +137,27 @@ fn requests_without_good_credentials_are_neither_struck_nor_counted_unless_it_is
             None => ask.send().status,
         }
     };
-    let fault = Fault::on("get_manifest").after(1).times(1).answer(busy());
+    let fault = Fault::on("get_manifest").after(1).times(1).respond(busy());
     raw.registry.inject(fault).unwrap();
     let good = Some(token.as_str());
     let statuses = [None, good, None, Some("forged"), good].map(get);
     assert_eq!(statuses, [401, 200, 401, 401, 503]);
 
-    let fault = Fault::any().before_credentials().times(2).answer(busy());
+    let fault = Fault::any().before_credentials().times(2).respond(busy());
     raw.registry.inject(fault).unwrap();
     assert_eq!((ping(&raw), get(Some("forged"))), (503, 503));
     assert_eq!((ping(&raw), get(Some("forged"))), (401, 401));
 }
 
 #[test]
-fn what_is_no_operation_is_answered_as_ever_and_a_malformed_parameter_is_no_excuse() {
+fn what_is_no_operation_is_served_as_ever_and_a_malformed_parameter_is_no_excuse() {
     let raw = open();
-    let fault = Fault::any().before_credentials().answer(busy());
+    let fault = Fault::any().before_credentials().respond(busy());
     let fault = raw.registry.inject(fault).unwrap();
     raw.get("/v2/UPPER/manifests/v1").send().expect_not_routed();
     raw.get("/elsewhere").send().expect(404);
     raw.put("/v2/").send().expect(405);
-    assert_eq!(fault.strikes(), 0);
+    assert_eq!(fault.count(), 0);
     raw.get("/acr/v1/_catalog?n=x").send().expect(503);
 }
 
@@ -165,21 +165,26 @@ fn what_is_no_operation_is_answered_as_ever_and_a_malformed_parameter_is_no_excu
 fn of_several_faults_the_first_strikes_and_the_next_takes_over() {
     let raw = open();
     let inject = |fault: Fault| raw.registry.inject(fault).unwrap();
-    let first = inject(Fault::on("ping").times(2).answer(busy()));
-    let second = inject(Fault::any().times(1).answer(Refuse::too_many_requests()));
-    let third = inject(Fault::on("ping").after(1).answer(Refuse::bad_gateway()));
-    assert_eq!(pings(&raw, 5), [503, 503, 429, 200, 502]);
-    assert_eq!(
-        [first, second, third].map(|fault| fault.strikes()),
-        [2, 1, 1]
+    let first = inject(Fault::on("ping").times(2).respond(busy()));
+    let second = inject(
+        Fault::any()
+            .times(1)
+            .respond(FaultResponse::too_many_requests()),
     );
+    let third = inject(
+        Fault::on("ping")
+            .after(1)
+            .respond(FaultResponse::bad_gateway()),
+    );
+    assert_eq!(pings(&raw, 5), [503, 503, 429, 200, 502]);
+    assert_eq!([first, second, third].map(|fault| fault.count()), [2, 1, 1]);
 }
 
 #[test]
 fn a_share_is_picked_by_the_seed_and_by_nothing_else() {
     let picks = |share: f64, seed: u64| {
         let raw = open();
-        let fault = Fault::any().share(share).seed(seed).answer(busy());
+        let fault = Fault::any().share(share).seed(seed).respond(busy());
         raw.registry.inject(fault).unwrap();
         pings(&raw, 1_000)
     };
@@ -200,7 +205,7 @@ fn a_share_is_picked_by_the_seed_and_by_nothing_else() {
 fn a_share_begins_behind_the_matches_that_pass_and_ends_with_its_times() {
     let picks = |fault: Fault| {
         let raw = open();
-        raw.registry.inject(fault.answer(busy())).unwrap();
+        raw.registry.inject(fault.respond(busy())).unwrap();
         pings(&raw, 200)
     };
     let share = || Fault::any().share(0.5).seed(3);
@@ -215,8 +220,8 @@ fn a_share_begins_behind_the_matches_that_pass_and_ends_with_its_times() {
 fn several_actions_take_turns() {
     let raw = open();
     let actions = [
-        FaultAction::Answer(Refuse::too_many_requests()),
-        FaultAction::Answer(busy()),
+        FaultAction::Respond(FaultResponse::too_many_requests()),
+        FaultAction::Respond(busy()),
         FaultAction::Reset,
     ];
     raw.registry
@@ -225,8 +230,8 @@ fn several_actions_take_turns() {
     // A reset is 502 here.
     let statuses: Vec<u16> = (0..8)
         .map(|_| {
-            let answer = raw.get("/v2/").attempt().now_or_never().unwrap();
-            answer.map_or(0, |answer| answer.status().as_u16())
+            let response = raw.get("/v2/").attempt().now_or_never().unwrap();
+            response.map_or(0, |response| response.status().as_u16())
         })
         .collect();
     assert_eq!(statuses, [200, 429, 503, 0, 429, 503, 200, 200]);
@@ -235,39 +240,39 @@ fn several_actions_take_turns() {
 #[test]
 fn an_action_whose_turn_it_is_waits_for_a_request_that_it_fits() {
     let raw = open();
-    let actions = [FaultAction::Answer(busy()), FaultAction::LoseUpload];
+    let actions = [FaultAction::Respond(busy()), FaultAction::LoseUpload];
     let fault = raw.registry.inject(Fault::any().cycle(actions)).unwrap();
     assert_eq!(pings(&raw, 3), [503, 200, 200]);
     let location = "/v2/app/blobs/uploads/0a0a0a0a-0000-4000-8000-000000000000?_state=x";
     raw.get(location).send().expect(404);
-    assert_eq!((ping(&raw), fault.strikes()), (503, 3));
+    assert_eq!((ping(&raw), fault.count()), (503, 3));
 }
 
 #[test]
 fn a_fault_is_removed_by_its_handle_and_all_by_the_registry() {
     let raw = open();
-    let inject = |refuse: Refuse| {
-        let fault = Fault::on("ping").answer(refuse);
+    let inject = |refuse: FaultResponse| {
+        let fault = Fault::on("ping").respond(refuse);
         raw.registry.inject(fault).unwrap()
     };
     let first = inject(busy());
     // Nobody keeps this handle.
-    drop(inject(Refuse::too_many_requests()));
+    drop(inject(FaultResponse::too_many_requests()));
     assert_eq!(ping(&raw), 503);
     first.remove();
     first.remove();
     assert_eq!(ping(&raw), 429);
     raw.registry.clear_faults();
     assert_eq!(ping(&raw), 200);
-    assert_eq!(first.strikes(), 1, "it is remembered");
+    assert_eq!(first.count(), 1, "it is remembered");
     let again = inject(busy());
-    assert_eq!((ping(&raw), again.strikes()), (503, 1));
+    assert_eq!((ping(&raw), again.count()), (503, 1));
 }
 
 #[test]
 fn as_many_are_struck_as_may_be_however_many_ask_at_once() {
     let raw = Arc::new(open());
-    let fault = Fault::on("ping").after(10).times(100).answer(busy());
+    let fault = Fault::on("ping").after(10).times(100).respond(busy());
     let fault = raw.registry.inject(fault).unwrap();
     let threads: Vec<_> = (0..4)
         .map(|_| {
@@ -279,7 +284,7 @@ fn as_many_are_struck_as_may_be_however_many_ask_at_once() {
         .into_iter()
         .flat_map(|thread| thread.join().unwrap());
     assert_eq!(statuses.filter(|status| *status == 503).count(), 100);
-    assert_eq!(fault.strikes(), 100);
+    assert_eq!(fault.count(), 100);
 }
 
 #[test]
@@ -338,7 +343,7 @@ fn a_fault_that_could_never_strike_is_refused_and_says_why() {
             "get_blob has no open upload",
         ),
         (
-            Fault::on_class(OperationClass::Manifest).break_upload(),
+            Fault::on_class(OperationClass::Manifest).corrupt_upload(),
             "Manifest has no open upload",
         ),
         (Fault::on_data().lose_upload(), "has no open upload"),
@@ -351,26 +356,26 @@ fn a_fault_that_could_never_strike_is_refused_and_says_why() {
             "has no request body",
         ),
         (
-            Fault::on("get_blob").answer(Refuse::expired_url()),
+            Fault::on("get_blob").respond(FaultResponse::expired_url()),
             "get_blob has no signed URL",
         ),
         (
             Fault::any().cycle([
                 FaultAction::Reset,
-                FaultAction::Answer(Refuse::expired_url()),
+                FaultAction::Respond(FaultResponse::expired_url()),
             ]),
             "has no signed URL",
         ),
         (
-            Fault::on_data().answer(Refuse::invalid_token()),
+            Fault::on_data().respond(FaultResponse::invalid_token()),
             "the data origin has no token",
         ),
         (
-            Fault::any().answer(Refuse::status(StatusCode::OK)),
-            "status 200 OK of a fault's answer",
+            Fault::any().respond(FaultResponse::status(StatusCode::OK)),
+            "status 200 OK of a fault's response",
         ),
         (
-            Fault::any().answer(Refuse::status(StatusCode::CONTINUE)),
+            Fault::any().respond(FaultResponse::status(StatusCode::CONTINUE)),
             "is not one of 400 to 599",
         ),
     ] {
@@ -383,7 +388,7 @@ fn a_fault_that_could_never_strike_is_refused_and_says_why() {
 #[test]
 fn the_last_action_that_is_said_holds() {
     let raw = open();
-    let fault = Fault::on("ping").reset().answer(busy());
+    let fault = Fault::on("ping").reset().respond(busy());
     raw.registry.inject(fault).unwrap();
     assert_eq!(ping(&raw), 503);
 }
@@ -394,7 +399,7 @@ fn faults_and_throttles_go_side_by_side() {
     let raw = Raw::with(|builder| builder.throttle(OperationClass::Manifest, throttle));
     raw.registry.seed("app").unwrap().image("v1").unwrap();
     let token = raw.issued(PULL);
-    let fault = Fault::on("get_manifest").times(1).answer(busy());
+    let fault = Fault::on("get_manifest").times(1).respond(busy());
     raw.registry.inject(fault).unwrap();
     let get = || raw.get("/v2/app/manifests/v1").bearer(&token).send().status;
     // What a fault refuses is not carried out, so the throttle has not counted it.

@@ -1,8 +1,8 @@
-//! The headers around answers: which answer has which.
+//! The headers around responses: which response has which.
 
 use http::Method;
 
-use crate::support::{Answer, OCI_MANIFEST, Raw, digest, nowhere};
+use crate::support::{OCI_MANIFEST, Raw, RawResponse, digest, nowhere};
 
 const PULL: &str = "repository:app:pull";
 const READ: &str = "repository:app:metadata_read";
@@ -13,8 +13,8 @@ fn is_uuid(text: &str) -> bool {
     lengths == [8, 4, 4, 4, 12] && text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
 }
 
-/// What every answer of the registry has.
-fn assert_surrounded(answer: &Answer) {
+/// What every response of the registry has.
+fn assert_surrounded(response: &RawResponse) {
     let exposed = [
         "Docker-Content-Digest",
         "WWW-Authenticate",
@@ -22,25 +22,25 @@ fn assert_surrounded(answer: &Answer) {
         "X-Ms-Correlation-Request-Id",
     ];
     assert_eq!(
-        answer.all("access-control-expose-headers"),
+        response.all("access-control-expose-headers"),
         exposed,
-        "{answer:?}"
+        "{response:?}"
     );
     assert_eq!(
-        answer.header("docker-distribution-api-version"),
+        response.header("docker-distribution-api-version"),
         "registry/2.0"
     );
-    assert_eq!(answer.header("server"), "AzureContainerRegistry");
+    assert_eq!(response.header("server"), "AzureContainerRegistry");
     assert_eq!(
-        answer.all("strict-transport-security"),
+        response.all("strict-transport-security"),
         ["max-age=31536000; includeSubDomains"; 2]
     );
-    assert_eq!(answer.header("x-content-type-options"), "nosniff");
-    assert!(is_uuid(answer.header("x-ms-correlation-request-id")));
+    assert_eq!(response.header("x-content-type-options"), "nosniff");
+    assert!(is_uuid(response.header("x-ms-correlation-request-id")));
 }
 
 #[test]
-fn every_answer_of_the_registry_has_the_common_headers() {
+fn every_response_of_the_registry_has_the_common_headers() {
     let raw = Raw::new();
     let digest = raw.push_image("app", "v1");
     for (ask, scope, status) in [
@@ -147,13 +147,16 @@ fn the_client_s_id_comes_back_where_the_service_sends_it_back() {
             }
             .send()
         };
-        let answer = ask(Some("my-id")).expect(status);
+        let response = ask(Some("my-id")).expect(status);
         assert_eq!(
-            answer.header("x-ms-client-request-id"),
+            response.header("x-ms-client-request-id"),
             "my-id",
             "{method} {path}"
         );
-        assert!(is_uuid(answer.header("x-ms-request-id")), "{method} {path}");
+        assert!(
+            is_uuid(response.header("x-ms-request-id")),
+            "{method} {path}"
+        );
         // An empty value where there was none.
         assert_eq!(
             ask(None).header("x-ms-client-request-id"),
@@ -188,13 +191,13 @@ fn the_client_s_id_stays_away_where_the_service_leaves_it_out() {
             Some(scope) => ask.scope(scope),
             None => ask,
         };
-        let answer = ask
+        let response = ask
             .header("x-ms-client-request-id", "my-id")
             .send()
             .expect(status);
         assert!(
-            !answer.has("x-ms-client-request-id") && !answer.has("x-ms-request-id"),
-            "{answer:?}"
+            !response.has("x-ms-client-request-id") && !response.has("x-ms-request-id"),
+            "{response:?}"
         );
     }
 }
@@ -204,8 +207,8 @@ fn deletes_count_down_in_a_burst_and_share_one_counter() {
     let raw = Raw::new();
     let digest = raw.push_image("app", "v1");
     let blob = raw.push_blob("app", b"content");
-    let left = |answer: Answer| {
-        answer
+    let left = |response: RawResponse| {
+        response
             .header("x-ms-ratelimit-remaining-calls-per-second")
             .to_owned()
     };
@@ -247,15 +250,15 @@ fn metadata_over_2048_bytes_comes_chunked_and_manifests_do_not() {
     for at in 0..20 {
         raw.push_image("app", &format!("v{at}"));
         for path in ["/acr/v1/app/_tags", "/acr/v1/app/_manifests"] {
-            let answer = read(path);
-            let long = answer.body.len() > 2_048;
+            let response = read(path);
+            let long = response.body.len() > 2_048;
             assert_eq!(
-                answer.announced.is_none(),
+                response.announced.is_none(),
                 long,
                 "{} bytes",
-                answer.body.len()
+                response.body.len()
             );
-            assert_eq!(answer.has("content-length"), !long);
+            assert_eq!(response.has("content-length"), !long);
             assert!(at != 0 || !long);
             assert!(at != 19 || long);
         }
@@ -263,12 +266,15 @@ fn metadata_over_2048_bytes_comes_chunked_and_manifests_do_not() {
     let manifest = raw.image("app", "long");
     let manifest = format!("{manifest}{}", " ".repeat(5_000));
     raw.push_manifest("app", "long", OCI_MANIFEST, &manifest);
-    let answer = raw
+    let response = raw
         .get("/v2/app/manifests/long")
         .scope(PULL)
         .send()
         .expect(200);
-    assert_eq!(answer.header("content-length"), manifest.len().to_string());
+    assert_eq!(
+        response.header("content-length"),
+        manifest.len().to_string()
+    );
 }
 
 #[test]
@@ -282,12 +288,12 @@ fn the_ping_is_two_bytes_without_a_newline() {
 #[test]
 fn the_registry_names_itself_as_the_request_did_or_as_it_was_told() {
     let named = |raw: &Raw, host: &str| {
-        let answer = raw
+        let response = raw
             .get(format!("https://{host}/acr/v1/app"))
             .scope(READ)
             .send()
             .expect(200);
-        answer.json()["registry"].as_str().unwrap().to_owned()
+        response.json()["registry"].as_str().unwrap().to_owned()
     };
     let raw = Raw::new();
     raw.push_image("app", "v1");

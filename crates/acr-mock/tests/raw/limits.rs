@@ -12,13 +12,13 @@ use http::{Method, Request};
 use http_body::Frame;
 use http_body_util::StreamBody;
 
-use crate::support::{Answer, HOST, OCI_MANIFEST, Raw, digest, error, error_with, escape};
+use crate::support::{HOST, OCI_MANIFEST, Raw, RawResponse, digest, error, error_with, escape};
 
 const PULL: &str = "repository:app:pull";
 const PUSH: &str = "repository:app:pull,push";
 const DELETE: &str = "repository:app:delete";
 
-fn start(raw: &Raw) -> Answer {
+fn start(raw: &Raw) -> RawResponse {
     raw.post("/v2/app/blobs/uploads/").scope(PUSH).send()
 }
 
@@ -27,8 +27,8 @@ fn a_head_over_the_bound_is_431_whatever_it_asks_for() {
     let raw = Raw::with(|builder| builder.head_limit(1_000));
     let long = "x".repeat(1_000);
     for path in ["/v2/", "/v2/app/manifests/v1", "/oauth2/token", "/nothing"] {
-        let answer = raw.get(path).header("x-long", &long).send().expect(431);
-        assert_eq!(answer.text(), "the head of the request is too large\n");
+        let response = raw.get(path).header("x-long", &long).send().expect(431);
+        assert_eq!(response.text(), "the head of the request is too large\n");
     }
     raw.get(format!("/v2/?{long}")).send().expect(431);
     raw.get("/v2/")
@@ -105,8 +105,8 @@ fn a_length_beyond_every_bound_is_413_whatever_is_asked_and_whoever_asks() {
                 assert_eq!(ask.send().expect(413).text(), too_large, "{path}");
             }
         }
-        let answer = raw.post(path).header("content-length", "10000").send();
-        assert_ne!(answer.status, 413, "{path}");
+        let response = raw.post(path).header("content-length", "10000").send();
+        assert_ne!(response.status, 413, "{path}");
     }
 }
 
@@ -287,7 +287,7 @@ fn a_slow_client_blocks_nobody() {
         let mut slow = Box::pin(raw.registry.handle(request));
         assert!(slow.as_mut().now_or_never().is_none(), "{method} {path}");
 
-        // Meanwhile all else is answered: reading, writing the same things, signing in.
+        // Meanwhile all else is served: reading, writing the same things, signing in.
         raw.get(format!("/v2/app/blobs/{blob}"))
             .scope(PULL)
             .send()
@@ -298,7 +298,7 @@ fn a_slow_client_blocks_nobody() {
         start(&raw).expect(202);
         assert!(slow.as_mut().now_or_never().is_none(), "{method} {path}");
 
-        // And the slow one is answered when it is done.
+        // And the slow one is served when it is done.
         let rest = Bytes::from_static(&slow_content[1..]);
         sent.lock().unwrap().extend([Some(rest), None]);
         assert!(slow.as_mut().now_or_never().is_some(), "{method} {path}");

@@ -2,7 +2,7 @@
 //!
 //! Rows that are documented or seen stand beside those that were chosen, which say so.
 
-use crate::support::{Answer, OCI_MANIFEST, Raw, digest};
+use crate::support::{OCI_MANIFEST, Raw, RawResponse, digest};
 
 const READ: &str = "repository:app:metadata_read";
 const PULL: &str = "repository:app:pull";
@@ -50,11 +50,11 @@ impl App {
         self.raw.set_locks("app", &below, switches);
     }
 
-    fn push(&self, reference: &str) -> Answer {
+    fn push(&self, reference: &str) -> RawResponse {
         self.push_bytes(reference, &self.manifest)
     }
 
-    fn push_bytes(&self, reference: &str, manifest: &str) -> Answer {
+    fn push_bytes(&self, reference: &str, manifest: &str) -> RawResponse {
         let ask = self
             .raw
             .put(format!("/v2/app/manifests/{reference}"))
@@ -64,32 +64,32 @@ impl App {
             .send()
     }
 
-    fn pull(&self, reference: &str) -> Answer {
+    fn pull(&self, reference: &str) -> RawResponse {
         self.raw
             .get(format!("/v2/app/manifests/{reference}"))
             .scope(PULL)
             .send()
     }
 
-    fn delete_tag(&self, tag: &str) -> Answer {
+    fn delete_tag(&self, tag: &str) -> RawResponse {
         self.raw
             .delete(format!("/acr/v1/app/_tags/{tag}"))
             .scope(DELETE)
             .send()
     }
 
-    fn delete_manifest(&self, digest: &str) -> Answer {
+    fn delete_manifest(&self, digest: &str) -> RawResponse {
         self.raw
             .delete(format!("/v2/app/manifests/{digest}"))
             .scope(DELETE)
             .send()
     }
 
-    fn delete_repository(&self) -> Answer {
+    fn delete_repository(&self) -> RawResponse {
         self.raw.delete("/acr/v1/app").scope(DELETE).send()
     }
 
-    fn get(&self, path: &str) -> Answer {
+    fn get(&self, path: &str) -> RawResponse {
         self.raw
             .get(format!("/acr/v1/app{path}"))
             .scope(READ)
@@ -179,7 +179,7 @@ fn a_tag_that_must_not_be_listed_is_left_out_of_lists() {
     // Chosen.
     let app = App::new();
     app.close("/_tags/v1", &["listEnabled"]);
-    let names = |answer: Answer| answer.expect(200).text().to_owned();
+    let names = |response: RawResponse| response.expect(200).text().to_owned();
     assert!(!names(app.get("/_tags")).contains("\"v1\""));
     let listed = app.raw.get("/v2/app/tags/list").scope(READ).send();
     listed.expect_json(200, "{\"name\":\"app\",\"tags\":[\"also\",\"other\"]}\n");

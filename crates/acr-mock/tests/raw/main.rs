@@ -1,4 +1,4 @@
-//! Plain requests in, plain answers out: status, headers and bytes, against a registry in process.
+//! Plain requests in, plain responses out: status, headers and bytes, against a registry in process.
 //!
 //! Client and mock share their wire types, so a mistake in those would hide from every test between the two. Here
 //! nothing of them is used: a request is a method, a path, headers and bytes, and what is expected is written out as it
@@ -13,8 +13,8 @@ mod challenge;
 mod data;
 mod error_catalogue;
 mod fault;
-mod fault_answer;
 mod fault_match;
+mod fault_response;
 mod headers;
 mod limits;
 mod locks;
@@ -32,7 +32,6 @@ mod room;
 mod snapshot;
 mod support;
 mod switches;
-mod tables;
 mod tag;
 mod token;
 mod turns;

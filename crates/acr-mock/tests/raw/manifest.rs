@@ -27,15 +27,15 @@ fn the_stored_bytes_come_back_unchanged() {
     let digest = raw.push_manifest("app", "v1", OCI_MANIFEST, &bytes);
     for reference in ["v1", &digest, &digest.replace(':', "%3A")] {
         let path = format!("/v2/app/manifests/{reference}");
-        let answer = raw.get(&path).scope(PULL).send().expect(200);
-        assert_eq!(answer.text(), bytes);
+        let response = raw.get(&path).scope(PULL).send().expect(200);
+        assert_eq!(response.text(), bytes);
         let head = raw.head(&path).scope(PULL).send().expect(200);
         assert!(head.body.is_empty());
-        for answer in [answer, head] {
-            assert_eq!(answer.header("content-type"), OCI_MANIFEST);
-            assert_eq!(answer.header("content-length"), bytes.len().to_string());
-            assert_eq!(answer.header("docker-content-digest"), digest);
-            assert_eq!(answer.header("etag"), format!("\"{digest}\""));
+        for response in [response, head] {
+            assert_eq!(response.header("content-type"), OCI_MANIFEST);
+            assert_eq!(response.header("content-length"), bytes.len().to_string());
+            assert_eq!(response.header("docker-content-digest"), digest);
+            assert_eq!(response.header("etag"), format!("\"{digest}\""));
         }
     }
 }
@@ -45,13 +45,13 @@ fn accept_is_not_looked_at() {
     // Chosen: the service would hide or convert some types from a client that does not name them.
     let raw = Raw::new();
     let digest = raw.push_image("app", "v1");
-    let answer = raw
+    let response = raw
         .get("/v2/app/manifests/v1")
         .scope(PULL)
         .header("accept", "text/html")
         .send()
         .expect(200);
-    assert_eq!(answer.header("docker-content-digest"), digest);
+    assert_eq!(response.header("docker-content-digest"), digest);
 }
 
 #[test]
@@ -111,12 +111,12 @@ fn an_unknown_manifest_is_not_found_in_five_wordings() {
 fn in_an_unknown_repository_the_manifest_is_what_is_unknown() {
     // Chosen for the OCI API, where it is not known; recorded for the properties.
     let raw = Raw::new();
-    let answer = raw
+    let response = raw
         .get("/v2/app/manifests/v1")
         .scope(PULL)
         .send()
         .expect(404);
-    assert_eq!(answer.json()["errors"][0]["code"], "MANIFEST_UNKNOWN");
+    assert_eq!(response.json()["errors"][0]["code"], "MANIFEST_UNKNOWN");
     raw.get(format!("/acr/v1/app/_manifests/{}", nowhere()))
         .scope(READ)
         .send()
@@ -301,8 +301,11 @@ fn an_update_of_a_manifest_changes_no_time() {
         OPEN,
     ] {
         expected["changeableAttributes"] = serde_json::from_str(switches).unwrap();
-        let answer = raw.set_locks("app", &format!("/_manifests/{digest}"), switches);
-        assert_eq!(answer.json()["manifest"].to_string(), expected.to_string());
+        let response = raw.set_locks("app", &format!("/_manifests/{digest}"), switches);
+        assert_eq!(
+            response.json()["manifest"].to_string(),
+            expected.to_string()
+        );
         assert_eq!(properties(&raw, &digest).to_string(), expected.to_string());
     }
 }

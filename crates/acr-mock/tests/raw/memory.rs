@@ -10,13 +10,13 @@ use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 
-use crate::support::{Answer, DISALLOWED, HOST, OCI_MANIFEST, Raw, digest};
+use crate::support::{DISALLOWED, HOST, OCI_MANIFEST, Raw, RawResponse, digest};
 
 const PULL: &str = "repository:app:pull";
 const PUSH: &str = "repository:app:pull,push";
 const DELETE: &str = "repository:app:delete";
 
-fn start(raw: &Raw) -> Answer {
+fn start(raw: &Raw) -> RawResponse {
     raw.post("/v2/app/blobs/uploads/").scope(PUSH).send()
 }
 
@@ -193,9 +193,9 @@ fn nothing_that_is_kept_pins_the_buffer_it_came_in() {
             .body(Full::new(part(3)))
             .unwrap();
         drop(buffer);
-        let answer = raw.registry.handle(request).now_or_never().unwrap();
-        assert_eq!(answer.status(), status, "{method} {path}");
-        drop(answer);
+        let response = raw.registry.handle(request).now_or_never().unwrap();
+        assert_eq!(response.status(), status, "{method} {path}");
+        drop(response);
         assert!(freed.load(Ordering::SeqCst), "{method} {path}");
     }
     assert_eq!(raw.registry.statistics().upload_bytes, small.len() as u64);

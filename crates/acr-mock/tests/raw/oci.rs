@@ -5,8 +5,8 @@ use acr_mock::Profile;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Ask, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Raw, digest, digest_512, escape,
-    nowhere,
+    Ask, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Raw, RawResponse, digest, digest_512,
+    escape, nowhere,
 };
 
 const PULL: &str = "repository:app:pull";
@@ -24,18 +24,18 @@ fn put<'a>(raw: &'a Raw, reference: &str, media_type: &str, manifest: &str) -> A
         .body(manifest.to_owned())
 }
 
-fn get(raw: &Raw, path: &str) -> Answer {
+fn get(raw: &Raw, path: &str) -> RawResponse {
     raw.get(path).scope(PULL).send()
 }
 
 /// Follows the `Location` of a 201, and expects these bytes of this type there.
 #[track_caller]
-fn expect_there(raw: &Raw, created: &Answer, content_type: &str, content: &[u8]) {
-    let answer = get(raw, created.header("location")).expect(200);
-    assert_eq!(answer.body, content);
-    assert_eq!(answer.header("content-type"), content_type);
+fn expect_there(raw: &Raw, created: &RawResponse, content_type: &str, content: &[u8]) {
+    let response = get(raw, created.header("location")).expect(200);
+    assert_eq!(response.body, content);
+    assert_eq!(response.header("content-type"), content_type);
     assert_eq!(
-        answer.header("content-length"),
+        response.header("content-length"),
         content.len().to_string(),
         "without a charset or a guess"
     );
@@ -248,19 +248,19 @@ fn point_5_ranges_are_cut_out_by_the_registry_itself() {
         ("-500", 1548, 2047),
         ("2000-5000", 2000, 2047),
     ] {
-        let answer = raw
+        let response = raw
             .get(&path)
             .scope(PULL)
             .header("range", &format!("bytes={range}"))
             .send()
             .expect(206);
-        assert_eq!(answer.body, &content[first..=last], "{range}");
+        assert_eq!(response.body, &content[first..=last], "{range}");
         assert_eq!(
-            answer.header("content-range"),
+            response.header("content-range"),
             format!("bytes {first}-{last}/2048")
         );
         assert_eq!(
-            answer.header("content-length"),
+            response.header("content-length"),
             (last - first + 1).to_string()
         );
     }
@@ -290,9 +290,9 @@ fn point_6_sha512_is_as_good_as_sha256() {
             .send()
             .expect(201);
         assert_eq!(created.header("docker-content-digest"), blob);
-        let answer = get(&raw, &format!("/v2/app/blobs/{blob}")).expect(200);
-        assert_eq!(answer.header("docker-content-digest"), blob);
-        assert_eq!(answer.body, content);
+        let response = get(&raw, &format!("/v2/app/blobs/{blob}")).expect(200);
+        assert_eq!(response.header("docker-content-digest"), blob);
+        assert_eq!(response.body, content);
         json!({ "mediaType": OCI_LAYER, "digest": blob, "size": content.len() })
     };
     let (config, layer) = (push(b"{}"), push(b"layer"));
@@ -312,11 +312,11 @@ fn point_6_sha512_is_as_good_as_sha256() {
         (&short, &short),
     ] {
         let path = format!("/v2/app/manifests/{reference}");
-        for answer in [
+        for response in [
             get(&raw, &path).expect(200),
             raw.head(&path).scope(PULL).send().expect(200),
         ] {
-            assert_eq!(answer.header("docker-content-digest"), expected);
+            assert_eq!(response.header("docker-content-digest"), expected);
         }
     }
     let blob = digest_512(b"layer");
@@ -342,8 +342,8 @@ fn point_7_a_push_by_digest_sets_the_tags_of_its_query_and_names_each() {
         .expect(201);
     assert_eq!(created.all("oci-tag"), tags);
     for tag in &tags {
-        let answer = get(&raw, &format!("/v2/app/manifests/{tag}")).expect(200);
-        assert_eq!(answer.header("docker-content-digest"), by_digest);
+        let response = get(&raw, &format!("/v2/app/manifests/{tag}")).expect(200);
+        assert_eq!(response.header("docker-content-digest"), by_digest);
     }
     let wrong = put(
         &raw,
@@ -425,17 +425,17 @@ fn point_9_referrers_are_always_an_index() {
     let raw = oci();
     let list = |repository: &str, subject: &str, query: &str| {
         let ask = raw.get(format!("/v2/{repository}/referrers/{subject}{query}"));
-        let answer = ask
+        let response = ask
             .scope(&format!("repository:{repository}:pull"))
             .send()
             .expect(200);
-        assert_eq!(answer.header("content-type"), OCI_INDEX);
-        let index = answer.json();
+        assert_eq!(response.header("content-type"), OCI_INDEX);
+        let index = response.json();
         assert_eq!(
             (&index["schemaVersion"], &index["mediaType"]),
             (&json!(2), &json!(OCI_INDEX))
         );
-        (answer, index["manifests"].clone())
+        (response, index["manifests"].clone())
     };
     assert_eq!(list("unknown", &nowhere(), "").1, json!([]));
     let subject = raw.push_image("app", "subject");
@@ -471,12 +471,12 @@ fn point_9_referrers_are_always_an_index() {
         expected.push(descriptor);
     }
     expected.reverse();
-    let (answer, all) = list("app", &subject, "");
+    let (response, all) = list("app", &subject, "");
     assert_eq!(all, Value::from(expected.clone()));
-    assert!(!answer.has("oci-filters-applied"));
-    let (answer, some) = list("app", &subject, "?artifactType=application%2Fvnd.example");
+    assert!(!response.has("oci-filters-applied"));
+    let (response, some) = list("app", &subject, "?artifactType=application%2Fvnd.example");
     assert_eq!(some, json!([expected[1]]));
-    assert_eq!(answer.header("oci-filters-applied"), "artifactType");
+    assert_eq!(response.header("oci-filters-applied"), "artifactType");
 }
 
 #[test]
@@ -486,8 +486,8 @@ fn point_10_tags_are_listed_with_the_right_to_pull_and_deleted_one_by_one() {
         raw.push_image("app", tag);
     }
     let list = |query: &str| {
-        let answer = get(&raw, &format!("/v2/app/tags/list{query}")).expect(200);
-        answer.json()["tags"].clone()
+        let response = get(&raw, &format!("/v2/app/tags/list{query}")).expect(200);
+        response.json()["tags"].clone()
     };
     assert_eq!(list(""), json!(["10", "9", "B", "_", "a", "a.1", "b"]));
     assert_eq!(list("?last=_"), json!(["a", "a.1", "b"]));
@@ -537,7 +537,7 @@ fn point_10_tags_are_listed_with_the_right_to_pull_and_deleted_one_by_one() {
 }
 
 #[test]
-fn point_11_every_answer_about_content_names_its_digest() {
+fn point_11_every_response_about_content_names_its_digest() {
     let raw = oci();
     let blob = digest(b"content");
     let single = raw
@@ -563,16 +563,20 @@ fn point_11_every_answer_about_content_names_its_digest() {
     let part = raw.get(&path).scope(PULL).header("range", "bytes=0-0");
     let part = part.send().expect(206);
     let head = raw.head(&path).scope(PULL).send().expect(200);
-    for answer in [single, finished, mounted, whole, part, head] {
-        assert_eq!(answer.header("docker-content-digest"), blob, "{answer:?}");
+    for response in [single, finished, mounted, whole, part, head] {
+        assert_eq!(
+            response.header("docker-content-digest"),
+            blob,
+            "{response:?}"
+        );
     }
     let manifest = image_of_nothing("v1");
     let created = put(&raw, "v1", OCI_MANIFEST, &manifest).send().expect(201);
     let path = "/v2/app/manifests/v1";
     let (whole, head) = (get(&raw, path), raw.head(path).scope(PULL).send());
-    for answer in [created, whole.expect(200), head.expect(200)] {
+    for response in [created, whole.expect(200), head.expect(200)] {
         assert_eq!(
-            answer.header("docker-content-digest"),
+            response.header("docker-content-digest"),
             digest(manifest.as_bytes())
         );
     }

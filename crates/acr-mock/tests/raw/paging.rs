@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::support::{Answer, OCI_MANIFEST, Raw, START_TICKS, escape};
+use crate::support::{OCI_MANIFEST, Raw, RawResponse, START_TICKS, escape};
 
 const READ: &str = "repository:app:metadata_read";
 const CATALOG: &str = "registry:catalog:*";
 
-fn get(raw: &Raw, path: &str) -> Answer {
+fn get(raw: &Raw, path: &str) -> RawResponse {
     let scope = if path.contains("_catalog") {
         CATALOG
     } else {
@@ -19,8 +19,8 @@ fn get(raw: &Raw, path: &str) -> Answer {
 }
 
 /// The names in a page, whatever it lists.
-fn names(answer: &Answer) -> Vec<String> {
-    let body = answer.json();
+fn names(response: &RawResponse) -> Vec<String> {
+    let body = response.json();
     let items = ["repositories", "tags", "manifests"]
         .iter()
         .find_map(|member| body.get(member))
@@ -43,8 +43,8 @@ fn names(answer: &Answer) -> Vec<String> {
 
 /// Where the link leads.
 #[track_caller]
-fn next(answer: &Answer) -> Option<String> {
-    let links = answer.all("link");
+fn next(response: &RawResponse) -> Option<String> {
+    let links = response.all("link");
     let [link] = links[..] else {
         assert!(links.is_empty(), "{links:?}");
         return None;
@@ -62,9 +62,9 @@ fn next(answer: &Answer) -> Option<String> {
 fn walk(raw: &Raw, path: &str) -> Vec<Vec<String>> {
     let (mut pages, mut at) = (Vec::new(), Some(path.to_owned()));
     while let Some(path) = at {
-        let answer = get(raw, &path);
-        pages.push(names(&answer));
-        at = next(&answer);
+        let response = get(raw, &path);
+        pages.push(names(&response));
+        at = next(&response);
         assert!(pages.len() < 100, "the pages never end");
     }
     pages
@@ -163,12 +163,12 @@ fn the_link_keeps_the_form_of_the_path() {
         raw.push_image("ocitest/alltests", tag);
     }
     let link = |path: &str| {
-        let answer = raw
+        let response = raw
             .get(path)
             .scope("repository:ocitest/alltests:metadata_read")
             .send()
             .expect(200);
-        next(&answer).unwrap()
+        next(&response).unwrap()
     };
     for (path, expected) in [
         (
@@ -252,12 +252,12 @@ fn a_walk_covers_every_list_once_in_every_order_and_size() {
     let mut newest_first = tags.clone();
     newest_first.reverse();
     let digest_of = |tag: &String| {
-        let answer = raw
+        let response = raw
             .get(format!("/acr/v1/app/_tags/{tag}"))
             .scope(READ)
             .send()
             .json();
-        answer["tag"]["digest"].as_str().unwrap().to_owned()
+        response["tag"]["digest"].as_str().unwrap().to_owned()
     };
     let digests = |tags: &[String]| tags.iter().map(digest_of).collect::<Vec<_>>();
     let mut by_digest = digests(&tags);
@@ -309,7 +309,7 @@ fn a_marker_that_is_not_there_is_a_place() {
 
 #[test]
 fn a_page_of_none_is_empty_and_without_a_link() {
-    // Chosen: the service's answer is not known.
+    // Chosen: the service's response is not known.
     let raw = with_tags(&["a", "b"]);
     for path in [
         "/acr/v1/_catalog?n=0",
@@ -318,14 +318,18 @@ fn a_page_of_none_is_empty_and_without_a_link() {
         "/acr/v1/app/_manifests?n=0&orderby=timeasc",
         "/v2/app/tags/list?n=0",
     ] {
-        let answer = get(&raw, path);
-        assert_eq!((names(&answer), next(&answer)), (vec![], None), "{path}");
+        let response = get(&raw, path);
+        assert_eq!(
+            (names(&response), next(&response)),
+            (vec![], None),
+            "{path}"
+        );
     }
 }
 
 #[test]
 fn a_page_size_that_is_no_number_is_refused() {
-    // Chosen: the service's answer is not known.
+    // Chosen: the service's response is not known.
     let raw = with_tags(&["a"]);
     for path in [
         "/acr/v1/_catalog",
@@ -340,18 +344,18 @@ fn a_page_size_that_is_no_number_is_refused() {
             } else {
                 READ
             };
-            let answer = raw
+            let response = raw
                 .get(format!("{path}?n={n}"))
                 .scope(scope)
                 .send()
                 .expect(400);
-            let error = &answer.json()["errors"][0];
+            let error = &response.json()["errors"][0];
             assert_eq!(error["code"], "PAGINATION_NUMBER_INVALID", "{path} {n}");
             assert!(error["detail"]["n"].is_string());
         }
-        let answer = get(&raw, &format!("{path}?n="));
+        let response = get(&raw, &format!("{path}?n="));
         assert_eq!(
-            names(&answer).len(),
+            names(&response).len(),
             1,
             "an empty parameter is none: {path}"
         );
@@ -379,10 +383,10 @@ fn a_page_holds_100_unless_told_and_1000_at_most() {
         ("?n=99999999999", 1_000, 1_000),
     ] {
         for path in ["/acr/v1/app/_tags", "/v2/app/tags/list"] {
-            let answer = get(&raw, &format!("{path}{query}"));
-            assert_eq!(names(&answer).len(), count, "{path}{query}");
+            let response = get(&raw, &format!("{path}{query}"));
+            assert_eq!(names(&response).len(), count, "{path}{query}");
             let expected = format!("{path}?last=t{:04}&n={size}&orderby=", count - 1);
-            assert_eq!(next(&answer).unwrap(), expected);
+            assert_eq!(next(&response).unwrap(), expected);
         }
     }
     assert_eq!(walk(&raw, "/acr/v1/app/_tags?n=5000").concat().len(), 1_101);
@@ -445,10 +449,10 @@ fn the_filter_by_digest_is_missing_in_the_link() {
 
 #[test]
 fn an_order_that_does_not_exist_is_the_order_by_name() {
-    // Chosen: the service's answer is not known.
+    // Chosen: the service's response is not known.
     let raw = with_tags(&["b", "a"]);
-    let answer = get(&raw, "/acr/v1/app/_tags?orderby=size&n=1");
-    assert_eq!(names(&answer), ["a"]);
+    let response = get(&raw, "/acr/v1/app/_tags?orderby=size&n=1");
+    assert_eq!(names(&response), ["a"]);
 }
 
 #[test]

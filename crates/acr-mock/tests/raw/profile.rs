@@ -19,12 +19,12 @@ fn credentials_are_asked_for_alike() {
         assert_eq!(refused.header("www-authenticate"), challenge, "{profile}");
         // The flow of a client that knows tokens only from the challenge.
         let scope = escape("repository:app:pull");
-        let answer = raw
+        let response = raw
             .get(format!("/oauth2/token?scope={scope}&service={HOST}"))
             .basic("ci", "secret")
             .send()
             .expect(200);
-        let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+        let token = response.json()["access_token"].as_str().unwrap().to_owned();
         raw.get(path).bearer(&token).send().expect(200);
         let refused = raw.delete(path).bearer(&token).send().expect(401);
         assert!(
@@ -73,12 +73,12 @@ fn the_redirect_is_the_profile_s_unless_it_is_said() {
             builder.profile(profile)
         });
         let blob = raw.push_blob("app", b"content");
-        let answer = raw
+        let response = raw
             .get(format!("/v2/app/blobs/{blob}"))
             .scope("repository:app:pull")
             .send();
         assert_eq!(
-            answer.expect(expected).header("docker-content-digest"),
+            response.expect(expected).header("docker-content-digest"),
             blob
         );
     }

@@ -1,4 +1,4 @@
-//! Setting manifests: what is taken, what is refused, and what the answer says.
+//! Setting manifests: what is taken, what is refused, and what the response says.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn a_set_manifest_is_at_its_digest_with_plain_slashes() {
         ("ocitest/alltests", "v1"),
         ("ocitest/alltests", digest.as_str()),
     ] {
-        let answer = raw
+        let response = raw
             .put(format!("/v2/{path}/manifests/{reference}"))
             .scope("repository:ocitest/alltests:pull,push")
             .header("content-type", OCI_MANIFEST)
@@ -32,12 +32,14 @@ fn a_set_manifest_is_at_its_digest_with_plain_slashes() {
             .send()
             .expect_empty(201);
         assert_eq!(
-            answer.header("location"),
+            response.header("location"),
             format!("/v2/ocitest/alltests/manifests/{digest}")
         );
-        assert_eq!(answer.header("docker-content-digest"), digest);
+        assert_eq!(response.header("docker-content-digest"), digest);
         assert!(
-            !answer.has("oci-subject") && !answer.has("oci-tag") && !answer.has("content-type")
+            !response.has("oci-subject")
+                && !response.has("oci-tag")
+                && !response.has("content-type")
         );
     }
 }
@@ -111,13 +113,13 @@ fn missing_children_of_an_index_are_missed_as_blobs_are() {
     let raw = Raw::new();
     let child = nowhere();
     let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [{ "mediaType": OCI_MANIFEST, "digest": child, "size": 1 }] });
-    let answer = raw
+    let response = raw
         .put("/v2/app/manifests/v1")
         .scope(PUSH)
         .header("content-type", OCI_INDEX)
         .body(index.to_string())
         .send();
-    answer.expect_json(
+    response.expect_json(
         400,
         &error_with(
             "MANIFEST_BLOB_UNKNOWN",
@@ -244,13 +246,13 @@ fn what_is_no_manifest_is_invalid() {
             r#"{"schemaVersion":1}"#,
         ),
     ] {
-        let answer = raw
+        let response = raw
             .put("/v2/app/manifests/v1")
             .scope(PUSH)
             .header("content-type", media_type)
             .body(body)
             .send();
-        answer.expect_json(400, &invalid);
+        response.expect_json(400, &invalid);
     }
     raw.put("/v2/app/manifests/v1")
         .scope(PUSH)
@@ -266,14 +268,14 @@ fn the_withdrawn_artifact_manifest_is_still_taken() {
     let bytes =
         format!(r#"{{"mediaType":"{media_type}","artifactType":"application/vnd.example"}}"#);
     let digest = raw.push_manifest("app", "v1", media_type, &bytes);
-    let answer = raw
+    let response = raw
         .get("/v2/app/manifests/v1")
         .scope(PULL)
         .header("accept", OCI_MANIFEST)
         .send()
         .expect(200);
     assert_eq!(
-        (answer.text(), answer.header("content-type")),
+        (response.text(), response.header("content-type")),
         (bytes.as_str(), media_type)
     );
     let properties = properties(&raw, &digest);
@@ -288,14 +290,14 @@ fn a_reference_that_is_not_the_digest_of_the_bytes_is_refused() {
     // Chosen, after the distribution's own registry.
     let raw = Raw::new();
     let bytes = raw.image("app", "v1");
-    let answer = raw
+    let response = raw
         .put(format!("/v2/app/manifests/{}", nowhere()))
         .scope(PUSH)
         .header("content-type", OCI_MANIFEST)
         .body(bytes)
         .send()
         .expect(400);
-    let first = &answer.json()["errors"][0];
+    let first = &response.json()["errors"][0];
     assert_eq!(first["code"], "DIGEST_INVALID");
     assert_eq!(
         first["message"],
@@ -305,7 +307,7 @@ fn a_reference_that_is_not_the_digest_of_the_bytes_is_refused() {
 
 #[test]
 fn a_manifest_over_4_mib_is_too_large() {
-    // Chosen: the service's bound is only commonly given, its answer not known.
+    // Chosen: the service's bound is only commonly given, its response not known.
     let raw = Raw::new();
     let manifest = raw.image("app", "v1");
     let exact = format!("{manifest}{}", " ".repeat(4 * 1024 * 1024 - manifest.len()));
@@ -347,13 +349,13 @@ fn a_subject_is_confirmed_whether_or_not_it_exists() {
     ] {
         let bytes = manifest.to_string();
         let path = format!("/v2/app/manifests/{}", digest(bytes.as_bytes()));
-        let answer = raw
+        let response = raw
             .put(path)
             .scope(PUSH)
             .header("content-type", media_type)
             .body(bytes)
             .send()
             .expect_empty(201);
-        assert_eq!(answer.header("oci-subject"), subject);
+        assert_eq!(response.header("oci-subject"), subject);
     }
 }

@@ -2,28 +2,28 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Raw, nowhere};
+use crate::support::{OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Raw, RawResponse, nowhere};
 
 const EMPTY: &str = "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[]}\n";
 
-fn list(raw: &Raw, subject: &str, query: &str) -> Answer {
+fn list(raw: &Raw, subject: &str, query: &str) -> RawResponse {
     let path = format!("/v2/app/referrers/{subject}{query}");
-    let answer = raw
+    let response = raw
         .get(path)
         .scope("repository:app:pull")
         .send()
         .expect(200);
-    assert_eq!(answer.header("content-type"), OCI_INDEX);
+    assert_eq!(response.header("content-type"), OCI_INDEX);
     assert_eq!(
-        answer.header("content-length"),
-        answer.body.len().to_string()
+        response.header("content-length"),
+        response.body.len().to_string()
     );
-    assert!(!answer.has("link"));
-    answer
+    assert!(!response.has("link"));
+    response
 }
 
-fn digests(answer: &Answer) -> Vec<String> {
-    let manifests = answer.json()["manifests"].as_array().unwrap().clone();
+fn digests(response: &RawResponse) -> Vec<String> {
+    let manifests = response.json()["manifests"].as_array().unwrap().clone();
     manifests
         .iter()
         .map(|manifest| manifest["digest"].as_str().unwrap().to_owned())
@@ -57,11 +57,11 @@ fn where_nothing_refers_the_list_is_empty() {
     assert_eq!(list(&raw, &image, "").text(), EMPTY);
     assert_eq!(list(&raw, &nowhere(), "").text(), EMPTY);
     // Chosen: also in an unknown repository.
-    let answer = raw
+    let response = raw
         .get(format!("/v2/nowhere/referrers/{}", nowhere()))
         .scope("repository:nowhere:pull")
         .send();
-    assert_eq!(answer.expect(200).text(), EMPTY);
+    assert_eq!(response.expect(200).text(), EMPTY);
 }
 
 #[test]
@@ -86,9 +86,9 @@ fn a_referrer_stands_in_the_list_as_the_service_writes_it() {
         typed = typed,
         typed_size = typed_size,
     );
-    let answer = list(&raw, &subject, "");
-    assert_eq!(answer.text(), expected);
-    assert!(!answer.has("oci-filters-applied"));
+    let response = list(&raw, &subject, "");
+    assert_eq!(response.text(), expected);
+    assert!(!response.has("oci-filters-applied"));
     assert_eq!(
         list(&raw, &subject.replace(':', "%3A"), "").text(),
         expected
@@ -127,9 +127,9 @@ fn a_filter_gives_matches_only_and_says_so() {
         ("application%2Fvnd.one%2Bjson", vec![one]),
         ("none", vec![]),
     ] {
-        let answer = list(&raw, &subject, &format!("?artifactType={kind}"));
-        assert_eq!(digests(&answer), expected);
-        assert_eq!(answer.header("oci-filters-applied"), "artifactType");
+        let response = list(&raw, &subject, &format!("?artifactType={kind}"));
+        assert_eq!(digests(&response), expected);
+        assert_eq!(response.header("oci-filters-applied"), "artifactType");
     }
     let unfiltered = list(&raw, &subject, "?artifactType=");
     assert_eq!(digests(&unfiltered).len(), 2);
@@ -152,10 +152,10 @@ fn an_index_refers_too() {
         "subject": { "mediaType": OCI_MANIFEST, "digest": subject, "size": 1 }
     });
     let index = raw.push_manifest("app", "v1", OCI_INDEX, &index.to_string());
-    let answer = list(&raw, &subject, "");
-    assert_eq!(digests(&answer), [index]);
+    let response = list(&raw, &subject, "");
+    assert_eq!(digests(&response), [index]);
     assert_eq!(
-        answer.json()["manifests"][0]["artifactType"],
+        response.json()["manifests"][0]["artifactType"],
         "application/vnd.example"
     );
 }
@@ -183,22 +183,22 @@ fn a_deleted_referrer_is_no_longer_listed_and_a_deleted_subject_s_still_are() {
 fn pages(raw: &Raw, path: &str, mut between: impl FnMut()) -> Vec<(Vec<String>, Option<String>)> {
     let (mut pages, mut next) = (Vec::new(), Some(path.to_owned()));
     while let Some(path) = next {
-        let answer = raw
+        let response = raw
             .get(&path)
             .scope("repository:app:pull")
             .send()
             .expect(200);
-        assert_eq!(answer.header("content-type"), OCI_INDEX);
+        assert_eq!(response.header("content-type"), OCI_INDEX);
         assert_eq!(
-            answer.has("oci-filters-applied"),
+            response.has("oci-filters-applied"),
             path.contains("artifactType"),
             "{path}"
         );
-        next = answer.has("link").then(|| {
-            let link = answer.header("link").strip_prefix('<').unwrap();
+        next = response.has("link").then(|| {
+            let link = response.header("link").strip_prefix('<').unwrap();
             link.strip_suffix(">; rel=\"next\"").unwrap().to_owned()
         });
-        pages.push((digests(&answer), next.clone()));
+        pages.push((digests(&response), next.clone()));
         between();
     }
     pages

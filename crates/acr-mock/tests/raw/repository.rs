@@ -112,8 +112,8 @@ fn an_update_changes_what_it_names_and_no_time() {
         // One update opens all that was closed.
         (OPEN, OPEN),
     ] {
-        let answer = raw.set_locks("library/hello-world", "", change);
-        assert_eq!(answer.text(), with(expected), "{change}");
+        let response = raw.set_locks("library/hello-world", "", change);
+        assert_eq!(response.text(), with(expected), "{change}");
         raw.get("/acr/v1/library/hello-world")
             .scope(READ)
             .send()
@@ -292,7 +292,7 @@ fn every_write_is_later_than_the_one_before() {
 
 #[test]
 fn unknown_switches_are_passed_over_and_malformed_ones_refused() {
-    // Chosen: what the service answers to a malformed body is not known.
+    // Chosen: what the service responds to a malformed body is not known.
     let raw = Raw::new();
     raw.push_image("app", "v1");
     raw.set_locks(
@@ -309,13 +309,13 @@ fn unknown_switches_are_passed_over_and_malformed_ones_refused() {
         r#"{"writeEnabled":1}"#,
         "{\"a\":",
     ] {
-        let answer = raw
+        let response = raw
             .patch("/acr/v1/app")
             .scope("repository:app:metadata_write")
             .body(body)
             .send()
             .expect(400);
-        assert!(answer.json()["errors"][0]["code"].is_string(), "{body}");
+        assert!(response.json()["errors"][0]["code"].is_string(), "{body}");
     }
     let untouched = raw
         .get("/acr/v1/app")
@@ -336,12 +336,12 @@ fn existence_comes_before_the_body_of_an_update() {
             "MANIFEST_UNKNOWN",
         ),
     ] {
-        let answer = raw
+        let response = raw
             .patch(path)
             .scope("repository:app:metadata_write")
             .body("no json")
             .send()
             .expect(404);
-        assert_eq!(answer.json()["errors"][0]["code"], code);
+        assert_eq!(response.json()["errors"][0]["code"], code);
     }
 }

@@ -9,7 +9,7 @@ fn list(raw: &Raw, token: &str) -> u16 {
 }
 
 /// What the token endpoint says to a refresh token.
-fn renew(raw: &Raw, refresh: &str) -> crate::support::Answer {
+fn renew(raw: &Raw, refresh: &str) -> crate::support::RawResponse {
     let form = format!(
         "grant_type=refresh_token&service={HOST}&scope={}&refresh_token={refresh}",
         escape(CATALOGUE)
@@ -64,8 +64,8 @@ fn anonymous_tokens_are_revoked_too_and_the_next_is_shared_again() {
             "grant_type=password&service={HOST}&scope={}",
             escape(CATALOGUE)
         );
-        let answer = raw.post("/oauth2/token").form(form).send().expect(200);
-        answer.json()["access_token"].as_str().unwrap().to_owned()
+        let response = raw.post("/oauth2/token").form(form).send().expect(200);
+        response.json()["access_token"].as_str().unwrap().to_owned()
     };
     let before = anonymous();
     assert_eq!(list(&raw, &before), 200);

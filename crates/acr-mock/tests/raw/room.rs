@@ -72,12 +72,12 @@ fn send(
         None if end == End::GivenUp => Poll::Pending,
         next => Poll::Ready(next),
     });
-    let answer = registry.handle(request.body(StreamBody::new(frames)).unwrap());
-    let Poll::Ready(answer) = pin!(answer).poll(&mut Context::from_waker(Waker::noop())) else {
+    let response = registry.handle(request.body(StreamBody::new(frames)).unwrap());
+    let Poll::Ready(response) = pin!(response).poll(&mut Context::from_waker(Waker::noop())) else {
         assert!(end == End::GivenUp, "{method} {path}");
         return None;
     };
-    let (head, body) = answer.into_parts();
+    let (head, body) = response.into_parts();
     let body = body.collect().now_or_never().unwrap().unwrap().to_bytes();
     Some(Response::from_parts(head, body))
 }
@@ -144,14 +144,14 @@ fn whatever_becomes_of_pushes_and_deletes_no_byte_stays_counted() {
             }
             digests.insert(its_own);
             let end = if body.is_empty() { End::Whole } else { end };
-            let Some(answer) = send(&raw.registry, (method, &path), &body, end) else {
+            let Some(response) = send(&raw.registry, (method, &path), &body, end) else {
                 continue;
             };
-            refused += usize::from(answer.status() == 405);
-            if let Some(location) = answer
+            refused += usize::from(response.status() == 405);
+            if let Some(location) = response
                 .headers()
                 .get("location")
-                .filter(|_| answer.status() == 202)
+                .filter(|_| response.status() == 202)
             {
                 locations.push(location.to_str().unwrap().to_owned());
             }
@@ -171,8 +171,8 @@ fn whatever_becomes_of_pushes_and_deletes_no_byte_stays_counted() {
         // All the room is there again, and not a byte more.
         for (length, status) in [(MOST, 400), (MOST + 1, 405)] {
             let path = format!("/v2/a/blobs/uploads/?digest={}", digest(b"another"));
-            let answer = send(&raw.registry, ("POST", &path), &vec![0; length], End::Whole);
-            assert_eq!(answer.unwrap().status(), status);
+            let response = send(&raw.registry, ("POST", &path), &vec![0; length], End::Whole);
+            assert_eq!(response.unwrap().status(), status);
         }
     }
 }

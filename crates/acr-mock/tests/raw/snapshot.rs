@@ -1,4 +1,4 @@
-//! Snapshots: what is taken out of a registry and put into another answers as it did.
+//! Snapshots: what is taken out of a registry and put into another responses as it did.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use acr_mock::snapshot::{BlobSnapshot, Content};
 use acr_mock::{Clock as _, Registry, Snapshot};
 use acr_protocol::{Digest, RepositoryName};
 
-use crate::support::{Answer, Raw};
+use crate::support::{Raw, RawResponse};
 
 /// As many programs are run, each drawn from its number.
 const SEEDS: u64 = 40;
@@ -207,21 +207,21 @@ fn everything(raw: &Raw) -> Vec<String> {
     }
     let rights = "repository:a:pull,metadata_read repository:a/b:pull,metadata_read repository:c:pull,metadata_read registry:catalog:*";
     let token = raw.issued(rights);
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for path in paths {
-        let answer = raw.get(&path).bearer(&token).send();
-        answers.push(format!("{path} {}", shown(&answer)));
-        if answer.status == 307 {
-            let data = raw.get(answer.header("location")).send();
-            answers.push(shown(&data.expect(200)));
+        let response = raw.get(&path).bearer(&token).send();
+        responses.push(format!("{path} {}", shown(&response)));
+        if response.status == 307 {
+            let data = raw.get(response.header("location")).send();
+            responses.push(shown(&data.expect(200)));
         }
     }
-    answers
+    responses
 }
 
-/// An answer but for what a registry draws at random or signs: ids, and the places that redirects and uploads lead to.
-fn shown(answer: &Answer) -> String {
-    let mut headers = answer.headers.clone();
+/// An response but for what a registry draws at random or signs: ids, and the places that redirects and uploads lead to.
+fn shown(response: &RawResponse) -> String {
+    let mut headers = response.headers.clone();
     for name in [
         "x-ms-correlation-request-id",
         "x-ms-request-id",
@@ -231,10 +231,10 @@ fn shown(answer: &Answer) -> String {
     ] {
         headers.remove(name);
     }
-    if answer.status == 307 {
+    if response.status == 307 {
         // The signature is escaped, to another length each time.
         headers.remove("content-length");
-        return format!("{} {headers:?}", answer.status);
+        return format!("{} {headers:?}", response.status);
     }
-    format!("{} {headers:?} {:?}", answer.status, answer.body)
+    format!("{} {headers:?} {:?}", response.status, response.body)
 }

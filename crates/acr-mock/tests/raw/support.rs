@@ -1,9 +1,9 @@
-//! What the tests send with, and what they read answers with.
+//! What the tests send with, and what they read responds with.
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
-use acr_mock::{Body, ConnectionLost, Registry, RegistryBuilder, VirtualClock};
+use acr_mock::{Body, ConnectionReset, Registry, RegistryBuilder, VirtualClock};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use bytes::Bytes;
@@ -112,11 +112,11 @@ impl Raw {
     /// The refresh token for an Entra token.
     pub(crate) fn refresh_token(&self, entra: &str) -> String {
         let form = format!("grant_type=access_token&service={HOST}&access_token={entra}");
-        let answer = self
+        let response = self
             .post("/oauth2/exchange?api-version=2021-07-01")
             .form(form)
             .send();
-        answer.expect(200).json()["refresh_token"]
+        response.expect(200).json()["refresh_token"]
             .as_str()
             .unwrap()
             .to_owned()
@@ -129,11 +129,11 @@ impl Raw {
             "grant_type=refresh_token&service={HOST}&scope={}&refresh_token={refresh}",
             escape(scope)
         );
-        let answer = self
+        let response = self
             .post("/oauth2/token?api-version=2021-07-01")
             .form(form)
             .send();
-        answer.expect(200).json()["access_token"]
+        response.expect(200).json()["access_token"]
             .as_str()
             .unwrap()
             .to_owned()
@@ -199,19 +199,19 @@ impl Raw {
 
     /// Sets switches, such as `{"writeEnabled":false}`, at `/acr/v1/...`.
     #[track_caller]
-    pub(crate) fn set_locks(&self, repository: &str, below: &str, switches: &str) -> Answer {
-        let answer = self
+    pub(crate) fn set_locks(&self, repository: &str, below: &str, switches: &str) -> RawResponse {
+        let response = self
             .patch(format!("/acr/v1/{repository}{below}"))
             .scope(&format!("repository:{repository}:metadata_write"))
             .header("content-type", "application/json")
             .body(switches.to_owned())
             .send();
-        answer.expect(200)
+        response.expect(200)
     }
 }
 
-/// An answer that may be lost or late.
-pub(crate) type Attempt = BoxFuture<'static, Result<Response<Body>, ConnectionLost>>;
+/// A response that may be lost or late.
+pub(crate) type Attempt = BoxFuture<'static, Result<Response<Body>, ConnectionReset>>;
 
 /// A request in the making.
 pub(crate) struct Ask<'a> {
@@ -252,12 +252,12 @@ impl Ask<'_> {
     }
 
     #[track_caller]
-    pub(crate) fn send(self) -> Answer {
+    pub(crate) fn send(self) -> RawResponse {
         let request = self.request.body(Full::new(self.body)).unwrap();
         deliver(self.raw, request)
     }
 
-    /// Sends what may be lost on the way, or never be answered.
+    /// Sends what may be lost on the way, or never be served.
     pub(crate) fn attempt(self) -> Attempt {
         let request = self.request.body(Full::new(self.body)).unwrap();
         self.raw.registry.try_handle(request).boxed()
@@ -265,7 +265,7 @@ impl Ask<'_> {
 
     /// Sends the body in pieces of so many bytes, and without a length, as a client that streams does.
     #[track_caller]
-    pub(crate) fn send_in_pieces(self, size: usize) -> Answer {
+    pub(crate) fn send_in_pieces(self, size: usize) -> RawResponse {
         let pieces = self
             .body
             .chunks(size)
@@ -277,18 +277,18 @@ impl Ask<'_> {
 }
 
 #[track_caller]
-fn deliver<B>(raw: &Raw, request: Request<B>) -> Answer
+fn deliver<B>(raw: &Raw, request: Request<B>) -> RawResponse
 where
     B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
 {
     let line = format!("{} {}", request.method(), request.uri());
-    let answer = raw.registry.handle(request).now_or_never();
-    let (head, body) = answer
+    let response = raw.registry.handle(request).now_or_never();
+    let (head, body) = response
         .expect("a registry waits for nothing but the body")
         .into_parts();
     let announced = http_body::Body::size_hint(&body).exact();
     let body = body.collect().now_or_never().unwrap().unwrap().to_bytes();
-    Answer {
+    RawResponse {
         line,
         status: head.status.as_u16(),
         headers: head.headers,
@@ -297,9 +297,9 @@ where
     }
 }
 
-/// An answer, as it stands on the wire.
+/// A response, as it stands on the wire.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct RawResponse {
     line: String,
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
@@ -308,7 +308,7 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-impl Answer {
+impl RawResponse {
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(
@@ -324,55 +324,64 @@ impl Answer {
     /// Expects a status, and a JSON body to the letter with the length of it.
     #[track_caller]
     pub(crate) fn expect_json(self, status: u16, body: &str) -> Self {
-        let answer = self.expect(status);
-        assert_eq!(answer.text(), body, "{}", answer.line);
+        let response = self.expect(status);
+        assert_eq!(response.text(), body, "{}", response.line);
         assert_eq!(
-            answer.header("content-type"),
+            response.header("content-type"),
             "application/json; charset=utf-8",
             "{}",
-            answer.line
+            response.line
         );
         assert_eq!(
-            answer.header("content-length"),
+            response.header("content-length"),
             body.len().to_string(),
             "{}",
-            answer.line
+            response.line
         );
-        answer
+        response
     }
 
     /// Expects a status and no bytes, with a length that says so.
     #[track_caller]
     pub(crate) fn expect_empty(self, status: u16) -> Self {
-        let answer = self.expect(status);
-        assert!(answer.body.is_empty(), "{}: {:?}", answer.line, answer.body);
-        assert_eq!(answer.header("content-length"), "0", "{}", answer.line);
-        answer
+        let response = self.expect(status);
+        assert!(
+            response.body.is_empty(),
+            "{}: {:?}",
+            response.line,
+            response.body
+        );
+        assert_eq!(response.header("content-length"), "0", "{}", response.line);
+        response
     }
 
     /// Expects the plain 404 for what matches no grammar.
     #[track_caller]
     pub(crate) fn expect_not_routed(self) -> Self {
-        let answer = self.expect(404);
-        assert_eq!(answer.text(), NOT_ROUTED, "{}", answer.line);
+        let response = self.expect(404);
+        assert_eq!(response.text(), NOT_ROUTED, "{}", response.line);
         assert_eq!(
-            answer.header("content-type"),
+            response.header("content-type"),
             "text/plain; charset=utf-8",
             "{}",
-            answer.line
+            response.line
         );
-        assert_eq!(answer.header("content-length"), "19", "{}", answer.line);
+        assert_eq!(response.header("content-length"), "19", "{}", response.line);
         assert_eq!(
-            answer.header("docker-distribution-api-version"),
+            response.header("docker-distribution-api-version"),
             "registry/2.0",
             "{}",
-            answer.line
+            response.line
         );
-        assert!(answer.has("x-ms-correlation-request-id"), "{}", answer.line);
+        assert!(
+            response.has("x-ms-correlation-request-id"),
+            "{}",
+            response.line
+        );
         for absent in ["www-authenticate", "access-control-expose-headers"] {
-            assert!(!answer.has(absent), "{}: {absent}", answer.line);
+            assert!(!response.has(absent), "{}: {absent}", response.line);
         }
-        answer
+        response
     }
 
     /// Expects the 405 of a lock.
@@ -441,6 +450,6 @@ pub(crate) fn nowhere() -> String {
 #[track_caller]
 pub(crate) fn properties(raw: &Raw, digest: &str) -> Value {
     let path = format!("/acr/v1/app/_manifests/{digest}");
-    let answer = raw.get(path).scope("repository:app:metadata_read").send();
-    answer.expect(200).json()["manifest"].clone()
+    let response = raw.get(path).scope("repository:app:metadata_read").send();
+    response.expect(200).json()["manifest"].clone()
 }

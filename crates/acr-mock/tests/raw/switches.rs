@@ -9,7 +9,9 @@ use http::Request;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, HOST, OCI_CONFIG, OCI_MANIFEST, Raw, claims, digest, error, escape};
+use crate::support::{
+    HOST, OCI_CONFIG, OCI_MANIFEST, Raw, RawResponse, claims, digest, error, escape,
+};
 
 const PULL: &str = "repository:app:pull";
 const PUSH: &str = "repository:app:pull,push";
@@ -99,10 +101,10 @@ fn a_registry_that_ignores_ranges_gives_the_whole() {
                 }
             };
             for range in ["bytes=2-3", "bytes=2-", "bytes=-3", "bytes=50-60"] {
-                let answer = ask(range).expect(200);
-                assert_eq!(answer.body, "0123456789");
-                assert_eq!(answer.header("content-length"), "10");
-                assert!(!answer.has("content-range") && !answer.has("accept-ranges"));
+                let response = ask(range).expect(200);
+                assert_eq!(response.body, "0123456789");
+                assert_eq!(response.header("content-length"), "10");
+                assert!(!response.has("content-range") && !response.has("accept-ranges"));
             }
         }
     }
@@ -155,12 +157,12 @@ fn anonymous_pull_lets_anybody_read_in_either_profile() {
     let form = |scope: &str| format!("grant_type=password&service={HOST}&scope={}", escape(scope));
     for raw in both(|builder| builder.anonymous_pull(true)) {
         raw.push_image("app", "v1");
-        let answer = raw
+        let response = raw
             .post("/oauth2/token")
             .form(form(PULL))
             .send()
             .expect(200);
-        let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+        let token = response.json()["access_token"].as_str().unwrap().to_owned();
         for path in ["/v2/app/manifests/v1", "/v2/app/tags/list", "/acr/v1/app"] {
             raw.get(path).bearer(&token).send().expect(200);
         }
@@ -238,7 +240,7 @@ fn a_firewall_tells_a_client_its_address_at_every_endpoint() {
 }
 
 /// The statuses of calls that follow each other at once.
-fn burst(calls: usize, ask: impl Fn() -> Answer) -> Vec<u16> {
+fn burst(calls: usize, ask: impl Fn() -> RawResponse) -> Vec<u16> {
     (0..calls).map(|_| ask().status).collect()
 }
 
@@ -294,8 +296,8 @@ fn token_requests_and_deletes_are_throttled_with_what_their_headers_tell() {
             )
             .throttle(OperationClass::Delete, Throttle::per_second(2))
     });
-    let left = |answer: &Answer| {
-        let left = answer.header("x-ms-ratelimit-remaining-calls-per-second");
+    let left = |response: &RawResponse| {
+        let left = response.header("x-ms-ratelimit-remaining-calls-per-second");
         left.to_owned()
     };
     let token = raw.token(DELETE);

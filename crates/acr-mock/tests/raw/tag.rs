@@ -53,12 +53,12 @@ fn a_repository_with_slashes_is_named_with_them() {
         "/acr/v1/ocitest%2Falltests/_tags",
         "/acr/v1/ocitest/alltests/_tags",
     ] {
-        let answer = raw
+        let response = raw
             .get(path)
             .scope("repository:ocitest/alltests:metadata_read")
             .send()
             .expect(200);
-        assert_eq!(answer.json()["imageName"], "ocitest/alltests");
+        assert_eq!(response.json()["imageName"], "ocitest/alltests");
     }
     raw.get("/v2/ocitest%2Falltests/tags/list")
         .scope("repository:ocitest/alltests:metadata_read")
@@ -78,13 +78,13 @@ fn tags_are_ordered_by_their_bytes() {
         .scope(READ)
         .send()
         .expect_json(200, &format!("{{\"name\":\"app\",\"tags\":{names}}}\n"));
-    let answer = raw
+    let response = raw
         .get("/acr/v1/app/_tags")
         .scope(READ)
         .send()
         .expect(200)
         .json();
-    let listed: Vec<&str> = answer["tags"]
+    let listed: Vec<&str> = response["tags"]
         .as_array()
         .unwrap()
         .iter()
@@ -146,12 +146,12 @@ fn an_update_of_a_tag_changes_no_time() {
 fn a_delete_names_the_digest_that_the_tag_had_and_leaves_the_manifest() {
     let raw = Raw::new();
     let digest = raw.push_image("app", "v1");
-    let answer = raw
+    let response = raw
         .delete("/acr/v1/app/_tags/v1")
         .scope(DELETE)
         .send()
         .expect_empty(202);
-    assert_eq!(answer.header("x-ms-int-docker-content-digest"), digest);
+    assert_eq!(response.header("x-ms-int-docker-content-digest"), digest);
     let again = raw.delete("/acr/v1/app/_tags/v1").scope(DELETE).send();
     let again = again.expect_json(
         404,
@@ -200,13 +200,13 @@ fn the_list_of_one_digest_s_tags_holds_no_others() {
     let second = raw.push_manifest("app", "b", OCI_MANIFEST, &image);
     raw.push_manifest("app", "c", OCI_MANIFEST, &image);
     let names = |digest: &str| -> Vec<String> {
-        let answer = raw
+        let response = raw
             .get(format!("/acr/v1/app/_tags?digest={digest}"))
             .scope(READ)
             .send()
             .expect(200)
             .json();
-        let tags = answer["tags"].as_array().cloned().unwrap_or_default();
+        let tags = response["tags"].as_array().cloned().unwrap_or_default();
         tags.iter()
             .map(|tag| tag["name"].as_str().unwrap().to_owned())
             .collect()

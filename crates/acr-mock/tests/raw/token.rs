@@ -7,46 +7,46 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, HOST, Raw, claims, error, escape};
+use crate::support::{HOST, Raw, RawResponse, claims, error, escape};
 
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 pub(crate) const ISSUED: u64 = 1_676_451_554;
 
-fn exchange(raw: &Raw, form: &str) -> Answer {
+fn exchange(raw: &Raw, form: &str) -> RawResponse {
     raw.post("/oauth2/exchange?api-version=2021-07-01")
         .form(form)
         .send()
 }
 
-pub(crate) fn token(raw: &Raw, form: &str) -> Answer {
+pub(crate) fn token(raw: &Raw, form: &str) -> RawResponse {
     raw.post("/oauth2/token?api-version=2021-07-01")
         .form(form)
         .send()
 }
 
-fn login(raw: &Raw, user: &str, password: &str, scope: &str) -> Answer {
+fn login(raw: &Raw, user: &str, password: &str, scope: &str) -> RawResponse {
     let path = format!("/oauth2/token?service={HOST}&scope={}", escape(scope));
     raw.get(path).basic(user, password).send()
 }
 
-pub(crate) fn access(answer: &Answer) -> String {
-    answer.json()["access_token"].as_str().unwrap().to_owned()
+pub(crate) fn access(response: &RawResponse) -> String {
+    response.json()["access_token"].as_str().unwrap().to_owned()
 }
 
-fn assert_token_headers(answer: &Answer) {
+fn assert_token_headers(response: &RawResponse) {
     assert_eq!(
-        answer.header("content-type"),
+        response.header("content-type"),
         "application/json; charset=utf-8"
     );
-    assert_eq!(answer.announced, None, "token answers are chunked");
-    assert!(!answer.has("content-length"));
-    assert!(!answer.has("docker-distribution-api-version"));
-    assert!(answer.has("x-ms-correlation-request-id"));
+    assert_eq!(response.announced, None, "token responses are chunked");
+    assert!(!response.has("content-length"));
+    assert!(!response.has("docker-distribution-api-version"));
+    assert!(response.has("x-ms-correlation-request-id"));
     assert_eq!(
-        answer.all("strict-transport-security"),
+        response.all("strict-transport-security"),
         ["max-age=31536000; includeSubDomains"]
     );
-    let left: f64 = answer
+    let left: f64 = response
         .header("x-ms-ratelimit-remaining-calls-per-second")
         .parse()
         .unwrap();
@@ -56,16 +56,16 @@ fn assert_token_headers(answer: &Answer) {
 #[test]
 fn the_exchange_gives_a_refresh_token_and_nothing_else() {
     let raw = Raw::new();
-    let answer = exchange(
+    let response = exchange(
         &raw,
         &format!("grant_type=access_token&service={HOST}&access_token=entra"),
     )
     .expect(200);
-    assert_token_headers(&answer);
-    let body = answer.json();
+    assert_token_headers(&response);
+    let body = response.json();
     let refresh = body["refresh_token"].as_str().unwrap();
     assert_eq!(
-        answer.text(),
+        response.text(),
         format!("{{\"refresh_token\":\"{refresh}\"}}\n")
     );
     let claims = claims(refresh);
@@ -118,11 +118,11 @@ fn a_refresh_token_becomes_an_access_token_for_the_scopes_that_were_asked_for() 
             format!("grant_type=refresh_token&service={HOST}&{scope}&refresh_token={refresh}");
         token(&raw, &form).expect(200)
     };
-    let answer = ask("scope=repository%3Alibrary%2Fhello-world%3Ametadata_read");
-    assert_token_headers(&answer);
-    let access_token = access(&answer);
+    let response = ask("scope=repository%3Alibrary%2Fhello-world%3Ametadata_read");
+    assert_token_headers(&response);
+    let access_token = access(&response);
     assert_eq!(
-        answer.text(),
+        response.text(),
         format!("{{\"access_token\":\"{access_token}\"}}\n")
     );
     let claims = claims(&access_token);
@@ -224,17 +224,17 @@ fn an_entra_token_may_be_any_text_but_none() {
 fn an_entra_token_that_does_not_hold_is_refused_with_an_envelope_of_its_own_form() {
     let raw =
         Raw::with(|builder| builder.entra_token("good", "repository:app:pull".parse().unwrap()));
-    let answer = exchange(
+    let response = exchange(
         &raw,
         &format!("grant_type=access_token&service={HOST}&access_token=other"),
     )
     .expect(401);
     let body = r#"{"errors":[{"code":"UNAUTHORIZED","message":"token validation failed"}]}"#;
-    assert_eq!(answer.text(), body);
-    assert_eq!(answer.header("content-type"), "application/json");
-    assert_eq!(answer.header("content-length"), body.len().to_string());
-    assert!(answer.has("x-ms-ratelimit-remaining-calls-per-second"));
-    assert!(!answer.has("www-authenticate"));
+    assert_eq!(response.text(), body);
+    assert_eq!(response.header("content-type"), "application/json");
+    assert_eq!(response.header("content-length"), body.len().to_string());
+    assert!(response.has("x-ms-ratelimit-remaining-calls-per-second"));
+    assert!(!response.has("www-authenticate"));
     exchange(
         &raw,
         &format!("grant_type=access_token&service={HOST}&access_token=good"),
@@ -268,9 +268,9 @@ fn a_refresh_token_that_does_not_hold_is_refused_without_a_word() {
         &Raw::new().refresh_token("entra"),
         &raw.token("registry:catalog:*"),
     ] {
-        let answer = ask(bad).expect_empty(401);
+        let response = ask(bad).expect_empty(401);
         assert!(
-            !answer.has("www-authenticate") && !answer.has("content-type"),
+            !response.has("www-authenticate") && !response.has("content-type"),
             "{bad}"
         );
     }
@@ -320,9 +320,9 @@ fn a_token_for_a_repository_that_does_not_exist_is_granted() {
 #[test]
 fn a_login_gets_a_token_by_get() {
     let raw = Raw::with(|builder| builder.user("ci", "secret"));
-    let answer = login(&raw, "ci", "secret", "repository:app:pull,push").expect(200);
-    assert_token_headers(&answer);
-    let access_token = access(&answer);
+    let response = login(&raw, "ci", "secret", "repository:app:pull,push").expect(200);
+    assert_token_headers(&response);
+    let access_token = access(&response);
     assert_eq!(claims(&access_token)["exp"], ISSUED + 4_500);
     raw.post("/v2/app/blobs/uploads/")
         .bearer(&access_token)
@@ -360,12 +360,12 @@ fn a_wrong_login_is_told_so() {
         (NOBODY, "secret"),
     ] {
         login(&raw, user, password, "registry:catalog:*").expect_json(401, &expected);
-        let answer = raw
+        let response = raw
             .get("/acr/v1/_catalog")
             .basic(user, password)
             .send()
             .expect_json(401, &expected);
-        let challenge = answer.header("www-authenticate");
+        let challenge = response.header("www-authenticate");
         assert!(
             challenge.ends_with(r#"scope="registry:catalog:*""#),
             "{challenge}"
@@ -470,8 +470,8 @@ fn the_token_endpoints_refuse_other_methods_and_forms() {
 fn an_access_token_as_a_password_gives_no_longer_life_than_it_has_left() {
     let raw = Raw::new();
     let scope = "repository:app:pull";
-    let end_of = |answer: &Answer| {
-        let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let end_of = |response: &RawResponse| {
+        let token = response.json()["access_token"].as_str().unwrap().to_owned();
         (claims(&token)["exp"].as_u64().unwrap(), token)
     };
     let by_get = |password: &str| login(&raw, NOBODY, password, scope);
@@ -488,11 +488,11 @@ fn an_access_token_as_a_password_gives_no_longer_life_than_it_has_left() {
     let mut password = first;
     for _ in 0..4 {
         raw.clock.advance(Duration::from_millis(1_000_700));
-        for answer in [
+        for response in [
             by_get(&password).expect(200),
             by_post(&password).expect(200),
         ] {
-            let (renewed, next) = end_of(&answer);
+            let (renewed, next) = end_of(&response);
             assert_eq!(renewed, end);
             password = next;
         }

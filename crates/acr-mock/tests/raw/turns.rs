@@ -1,4 +1,4 @@
-//! Long operations go in turns: between two of them others are answered, and what comes out is the same as at once.
+//! Long operations go in turns: between two of them others are served, and what comes out is the same as at once.
 
 use std::task::{Context, Poll, Waker};
 
@@ -42,20 +42,20 @@ fn send(
         .header("content-type", OCI_MANIFEST)
         .body(Full::new(body.into()))
         .unwrap();
-    let mut answer = Box::pin(registry.handle(request));
+    let mut response = Box::pin(registry.handle(request));
     let mut pauses = 0;
-    let answer = loop {
-        match answer
+    let response = loop {
+        match response
             .as_mut()
             .poll(&mut Context::from_waker(Waker::noop()))
         {
-            Poll::Ready(answer) => break answer,
+            Poll::Ready(response) => break response,
             Poll::Pending => pauses += 1,
         }
         meanwhile(registry, pauses);
         assert!(pauses < 1_000_000, "it does not end");
     };
-    let (head, body) = answer.into_parts();
+    let (head, body) = response.into_parts();
     let body = body.collect().now_or_never().unwrap().unwrap().to_bytes();
     (Response::from_parts(head, body), pauses)
 }

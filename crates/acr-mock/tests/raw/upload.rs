@@ -6,22 +6,22 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Raw, digest, error, error_with, nowhere};
+use crate::support::{Raw, RawResponse, digest, error, error_with, nowhere};
 
 const PULL: &str = "repository:app:pull";
 const PUSH: &str = "repository:app:pull,push";
 const DELETE: &str = "repository:app:delete";
 
 fn start(raw: &Raw) -> String {
-    let answer = raw
+    let response = raw
         .post("/v2/app/blobs/uploads/")
         .scope(PUSH)
         .send()
         .expect_empty(202);
-    answer.header("location").to_owned()
+    response.header("location").to_owned()
 }
 
-fn chunk(raw: &Raw, location: &str, range: Option<&str>, bytes: &[u8]) -> Answer {
+fn chunk(raw: &Raw, location: &str, range: Option<&str>, bytes: &[u8]) -> RawResponse {
     let mut ask = raw
         .patch(location)
         .scope(PUSH)
@@ -32,15 +32,15 @@ fn chunk(raw: &Raw, location: &str, range: Option<&str>, bytes: &[u8]) -> Answer
     ask.body(bytes.to_vec()).send()
 }
 
-fn finish(raw: &Raw, location: &str, digest: &str, bytes: &[u8]) -> Answer {
+fn finish(raw: &Raw, location: &str, digest: &str, bytes: &[u8]) -> RawResponse {
     raw.put(format!("{location}&digest={}", digest.replace(':', "%3A")))
         .scope(PUSH)
         .body(bytes.to_vec())
         .send()
 }
 
-fn location(answer: &Answer) -> String {
-    answer.header("location").to_owned()
+fn location(response: &RawResponse) -> String {
+    response.header("location").to_owned()
 }
 
 /// What `_state` holds behind its signature.
@@ -61,19 +61,19 @@ fn an_upload_begins_at_a_relative_location_with_a_query() {
         "/v2/samples/app/blobs/uploads/",
         "/v2/samples%2Fapp/blobs/uploads/",
     ] {
-        let answer = raw
+        let response = raw
             .post(path)
             .scope("repository:samples/app:pull,push")
             .send()
             .expect_empty(202);
-        let id = answer.header("docker-upload-uuid");
-        assert_eq!(answer.header("range"), "0-0");
-        let location = answer.header("location");
+        let id = response.header("docker-upload-uuid");
+        assert_eq!(response.header("range"), "0-0");
+        let location = response.header("location");
         let beginning = format!("/v2/samples/app/blobs/uploads/{id}?_nouploadcache=false&_state=");
         assert!(location.starts_with(&beginning), "{location}");
         let expected = json!({ "Name": "samples/app", "UUID": id, "Offset": 0, "StartedAt": "2023-02-15T08:59:14.3176692Z" });
         assert_eq!(state(location).to_string(), expected.to_string());
-        assert!(!answer.has("docker-content-digest") && !answer.has("content-type"));
+        assert!(!response.has("docker-content-digest") && !response.has("content-type"));
     }
 }
 
@@ -81,13 +81,13 @@ fn an_upload_begins_at_a_relative_location_with_a_query() {
 fn chunks_of_any_size_become_a_blob() {
     let raw = Raw::new();
     let first = start(&raw);
-    let answer = chunk(&raw, &first, Some("0-2"), b"abc").expect_empty(202);
-    assert_eq!(answer.header("range"), "0-2");
+    let response = chunk(&raw, &first, Some("0-2"), b"abc").expect_empty(202);
+    assert_eq!(response.header("range"), "0-2");
     assert_eq!(
-        answer.header("docker-upload-uuid"),
+        response.header("docker-upload-uuid"),
         state(&first)["UUID"].as_str().unwrap()
     );
-    let second = location(&answer);
+    let second = location(&response);
     assert_ne!(second, first);
     assert_eq!(
         state(&second)["StartedAt"],
@@ -95,12 +95,12 @@ fn chunks_of_any_size_become_a_blob() {
         "whole seconds from the second on"
     );
     // Without a range the bytes are appended.
-    let answer = chunk(&raw, &second, None, b"d").expect_empty(202);
-    assert_eq!(answer.header("range"), "0-3");
-    let answer = chunk(&raw, &location(&answer), Some("4-9"), b"efghij").expect_empty(202);
-    assert_eq!(answer.header("range"), "0-9");
+    let response = chunk(&raw, &second, None, b"d").expect_empty(202);
+    assert_eq!(response.header("range"), "0-3");
+    let response = chunk(&raw, &location(&response), Some("4-9"), b"efghij").expect_empty(202);
+    assert_eq!(response.header("range"), "0-9");
     let digest = digest(b"abcdefghij");
-    let done = finish(&raw, &location(&answer), &digest, b"").expect_empty(201);
+    let done = finish(&raw, &location(&response), &digest, b"").expect_empty(201);
     assert_eq!(done.header("docker-content-digest"), digest);
     assert_eq!(done.header("location"), format!("/v2/app/blobs/{digest}"));
     assert!(!done.has("range") && !done.has("docker-upload-uuid"));
@@ -117,8 +117,8 @@ fn the_last_or_the_only_bytes_may_come_with_the_end() {
     let raw = Raw::new();
     let only = finish(&raw, &start(&raw), &digest(b"only"), b"only");
     only.expect_empty(201);
-    let answer = chunk(&raw, &start(&raw), None, b"first ");
-    finish(&raw, &location(&answer), &digest(b"first last"), b"last").expect_empty(201);
+    let response = chunk(&raw, &start(&raw), None, b"first ");
+    finish(&raw, &location(&response), &digest(b"first last"), b"last").expect_empty(201);
     finish(&raw, &start(&raw), &digest(b""), b"").expect_empty(201);
     for content in [&b"only"[..], b"first last", b""] {
         let head = raw
@@ -140,14 +140,17 @@ fn one_request_is_enough_for_a_whole_blob() {
             "/v2/app/blobs/uploads/?digest={}",
             digest.replace(':', "%3A")
         );
-        let answer = raw
+        let response = raw
             .post(path)
             .scope(PUSH)
             .body(&b"content"[..])
             .send()
             .expect_empty(201);
-        assert_eq!(answer.header("docker-content-digest"), digest);
-        assert_eq!(answer.header("location"), format!("/v2/app/blobs/{digest}"));
+        assert_eq!(response.header("docker-content-digest"), digest);
+        assert_eq!(
+            response.header("location"),
+            format!("/v2/app/blobs/{digest}")
+        );
     }
     let path = format!("/v2/app/blobs/uploads/?digest={}", nowhere());
     let refused = raw
@@ -168,9 +171,9 @@ fn a_sha512_digest_is_held_against_the_bytes_too() {
             hex::encode(<sha2::Sha512 as sha2::Digest>::digest(content))
         )
     };
-    let answer = chunk(&raw, &start(&raw), None, b"cont");
-    finish(&raw, &location(&answer), &hash(b"other"), b"ent").expect(400);
-    finish(&raw, &location(&answer), &hash(b"content"), b"ent").expect_empty(201);
+    let response = chunk(&raw, &start(&raw), None, b"cont");
+    finish(&raw, &location(&response), &hash(b"other"), b"ent").expect(400);
+    finish(&raw, &location(&response), &hash(b"content"), b"ent").expect_empty(201);
     raw.head(format!("/v2/app/blobs/{}", hash(b"content")))
         .scope(PULL)
         .send()
@@ -182,12 +185,12 @@ fn the_status_tells_what_is_held() {
     let raw = Raw::new();
     let begun = start(&raw);
     let status = |location: &str| {
-        let answer = raw.get(location).scope(PULL).send().expect(204);
-        assert!(answer.body.is_empty() && !answer.has("content-length"));
-        assert!(answer.has("docker-upload-uuid"));
+        let response = raw.get(location).scope(PULL).send().expect(204);
+        assert!(response.body.is_empty() && !response.has("content-length"));
+        assert!(response.has("docker-upload-uuid"));
         (
-            answer.header("range").to_owned(),
-            answer.header("location").to_owned(),
+            response.header("range").to_owned(),
+            response.header("location").to_owned(),
         )
     };
     // None and one look the same.
@@ -208,21 +211,21 @@ fn a_stale_location_is_refused_without_a_body_and_with_the_true_state() {
     let begun = start(&raw);
     let held = chunk(&raw, &begun, Some("0-21"), &[b'x'; 22]).expect(202);
     for (range, bytes) in [(Some("0-21"), 22), (Some("22-41"), 20), (None, 1)] {
-        let answer = chunk(&raw, &begun, range, &vec![b'x'; bytes]).expect_empty(416);
+        let response = chunk(&raw, &begun, range, &vec![b'x'; bytes]).expect_empty(416);
         assert_eq!(
-            answer.header("content-type"),
+            response.header("content-type"),
             "application/json; charset=utf-8"
         );
-        assert_eq!(answer.header("range"), "0-21");
+        assert_eq!(response.header("range"), "0-21");
         assert_eq!(
-            answer.header("docker-upload-uuid"),
+            response.header("docker-upload-uuid"),
             held.header("docker-upload-uuid")
         );
-        assert_eq!(state(answer.header("location"))["Offset"], 22);
+        assert_eq!(state(response.header("location"))["Offset"], 22);
     }
     // The upload lives on, from the location that was valid and from the one just given.
-    let answer = chunk(&raw, &location(&held), Some("22-22"), b"y").expect(202);
-    assert_eq!(answer.header("range"), "0-22");
+    let response = chunk(&raw, &location(&held), Some("22-22"), b"y").expect(202);
+    assert_eq!(response.header("range"), "0-22");
 }
 
 #[test]
@@ -237,9 +240,9 @@ fn a_chunk_out_of_order_is_refused_with_where_to_begin() {
             json!({ "Range": range, "Reason": reason }),
         )
     };
-    let answer =
+    let response =
         chunk(&raw, &begun, Some("22-41"), &[b'x'; 20]).expect_json(416, &out_of_order("22-41", 0));
-    assert!(!answer.has("location") && !answer.has("range"));
+    assert!(!response.has("location") && !response.has("range"));
     // The location that was valid before still is.
     let held = chunk(&raw, &begun, Some("0-9"), &[b'x'; 10]).expect(202);
     // Behind what is held, and before it. Chosen: the service's number for these is not known.
@@ -282,9 +285,9 @@ fn a_range_that_is_not_as_long_as_the_body_is_refused() {
     let raw = Raw::new();
     let begun = start(&raw);
     for range in ["0-0", "0-2", "0-18446744073709551615"] {
-        let answer = chunk(&raw, &begun, Some(range), b"xx").expect(400);
+        let response = chunk(&raw, &begun, Some(range), b"xx").expect(400);
         assert_eq!(
-            answer.json()["errors"][0]["code"],
+            response.json()["errors"][0]["code"],
             "SIZE_INVALID",
             "{range}"
         );
@@ -371,9 +374,9 @@ fn a_cancelled_upload_is_gone() {
     // A newer location has been handed out meanwhile; the first works all the same.
     raw.get(&begun).scope(PULL).send().expect(204);
     raw.delete(&begun).scope(PUSH).send().expect(401);
-    let answer = raw.delete(&begun).scope(DELETE).send().expect(204);
-    assert_eq!(answer.header("docker-upload-uuid"), id);
-    assert!(answer.body.is_empty() && !answer.has("content-length"));
+    let response = raw.delete(&begun).scope(DELETE).send().expect(204);
+    assert_eq!(response.header("docker-upload-uuid"), id);
+    assert!(response.body.is_empty() && !response.has("content-length"));
     assert_unknown(&raw, &begun);
 }
 
@@ -412,8 +415,8 @@ fn an_unknown_upload_is_unknown_in_every_repository() {
     );
     // An upload belongs to its repository.
     let elsewhere = begun.replacen("/app/", "/other/", 1);
-    let answer = raw.get(&elsewhere).scope("repository:other:pull").send();
-    answer.expect_json(
+    let response = raw.get(&elsewhere).scope("repository:other:pull").send();
+    response.expect_json(
         404,
         &error("BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry"),
     );

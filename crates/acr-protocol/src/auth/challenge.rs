@@ -87,8 +87,8 @@ impl Challenge {
         }
     }
 
-    /// Reads every `WWW-Authenticate` header of an answer. Malformed ones are passed over: what matters is whether
-    /// there is a challenge that can be answered.
+    /// Reads every `WWW-Authenticate` header of a response. Malformed ones are passed over: what matters is whether
+    /// there is a challenge that can be served.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Vec<Self> {
         let values = headers

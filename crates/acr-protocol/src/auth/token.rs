@@ -13,7 +13,7 @@ use crate::auth::secret::Secret;
 use crate::error::DecodeError;
 use crate::json::from_secret_json;
 use crate::operation::{
-    API_VERSION, Describe, Operation, OperationClass, bare, check_status, json_response,
+    API_VERSION, Describe, Operation, OperationClass, check_status, empty_request, json_response,
 };
 use crate::path::PathBuilder;
 use crate::timestamp::Timestamp;
@@ -111,7 +111,7 @@ impl Default for Grant {
 
 /// Asks for an access token: `POST /oauth2/token`.
 ///
-/// The answer has no life in it; that is in the token alone ([`TokenClaims`]). A token is given also for scopes that
+/// The response has no life in it; that is in the token alone ([`TokenClaims`]). A token is given also for scopes that
 /// the identity does not have; it fails at use.
 #[doc(alias = "ExchangeACRRefreshTokenForACRAccessToken")]
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -223,7 +223,7 @@ impl Operation for RequestAccessTokenWithLogin {
         if !self.scope.is_empty() {
             path = path.query("scope", &self.scope.to_string());
         }
-        let mut request = bare(Method::GET, path.uri());
+        let mut request = empty_request(Method::GET, path.uri());
         if let Some((user, password)) = &self.login {
             request
                 .headers_mut()
@@ -374,7 +374,7 @@ fn post_form(path: &str, form: String) -> Request<Bytes> {
     let uri = PathBuilder::new(path)
         .query(API_VERSION.0, API_VERSION.1)
         .uri();
-    let mut request = bare(Method::POST, uri);
+    let mut request = empty_request(Method::POST, uri);
     *request.body_mut() = Bytes::from(form);
     request.headers_mut().insert(
         CONTENT_TYPE,

@@ -18,8 +18,8 @@ use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, was_the
 use crate::json::refuse_errors;
 use crate::media_type::MediaType;
 use crate::operation::{
-    Describe, Operation, OperationClass, bare, check_status, content_digest, empty_response,
-    headers, insert, json_response, required_length, required_media_type,
+    Describe, Operation, OperationClass, check_status, content_digest, empty_request,
+    empty_response, headers, insert, json_response, required_length, required_media_type,
 };
 use crate::path::PathBuilder;
 use crate::reference::{Reference, RepositoryName, Tag};
@@ -177,7 +177,7 @@ impl Operation for GetManifest {
 
     fn request(&self) -> Request<Bytes> {
         accepting(
-            bare(
+            empty_request(
                 Method::GET,
                 manifest_path(&self.repository, &self.reference).uri(),
             ),
@@ -246,7 +246,7 @@ impl Operation for HeadManifest {
 
     fn request(&self) -> Request<Bytes> {
         accepting(
-            bare(
+            empty_request(
                 Method::HEAD,
                 manifest_path(&self.repository, &self.reference).uri(),
             ),
@@ -341,7 +341,7 @@ impl Operation for SetManifest {
             manifest_path(&self.repository, &self.reference),
             |path, tag| path.query("tag", tag.as_str()),
         );
-        let mut request = bare(Method::PUT, path.uri());
+        let mut request = empty_request(Method::PUT, path.uri());
         if let Ok(media_type) = HeaderValue::try_from(self.media_type.as_str()) {
             request.headers_mut().insert(CONTENT_TYPE, media_type);
         }
@@ -435,7 +435,7 @@ impl Operation for DeleteManifest {
     const SUCCESS: &'static [StatusCode] = &[StatusCode::ACCEPTED, StatusCode::NOT_FOUND];
 
     fn request(&self) -> Request<Bytes> {
-        bare(
+        empty_request(
             Method::DELETE,
             manifest_path(&self.repository, &self.reference).uri(),
         )

@@ -12,7 +12,8 @@ use crate::error::DecodeError;
 use crate::json::from_json;
 use crate::media_type::MediaType;
 use crate::operation::{
-    Describe, Operation, OperationClass, bare, check_status, insert_link, json_response, with_json,
+    Describe, Operation, OperationClass, check_status, empty_request, insert_link, json_request,
+    json_response,
 };
 use crate::paging::{ListQuery, Listing, PageToken};
 use crate::path::PathBuilder;
@@ -48,7 +49,7 @@ pub struct ArtifactManifestProperties {
     pub media_type: Option<MediaType>,
     /// What its config is. Absent on an index, and for seconds after an import.
     pub config_media_type: Option<MediaType>,
-    /// The manifests of an index. Only in the answer for a single manifest, not in lists.
+    /// The manifests of an index. Only in the response for a single manifest, not in lists.
     pub references: Vec<ArtifactManifestReference>,
     /// Its locks (`changeableAttributes`).
     pub attributes: Attributes,
@@ -143,7 +144,7 @@ impl Operation for ListManifestProperties {
         let path = self
             .query
             .apply(metadata_path(&self.repository).fixed("/_manifests"));
-        bare(
+        empty_request(
             Method::GET,
             path.query_opt("orderby", self.order.as_query()).uri(),
         )
@@ -167,7 +168,7 @@ impl Operation for ListManifestProperties {
         })
     }
 
-    /// A list names no references: those are only in the answer for a single manifest.
+    /// A list names no references: those are only in the response for a single manifest.
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {
         let body = ManifestListBody {
             registry: output.registry_login_server.clone(),
@@ -213,7 +214,7 @@ impl Operation for GetManifestProperties {
     const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
 
     fn request(&self) -> Request<Bytes> {
-        bare(
+        empty_request(
             Method::GET,
             properties_path(&self.repository, &self.digest).uri(),
         )
@@ -259,7 +260,7 @@ impl Operation for UpdateManifestProperties {
     const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
 
     fn request(&self) -> Request<Bytes> {
-        with_json(
+        json_request(
             Method::PATCH,
             properties_path(&self.repository, &self.digest).uri(),
             &self.attributes,

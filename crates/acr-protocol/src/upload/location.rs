@@ -9,7 +9,7 @@ use crate::path::{PathBuilder, query_value, without};
 use crate::reference::RepositoryName;
 use crate::text::text_traits;
 
-/// Where an upload goes on: the `Location` of its latest answer, as it came. ACR's is relative and has a query.
+/// Where an upload goes on: the `Location` of its latest response, as it came. ACR's is relative and has a query.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UploadLocation(Box<str>);
 

@@ -1,6 +1,6 @@
 //! Uploading a blob: start, chunks, status, completion, cancellation.
 //!
-//! Every answer of an upload has a new [`UploadLocation`], which goes into the next request as it is: it is opaque,
+//! Every response of an upload has a new [`UploadLocation`], which goes into the next request as it is: it is opaque,
 //! and an old one makes the service refuse the chunk.
 
 mod chunk_range;
@@ -18,8 +18,8 @@ use crate::blob::{check_digest, number, respond_created};
 use crate::digest::Digest;
 use crate::error::DecodeError;
 use crate::operation::{
-    Describe, Operation, OperationClass, bare, check_status, content_digest, empty_response,
-    headers, insert, required_text, text,
+    Describe, Operation, OperationClass, check_status, content_digest, empty_request,
+    empty_response, headers, insert, required_text, text,
 };
 use crate::path::PathBuilder;
 use crate::reference::RepositoryName;
@@ -92,7 +92,7 @@ impl UploadProgress {
         response
     }
 
-    /// The answer to a chunk that was sent to an old location: 416 without a body, but with the true state.
+    /// The response to a chunk that was sent to an old location: 416 without a body, but with the true state.
     #[must_use]
     pub fn respond_stale(&self) -> Response<Bytes> {
         let mut response = self.respond(StatusCode::RANGE_NOT_SATISFIABLE);
@@ -105,36 +105,36 @@ impl UploadProgress {
 
 /// What a start or a mount has led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StartedUpload {
+pub enum UploadStart {
     /// An upload is open.
-    Open(UploadProgress),
+    Started(UploadProgress),
     /// The blob is there already: it was mounted, or came whole with the start.
-    Created(Digest),
+    AlreadyExists(Digest),
 }
 
-impl StartedUpload {
+impl UploadStart {
     pub(crate) fn decode(
         head: &response::Parts,
         expected: Option<&Digest>,
     ) -> Result<Self, DecodeError> {
         if head.status != StatusCode::CREATED {
-            return UploadProgress::decode(head).map(Self::Open);
+            return UploadProgress::decode(head).map(Self::Started);
         }
         if let Some(expected) = expected {
             check_digest(&head.headers, expected, 0)?;
-            return Ok(Self::Created(expected.clone()));
+            return Ok(Self::AlreadyExists(expected.clone()));
         }
         match content_digest(&head.headers)? {
-            Some(digest) => Ok(Self::Created(digest)),
+            Some(digest) => Ok(Self::AlreadyExists(digest)),
             // What was created is the upload then.
-            None => UploadProgress::decode(head).map(Self::Open),
+            None => UploadProgress::decode(head).map(Self::Started),
         }
     }
 
     pub(crate) fn respond(&self, repository: &RepositoryName) -> Response<Bytes> {
         match self {
-            Self::Open(progress) => progress.respond(StatusCode::ACCEPTED),
-            Self::Created(digest) => respond_created(repository, digest),
+            Self::Started(progress) => progress.respond(StatusCode::ACCEPTED),
+            Self::AlreadyExists(digest) => respond_created(repository, digest),
         }
     }
 }
@@ -164,14 +164,14 @@ impl Describe for StartUpload {
 }
 
 impl Operation for StartUpload {
-    type Output = StartedUpload;
+    type Output = UploadStart;
     const SUCCESS: &'static [StatusCode] = STEP;
 
     fn request(&self) -> Request<Bytes> {
         let path = PathBuilder::new("/v2")
             .name(self.repository.as_str())
             .fixed("/blobs/uploads/");
-        let mut request = bare(
+        let mut request = empty_request(
             Method::POST,
             path.query_opt("digest", self.digest.as_ref()).uri(),
         );
@@ -183,7 +183,7 @@ impl Operation for StartUpload {
 
     fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
         check_status(head, Self::SUCCESS)?;
-        StartedUpload::decode(head, self.digest.as_ref())
+        UploadStart::decode(head, self.digest.as_ref())
     }
 
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {
@@ -221,7 +221,7 @@ impl Operation for UploadChunk {
     const SUCCESS: &'static [StatusCode] = STEP;
 
     fn request(&self) -> Request<Bytes> {
-        let mut request = bare(Method::PATCH, self.location.uri());
+        let mut request = empty_request(Method::PATCH, self.location.uri());
         request.headers_mut().insert(CONTENT_TYPE, OCTET_STREAM);
         if let Some(Ok(value)) = self
             .range
@@ -242,7 +242,7 @@ impl Operation for UploadChunk {
     }
 }
 
-/// Asks how far an upload is: `GET` of its location, also of an old one. This is how to recover after a lost answer.
+/// Asks how far an upload is: `GET` of its location, also of an old one. This is how to recover after a lost response.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GetUploadStatus {
     /// The repository that the upload belongs to.
@@ -271,7 +271,7 @@ impl Operation for GetUploadStatus {
         &[StatusCode::NO_CONTENT, StatusCode::ACCEPTED, StatusCode::OK];
 
     fn request(&self) -> Request<Bytes> {
-        bare(Method::GET, self.location.uri())
+        empty_request(Method::GET, self.location.uri())
     }
 
     fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
@@ -322,7 +322,7 @@ impl Operation for CompleteUpload {
             || self.location.uri(),
             |digest| self.location.with_digest(digest),
         );
-        let mut request = bare(Method::PUT, uri);
+        let mut request = empty_request(Method::PUT, uri);
         request.headers_mut().insert(CONTENT_TYPE, OCTET_STREAM);
         if let Some(Ok(value)) = self
             .range
@@ -377,7 +377,7 @@ impl Operation for CancelUpload {
     const SUCCESS: &'static [StatusCode] = &[StatusCode::NO_CONTENT];
 
     fn request(&self) -> Request<Bytes> {
-        bare(Method::DELETE, self.location.uri())
+        empty_request(Method::DELETE, self.location.uri())
     }
 
     fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
@@ -404,8 +404,8 @@ const STEP: &[StatusCode] = &[
     StatusCode::OK,
 ];
 
-/// Whether an answer that is not the 201 that is due says that something was taken: by its address or its digest.
-/// A portal on the way answers everything with 200.
+/// Whether a response that is not the 201 that is due says that something was taken: by its address or its digest.
+/// A portal on the way responds to everything with 200.
 pub(crate) fn check_taken(head: &response::Parts) -> Result<(), DecodeError> {
     let names = |name| head.headers.contains_key(name);
     if head.status == StatusCode::CREATED

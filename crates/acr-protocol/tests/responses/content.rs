@@ -20,7 +20,7 @@ fn referrers_are_an_index_and_empty_rather_than_absent() {
     };
     golden(
         &operation,
-        answer(200, &[index], &format!("{start}[]}}\n")),
+        response(200, &[index], &format!("{start}[]}}\n")),
         &output,
     );
     let mut item = Descriptor::new(MediaType::OCI_MANIFEST, operation.digest.clone(), 859)
@@ -37,7 +37,7 @@ fn referrers_are_an_index_and_empty_rather_than_absent() {
     let applied = ("oci-filters-applied", "artifactType");
     golden(
         &operation,
-        answer(200, &[index, applied], &format!("{body}\n")),
+        response(200, &[index, applied], &format!("{body}\n")),
         &output,
     );
 }
@@ -62,13 +62,13 @@ fn a_pushed_manifest_is_named_by_digest_and_with_plain_slashes() {
         subject: None,
         tags: vec![],
     };
-    golden(&operation, answer(201, &named, ""), &output);
+    golden(&operation, response(201, &named, ""), &output);
     let with_subject = [named[0], named[1], ("oci-subject", DIGEST)];
     let output = AcceptedManifest {
         subject: Some(digest),
         ..output
     };
-    golden(&operation, answer(201, &with_subject, ""), &output);
+    golden(&operation, response(201, &with_subject, ""), &output);
 }
 
 #[test]
@@ -115,25 +115,25 @@ fn an_upload_is_told_as_the_service_does() {
     };
     golden(
         &start,
-        answer(202, &session("0-0"), ""),
-        &StartedUpload::Open(at(0)),
+        response(202, &session("0-0"), ""),
+        &UploadStart::Started(at(0)),
     );
     let chunk = UploadChunk {
         repository: repository.clone(),
         location: location.clone(),
         range: None,
     };
-    golden(&chunk, answer(202, &session("0-21"), ""), &at(21));
+    golden(&chunk, response(202, &session("0-21"), ""), &at(21));
     let status = GetUploadStatus {
         repository: repository.clone(),
         location: location.clone(),
     };
-    golden(&status, answer(204, &session("0-21"), ""), &at(21));
+    golden(&status, response(204, &session("0-21"), ""), &at(21));
     let cancel = CancelUpload {
         repository: repository.clone(),
         location: location.clone(),
     };
-    golden(&cancel, answer(204, &[uuid], ""), &());
+    golden(&cancel, response(204, &[uuid], ""), &());
 
     let digest = valid(Digest::new(DIGEST));
     let address = format!("/v2/samples/app/blobs/{DIGEST}");
@@ -147,15 +147,15 @@ fn an_upload_is_told_as_the_service_does() {
         digest: Some(digest.clone()),
         range: None,
     };
-    golden(&complete, answer(201, &created, ""), &digest);
+    golden(&complete, response(201, &created, ""), &digest);
     let whole = StartUpload {
         repository: repository.clone(),
         digest: Some(digest.clone()),
     };
     golden(
         &whole,
-        answer(201, &created, ""),
-        &StartedUpload::Created(digest.clone()),
+        response(201, &created, ""),
+        &UploadStart::AlreadyExists(digest.clone()),
     );
     let mount = MountBlob {
         repository: repository.clone(),
@@ -164,13 +164,13 @@ fn an_upload_is_told_as_the_service_does() {
     };
     golden(
         &mount,
-        answer(201, &created, ""),
-        &StartedUpload::Created(digest),
+        response(201, &created, ""),
+        &UploadStart::AlreadyExists(digest),
     );
     golden(
         &mount,
-        answer(202, &session("0-0"), ""),
-        &StartedUpload::Open(at(0)),
+        response(202, &session("0-0"), ""),
+        &UploadStart::Started(at(0)),
     );
 
     // A chunk to an old location is refused without a body, but with the true state.
@@ -200,7 +200,7 @@ fn other_registries_forms_of_an_upload_are_read() {
         ("/v2/a/blobs/uploads/x", "0-9", Some(9)),
     ] {
         let (head, body) =
-            answer(202, &[("location", location), ("range", range)], "").into_parts();
+            response(202, &[("location", location), ("range", range)], "").into_parts();
         let progress = chunk.decode(&head, body).unwrap();
         assert_eq!(
             (progress.location.as_str(), progress.last_byte),
@@ -219,7 +219,7 @@ fn other_registries_forms_of_an_upload_are_read() {
         ("range", "0--1", "range"),
         ("range", "0-18446744073709551616", "range"),
     ] {
-        let mut response = answer(202, &[("location", "/v2/a/blobs/uploads/x")], "");
+        let mut response = response(202, &[("location", "/v2/a/blobs/uploads/x")], "");
         response
             .headers_mut()
             .insert(name, HeaderValue::from_static(value));
@@ -231,13 +231,13 @@ fn other_registries_forms_of_an_upload_are_read() {
         );
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
-    let mut response = answer(202, &[], "");
+    let mut progress = response(202, &[], "");
     let signed = HeaderValue::from_bytes(b"/v2/\xe4?sig=hunter2").unwrap();
-    response.headers_mut().insert(LOCATION, signed);
-    let (head, body) = response.into_parts();
+    progress.headers_mut().insert(LOCATION, signed);
+    let (head, body) = progress.into_parts();
     let error = chunk.decode(&head, body).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
-    let (head, body) = answer(202, &[], "").into_parts();
+    let (head, body) = response(202, &[], "").into_parts();
     assert_eq!(
         chunk.decode(&head, body),
         Err(DecodeError::MissingHeader(LOCATION))
@@ -252,7 +252,7 @@ fn the_head_of_a_blob_says_how_much_of_it_follows() {
         range: None,
     };
     let read = |status, headers: &[(&'static str, &str)]| {
-        get.decode_head(&answer(status, headers, "").into_parts().0)
+        get.decode_head(&response(status, headers, "").into_parts().0)
     };
     let whole = read(200, &[("content-length", "1472")]).unwrap();
     assert_eq!(
@@ -303,7 +303,7 @@ fn content_that_is_not_what_was_asked_for_is_refused() {
     let typed = ("content-type", MediaType::OCI_MANIFEST.as_str().to_owned());
     let typed = (typed.0, typed.1.as_str());
     let refused = |operation: &GetManifest, headers: &[(&'static str, &str)], body: &str| {
-        let (head, body) = answer(200, headers, body).into_parts();
+        let (head, body) = response(200, headers, body).into_parts();
         matches!(operation.decode(&head, body), Err(DecodeError::Digest(_)))
     };
     assert!(refused(&by_digest, &[typed], "other"));
@@ -332,7 +332,7 @@ fn content_that_is_not_what_was_asked_for_is_refused() {
             ("content-length", "5"),
             typed,
         ];
-        answer(status, &headers, "").into_parts().0
+        response(status, &headers, "").into_parts().0
     };
     let asked = Digest::sha256(b"asked");
     let manifest = HeadManifest {
@@ -377,7 +377,7 @@ fn a_digest_that_cannot_be_computed_is_no_match() {
         accept: vec![],
     };
     let typed = [("content-type", "application/vnd.oci.image.manifest.v1+json")];
-    let (head, body) = answer(200, &typed, "{}").into_parts();
+    let (head, body) = response(200, &typed, "{}").into_parts();
     assert!(matches!(
         operation.decode(&head, body),
         Err(DecodeError::Unverifiable(_))
@@ -392,17 +392,17 @@ fn a_manifest_whose_content_type_is_empty_or_absent_is_refused_by_that_name() {
         accept: Vec::new(),
     };
     for (headers, expected) in [
-        (&[][..], "the answer has no header content-type"),
+        (&[][..], "the response has no header content-type"),
         (
             &[("content-type", "")],
-            "the answer's header content-type is malformed (\"\"): it is empty",
+            "the response's header content-type is malformed (\"\"): it is empty",
         ),
         (
             &[("content-type", " ; charset=utf-8")],
-            "the answer's header content-type is malformed (\" ; charset=utf-8\"): it is empty",
+            "the response's header content-type is malformed (\" ; charset=utf-8\"): it is empty",
         ),
     ] {
-        let (head, body) = answer(200, headers, "{}").into_parts();
+        let (head, body) = response(200, headers, "{}").into_parts();
         let error = get.decode(&head, body).unwrap_err();
         assert_eq!(error.to_string(), expected);
     }

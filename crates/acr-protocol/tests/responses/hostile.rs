@@ -1,10 +1,10 @@
-//! Answers that are no answers.
+//! Responses that are no responses.
 
 use super::*;
 
 /// Whatever a success looks like, reading it does not panic.
 #[test]
-fn no_answer_makes_an_operation_panic() {
+fn no_response_makes_an_operation_panic() {
     let names = [
         CONTENT_LENGTH,
         CONTENT_TYPE,
@@ -32,13 +32,13 @@ fn no_answer_makes_an_operation_panic() {
         "[\\[\\]{}:,\"a-z0-9 ]{0,60}".prop_map(String::into_bytes),
         Just(br#"{"tags":[null],"repositories":[7],"registry":null}"#.to_vec()),
     ];
-    let answer = (
+    let response = (
         vec((proptest::sample::select(names.to_vec()), value), 0..6),
         body,
     );
     let location = UploadLocation::new("/v2/a/blobs/uploads/0f30").expect("a location");
     let (repository, digest) = (name("a"), Digest::sha256(b""));
-    for_all(1500, &answer, |(fields, body)| {
+    for_all(1500, &response, |(fields, body)| {
         let mut response = Response::new(());
         for (name, value) in fields {
             if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {

@@ -1,4 +1,4 @@
-//! An answer that is built is read back as the same outcome, and the bytes of answers are those of the service.
+//! A response that is built is read back as the same outcome, and the bytes of responses are those of the service.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -34,8 +34,8 @@ use acr_protocol::tag::{
     DeleteTag, GetTagProperties, ListTagProperties, ListTags, UpdateTagProperties,
 };
 use acr_protocol::upload::{
-    CancelUpload, CompleteUpload, GetUploadStatus, StartUpload, StartedUpload, UploadChunk,
-    UploadLocation, UploadProgress,
+    CancelUpload, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk, UploadLocation,
+    UploadProgress, UploadStart,
 };
 use acr_protocol::{
     ArtifactManifestOrder, ArtifactManifestProperties, ArtifactTagOrder, ArtifactTagProperties,
@@ -79,34 +79,38 @@ pub(crate) fn tag_named(text: &str) -> Tag {
     valid(Tag::new(text))
 }
 
-/// An answer of the service, as bytes.
-pub(crate) fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Response<Bytes> {
+/// A response of the service, as bytes.
+pub(crate) fn response(
+    status: u16,
+    headers: &[(&'static str, &str)],
+    body: &str,
+) -> Response<Bytes> {
     let mut response = Response::builder().status(status);
     for (name, value) in headers {
         response = response.header(*name, *value);
     }
     response
         .body(Bytes::copy_from_slice(body.as_bytes()))
-        .expect("an answer")
+        .expect("a response")
 }
 
 pub(crate) const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
 
-/// The service's answer is read as this outcome, and this outcome is written as that answer, to the byte.
+/// The service's response is read as this outcome, and this outcome is written as that response, to the byte.
 #[track_caller]
 pub(crate) fn golden<O: Operation<Output: PartialEq + Debug>>(
     operation: &O,
-    answer: Response<Bytes>,
+    response: Response<Bytes>,
     output: &O::Output,
 ) {
     let written = operation.respond(output);
-    assert_eq!(written.status(), answer.status());
-    assert_eq!(written.headers(), answer.headers());
+    assert_eq!(written.status(), response.status());
+    assert_eq!(written.headers(), response.headers());
     assert_eq!(
         String::from_utf8_lossy(written.body()),
-        String::from_utf8_lossy(answer.body())
+        String::from_utf8_lossy(response.body())
     );
-    let (head, body) = answer.into_parts();
+    let (head, body) = response.into_parts();
     assert_eq!(&operation.decode(&head, body).expect("a success"), output);
 }
 

@@ -24,7 +24,7 @@ fn properties_of_a_repository_are_written_as_the_service_does() {
         attributes: Attributes::enabled(),
         extra: Default::default(),
     };
-    golden(&operation, answer(200, &[JSON], body), &output);
+    golden(&operation, response(200, &[JSON], body), &output);
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn a_deleted_repository_without_tags_says_null() {
         deleted_manifests,
         deleted_tags: vec![],
     };
-    golden(&operation, answer(202, &[JSON], &body), &Some(output));
+    golden(&operation, response(202, &[JSON], &body), &Some(output));
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn what_is_not_there_to_be_deleted_is_told_in_each_api_s_own_words() {
         &DeleteRepository {
             repository: repository.clone(),
         },
-        answer(404, &[JSON], body),
+        response(404, &[JSON], body),
         &None,
     );
     let body = "{\"errors\":[{\"code\":\"TAG_UNKNOWN\",\"message\":\"the specified tag does not exist\"}]}\n";
@@ -57,7 +57,7 @@ fn what_is_not_there_to_be_deleted_is_told_in_each_api_s_own_words() {
         repository: repository.clone(),
         tag: tag_named("v1"),
     };
-    golden(&operation, answer(404, &[JSON], body), &false);
+    golden(&operation, response(404, &[JSON], body), &false);
     let body = format!(
         "{{\"errors\":[{{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"manifest {DIGEST} is not found\"}}]}}\n"
     );
@@ -65,12 +65,12 @@ fn what_is_not_there_to_be_deleted_is_told_in_each_api_s_own_words() {
         repository: repository.clone(),
         reference: (&digest).into(),
     };
-    golden(&operation, answer(404, &[JSON], &body), &false);
+    golden(&operation, response(404, &[JSON], &body), &false);
     let body =
         "{\"errors\":[{\"code\":\"BLOB_UNKNOWN\",\"message\":\"blob unknown to registry\"}]}\n";
     golden(
         &DeleteBlob { repository, digest },
-        answer(404, &[JSON], body),
+        response(404, &[JSON], body),
         &false,
     );
 }
@@ -82,15 +82,15 @@ fn what_was_there_to_be_deleted_is_told_by_the_status_alone() {
         repository: repository.clone(),
         tag: tag_named("v1"),
     };
-    golden(&operation, answer(202, &[], ""), &true);
+    golden(&operation, response(202, &[], ""), &true);
     let operation = DeleteManifest {
         repository: repository.clone(),
         reference: (&digest).into(),
     };
-    golden(&operation, answer(202, &[], ""), &true);
+    golden(&operation, response(202, &[], ""), &true);
     golden(
         &DeleteBlob { repository, digest },
-        answer(202, &[], ""),
+        response(202, &[], ""),
         &true,
     );
 }
@@ -105,7 +105,7 @@ fn a_list_without_tags_says_null() {
         items: vec![],
         next: None,
     };
-    golden(&operation, answer(200, &[JSON], body), &output);
+    golden(&operation, response(200, &[JSON], body), &output);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_page_of_tags_is_written_with_its_link_as_the_service_does() {
     };
     golden(
         &operation,
-        answer(200, &[JSON, ("link", link)], &body),
+        response(200, &[JSON, ("link", link)], &body),
         &output,
     );
 }
@@ -178,7 +178,7 @@ fn properties_of_an_image_and_of_an_index_are_written_as_the_service_does() {
     );
     golden(
         &operation,
-        answer(200, &[JSON], &format!("{body}\n")),
+        response(200, &[JSON], &format!("{body}\n")),
         &image,
     );
 
@@ -200,7 +200,7 @@ fn properties_of_an_image_and_of_an_index_are_written_as_the_service_does() {
     );
     golden(
         &operation,
-        answer(200, &[JSON], &format!("{body}\n")),
+        response(200, &[JSON], &format!("{body}\n")),
         &index,
     );
 }
@@ -214,7 +214,7 @@ fn a_list_of_manifests_names_no_references() {
     let references = format!(r#","references":[{{"digest":"{DIGEST}"}}]"#);
     let operation = list_manifest_properties(name("a"));
     let body = format!("{start}{}]}}\n", item(&references));
-    let (head, body) = answer(200, &[JSON], &body).into_parts();
+    let (head, body) = response(200, &[JSON], &body).into_parts();
     let listing = operation.decode(&head, body).unwrap();
     assert_eq!(listing.items[0].references.len(), 1);
     let written = operation.respond(&listing);
@@ -230,7 +230,7 @@ fn what_the_service_may_leave_out_of_a_manifest_s_properties_is_optional() {
     let body = format!(
         r#"{{"imageName":"a","manifest":{{"digest":"{DIGEST}","createdTime":"2025-09-01T10:00:02Z","lastUpdateTime":"2025-09-01T10:00:02Z","tags":null,"references":null,"changeableAttributes":null}}}}"#
     );
-    let (head, body) = answer(200, &[JSON], &body).into_parts();
+    let (head, body) = response(200, &[JSON], &body).into_parts();
     let properties = operation.decode(&head, body).unwrap();
     assert_eq!(
         (
@@ -255,12 +255,12 @@ fn catalogues_and_tag_names_are_written_as_the_service_does() {
     let body = "{\"repositories\":[\"a\",\"b\"]}\n";
     golden(
         &ListRepositoryNames::default(),
-        answer(200, &[JSON, ("link", link)], body),
+        response(200, &[JSON, ("link", link)], body),
         &output,
     );
     golden(
         &ListRepositories::default(),
-        answer(200, &[JSON, ("link", link)], body),
+        response(200, &[JSON, ("link", link)], body),
         &output,
     );
     let body = "{\"name\":\"samples/app\",\"tags\":[\"v1\",\"v2\"]}\n";
@@ -269,13 +269,13 @@ fn catalogues_and_tag_names_are_written_as_the_service_does() {
         query: ListQuery::default(),
     };
     let output = Page::complete(vec![tag_named("v1"), tag_named("v2")]);
-    golden(&operation, answer(200, &[JSON], body), &output);
+    golden(&operation, response(200, &[JSON], body), &output);
 }
 
 #[test]
 fn one_odd_legacy_name_does_not_end_a_listing_but_a_path_does() {
     let read = |body: &str| {
-        let (head, body) = answer(200, &[JSON], body).into_parts();
+        let (head, body) = response(200, &[JSON], body).into_parts();
         ListRepositoryNames::default().decode(&head, body)
     };
     assert_eq!(
@@ -303,7 +303,7 @@ fn a_page_of_ten_thousand_tags_is_read_whole() {
         tags.join(",")
     );
     let operation = list_tag_properties(name("a"));
-    let (head, bytes) = answer(200, &[JSON], &body).into_parts();
+    let (head, bytes) = response(200, &[JSON], &body).into_parts();
     let listing = operation.decode(&head, bytes).unwrap();
     assert_eq!(listing.items.len(), 10_000);
     assert_eq!(listing.items[9_999].name, "tag-9999");
@@ -313,7 +313,7 @@ fn a_page_of_ten_thousand_tags_is_read_whole() {
 #[test]
 fn an_error_s_body_is_no_outcome_but_can_be_read_as_an_error() {
     let body = r#"{"errors":[{"code":"NAME_UNKNOWN","message":"repository \"x\" is not found"}]}"#;
-    let (head, bytes) = answer(404, &[JSON], body).into_parts();
+    let (head, bytes) = response(404, &[JSON], body).into_parts();
     let operation = list_tag_properties(name("x"));
     assert_eq!(
         operation.decode(&head, bytes.clone()),
@@ -324,25 +324,25 @@ fn an_error_s_body_is_no_outcome_but_can_be_read_as_an_error() {
 
 #[test]
 fn the_ping_is_the_one_json_without_a_newline() {
-    golden(&Ping, answer(200, &[JSON], "{}"), &());
+    golden(&Ping, response(200, &[JSON], "{}"), &());
 }
 
 #[test]
 fn tokens_come_without_a_life() {
     golden(
         &ExchangeEntraToken::default(),
-        answer(200, &[JSON], "{\"refresh_token\":\"x\"}\n"),
+        response(200, &[JSON], "{\"refresh_token\":\"x\"}\n"),
         &"x".into(),
     );
     let body = "{\"access_token\":\"x\"}\n";
     golden(
         &RequestAccessToken::default(),
-        answer(200, &[JSON], body),
+        response(200, &[JSON], body),
         &"x".into(),
     );
     golden(
         &RequestAccessTokenWithLogin::default(),
-        answer(200, &[JSON], body),
+        response(200, &[JSON], body),
         &"x".into(),
     );
     // Docker's token servers name it otherwise, or doubly.
@@ -350,7 +350,7 @@ fn tokens_come_without_a_life() {
         r#"{"token":"x","expires_in":300}"#,
         r#"{"access_token":"","token":"x"}"#,
     ] {
-        let (head, body) = answer(200, &[JSON], body).into_parts();
+        let (head, body) = response(200, &[JSON], body).into_parts();
         assert_eq!(
             RequestAccessToken::default()
                 .decode(&head, body)
@@ -365,7 +365,7 @@ fn tokens_come_without_a_life() {
         r#"{"access_token":null}"#,
         "",
     ] {
-        let (head, body) = answer(200, &[JSON], body).into_parts();
+        let (head, body) = response(200, &[JSON], body).into_parts();
         assert!(
             RequestAccessToken::default()
                 .decode(&head, body.clone())

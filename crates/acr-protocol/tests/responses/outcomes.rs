@@ -1,4 +1,4 @@
-//! Outcomes with arbitrary values go to an answer and back.
+//! Outcomes with arbitrary values go to a response and back.
 
 use super::values::*;
 use super::*;
@@ -6,7 +6,7 @@ use super::*;
 /// The name of an operation, and a check over many of its outcomes.
 type Case = (&'static str, Box<dyn Fn()>);
 
-/// Outcomes of an operation go to an answer and back.
+/// Outcomes of an operation go to a response and back.
 fn outcomes<O, S>(strategy: S) -> Case
 where
     O: Operation<Output: PartialEq + Debug> + Debug,
@@ -36,7 +36,7 @@ where
     (O::NAME, Box::new(check))
 }
 
-/// What all answers of the service have in common.
+/// What all responses of the service have in common.
 fn check_form(response: &Response<Bytes>) -> Result<(), TestCaseError> {
     let body = response.body();
     let content_type = response.headers().get(CONTENT_TYPE);
@@ -54,7 +54,7 @@ fn check_form(response: &Response<Bytes>) -> Result<(), TestCaseError> {
 }
 
 #[test]
-fn every_outcome_is_read_back_from_its_answer() {
+fn every_outcome_is_read_back_from_its_response() {
     for (_, check) in cases() {
         check();
     }
@@ -66,7 +66,7 @@ fn every_operation_but_the_streaming_one_is_covered() {
     let mut all: BTreeSet<_> = Route::NAMES.iter().copied().collect();
     assert!(
         all.remove("get_blob"),
-        "its answer is a stream, read by its head alone"
+        "its response is a stream, read by its head alone"
     );
     assert_eq!(covered, all);
 }
@@ -303,9 +303,9 @@ fn cases() -> Vec<Case> {
             )
                 .prop_map(|((repository, progress), digest, from, mounted)| {
                     let output = if mounted {
-                        StartedUpload::Created(digest.clone())
+                        UploadStart::AlreadyExists(digest.clone())
                     } else {
-                        StartedUpload::Open(progress)
+                        UploadStart::Started(progress)
                     };
                     (
                         MountBlob {
@@ -320,9 +320,9 @@ fn cases() -> Vec<Case> {
         outcomes((progress(), digest(), any::<[bool; 2]>()).prop_map(
             |((repository, progress), digest, [whole, created])| {
                 let output = if created {
-                    StartedUpload::Created(digest.clone())
+                    UploadStart::AlreadyExists(digest.clone())
                 } else {
-                    StartedUpload::Open(progress)
+                    UploadStart::Started(progress)
                 };
                 (
                     StartUpload {

@@ -26,7 +26,7 @@ pub(super) enum Lookup {
 
 impl Config {
     pub(super) fn parse(bytes: &[u8], name: String) -> Result<Self, Error> {
-        if bytes.len() > MOST_OF_A_CONFIG {
+        if bytes.len() > MAX_CONFIG_SIZE {
             return Err(Error::invalid(format!(
                 "{name} is larger than 1 MiB, so it is no such file"
             )));
@@ -182,7 +182,7 @@ fn member<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> 
 pub(super) struct NoUser;
 
 /// What a credential of docker's is to this crate. One without a secret is none: docker keeps an entry
-/// for a registry whose secret is elsewhere, and some helpers answer so when they have nothing.
+/// for a registry whose secret is elsewhere, and some helpers response so when they have nothing.
 pub(super) fn credential(found: DockerCredential) -> Result<Option<Credential>, NoUser> {
     let (user, secret) = match found {
         DockerCredential::IdentityToken(token) => (None, without_line_break(&token).to_owned()),
@@ -267,4 +267,4 @@ fn is_docker_hub(host: &str) -> bool {
 const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
-pub(super) const MOST_OF_A_CONFIG: usize = 1 << 20;
+pub(super) const MAX_CONFIG_SIZE: usize = 1 << 20;

@@ -54,7 +54,7 @@ impl Helper {
         let config = json!({ "credHelpers": { address: name } }).to_string();
         match docker_credential::get_credential_from_reader(config.as_bytes(), address) {
             Ok(found) => credential(found)
-                .map_err(|NoUser| self.failed("answered with a secret, but without a user name")),
+                .map_err(|NoUser| self.failed("responded with a secret, but without a user name")),
             Err(Failure::HelperFailure { stdout, .. }) => match stdout.trim() {
                 NOT_FOUND => Ok(None),
                 said @ (NO_SERVER | NO_USER) => Err(self.failed(&format!("says: {said}"))),
@@ -64,7 +64,7 @@ impl Helper {
                 )),
             },
             Err(Failure::MalformedHelperResponse) => {
-                Err(self.failed("did not answer with a user name and a secret in JSON"))
+                Err(self.failed("did not respond with a user name and a secret in JSON"))
             }
             Err(_) => {
                 Err(self
@@ -77,30 +77,30 @@ impl Helper {
 /// The programs that are running.
 ///
 /// A program that nobody waits for any more still runs, and may still be asking a person for a PIN. Who
-/// needs its answer next waits for it, so that there are never two of it for one registry.
+/// needs its response next waits for it, so that there are never two of it for one registry.
 #[derive(Clone, Default)]
-pub(super) struct Running(Arc<Mutex<HashMap<Helper, Answer>>>);
+pub(super) struct Running(Arc<Mutex<HashMap<Helper, SharedOutcome>>>);
 
-/// An answer to come.
-type Answer = Shared<RemoteHandle<Outcome>>;
+/// A response to come.
+type SharedOutcome = Shared<RemoteHandle<Outcome>>;
 
 impl Running {
     /// Waits for the helper if it runs, and starts it otherwise.
-    pub(super) fn ask(&self, helper: &Helper) -> Result<Answer, Error> {
+    pub(super) fn ask(&self, helper: &Helper) -> Result<SharedOutcome, Error> {
         let mut running = self.lock();
-        if let Some(answer) = running.get(helper) {
-            return Ok(answer.clone());
+        if let Some(response) = running.get(helper) {
+            return Ok(response.clone());
         }
         let work = {
             let (this, helper) = (self.clone(), helper.clone());
             async move {
                 let outcome = helper.run();
-                // Before the answer is there, so that nobody takes it for one to a later question.
+                // Before the response is there, so that nobody takes it for one to a later question.
                 this.lock().remove(&helper);
                 outcome
             }
         };
-        let (work, answer) = work.remote_handle();
+        let (work, response) = work.remote_handle();
         // A thread, because the program is waited for without a limit, which would block the caller's
         // runtime; nothing else is known of that runtime. The thread ends with the program.
         thread::Builder::new()
@@ -110,12 +110,12 @@ impl Running {
                 let message = "no thread could be started to ask a credential helper";
                 Error::of_foreign(ErrorKind::Io, message, error)
             })?;
-        let answer = answer.shared();
-        running.insert(helper.clone(), answer.clone());
-        Ok(answer)
+        let response = response.shared();
+        running.insert(helper.clone(), response.clone());
+        Ok(response)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Helper, Answer>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Helper, SharedOutcome>> {
         // Nothing panics while the lock is held; if it did, the map would still be whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
-use self::config::{Config, Lookup, MOST_OF_A_CONFIG};
+use self::config::{Config, Lookup, MAX_CONFIG_SIZE};
 use self::helper::Running;
 use super::credential::Credential;
 use crate::clock::Clock;
@@ -96,7 +96,7 @@ impl DockerConfig {
         Ok(Self::of(Place::Content(Arc::new(config))))
     }
 
-    /// Sets how long a helper may take to answer. The default is 30 seconds.
+    /// Sets how long a helper may take to respond. The default is 30 seconds.
     ///
     /// A helper that takes longer is not ended: it may be waiting for a person. The operation fails, and
     /// the next one waits for the same helper for as long again.
@@ -137,11 +137,11 @@ impl DockerConfig {
         // The program works in real time. A virtual clock that went on by itself would be at the end of
         // the time limit before the program has begun; held, it gets there when a test moves it.
         let _held = clock.hold();
-        let answer = self.running.ask(&helper)?;
-        match select(answer, clock.sleep(self.helper_timeout)).await {
+        let response = self.running.ask(&helper)?;
+        match select(response, clock.sleep(self.helper_timeout)).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(_) => Err(helper.failed(&format!(
-                "has not answered for {:?}; it may be waiting for somebody to unlock its store",
+                "has not responded for {:?}; it may be waiting for somebody to unlock its store",
                 self.helper_timeout
             ))),
         }
@@ -217,7 +217,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
-    let bound = MOST_OF_A_CONFIG as u64 + 1;
+    let bound = MAX_CONFIG_SIZE as u64 + 1;
     file.take(bound).read_to_end(&mut bytes).map_err(failed)?;
     Ok(Some(bytes))
 }

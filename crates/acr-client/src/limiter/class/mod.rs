@@ -33,17 +33,17 @@ pub(super) struct Admission {
     spacing: Duration,
 }
 
-/// What an answer says about limits.
+/// What a response says about limits.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lesson {
-    pub(super) verdict: Verdict,
+pub(super) struct Feedback {
+    pub(super) verdict: Outcome,
     /// How many calls per second are left, this one included.
     pub(super) left: Option<f64>,
 }
 
 /// Whether a call came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Outcome {
     /// It was too much, and the registry may have said how long to wait.
     Refused(Option<Duration>),
     LetThrough,
@@ -52,7 +52,7 @@ pub(super) enum Verdict {
 }
 
 impl Class {
-    /// A class without limits, to be closed for no longer than this by one answer.
+    /// A class without limits, to be closed for no longer than this by one response.
     pub(super) fn new(max_pause: Duration) -> Self {
         Self {
             max_pause,
@@ -123,32 +123,32 @@ impl Class {
         self.recent.take_back();
     }
 
-    /// Whether an answer is of no interest, which is so for most classes at most times.
-    pub(super) fn learns_nothing(&self, lesson: Lesson) -> bool {
-        let is_told = lesson.left.is_some() || matches!(lesson.verdict, Verdict::Refused(_));
+    /// Whether a response is of no interest, which is so for most classes at most times.
+    pub(super) fn learns_nothing(&self, lesson: Feedback) -> bool {
+        let is_told = lesson.left.is_some() || matches!(lesson.verdict, Outcome::Refused(_));
         !is_told && self.limit.is_none()
     }
 
-    /// Takes note of an answer; `rest` is what is left of this second of the clock.
+    /// Takes note of a response; `rest` is what is left of this second of the clock.
     pub(super) fn learn(
         &mut self,
         admission: Admission,
-        lesson: Lesson,
+        lesson: Feedback,
         now: Duration,
         rest: Duration,
     ) {
         if let Some(left) = lesson.left {
-            self.told(left, now, rest);
+            self.observe_remaining(left, now, rest);
         }
         match lesson.verdict {
-            Verdict::Refused(pause) => self.refused(admission, now, pause),
-            Verdict::LetThrough => self.let_through(admission),
-            Verdict::Unclear => {}
+            Outcome::Refused(pause) => self.refused(admission, now, pause),
+            Outcome::LetThrough => self.let_through(admission),
+            Outcome::Unclear => {}
         }
     }
 
-    fn told(&mut self, left: f64, now: Duration, rest: Duration) {
-        if !left.is_finite() || !(0.0..=MOST_BELIEVED).contains(&left) {
+    fn observe_remaining(&mut self, left: f64, now: Duration, rest: Duration) {
+        if !left.is_finite() || !(0.0..=MAX_BELIEVED).contains(&left) {
             return;
         }
         // The count begins anew in each second, so the highest value is what a second has.
@@ -156,12 +156,12 @@ impl Class {
         // The first call of a second is told as many as the second has: its own counts as left. So
         // less than two are less than one more.
         if left < 2.0 {
-            self.close(now.saturating_add(rest.min(self.max_pause)));
+            self.block_until(now.saturating_add(rest.min(self.max_pause)));
         }
     }
 
     fn refused(&mut self, admission: Admission, now: Duration, pause: Option<Duration>) {
-        // A pause of nothing says no more than none: some recorders add it to every answer.
+        // A pause of nothing says no more than none: some recorders add it to every response.
         let asked = pause.filter(|pause| !pause.is_zero());
         // Whatever was under way when the rate was halved says nothing about the new rate.
         let is_news = admission.halvings == self.halvings;
@@ -174,13 +174,13 @@ impl Class {
         }
         let pause = match asked {
             Some(asked) => asked,
-            None if is_news => SECOND * 2_u32.pow(self.in_a_row.min(MOST_DOUBLINGS)),
+            None if is_news => SECOND * 2_u32.pow(self.in_a_row.min(MAX_DOUBLINGS)),
             None => Duration::ZERO,
         };
         if is_news {
             self.in_a_row = self.in_a_row.saturating_add(1);
         }
-        self.close(now.saturating_add(pause.min(self.max_pause)));
+        self.block_until(now.saturating_add(pause.min(self.max_pause)));
     }
 
     fn let_through(&mut self, admission: Admission) {
@@ -200,7 +200,7 @@ impl Class {
         }
     }
 
-    fn close(&mut self, until: Duration) {
+    fn block_until(&mut self, until: Duration) {
         self.closed_until = self.closed_until.max(until);
     }
 }
@@ -215,11 +215,11 @@ fn below(ceiling: f64) -> f64 {
 const SECOND: Duration = Duration::from_secs(1);
 /// Where refusal follows on refusal the pause is doubled up to 8 seconds: the service has limits by
 /// the minute, too, and when one is used up, trying each second only costs.
-const MOST_DOUBLINGS: u32 = 3;
+const MAX_DOUBLINGS: u32 = 3;
 /// How much of a timer's delay the next calls make up for.
 const LATE: Duration = Duration::from_millis(50);
 /// A larger number of calls per second is no limit but a mistake.
-const MOST_BELIEVED: f64 = 1e6;
+const MAX_BELIEVED: f64 = 1e6;
 
 #[cfg(test)]
 mod tests;

@@ -11,20 +11,20 @@ fn at(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn refused(pause: Option<Duration>) -> Lesson {
-    Lesson {
-        verdict: Verdict::Refused(pause),
+fn refused(pause: Option<Duration>) -> Feedback {
+    Feedback {
+        verdict: Outcome::Refused(pause),
         left: None,
     }
 }
 
-fn let_through() -> Lesson {
+fn let_through() -> Feedback {
     left(None)
 }
 
-fn left(left: impl Into<Option<f64>>) -> Lesson {
-    Lesson {
-        verdict: Verdict::LetThrough,
+fn left(left: impl Into<Option<f64>>) -> Feedback {
+    Feedback {
+        verdict: Outcome::LetThrough,
         left: left.into(),
     }
 }
@@ -76,7 +76,7 @@ fn a_class_that_was_told_nothing_has_no_limit() {
 fn a_refusal_halves_what_was_being_sent_at_that_time() {
     let mut class = class();
     let sent: Vec<_> = (0..64).map(|_| class.admit(at(500))).collect();
-    // The ninth was refused, and its answer took three seconds.
+    // The ninth was refused, and its response took three seconds.
     class.learn(sent[8], refused(None), at(3500), REST);
     class.assert_rate(4.5);
 }
@@ -127,7 +127,7 @@ fn a_refusal_closes_for_a_second_or_for_what_was_asked_up_to_the_bound() {
 }
 
 #[test]
-fn a_later_answer_of_a_storm_may_ask_for_a_longer_pause_and_not_for_a_shorter_one() {
+fn a_later_response_of_a_storm_may_ask_for_a_longer_pause_and_not_for_a_shorter_one() {
     let mut class = class();
     let sent: Vec<_> = (0..3).map(|_| class.admit(at(0))).collect();
     class.learn(sent[0], refused(None), at(50), REST);
@@ -180,8 +180,8 @@ fn other_failures_change_nothing() {
     let admission = class.admit(at(0));
     class.learn(admission, refused(None), at(0), REST);
     let before = format!("{class:?}");
-    let lesson = Lesson {
-        verdict: Verdict::Unclear,
+    let lesson = Feedback {
+        verdict: Outcome::Unclear,
         left: None,
     };
     class.learn(admission, lesson, at(0), REST);
@@ -321,8 +321,8 @@ fn a_turn_that_is_taken_back_leaves_no_hole() {
 fn the_end_of_time_is_no_trouble() {
     let mut class = Class::new(Duration::MAX);
     let admission = class.admit(Duration::MAX);
-    let lesson = Lesson {
-        verdict: Verdict::Refused(Some(Duration::MAX)),
+    let lesson = Feedback {
+        verdict: Outcome::Refused(Some(Duration::MAX)),
         left: Some(0.0),
     };
     class.learn(admission, lesson, Duration::MAX, SECOND);

@@ -123,16 +123,16 @@ fn counts_that_are_none_change_nothing() {
 }
 
 #[test]
-fn only_an_answer_that_came_after_the_count_says_that_a_call_was_let_through() {
+fn only_a_response_that_came_after_the_count_says_that_a_call_was_let_through() {
     let pause = Some(millis(1));
     for (status, expected) in [
-        (429, Verdict::Refused(pause)),
-        (200, Verdict::LetThrough),
-        (307, Verdict::LetThrough),
-        (404, Verdict::LetThrough),
-        (401, Verdict::Unclear),
-        (500, Verdict::Unclear),
-        (503, Verdict::Unclear),
+        (429, Outcome::Refused(pause)),
+        (200, Outcome::LetThrough),
+        (307, Outcome::LetThrough),
+        (404, Outcome::LetThrough),
+        (401, Outcome::Unclear),
+        (500, Outcome::Unclear),
+        (503, Outcome::Unclear),
     ] {
         let status = StatusCode::from_u16(status).unwrap();
         assert_eq!(verdict(status, pause), expected, "{status}");

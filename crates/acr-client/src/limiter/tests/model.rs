@@ -21,7 +21,7 @@ struct Seen {
     longest: Cell<Duration>,
 }
 
-/// One caller: arrives at some time, may give up, makes a call, and gets some answer.
+/// One caller: arrives at some time, may give up, makes a call, and gets some response.
 async fn caller(clock: &TestClock, limiter: &Limiter, bound: usize, seen: &[Seen; 2], seed: u64) {
     let rng = RefCell::new(Rng::with_seed(seed));
     let random = |most: u64| rng.borrow_mut().u64(0..most);

@@ -4,7 +4,7 @@ use futures_util::future::{join, select};
 
 use super::*;
 
-/// A call that was sent and waits for its answer until the time has come.
+/// A call that was sent and waits for its response until the time has come.
 fn call<'a>(
     clock: &'a TestClock,
     limiter: &'a Limiter,
@@ -18,7 +18,7 @@ fn call<'a>(
 }
 
 #[test]
-fn a_call_that_waits_for_its_answer_keeps_its_place() {
+fn a_call_that_waits_for_its_response_keeps_its_place() {
     let clock = TestClock::new();
     let limiter = limiter(&clock, 1);
     let mut slow = call(&clock, &limiter, 9000);
@@ -35,7 +35,7 @@ fn a_call_that_waits_for_its_answer_keeps_its_place() {
 }
 
 #[test]
-fn a_call_that_was_answered_and_is_not_polled_lends_its_place_until_it_is() {
+fn a_call_that_was_served_and_is_not_polled_lends_its_place_until_it_is() {
     let clock = TestClock::new();
     let limiter = limiter(&clock, 1);
     let mut left = call(&clock, &limiter, 50);

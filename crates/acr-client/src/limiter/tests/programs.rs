@@ -59,7 +59,7 @@ fn class_of(request: &Request<Body>) -> OperationClass {
     }
 }
 
-fn answer(request: &Request<Body>) -> Response<Body> {
+fn response(request: &Request<Body>) -> Response<Body> {
     let response = Response::builder();
     let query = request.uri().query().unwrap_or_default();
     match (request.method().as_str(), class_of(request)) {
@@ -222,7 +222,7 @@ fn run(seed: u64, bound: usize, abandons: bool, within: bool) -> usize {
                     Box::pin(app.get_manifest("v1")).await.unwrap();
                 }
                 clock.sleep(millis(takes)).await;
-                answer(&request)
+                response(&request)
             }
         })
     };
@@ -331,7 +331,7 @@ fn loop_with_calls_inside<T>(
 
 #[test]
 fn a_loop_that_makes_a_call_for_each_of_many_that_are_buffered_ends_soon() {
-    loop_with_calls_inside(answer, async |app, tag| {
+    loop_with_calls_inside(response, async |app, tag| {
         app.get_manifest(tag).await.unwrap()
     });
 }

@@ -169,7 +169,7 @@ fn a_registry_that_was_enlarged_is_used_in_full_again() {
     run(server, 500);
     let took = run(wide, 5000);
     assert!(took < Duration::from_secs(120), "{took:?}");
-    // Without a limit, the callers do nothing but wait for answers: 80 ms each.
+    // Without a limit, the callers do nothing but wait for responses: 80 ms each.
     let wide = Server::per_second(1_000_000, &clock);
     let took = run(wide, 6400);
     assert!(took < Duration::from_secs(10), "{took:?}");

@@ -9,7 +9,7 @@ use rustls::{AlertDescription as Alert, CertificateError, Error as Tls};
 use super::rules::InvalidVariable;
 use super::tunnel::{ProxyError, What};
 use crate::error::cause::{chain, decisive, find};
-use crate::error::may_heal;
+use crate::error::is_transient;
 use crate::transport::error::kind_within;
 use crate::transport::{TransportError, TransportErrorKind as Kind};
 
@@ -42,12 +42,12 @@ pub(super) fn place(url: &Uri) -> String {
 ///
 /// | cause | another try |
 /// |---|---|
-/// | the name is not known, or the resolver does not answer | may help: names are new at times, and resolvers restart |
+/// | the name is not known, or the resolver does not respond | may help: names are new at times, and resolvers restart |
 /// | refused, unreachable, reset, silent | may help |
 /// | a certificate that is not trusted, no TLS at all, no common version or cipher | does not |
 /// | an alert that says nothing about who or what the two are | may help |
-/// | the proxy answers 408, 429 or 5xx | may help |
-/// | the proxy answers anything else, such as 407 or 403, or no HTTP | does not |
+/// | the proxy responds with 408, 429 or 5xx | may help |
+/// | the proxy responds with anything else, such as 407 or 403, or no HTTP | does not |
 /// | the variable that names the proxy is of no use | does not |
 fn of_connect(error: &(dyn StdError + 'static), place: &str) -> (Kind, String) {
     if let Some(error) = find::<InvalidVariable>(error) {
@@ -80,7 +80,7 @@ fn of_connect(error: &(dyn StdError + 'static), place: &str) -> (Kind, String) {
 /// No way through a proxy came to be.
 fn of_proxy(error: &ProxyError) -> (Kind, String) {
     let (kind, cause) = match &error.what {
-        What::Refused { status, .. } if may_heal(*status) => {
+        What::Refused { status, .. } if is_transient(*status) => {
             return (Kind::Connect, error.to_string());
         }
         What::Refused { .. } | What::Talked => return (Kind::Refused, error.to_string()),

@@ -119,7 +119,7 @@ impl Transport for HyperTransport {
         let place = cause::place(request.uri());
         match self.client.request(request).await {
             Ok(response) => match reader {
-                // No other answer shows whether it is the proxy's or the target's.
+                // No other response shows whether it is the proxy's or the target's.
                 Some(proxy) if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
                     let error = ProxyError::refused(&proxy, "a request", response.status());
                     Err(cause::told(error, true, ""))

@@ -18,7 +18,7 @@ use super::proxy::Proxy;
 /// Asks the proxy at the other end of `io` for a connection to the target's host, and gives back `io` when it leads
 /// there.
 ///
-/// Not hyper-util's `Tunnel`, whose errors do not say what the proxy answered.
+/// Not hyper-util's `Tunnel`, whose errors do not say what the proxy served.
 pub(super) async fn tunnel<T>(io: T, proxy: &Proxy, target: &Uri) -> Result<T, ProxyError>
 where
     T: Read + Write + Unpin,
@@ -35,24 +35,24 @@ where
     let request = request.map_err(|error| broken(error.into()))?;
 
     let (mut sender, mut connection) = http1::Builder::new()
-        .max_buf_size(MOST_OF_ANSWER)
+        .max_buf_size(MAX_RESPONSE_SIZE)
         .handshake(io)
         .await
         .map_err(|error| broken(error.into()))?;
-    let answer = {
-        let mut answer = pin!(sender.send_request(request));
+    let response = {
+        let mut response = pin!(sender.send_request(request));
         let mut over = false;
         poll_fn(|cx| {
-            // Whether it went well is told to the one who waits for the answer.
+            // Whether it went well is told to the one who waits for the response.
             over = over || connection.poll_without_shutdown(cx).is_ready();
-            answer.as_mut().poll(cx)
+            response.as_mut().poll(cx)
         })
         .await
         .map_err(|error| broken(error.into()))?
     };
-    if !answer.status().is_success() {
+    if !response.status().is_success() {
         let what = format!("CONNECT {authority}");
-        return Err(ProxyError::refused(proxy, &what, answer.status()));
+        return Err(ProxyError::refused(proxy, &what, response.status()));
     }
     let parts = connection.into_parts();
     if parts.read_buf.is_empty() {
@@ -101,9 +101,9 @@ impl fmt::Display for ProxyError {
         let proxy = &self.proxy;
         match &self.what {
             What::Unreachable(_) => write!(f, "cannot connect to the proxy {proxy}"),
-            What::Broken(_) => write!(f, "no answer to CONNECT came from the proxy {proxy}"),
+            What::Broken(_) => write!(f, "no response to CONNECT came from the proxy {proxy}"),
             What::Refused { request, status } => {
-                write!(f, "the proxy {proxy} answered {request} with {status}")?;
+                write!(f, "the proxy {proxy} served {request} with {status}")?;
                 match *status {
                     StatusCode::PROXY_AUTHENTICATION_REQUIRED => f.write_str(
                         "; it wants a user name and a password, which its URL has in front of the \
@@ -129,5 +129,5 @@ impl StdError for ProxyError {
     }
 }
 
-/// The most bytes that the head of a proxy's answer may have.
-const MOST_OF_ANSWER: usize = 16 << 10;
+/// The most bytes that the head of a proxy's response may have.
+const MAX_RESPONSE_SIZE: usize = 16 << 10;

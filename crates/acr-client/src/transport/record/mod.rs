@@ -20,7 +20,7 @@
 //!
 //! let tag = client.repository_client("app")?.list_tags().try_next().await?;
 //! assert_eq!(tag.unwrap().as_str(), "v1");
-//! assert!(replay.unplayed().is_empty());
+//! assert!(replay.remaining().is_empty());
 //! # Ok(())
 //! # }
 //! ```

@@ -1,4 +1,4 @@
-//! What an honest registry answers, and an honest token server.
+//! What an honest registry responses, and an honest token server.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! What holds for every request, whatever was answered before.
+//! What holds for every request, whatever was served before.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::SECRET;
 pub(super) type UnderWay = HashSet<(usize, String)>;
 
 impl World {
-    /// Looks at a request before it is answered.
+    /// Looks at a request before it is served.
     pub(super) fn check(&self, seen: &Seen) {
         let line = seen.line();
         let (secret, login) = (SECRET, people::login());

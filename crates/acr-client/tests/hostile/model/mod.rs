@@ -1,7 +1,7 @@
 //! The client's authentication under registries and token servers that change their mind with every
 //! request, by seed, and the laws that hold all the same.
 //!
-//! [`world`] answers: in a third of all cases as an honest registry would, else with whatever challenge,
+//! [`world`] responses: in a third of all cases as an honest registry would, else with whatever challenge,
 //! refusal or failure comes to its mind. [`laws`] look at every request. Here are the calls, several at
 //! a time, some given up half-way, and what must become of them. At last the registry turns honest; ten
 //! minutes later every client must be of use again.
@@ -293,8 +293,8 @@ fn run(
             Job::Own => {
                 let request = http::Request::get(format!("/v2/{name}/_own")).body(Bytes::new());
                 let scope = format!("repository:{name}:pull");
-                let answer = client.authorized_request(request.unwrap(), &scope).await?;
-                assert!(!answer.status().is_redirection() || answer.status() == 307);
+                let response = client.authorized_request(request.unwrap(), &scope).await?;
+                assert!(!response.status().is_redirection() || response.status() == 307);
                 Ok(())
             }
             Job::Token => {

@@ -75,7 +75,7 @@ pub(super) struct Seen {
     operation: &'static str,
 }
 
-type Answer = Result<Response<Body>, TransportError>;
+type Outcome = Result<Response<Body>, TransportError>;
 
 /// What all of a client's requests go through.
 pub(super) fn transport(world: &Shared, client: usize) -> impl Transport {
@@ -84,16 +84,16 @@ pub(super) fn transport(world: &Shared, client: usize) -> impl Transport {
         let world = world.clone();
         async move {
             let seen = Seen::of(request).await;
-            let (clock, answer, pause, key) = {
+            let (clock, response, pause, key) = {
                 let mut world = world.lock().unwrap();
-                let (answer, pause, key) = world.receive(client, &seen);
-                (world.clock.clone(), answer, pause, key)
+                let (response, pause, key) = world.receive(client, &seen);
+                (world.clock.clone(), response, pause, key)
             };
             let _under_way = key.map(|key| Ends(world, key));
             if !pause.is_zero() {
                 clock.sleep(pause).await;
             }
-            answer
+            response
         }
     })
 }
@@ -158,7 +158,7 @@ impl World {
         self.honest.is_some()
     }
 
-    /// From now on everything is answered as it should be.
+    /// From now on everything is served as it should be.
     pub(super) fn turn_honest(&mut self) {
         self.honest = Some(match self.dice.u8(..8) {
             0 => Wants::Nothing,
@@ -202,7 +202,7 @@ impl World {
         &mut self,
         client: usize,
         seen: &Seen,
-    ) -> (Answer, Duration, Option<(usize, String)>) {
+    ) -> (Outcome, Duration, Option<(usize, String)>) {
         *self.counts.entry(client).or_default() += 1;
         let at = self.now().duration_since(UNIX_EPOCH).unwrap().as_secs() % 100_000;
         let line = format!(
@@ -214,23 +214,23 @@ impl World {
         self.note(line);
         self.check(seen);
         let key = self.begin(client, seen);
-        let (answer, pause) = self.answer(seen);
-        let told = match &answer {
-            Ok(answer) => format!(
+        let (response, pause) = self.response(seen);
+        let told = match &response {
+            Ok(response) => format!(
                 "    {} {:.200}",
-                answer.status(),
-                format!("{:?}", answer.headers().get_all("www-authenticate"))
+                response.status(),
+                format!("{:?}", response.headers().get_all("www-authenticate"))
             ),
             Err(error) => format!("    {error}"),
         };
         self.note(told);
-        (answer, pause, key)
+        (response, pause, key)
     }
 
-    fn answer(&mut self, seen: &Seen) -> (Answer, Duration) {
+    fn response(&mut self, seen: &Seen) -> (Outcome, Duration) {
         let own = self.is_own(seen);
         if self.is_honest() {
-            let answer = match (own, seen.is_for_a_token()) {
+            let response = match (own, seen.is_for_a_token()) {
                 (true, true) => self.honest_tokens(seen),
                 (true, false) => self.honest_registry(seen),
                 // Nobody is there any more.
@@ -239,7 +239,7 @@ impl World {
                     response(self.says_of_others, &[], "")
                 }
             };
-            return (Ok(answer), Duration::ZERO);
+            return (Ok(response), Duration::ZERO);
         }
         if self.dice.u8(..20) == 0 {
             self.kill(2);
@@ -262,12 +262,12 @@ impl World {
         if self.dice.u8(..20) == 0 {
             return (Err(self.broken()), pause);
         }
-        let answer = match (own, seen.is_for_a_token()) {
+        let response = match (own, seen.is_for_a_token()) {
             (_, true) => self.lying_tokens(seen, own),
             (true, false) => self.lying_registry(seen),
             (false, false) => content(seen),
         };
-        (Ok(answer), pause)
+        (Ok(response), pause)
     }
 
     fn broken(&mut self) -> TransportError {

@@ -1,8 +1,8 @@
 //! Each operation through the client, whatever comes of it.
 
 use acr_client::{
-    ChangeableAttributes, ContainerRegistryClient, Error, RepositoryClient, StartedUpload,
-    UploadLocation,
+    ChangeableAttributes, ContainerRegistryClient, Error, RepositoryClient, UploadLocation,
+    UploadStart,
 };
 
 use super::world::{CONTENT, Target};
@@ -140,8 +140,8 @@ async fn blob(
                 .mount_blob(&at.source_blob, at.source.as_str())
                 .await;
             mounted.map(|mounted| match mounted {
-                StartedUpload::Created(_) => Outcome::Done,
-                StartedUpload::Open(_) => Outcome::Opened,
+                UploadStart::AlreadyExists(_) => Outcome::Done,
+                UploadStart::Started(_) => Outcome::Opened,
             })
         }
         other => panic!("the client is not asked for {other}"),

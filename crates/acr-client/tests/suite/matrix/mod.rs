@@ -1,8 +1,8 @@
 //! Every operation in every situation: one table, and one test for each of its cells.
 //!
-//! The columns: the operation goes well through the client (`ok`); its plain request has the plain answer (`raw`); it is
+//! The columns: the operation goes well through the client (`ok`); its plain request has the plain response (`raw`); it is
 //! refused without a token (`no_token`), and with one that lacks the right (`no_scope`); what it works on is not there
-//! (`missing`), or locked (`locked`). All but the first two look at both sides: the answer on the wire, and what the
+//! (`missing`), or locked (`locked`). All but the first two look at both sides: the response on the wire, and what the
 //! client makes of it. A cell that cannot happen says why.
 
 mod call;

@@ -1,8 +1,8 @@
 //! The first column: each operation through the client, and all that it gives.
 
 use acr_client::{
-    ChangeableAttributes, Credential, Descriptor, Digest, MediaType, StartedUpload, Timestamp,
-    UploadLocation,
+    ChangeableAttributes, Credential, Descriptor, Digest, MediaType, Timestamp, UploadLocation,
+    UploadStart,
 };
 
 use super::world::{APP, CONTENT, SOURCE, World};
@@ -360,7 +360,7 @@ pub(super) async fn mount_blob() {
         .unwrap();
     assert_eq!(
         mounted,
-        StartedUpload::Created(world.target.source_blob.clone())
+        UploadStart::AlreadyExists(world.target.source_blob.clone())
     );
     let stream = app.download_blob(&world.target.source_blob).await.unwrap();
     assert_eq!(stream.read(100).await.unwrap(), "content of the source");

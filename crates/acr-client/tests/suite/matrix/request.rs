@@ -1,4 +1,4 @@
-//! The plain request of each operation, the scope that it needs, and the plain answer where all goes well.
+//! The plain request of each operation, the scope that it needs, and the plain response where all goes well.
 
 use http::Method;
 
@@ -125,7 +125,7 @@ pub(super) fn scope(operation: &str, at: &Target) -> String {
     format!("repository:{}:{actions}", at.repository)
 }
 
-/// The plain answer where all goes well: a status, what its body is, and headers.
+/// The plain response where all goes well: a status, what its body is, and headers.
 pub(super) struct Expected {
     pub(super) status: u16,
     pub(super) body: String,
@@ -329,7 +329,7 @@ pub(super) fn expected(operation: &str, world: &World) -> Expected {
             body: r#"{"access_token":"#.to_owned(),
             ..json(200, String::new())
         },
-        other => panic!("the table has an operation without an answer: {other}"),
+        other => panic!("the table has an operation without a response: {other}"),
     }
 }
 

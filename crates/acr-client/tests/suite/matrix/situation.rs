@@ -6,14 +6,14 @@ use acr_client::{ChangeableAttributes, Credential, Error, ErrorKind};
 use super::call::{Outcome, call};
 use super::request::{expected, is_opaque, request, scope};
 use super::token;
-use super::world::{APP, Answer, World};
+use super::world::{APP, RawResponse, World};
 
-/// The plain request has the plain answer.
+/// The plain request has the plain response.
 pub(super) async fn raw(operation: &str) {
     // The token endpoints take who comes without anything here; all others ask for a token all the same.
     let world = World::with(|builder| builder.anonymous_pull(true)).await;
     let plain = request(operation, &world.target);
-    let answer = if token::is_of_tokens(operation) {
+    let response = if token::is_of_tokens(operation) {
         world.send(plain).await
     } else {
         world
@@ -22,22 +22,22 @@ pub(super) async fn raw(operation: &str) {
     };
     let expected = expected(operation, &world);
     assert_eq!(
-        answer.status,
+        response.status,
         expected.status,
         "{operation} raw: {}",
-        answer.text()
+        response.text()
     );
     if is_opaque(operation) {
         assert!(
-            answer.text().starts_with(&expected.body),
+            response.text().starts_with(&expected.body),
             "{operation} raw: {}",
-            answer.text()
+            response.text()
         );
     } else {
-        assert_eq!(answer.text(), expected.body, "{operation} raw");
+        assert_eq!(response.text(), expected.body, "{operation} raw");
     }
     for (name, value) in expected.headers {
-        let given = answer
+        let given = response
             .headers
             .get(name)
             .unwrap_or_else(|| panic!("{operation} raw: no header {name}"));
@@ -55,8 +55,8 @@ pub(super) async fn no_token(operation: &str) {
     }
     let world = World::new().await;
     let needed = scope(operation, &world.target);
-    let answer = world.send(request(operation, &world.target)).await;
-    expect_challenge(operation, "no_token", &answer, &needed, None);
+    let response = world.send(request(operation, &world.target)).await;
+    expect_challenge(operation, "no_token", &response, &needed, None);
     if operation == "list_repositories" {
         return;
     }
@@ -84,13 +84,13 @@ pub(super) async fn no_scope(operation: &str) {
         let world =
             World::with(|builder| builder.scoped_user("limited", "word", held.parse().unwrap()))
                 .await;
-        let answer = world
+        let response = world
             .send_with(request(operation, &world.target), &held)
             .await;
         expect_challenge(
             operation,
             "no_scope",
-            &answer,
+            &response,
             &needed,
             Some("insufficient_scope"),
         );
@@ -112,7 +112,7 @@ pub(super) async fn missing(operation: &str) {
     }
     let world = World::new().await;
     let target = world.missing(operation);
-    let answer = world
+    let response = world
         .send_with(request(operation, &target), &scope(operation, &target))
         .await;
     let called = call(operation, &world.served.owner(), &target).await;
@@ -151,12 +151,12 @@ pub(super) async fn missing(operation: &str) {
         other => panic!("nothing is said of {other} missing"),
     };
     assert_eq!(
-        answer.status,
+        response.status,
         status,
         "{operation} missing: {}",
-        answer.text()
+        response.text()
     );
-    assert_eq!(answer.code().as_deref(), code, "{operation} missing");
+    assert_eq!(response.code().as_deref(), code, "{operation} missing");
     match outcome {
         Ok(outcome) => assert_eq!(called.unwrap(), outcome, "{operation} missing"),
         Err((kind, code)) => {
@@ -240,7 +240,7 @@ pub(super) async fn locked(operation: &str) {
         "list_repositories" => Ok(Outcome::Items(0)),
         operation => call(operation, &world.served.owner(), &world.target).await,
     };
-    let answer = world
+    let response = world
         .send_with(
             request(operation, &world.target),
             &scope(operation, &world.target),
@@ -256,18 +256,23 @@ pub(super) async fn locked(operation: &str) {
                 200..300
             };
             assert!(
-                status.contains(&answer.status),
+                status.contains(&response.status),
                 "{operation} locked: {}",
-                answer.text()
+                response.text()
             );
         }
         None => {
             let error = expect_error(operation, "locked", called, ErrorKind::Disallowed);
-            assert_eq!(answer.status, 405, "{operation} locked: {}", answer.text());
+            assert_eq!(
+                response.status,
+                405,
+                "{operation} locked: {}",
+                response.text()
+            );
             let locked = Some("REGISTRY_DISALLOWED_OPERATION");
             // Without a body there is no code, so the client asks by a `GET` what the 405 means.
             let code = locked.filter(|_| !operation.starts_with("head_"));
-            assert_eq!(answer.code().as_deref(), code, "{operation} locked");
+            assert_eq!(response.code().as_deref(), code, "{operation} locked");
             assert_eq!(
                 error.code().map(ToString::to_string).as_deref(),
                 locked,
@@ -298,17 +303,17 @@ fn expect_error(
 fn expect_challenge(
     operation: &str,
     column: &str,
-    answer: &Answer,
+    response: &RawResponse,
     needed: &str,
     error: Option<&str>,
 ) {
     assert_eq!(
-        answer.status,
+        response.status,
         401,
         "{operation} {column}: {}",
-        answer.text()
+        response.text()
     );
-    let challenge = answer.headers["www-authenticate"].to_str().unwrap();
+    let challenge = response.headers["www-authenticate"].to_str().unwrap();
     let part = |name: &str| {
         let (_, rest) = challenge.split_once(&format!(",{name}=\""))?;
         Some(rest.split_once('"').unwrap().0)

@@ -3,7 +3,7 @@
 use acr_client::{Credential, ErrorKind};
 
 use super::request::request;
-use super::world::{APP, Answer, Plain, World};
+use super::world::{APP, Plain, RawResponse, World};
 use crate::backend::HOST;
 
 /// Whether the operation is one of the three.
@@ -31,15 +31,15 @@ pub(super) async fn no_token(operation: &str) {
         "request_access_token" => (Credential::anonymous(), ErrorKind::Unauthorized),
         _ => (Credential::password("", ""), ErrorKind::Unauthorized),
     };
-    let answer = world.send(plain).await;
+    let response = world.send(plain).await;
     assert_eq!(
-        (answer.status, answer.body.len()),
+        (response.status, response.body.len()),
         (401, 0),
         "{operation} no_token: {}",
-        answer.text()
+        response.text()
     );
     assert!(
-        !answer.headers.contains_key("www-authenticate"),
+        !response.headers.contains_key("www-authenticate"),
         "{operation} no_token"
     );
     let error = world.client(credential).ping().await.unwrap_err();
@@ -128,8 +128,8 @@ fn exchange(entra: &str) -> Plain {
     )
 }
 
-fn member(answer: &Answer, name: &str) -> String {
-    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+fn member(response: &RawResponse, name: &str) -> String {
+    let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
     body[name].as_str().unwrap().to_owned()
 }
 

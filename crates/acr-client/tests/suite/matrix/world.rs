@@ -118,7 +118,7 @@ impl World {
     }
 
     /// Sends a request with a token for these scopes.
-    pub(super) async fn send_with(&self, mut plain: Plain, scope: &str) -> Answer {
+    pub(super) async fn send_with(&self, mut plain: Plain, scope: &str) -> RawResponse {
         let token = self.served.registry.access_token(scope).unwrap();
         plain
             .headers
@@ -126,7 +126,7 @@ impl World {
         self.send(plain).await
     }
 
-    pub(super) async fn send(&self, plain: Plain) -> Answer {
+    pub(super) async fn send(&self, plain: Plain) -> RawResponse {
         let mut request = Request::builder()
             .method(plain.method)
             .uri(format!("https://{HOST}{}", plain.path));
@@ -136,7 +136,7 @@ impl World {
         let request = request.body(Body::bytes(plain.body)).unwrap();
         let (head, body) = self.served.registry.handle(request).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Answer {
+        RawResponse {
             status: head.status.as_u16(),
             headers: head.headers,
             body,
@@ -174,20 +174,20 @@ impl Plain {
     }
 }
 
-/// An answer without any type of ours.
+/// A response without any type of ours.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct RawResponse {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
-impl Answer {
+impl RawResponse {
     pub(super) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    /// The code of its first error; none in an answer without a body.
+    /// The code of its first error; none in a response without a body.
     pub(super) fn code(&self) -> Option<String> {
         let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
         Some(body["errors"][0]["code"].as_str()?.to_owned())

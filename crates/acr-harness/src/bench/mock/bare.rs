@@ -17,11 +17,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::Result;
-use crate::fidelity::raw_http::{Answer, read_answer};
+use crate::fidelity::raw_http::{RawResponse, read_response};
 
-/// The answers that a bare server gives: to paths of `/v2/`, and to all others.
+/// The responses that a bare server gives: to paths of `/v2/`, and to all others.
 #[derive(Debug)]
-struct Answers {
+struct Responses {
     content: Prepared,
     metadata: Prepared,
 }
@@ -33,12 +33,12 @@ struct Prepared {
     chunked: bool,
 }
 
-/// Serves the two answers in the files at a free port, which it prints, until its stdin ends.
+/// Serves the two responses in the files at a free port, which it prints, until its stdin ends.
 ///
 /// # Errors
-/// A file holds no answer, or the machine has no port.
+/// A file holds no response, or the machine has no port.
 pub fn serve(content: &Path, metadata: &Path) -> Result<()> {
-    let answers = Arc::new(Answers {
+    let responses = Arc::new(Responses {
         content: Prepared::read(content)?,
         metadata: Prepared::read(metadata)?,
     });
@@ -51,7 +51,7 @@ pub fn serve(content: &Path, metadata: &Path) -> Result<()> {
         end_with_stdin();
         loop {
             let (stream, _) = listener.accept().await?;
-            tokio::spawn(connection(stream, answers.clone()));
+            tokio::spawn(connection(stream, responses.clone()));
         }
     })
 }
@@ -63,14 +63,14 @@ fn end_with_stdin() {
     });
 }
 
-async fn connection(stream: TcpStream, answers: Arc<Answers>) {
+async fn connection(stream: TcpStream, responses: Arc<Responses>) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-        let answer = match request.uri().path().starts_with("/v2/") {
-            true => answers.content.response(),
-            false => answers.metadata.response(),
+        let response = match request.uri().path().starts_with("/v2/") {
+            true => responses.content.response(),
+            false => responses.metadata.response(),
         };
-        std::future::ready(Ok::<_, Infallible>(answer))
+        std::future::ready(Ok::<_, Infallible>(response))
     });
     // The settings of the mock's connections.
     let connection = http1::Builder::new()
@@ -85,8 +85,8 @@ async fn connection(stream: TcpStream, answers: Arc<Answers>) {
 
 impl Prepared {
     fn read(file: &Path) -> Result<Self> {
-        let (answer, _) = read_answer(&mut fs::read(file)?.as_slice(), false)?;
-        let Answer { headers, body, .. } = answer;
+        let (response, _) = read_response(&mut fs::read(file)?.as_slice(), false)?;
+        let RawResponse { headers, body, .. } = response;
         let is_hypers = |name: &str| ["date", "transfer-encoding"].contains(&name);
         let headers = headers
             .into_iter()
@@ -159,7 +159,7 @@ mod tests {
                 ("link", "b"),
                 framing,
             ];
-            let shown = Answer {
+            let shown = RawResponse {
                 status: 200,
                 headers: headers
                     .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -168,7 +168,7 @@ mod tests {
             };
             let file = tempfile::NamedTempFile::new().expect("a file");
             fs::write(&file, text(&shown)).expect("it is written");
-            let prepared = Prepared::read(file.path()).expect("an answer");
+            let prepared = Prepared::read(file.path()).expect("a response");
             let mut expected: HeaderMap = [("etag", "\"x\""), ("link", "a"), ("link", "b")]
                 .map(|(name, value)| {
                     (

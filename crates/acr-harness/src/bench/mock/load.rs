@@ -1,4 +1,4 @@
-//! The load: 64 connections that each send the same request again as soon as it is answered.
+//! The load: 64 connections that each send the same request again as soon as it is served.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::Result;
-use crate::fidelity::raw_http::{Answer, read_answer};
+use crate::fidelity::raw_http::{RawResponse, read_response};
 use crate::interop::output_of;
 
 /// How many connections there are.
@@ -64,7 +64,7 @@ impl Generator {
     /// Loads a server for a while.
     ///
     /// # Errors
-    /// The server cannot be reached, breaks a connection, or answers anything but 200.
+    /// The server cannot be reached, breaks a connection, or responds with anything but 200.
     pub(super) fn run(self, address: SocketAddr, target: &Target) -> Result<Load> {
         match self {
             Self::Wrk => wrk(address, target),
@@ -84,14 +84,14 @@ impl Target {
         text.into_bytes()
     }
 
-    /// Sends the request once; the answer must be a good one.
-    pub(super) fn send(&self, address: SocketAddr) -> Result<Answer> {
+    /// Sends the request once; the response must be a good one.
+    pub(super) fn send(&self, address: SocketAddr) -> Result<RawResponse> {
         let mut stream = TcpStream::connect(address)?;
         stream.write_all(&self.bytes(address))?;
-        let (answer, _) = read_answer(&mut stream, false)?;
-        match answer.status {
-            200 => Ok(answer),
-            status => Err(format!("{address} answers {status} to GET {}", self.path).into()),
+        let (response, _) = read_response(&mut stream, false)?;
+        match response.status {
+            200 => Ok(response),
+            status => Err(format!("{address} responds with {status} to GET {}", self.path).into()),
         }
     }
 }
@@ -137,14 +137,14 @@ fn own(address: SocketAddr, target: &Target, time: Duration) -> Result<Load> {
     })
 }
 
-/// How many bytes the answer has: those to the same request are all of one length.
+/// How many bytes the response has: those to the same request are all of one length.
 fn length(address: SocketAddr, target: &Target) -> Result<usize> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut held = Vec::new();
     stream.write_all(&target.bytes(address))?;
     let mut noted = Noted(&mut stream, &mut held);
-    let (_, rest) = read_answer(&mut noted, false)?;
+    let (_, rest) = read_response(&mut noted, false)?;
     Ok(held.len() - rest.len())
 }
 
@@ -162,13 +162,13 @@ impl std::io::Read for Noted<'_> {
 async fn client(address: SocketAddr, request: &[u8], length: usize, end: Instant) -> Result<u64> {
     let mut stream = tokio::net::TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let mut answer = vec![0; length];
+    let mut response = vec![0; length];
     let mut requests = 0;
     while Instant::now() < end {
         stream.write_all(request).await?;
-        stream.read_exact(&mut answer).await?;
-        if !answer.starts_with(b"HTTP/1.1 200 ") {
-            return Err(format!("{address} answers something else than 200 OK").into());
+        stream.read_exact(&mut response).await?;
+        if !response.starts_with(b"HTTP/1.1 200 ") {
+            return Err(format!("{address} responds with something else than 200 OK").into());
         }
         requests += 1;
     }
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_request_of_the_own_load_is_counted_once_however_its_answer_is_framed() {
+    fn every_request_of_the_own_load_is_counted_once_however_its_response_is_framed() {
         let mock = AcrMock::builder()
             .plain_http(true)
             .start()
@@ -205,7 +205,7 @@ mod tests {
             };
             mock.reset_requests();
             let load = own(mock.local_addr(), &target, Duration::from_millis(20)).expect("a load");
-            // One more tells how long the answer is.
+            // One more tells how long the response is.
             assert_eq!(load.requests + 1, mock.requests().total(), "{path}");
         }
         let nobody = Target {

@@ -30,7 +30,7 @@ const ROUNDS: usize = 9;
 /// Measures everything, which takes some minutes, and prints what it does.
 ///
 /// # Errors
-/// A server does not start or gives a wrong answer.
+/// A server does not start or gives a wrong response.
 pub fn measure() -> Result<Figures> {
     let mut figures = Figures::default();
     for thing in Thing::ALL {

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::load::{Generator, Load, Target};
 use super::usage;
 use crate::Result;
-use crate::fidelity::raw_http::Answer;
+use crate::fidelity::raw_http::RawResponse;
 use crate::interop::docker_registry::DockerRegistry;
 use crate::interop::mock::MockProcess;
 use crate::layout::OciLayout;
@@ -85,7 +85,7 @@ impl Server {
         Ok(Self::new(Process::Mock(process), pid, address, token))
     }
 
-    /// The bare server, which gives the answers of that one.
+    /// The bare server, which gives the responses of that one.
     pub(super) fn bare(mock: &Self, folder: &Path) -> Result<Self> {
         let [manifest, page] = [("manifest", &mock.manifest), ("page", &mock.page)];
         let mut command = Command::new(std::env::current_exe()?);
@@ -176,22 +176,22 @@ fn token(address: SocketAddr) -> Result<String> {
     let body: Value = serde_json::from_slice(&target.send(address)?.body)?;
     let token = body["access_token"]
         .as_str()
-        .ok_or("the answer has no token")?;
+        .ok_or("the response has no token")?;
     Ok(format!("Bearer {token}"))
 }
 
-/// The answer as it was on the wire, but in one chunk if it came in chunks.
-pub(super) fn text(answer: &Answer) -> Vec<u8> {
+/// The response as it was on the wire, but in one chunk if it came in chunks.
+pub(super) fn text(response: &RawResponse) -> Vec<u8> {
     let mut text = b"HTTP/1.1 200 OK\r\n".to_vec();
-    for (name, value) in &answer.headers {
+    for (name, value) in &response.headers {
         text.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
     }
     text.extend_from_slice(b"\r\n");
-    let chunked = answer.first("Transfer-Encoding").is_some();
+    let chunked = response.first("Transfer-Encoding").is_some();
     if chunked {
-        text.extend_from_slice(format!("{:x}\r\n", answer.body.len()).as_bytes());
+        text.extend_from_slice(format!("{:x}\r\n", response.body.len()).as_bytes());
     }
-    text.extend_from_slice(&answer.body);
+    text.extend_from_slice(&response.body);
     if chunked {
         text.extend_from_slice(b"\r\n0\r\n\r\n");
     }

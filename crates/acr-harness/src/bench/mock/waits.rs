@@ -12,7 +12,7 @@ use acr_mock::{AcrMock, Registry, ServerEvent};
 
 use super::figures::median;
 use crate::Result;
-use crate::fidelity::raw_http::read_answer;
+use crate::fidelity::raw_http::read_response;
 
 /// How many things the large operations are about.
 const MANY: u32 = 1_000_000;
@@ -169,17 +169,17 @@ impl Scene {
         while !ended.load(Ordering::Relaxed) {
             let start = Instant::now();
             stream.write_all(request.as_bytes())?;
-            let (answer, _) = read_answer(&mut stream, false)?;
+            let (response, _) = read_response(&mut stream, false)?;
             longest = longest.max(start.elapsed());
-            if answer.status != 200 {
-                return Err(format!("{} beside a large operation", answer.status).into());
+            if response.status != 200 {
+                return Err(format!("{} beside a large operation", response.status).into());
             }
             thread::sleep(PAUSE);
         }
         Ok(longest)
     }
 
-    /// Carries the operation out. Its answer is thrown away as it comes, so that this takes no time from the server.
+    /// Carries the operation out. Its response is thrown away as it comes, so that this takes no time from the server.
     fn send(&self, line: &str) -> Result<()> {
         let mut stream = TcpStream::connect(self.address)?;
         let head = self.head.replacen("\r\n", "\r\nConnection: close\r\n", 1);

@@ -1,4 +1,4 @@
-//! The credential of a replayed request: what the recording hides, so that the answer can be the recorded one.
+//! The credential of a replayed request: what the recording hides, so that the response can be the recorded one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use crate::fidelity::state::service;
 use crate::fidelity::target::Target;
 
 impl Replay {
-    /// The credential: what the recording hides, so that the answer can be the recorded one.
+    /// The credential: what the recording hides, so that the response can be the recorded one.
     pub(super) fn credential(&self, step: &Exchange) -> Option<String> {
         let recorded = step.request.headers.first("Authorization");
         let is_basic =
@@ -94,7 +94,7 @@ impl Replay {
 /// A scope that no operation of a recording needs.
 const OTHER_SCOPE: &str = "repository:replay/other:metadata_read";
 
-/// Whether the request has got its answer without a token: it fits no grammar, or it did not get past the front.
+/// Whether the request has got its response without a token: it fits no grammar, or it did not get past the front.
 fn needs_no_token(step: &Exchange) -> bool {
     step.target == Target::Other
         || matches!(step.response.status, 403 | 404) && {

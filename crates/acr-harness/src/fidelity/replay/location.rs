@@ -42,8 +42,8 @@ impl Replay {
                 "GET /v2/{home}/blobs/{digest} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\r\n",
                 self.login_server
             );
-            let answer = self.connector.send(request.as_bytes())?;
-            if let (307, Some(location)) = (answer.status, answer.first("Location")) {
+            let respond = self.connector.send(request.as_bytes())?;
+            if let (307, Some(location)) = (respond.status, respond.first("Location")) {
                 return Ok(location.to_owned());
             }
         }

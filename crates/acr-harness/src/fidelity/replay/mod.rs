@@ -1,4 +1,4 @@
-//! Plays the exchanges of a session on a fresh mock, over TLS, and compares each answer with its recording.
+//! Plays the exchanges of a session on a fresh mock, over TLS, and compares each respond with its recording.
 
 mod credential;
 mod location;
@@ -15,7 +15,7 @@ use crate::fidelity::clock::ReplayClock;
 use crate::fidelity::compare::{Context, Difference, Kind, compare};
 use crate::fidelity::exchange::Exchange;
 use crate::fidelity::handed::Handed;
-use crate::fidelity::raw_http::{Answer, Connector};
+use crate::fidelity::raw_http::{Connector, RawResponse};
 use crate::fidelity::request::Prepared;
 use crate::fidelity::settle::settle;
 use crate::fidelity::state::plan::{Action, RealBytes, StepPlan, plan};
@@ -41,7 +41,7 @@ pub struct Outcome {
 /// How a replay has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The answer is the recorded one.
+    /// The response is the recorded one.
     Match,
     /// It differs.
     Mismatch(Vec<Difference>),
@@ -168,23 +168,23 @@ impl Replay {
             self.clock.set(time);
         }
         if let Err(problem) = self.bring_about(step, &plan.before) {
-            return no_answer(step, format!("the state cannot be made: {problem}"));
+            return no_response(step, format!("the state cannot be made: {problem}"));
         }
         let ending = match self.exchange(step, plan) {
-            Ok((answer, context)) => {
-                let differences = compare(step, &answer, &context);
-                self.handed.note(step, &answer);
+            Ok((respond, context)) => {
+                let differences = compare(step, &respond, &context);
+                self.handed.note(step, &respond);
                 if differences.is_empty() {
                     Ending::Match
                 } else {
                     Ending::Mismatch(differences)
                 }
             }
-            Err(error) => no_answer(step, error.to_string()),
+            Err(error) => no_response(step, error.to_string()),
         };
         match self.bring_about(step, &plan.after) {
             Ok(()) => ending,
-            Err(problem) => no_answer(step, format!("the state cannot be undone: {problem}")),
+            Err(problem) => no_response(step, format!("the state cannot be undone: {problem}")),
         }
     }
 
@@ -208,7 +208,7 @@ impl Replay {
     }
 
     /// Sends the request, and follows a redirect that the recorder has hidden.
-    fn exchange(&mut self, step: &Exchange, plan: &StepPlan) -> Result<(Answer, Context)> {
+    fn exchange(&mut self, step: &Exchange, plan: &StepPlan) -> Result<(RawResponse, Context)> {
         let login_server = service::login_server(step).unwrap_or_else(|| self.login_server.clone());
         let host = match step.to_data {
             true => step
@@ -236,19 +236,19 @@ impl Replay {
         }
         prepared.authorization = self.credential(step);
         context.login_server = login_server;
-        let mut answer = self.connector.send(&prepared.bytes())?;
+        let mut respond = self.connector.send(&prepared.bytes())?;
         let hides_redirect = matches!(step.target, Target::Blob { .. })
             && !(300..400).contains(&step.response.status);
-        if hides_redirect && answer.status == 307 {
-            self.handed.note(step, &answer);
-            let location = answer.first("Location").unwrap_or_default().to_owned();
+        if hides_redirect && respond.status == 307 {
+            self.handed.note(step, &respond);
+            let location = respond.first("Location").unwrap_or_default().to_owned();
             let (host, target) = split_url(&location).ok_or("the redirect leads nowhere")?;
             (prepared.host, prepared.target) = (host, target);
             prepared.authorization = None;
             context.storage = true;
-            answer = self.connector.send(&prepared.bytes())?;
+            respond = self.connector.send(&prepared.bytes())?;
         }
-        Ok((answer, context))
+        Ok((respond, context))
     }
 }
 
@@ -269,10 +269,10 @@ fn split_url(url: &str) -> Option<(String, String)> {
     Some((rest[..at].to_owned(), rest[at..].to_owned()))
 }
 
-fn no_answer(step: &Exchange, problem: String) -> Ending {
+fn no_response(step: &Exchange, problem: String) -> Ending {
     Ending::Mismatch(vec![Difference {
         kind: Kind::NoAnswer,
-        part: "answer".to_owned(),
+        part: "respond".to_owned(),
         recorded: step.response.status.to_string(),
         actual: problem,
     }])

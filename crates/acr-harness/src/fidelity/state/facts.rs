@@ -133,7 +133,7 @@ impl Facts {
         }
     }
 
-    /// The facts of the object that stands for a repository, tag or manifest in an answer.
+    /// The facts of the object that stands for a repository, tag or manifest in a response.
     pub fn of_object(object: &Map<String, Value>) -> Self {
         let text = |name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
         let mut rest = object.clone();

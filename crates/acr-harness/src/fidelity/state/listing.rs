@@ -46,7 +46,7 @@ pub struct Link {
 }
 
 impl Page {
-    /// The page in an answer, if it holds one.
+    /// The page in a response, if it holds one.
     pub fn of(exchange: &Exchange) -> Option<Self> {
         if exchange.request.method != "GET" || exchange.response.status != 200 {
             return None;

@@ -1,4 +1,4 @@
-//! The state that a recorded exchange supposes: derived from request and answer by general rules, and put into a mock.
+//! The state that a recorded exchange supposes: derived from request and respond by general rules, and put into a mock.
 //!
 //! - [`facts`]: what can be there, and what can be known of it;
 //! - [`supposed`]: what one exchange supposes, operation by operation, and what it changes;

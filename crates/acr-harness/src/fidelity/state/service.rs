@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, SystemTime};
 
-use acr_mock::recorded::{ChallengeWording, EntraRefusal, RecordedStorage, ScopeOrder};
+use acr_mock::recorded::{ChallengeWording, EntraError, RecordedStorage, ScopeOrder};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
@@ -78,7 +78,7 @@ fn is_host(name: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'_'))
 }
 
-/// The service's time at the answer: its date, or 20 minutes before the end of the URL that it has signed.
+/// The service's time at the response: its date, or 20 minutes before the end of the URL that it has signed.
 pub fn time_of(exchange: &Exchange) -> Option<SystemTime> {
     let headers = &exchange.response.headers;
     let signed = || {
@@ -97,7 +97,7 @@ fn date(text: &str) -> Option<SystemTime> {
     Some(SystemTime::from(time.assume_utc()))
 }
 
-/// The storage account that a redirect leads to, or that has answered.
+/// The storage account that a redirect leads to, or that has responded.
 pub fn storage(exchange: &Exchange) -> Option<RecordedStorage> {
     redirected(exchange).or_else(|| {
         // Storage tells the version that the URL was signed for; the URL is asked first, where it was recorded.
@@ -190,22 +190,20 @@ pub fn wording(exchange: &Exchange) -> Option<ChallengeWording> {
 }
 
 /// How the exchange of an Entra token was refused.
-pub fn entra_refusal(exchange: &Exchange) -> Option<EntraRefusal> {
+pub fn entra_refusal(exchange: &Exchange) -> Option<EntraError> {
     if exchange.target != Target::Exchange {
         return None;
     }
     let body = exchange.response.body.json().unwrap_or_default();
     let message = body["errors"][0]["message"].as_str();
     match (exchange.response.status, message) {
-        (401, Some("retrieving permissions failed")) => Some(EntraRefusal::Permissions),
-        (401, Some(_)) => Some(EntraRefusal::Validation),
+        (401, Some("retrieving permissions failed")) => Some(EntraError::Permissions),
+        (401, Some(_)) => Some(EntraError::Validation),
         (401, None) if exchange.response.headers.has("Content-Type") => {
-            Some(EntraRefusal::Validation)
+            Some(EntraError::Validation)
         }
-        (401, None) => Some(EntraRefusal::Silent),
-        (403, Some(message)) if !message.starts_with("client with IP") => {
-            Some(EntraRefusal::NoRole)
-        }
+        (401, None) => Some(EntraError::Silent),
+        (403, Some(message)) if !message.starts_with("client with IP") => Some(EntraError::NoRole),
         _ => None,
     }
 }
@@ -224,7 +222,7 @@ pub fn refused_client(exchange: &Exchange) -> Option<(IpAddr, bool)> {
     Some((address, message.contains("CorrelationId")))
 }
 
-/// Whether the registry gives blobs itself: an answer with the digest that storage does not know.
+/// Whether the registry gives blobs itself: a response with the digest that storage does not know.
 pub fn gives_blobs_itself(exchange: &Exchange) -> bool {
     matches!(exchange.target, Target::Blob { .. })
         && exchange.request.method == "GET"
@@ -263,7 +261,7 @@ pub fn challenge_error(exchange: &Exchange) -> Option<&str> {
     rest.split('"').next()
 }
 
-/// Whether the answer tells an error of the whole service: too many requests.
+/// Whether the response tells an error of the whole service: too many requests.
 pub fn is_throttled(exchange: &Exchange) -> bool {
     exchange.response.status == 429
 }
@@ -367,11 +365,11 @@ mod tests {
         let there = storage(&there).expect("a storage");
         assert_eq!(there.registry_id.as_deref(), Some("i"));
         assert_eq!(there.folder.as_deref(), Some("i-s"));
-        let answer = exchange(
+        let respond = exchange(
             get,
             json!({"status": 200, "headers": {"x-ms-version": "2016-05-31"}}),
         );
-        let version = storage(&answer).and_then(|storage| storage.version);
+        let version = storage(&respond).and_then(|storage| storage.version);
         assert_eq!(version.as_deref(), Some("2016-05-31"));
         let signed = exchange(
             json!({"method": "GET", "path": "/i//docker/registry/v2/x", "query": "sv=2018-03-28"}),

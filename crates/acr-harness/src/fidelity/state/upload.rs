@@ -153,7 +153,7 @@ pub fn skip_reason(exchange: &Exchange) -> Option<String> {
         _ => false,
     };
     depends.then(|| {
-        "the request's bytes are unknown and the answer depends on their digest".to_owned()
+        "the request's bytes are unknown and the response depends on their digest".to_owned()
     })
 }
 

@@ -22,7 +22,7 @@ use tokio::time::{Instant, Sleep, sleep};
 pub(super) struct Timeouts {
     /// For a whole TLS handshake, and for a whole head: from the connection's start, later from its first byte.
     pub(super) head: Duration,
-    /// Between two frames of a request's body, and for the peer to take any byte of an answer.
+    /// Between two frames of a request's body, and for the peer to take any byte of a response.
     pub(super) body: Duration,
     /// Between two requests.
     pub(super) idle: Duration,
@@ -46,7 +46,7 @@ impl Default for Timeouts {
 pub(super) struct Activity {
     /// How many requests have begun.
     begun: AtomicU64,
-    /// How many parts of requests and answers are under way.
+    /// How many parts of requests and responses are under way.
     open: AtomicUsize,
     /// Whether a request's body fell silent.
     silent: AtomicBool,
@@ -107,7 +107,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// An answer's body, which keeps its request under way until it has gone out.
+/// A response's body, which keeps its request under way until it has gone out.
 #[derive(Debug)]
 pub(super) struct Kept<B> {
     body: B,
@@ -248,7 +248,7 @@ impl<S> Timed<S> {
             self.writing.unset();
             return written;
         }
-        let text = "the peer takes no byte of an answer";
+        let text = "the peer takes no byte of a response";
         self.writing
             .poll_over(context, self.timeouts.body)
             .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, text)))

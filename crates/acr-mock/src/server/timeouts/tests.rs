@@ -82,11 +82,11 @@ impl Peer {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// The status of an answer with a length, and its body.
-    async fn answer(&mut self) -> (u16, String) {
+    /// The status of a response with a length, and its body.
+    async fn response(&mut self) -> (u16, String) {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.0.read_u8().await.expect("the server answers"));
+            head.push(self.0.read_u8().await.expect("the server responds"));
         }
         let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
         let length = head.split("content-length: ").nth(1).expect("a length");
@@ -141,7 +141,7 @@ fn an_idle_connection_has_its_own_time_and_the_next_head_the_time_of_a_head() {
         let mut peer = Peer::connect(registry());
         for _ in 0..3 {
             peer.send(GET).await;
-            assert_eq!(peer.answer().await.0, 401);
+            assert_eq!(peer.response().await.0, 401);
             wait(IDLE - 1).await;
         }
         peer.send(&GET[..10]).await;
@@ -149,7 +149,7 @@ fn an_idle_connection_has_its_own_time_and_the_next_head_the_time_of_a_head() {
 
         let mut peer = Peer::connect(registry());
         peer.send(GET).await;
-        peer.answer().await;
+        peer.response().await;
         assert_eq!(peer.rest().await, (String::new(), IDLE));
     });
 }
@@ -186,7 +186,7 @@ fn a_slow_body_that_is_never_silent_for_too_long_is_read_whole() {
             wait(BODY - 1).await;
             peer.send("x").await;
         }
-        assert_eq!(peer.answer().await, (200, "9".to_owned()));
+        assert_eq!(peer.response().await, (200, "9".to_owned()));
         assert_eq!(peer.rest().await, (String::new(), IDLE));
     });
 }
@@ -212,7 +212,7 @@ fn a_refused_body_that_falls_silent_is_not_waited_for_longer_than_any_other() {
         let mut peer = Peer::connect(registry());
         peer.send("PATCH /v2/a/blobs/uploads/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc")
             .await;
-        assert_eq!(peer.answer().await.0, 401);
+        assert_eq!(peer.response().await.0, 401);
         assert_eq!(peer.rest().await, (String::new(), BODY));
     });
 }
@@ -256,14 +256,14 @@ fn behind_a_refused_body_that_was_thrown_away_the_connection_lives_on_and_grows_
             for _ in 0..DRAINED / 2 / 1024 {
                 peer.send(&"x".repeat(1024)).await;
             }
-            assert_eq!(peer.answer().await.0, 401);
+            assert_eq!(peer.response().await.0, 401);
         }
         assert_eq!(peer.rest().await, (String::new(), IDLE));
     });
 }
 
 #[test]
-fn an_answer_of_which_nobody_takes_a_byte_is_given_up() {
+fn a_response_of_which_nobody_takes_a_byte_is_given_up() {
     on_virtual_time(async {
         let large = Handler::Other(Box::new(|_| {
             Box::pin(async { Ok(Response::new(Body::from(vec![b'x'; 100 * PIPE]))) })
@@ -278,7 +278,7 @@ fn an_answer_of_which_nobody_takes_a_byte_is_given_up() {
 }
 
 #[test]
-fn an_answer_that_takes_its_time_is_neither_idle_nor_silent() {
+fn a_response_that_takes_its_time_is_neither_idle_nor_silent() {
     on_virtual_time(async {
         let slow = Handler::Other(Box::new(|request| {
             Box::pin(async move {
@@ -291,7 +291,7 @@ fn an_answer_that_takes_its_time_is_neither_idle_nor_silent() {
         }));
         let mut peer = Peer::connect(slow);
         peer.send(GET).await;
-        assert_eq!(peer.answer().await, (202, "at last".to_owned()));
+        assert_eq!(peer.response().await, (202, "at last".to_owned()));
         assert_eq!(peer.rest().await, (String::new(), IDLE));
     });
 }
@@ -309,7 +309,7 @@ fn times_beyond_every_clock_are_for_ever() {
 }
 
 #[test]
-fn a_slowly_read_answer_is_not_taken_for_an_idle_connection() {
+fn a_slowly_read_response_is_not_taken_for_an_idle_connection() {
     const PIECES: usize = 20;
     on_virtual_time(async {
         // In one piece, which leaves the request's hands at once.

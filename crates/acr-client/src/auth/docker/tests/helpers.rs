@@ -83,7 +83,7 @@ fn with(helper: &str) -> DockerConfig {
     config(&json!({ "credHelpers": { REGISTRY: helper } }))
 }
 
-/// A helper that notes that it was started and for what, and answers.
+/// A helper that notes that it was started and for what, and responses.
 const ANSWERS: &str = r#"cat >> asked; echo >> asked; echo "$1" >> verbs
     echo '{"ServerURL":"x","Username":"robot","Secret":"hunter2"}'"#;
 
@@ -221,7 +221,7 @@ fn a_silent_helper_ends_in_time_and_is_not_started_twice() {
             assert_eq!(shown(clock.0.drive(second).unwrap()), "robot:hunter2");
             assert_eq!(folder.read("verbs"), "get\n");
 
-            // That one is over; who comes now gets an answer of now.
+            // That one is over; who comes now gets a response of now.
             gate.write_all(b"\n").unwrap();
             assert_eq!(shown(find(&config).unwrap()), "robot:hunter2");
             assert_eq!(folder.read("verbs"), "get\nget\n");

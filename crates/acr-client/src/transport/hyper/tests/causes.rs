@@ -77,7 +77,7 @@ async fn the_first_line_names_what_decided_it_and_what_cannot_heal_is_tried_once
     );
 
     // Its certificate is not trusted, or it has none.
-    let (server, pem) = Relay::over_tls("localhost", Manner::Answering("")).await;
+    let (server, pem) = Relay::over_tls("localhost", Manner::Responding("")).await;
     let endpoint = format!("https://localhost:{}", server.port());
     let error = ping(&endpoint, trusting(CERTIFICATE)).await;
     let hints = [
@@ -98,8 +98,8 @@ async fn the_first_line_names_what_decided_it_and_what_cannot_heal_is_tried_once
     tokio::spawn(async move {
         // A server of plain HTTP does not know what to make of a handshake.
         let (mut socket, _) = listener.accept().await.unwrap();
-        let answer = b"HTTP/1.1 400 x\r\nConnection: close\r\n\r\n";
-        socket.write_all(answer).await.unwrap();
+        let response = b"HTTP/1.1 400 x\r\nConnection: close\r\n\r\n";
+        socket.write_all(response).await.unwrap();
         let _ = socket.read_to_end(&mut Vec::new()).await;
     });
     let error = ping(&endpoint, trusting(CERTIFICATE)).await;
@@ -113,14 +113,14 @@ async fn the_first_line_names_what_decided_it_and_what_cannot_heal_is_tried_once
     );
 
     // The proxy does not want to, or cannot.
-    for (answer, advice, words) in [
+    for (response, advice, words) in [
         ("HTTP/1.1 407 x\r\n\r\n", Never, "407"),
         ("HTTP/1.1 403 x\r\n\r\n", Never, "403"),
         ("SSH-2.0-OpenSSH_9.9\r\n", Never, "not HTTP"),
         ("HTTP/1.1 502 x\r\n\r\n", RetryAfter, "502"),
         ("", RetryAfter, "hung up"),
     ] {
-        let proxy = Relay::answering(answer).await;
+        let proxy = Relay::serving(response).await;
         let named = format!("the proxy http://{}", proxy.authority());
         let error = ping("https://registry.invalid", by_proxy(&proxy)).await;
         check(&error, Transport, advice, &[&named, words]);
@@ -128,7 +128,7 @@ async fn the_first_line_names_what_decided_it_and_what_cannot_heal_is_tried_once
 
     // What comes is no response.
     let large: &str = Box::leak(format!("HTTP/1.1 200 x\r\nX: {}", "x".repeat(1 << 20)).into());
-    for (answer, kind, advice, words) in [
+    for (response, kind, advice, words) in [
         (
             "SSH-2.0-OpenSSH_9.9\r\n",
             Protocol,
@@ -149,7 +149,7 @@ async fn the_first_line_names_what_decided_it_and_what_cannot_heal_is_tried_once
             "hung up before the end",
         ),
     ] {
-        let server = Relay::answering(answer).await;
+        let server = Relay::serving(response).await;
         let error = ping(&format!("http://{}", server.authority()), transport()).await;
         check(&error, kind, advice, &[words]);
         assert!(!error.to_string().contains("could not be sent"), "{error}");
@@ -253,8 +253,8 @@ fn each_failure_of_a_connection_is_decided() {
 async fn chunks_that_are_none_are_not_asked_for_again() {
     let head = "HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n";
     let uri = serve_once(head).await;
-    let answer = transport().send(request(&uri)).await.unwrap();
-    let error = answer.into_body().collect().await.unwrap_err();
+    let response = transport().send(request(&uri)).await.unwrap();
+    let error = response.into_body().collect().await.unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::Unreadable, "{error}");
 }
 

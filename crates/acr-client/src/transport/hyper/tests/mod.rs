@@ -22,19 +22,19 @@ fn request(uri: &str) -> Request<Body> {
     Request::get(uri).body(Body::empty()).unwrap()
 }
 
-/// Takes one connection, reads the head of a request, sends `answer` and hangs up.
-async fn serve_once(answer: &'static str) -> String {
+/// Takes one connection, reads the head of a request, sends `response` and hangs up.
+async fn serve_once(response: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.unwrap();
         read_head(&mut socket).await;
-        socket.write_all(answer.as_bytes()).await.unwrap();
+        socket.write_all(response.as_bytes()).await.unwrap();
     });
     format!("http://{address}/v2/")
 }
 
-/// An address where nobody answers. It stays taken while the socket is held: a port that was only free a
+/// An address where nobody responses. It stays taken while the socket is held: a port that was only free a
 /// moment ago may be another test's by now.
 fn refusing() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
@@ -51,20 +51,20 @@ async fn read_head(socket: &mut TcpStream) {
 }
 
 #[tokio::test]
-async fn any_status_is_an_answer_and_its_body_can_be_read() {
+async fn any_status_is_a_response_and_its_body_can_be_read() {
     let uri = serve_once("HTTP/1.1 503 x\r\nContent-Length: 4\r\n\r\nbusy").await;
-    let answer = transport().send(request(&uri)).await.unwrap();
-    assert_eq!(answer.status(), 503);
-    assert_eq!(answer.body().content_length(), Some(4));
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let response = transport().send(request(&uri)).await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.body().content_length(), Some(4));
+    let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "busy");
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer() {
+async fn a_redirect_is_a_response() {
     let uri = serve_once("HTTP/1.1 307 x\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n").await;
-    let answer = transport().send(request(&uri)).await.unwrap();
-    assert_eq!(answer.status(), 307);
+    let response = transport().send(request(&uri)).await.unwrap();
+    assert_eq!(response.status(), 307);
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_refused_connection_is_of_kind_connect() {
 
 #[tokio::test]
 async fn a_silent_handshake_ends_by_the_connect_timeout() {
-    // The listener never answers the TLS handshake; the kernel accepts the connection for it.
+    // The listener never responds the TLS handshake; the kernel accepts the connection for it.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("https://{}/v2/", listener.local_addr().unwrap());
     let transport = HyperTransport::builder()
@@ -105,8 +105,8 @@ async fn a_hung_up_connection_is_an_interruption() {
 #[tokio::test]
 async fn a_body_cut_short_is_an_interruption() {
     let uri = serve_once("HTTP/1.1 200 x\r\nContent-Length: 10\r\n\r\nhalf").await;
-    let answer = transport().send(request(&uri)).await.unwrap();
-    let error = answer.into_body().collect().await.unwrap_err();
+    let response = transport().send(request(&uri)).await.unwrap();
+    let error = response.into_body().collect().await.unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::Interrupted);
 }
 

@@ -128,15 +128,15 @@ async fn a_proxy_that_nobody_vouches_for_is_refused() {
 
 #[tokio::test]
 async fn plain_http_is_read_by_the_proxy_and_the_proxys_password_by_nobody_else() {
-    let server = Relay::answering("HTTP/1.1 200 x\r\nContent-Length: 2\r\n\r\nok").await;
+    let server = Relay::serving("HTTP/1.1 200 x\r\nContent-Length: 2\r\n\r\nok").await;
     let proxy = Relay::start().await;
     let transport = HyperTransport::builder()
         .proxy(format!("http://robot:{PASSWORD}@{}", proxy.authority()))
         .build()
         .unwrap();
     let uri = format!("http://{NAME}:{}/v2/", server.port());
-    let answer = transport.send(request(&uri)).await.unwrap();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let response = transport.send(request(&uri)).await.unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "ok");
 
     let line = format!("GET {uri} HTTP/1.1\r\n");
@@ -149,8 +149,8 @@ async fn plain_http_is_read_by_the_proxy_and_the_proxys_password_by_nobody_else(
 
 #[tokio::test]
 async fn a_password_goes_to_the_proxy_alone() {
-    let answer = "HTTP/1.1 200 x\r\nContent-Length: 2\r\n\r\nok";
-    let (server, pem) = Relay::over_tls(NAME, Manner::Answering(answer)).await;
+    let response = "HTTP/1.1 200 x\r\nContent-Length: 2\r\n\r\nok";
+    let (server, pem) = Relay::over_tls(NAME, Manner::Responding(response)).await;
     let proxy = Relay::start().await;
     let transport = HyperTransport::builder()
         .platform_roots(false)
@@ -159,8 +159,8 @@ async fn a_password_goes_to_the_proxy_alone() {
         .build()
         .unwrap();
     let uri = format!("https://{NAME}:{}/v2/", server.port());
-    let answer = transport.send(request(&uri)).await.unwrap();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let response = transport.send(request(&uri)).await.unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, "ok");
 
     let head = proxy.seen().to_ascii_lowercase();
@@ -173,7 +173,7 @@ async fn a_password_goes_to_the_proxy_alone() {
 #[tokio::test]
 async fn a_host_of_the_list_is_reached_directly() {
     let mock = mock();
-    let proxy = Relay::answering("HTTP/1.1 403 x\r\n\r\n").await;
+    let proxy = Relay::serving("HTTP/1.1 403 x\r\n\r\n").await;
     let transport = builder(&mock)
         .proxy(proxy.authority())
         .no_proxy("example.com, 127.0.0.0/8,localhost")
@@ -236,9 +236,9 @@ async fn a_variable_of_no_use_fails_the_requests_that_it_is_meant_for() {
 #[tokio::test]
 async fn a_refusal_names_the_proxy_and_the_status_and_no_password() {
     use TransportErrorKind::{Connect, Refused};
-    for (answer, kind, status, advice) in [
+    for (response, kind, status, advice) in [
         (
-            // As a proxy that wants a login answered.
+            // As a proxy that wants a login served.
             "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"corp\"\r\n\
              Content-Length: 0\r\n\r\n",
             Refused,
@@ -263,7 +263,7 @@ async fn a_refusal_names_the_proxy_and_the_status_and_no_password() {
             "",
         ),
     ] {
-        let proxy = Relay::answering(answer).await;
+        let proxy = Relay::serving(response).await;
         let error = refused(&proxy, "robot:hunter2@", kind).await;
         let text = error.to_string();
         for part in [
@@ -278,8 +278,8 @@ async fn a_refusal_names_the_proxy_and_the_status_and_no_password() {
 }
 
 #[tokio::test]
-async fn a_refusal_to_read_a_request_is_no_answer_of_the_registry() {
-    let proxy = Relay::answering("HTTP/1.1 407 x\r\nContent-Length: 0\r\n\r\n").await;
+async fn a_refusal_to_read_a_request_is_no_response_of_the_registry() {
+    let proxy = Relay::serving("HTTP/1.1 407 x\r\nContent-Length: 0\r\n\r\n").await;
     let transport = HyperTransport::builder()
         .proxy(proxy.authority())
         .build()
@@ -297,24 +297,24 @@ async fn a_refusal_to_read_a_request_is_no_answer_of_the_registry() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_to_connect_is_an_error() {
+async fn what_is_no_response_to_connect_is_an_error() {
     use TransportErrorKind::{Connect, Refused};
-    for (answer, kind, expected) in [
-        ("", Connect, "no answer to CONNECT"),
-        ("SSH-2.0-OpenSSH_9.9\r\n", Refused, "no answer to CONNECT"),
+    for (response, kind, expected) in [
+        ("", Connect, "no response to CONNECT"),
+        ("SSH-2.0-OpenSSH_9.9\r\n", Refused, "no response to CONNECT"),
         (
             "HTTP/1.1 200 x\r\n\r\nwelcome",
             Refused,
             "sent bytes of its own",
         ),
     ] {
-        let proxy = Relay::answering(answer).await;
+        let proxy = Relay::serving(response).await;
         let text = refused(&proxy, "", kind).await.to_string();
         assert!(text.contains(expected), "{text}");
         assert!(text.contains(&proxy.authority()), "{text}");
     }
     let endless: &str = Box::leak(format!("HTTP/1.1 200 {}", "x".repeat(1 << 20)).into());
-    let proxy = Relay::answering(endless).await;
+    let proxy = Relay::serving(endless).await;
     refused(&proxy, "", Refused).await;
 }
 

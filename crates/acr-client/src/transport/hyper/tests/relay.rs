@@ -20,14 +20,14 @@ impl Relay {
         Self::opening_with("HTTP/1.1 200 x\r\n\r\n").await
     }
 
-    /// The same with an answer to `CONNECT` of its own.
-    pub(super) async fn opening_with(answer: &'static str) -> Self {
-        Self::start_with(Manner::Opening(answer), None).await
+    /// The same with a response to `CONNECT` of its own.
+    pub(super) async fn opening_with(response: &'static str) -> Self {
+        Self::start_with(Manner::Opening(response), None).await
     }
 
-    /// A proxy that reads the head of a request, answers with these bytes and hangs up.
-    pub(super) async fn answering(answer: &'static str) -> Self {
-        Self::start_with(Manner::Answering(answer), None).await
+    /// A proxy that reads the head of a request, responds with these bytes and hangs up.
+    pub(super) async fn serving(response: &'static str) -> Self {
+        Self::start_with(Manner::Responding(response), None).await
     }
 
     /// Either of them behind TLS, by a name; beside it the certificate to trust.
@@ -87,9 +87,9 @@ impl Relay {
 /// What a request is met with.
 #[derive(Clone, Copy)]
 pub(super) enum Manner {
-    /// This answer and no more.
-    Answering(&'static str),
-    /// What it asks for; where that is a connection, after this answer.
+    /// This response and no more.
+    Responding(&'static str),
+    /// What it asks for; where that is a connection, after this response.
     Opening(&'static str),
 }
 
@@ -103,8 +103,8 @@ where
     notes.lock().unwrap().extend_from_slice(head.as_bytes());
     let opening = match manner {
         Manner::Opening(opening) => opening,
-        Manner::Answering(answer) => {
-            let _ = client.write_all(answer.as_bytes()).await;
+        Manner::Responding(response) => {
+            let _ = client.write_all(response.as_bytes()).await;
             let _ = client.shutdown().await;
             return;
         }

@@ -31,7 +31,7 @@ use crate::transport::{Body, Transport, TransportError, TransportErrorKind};
 /// before the answer comes. What was a broken connection is one again; delays are not played.
 ///
 /// A request that is not in the recording ends in an error of the kind [`TransportErrorKind::Other`],
-/// which says what was asked for and which of the unplayed exchanges are nearest. The answers of token
+/// which says what was asked for and which of the remaining exchanges are nearest. The answers of token
 /// endpoints alone are given again when all were played: a recorded token is mostly over by the clock of
 /// the test, so the client, which keeps no such token, asks for one more often than when it was recorded.
 ///
@@ -108,11 +108,11 @@ impl Replay {
 
     /// Returns the exchanges that were not played so far.
     #[must_use]
-    pub fn unplayed(&self) -> Vec<&RecordedExchange> {
+    pub fn remaining(&self) -> Vec<&RecordedExchange> {
         let played = self.played();
         let exchanges = self.shared.recording.exchanges().iter().zip(&*played);
-        let unplayed = exchanges.filter(|(_, played)| **played == 0);
-        unplayed.map(|(exchange, _)| exchange).collect()
+        let remaining = exchanges.filter(|(_, played)| **played == 0);
+        remaining.map(|(exchange, _)| exchange).collect()
     }
 
     /// Finds the exchange of a request and takes note that it is played.
@@ -147,20 +147,20 @@ impl Replay {
         with_key: usize,
         fitting: usize,
     ) -> TransportError {
-        let mut text = format!("the recording has no unplayed answer to {key}");
+        let mut text = format!("the recording has no remaining answer to {key}");
         text += &match (with_key, fitting) {
             (0, _) => String::new(),
             (_, 0) => " with this body, only with others".to_owned(),
             (_, count) => format!(" (all {count} that it has were played)"),
         };
         let keys = self.shared.keys.iter().enumerate();
-        let mut unplayed: Vec<_> = keys.filter(|(at, _)| played[*at] == 0).collect();
-        unplayed.sort_by_key(|(at, other)| (std::cmp::Reverse(other.likeness(key)), *at));
-        if unplayed.is_empty() {
-            text += "; nothing in it is unplayed";
+        let mut remaining: Vec<_> = keys.filter(|(at, _)| played[*at] == 0).collect();
+        remaining.sort_by_key(|(at, other)| (std::cmp::Reverse(other.likeness(key)), *at));
+        if remaining.is_empty() {
+            text += "; nothing in it is remaining";
         } else {
-            text += "; the nearest unplayed:";
-            for (at, other) in unplayed.iter().take(MOST_NEAREST) {
+            text += "; the nearest remaining:";
+            for (at, other) in remaining.iter().take(MOST_NEAREST) {
                 text += &format!("\n  {}. {other}", at + 1);
             }
         }
@@ -236,7 +236,7 @@ impl fmt::Debug for Replay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Replay")
             .field("exchanges", &self.shared.keys.len())
-            .field("unplayed", &self.unplayed().len())
+            .field("remaining", &self.remaining().len())
             .field("repeat", &self.repeat)
             .field("strict_bodies", &self.strict_bodies)
             .finish_non_exhaustive()

@@ -62,14 +62,14 @@ async fn each_exchange_is_played_once_in_the_order_of_its_kind() {
     let one = replay.clone();
     assert_eq!(get(&one, "/a?x=1").await.unwrap(), "first");
     assert_eq!(get(&one, "/a?x=1").await.unwrap(), "second");
-    let unplayed = replay.unplayed();
-    assert_eq!(unplayed.len(), 1);
-    assert_eq!(unplayed[0].request.path, "/b");
+    let remaining = replay.remaining();
+    assert_eq!(remaining.len(), 1);
+    assert_eq!(remaining[0].request.path, "/b");
     let text = told(get(&one, "/a?x=1").await);
     assert_eq!(
         text,
-        "the recording has no unplayed answer to GET /a?x=1 (all 2 that it has were played); the \
-         nearest unplayed:\n  2. GET /b"
+        "the recording has no remaining answer to GET /a?x=1 (all 2 that it has were played); the \
+         nearest remaining:\n  2. GET /b"
     );
 }
 
@@ -83,8 +83,8 @@ async fn the_last_one_repeats_if_asked_for() {
     for expected in ["first", "second", "second", "second"] {
         assert_eq!(get(&replay, "/a").await.unwrap(), expected);
     }
-    assert!(replay.unplayed().is_empty());
-    assert!(told(get(&replay, "/b").await).ends_with("; nothing in it is unplayed"));
+    assert!(replay.remaining().is_empty());
+    assert!(told(get(&replay, "/b").await).ends_with("; nothing in it is remaining"));
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn what_is_missing_is_told_with_what_is_nearest_and_without_secrets() {
     let text = told(get(&replay, "/v2/a/tags/list?n=2&sig=hunter2").await);
     assert_eq!(
         text,
-        "the recording has no unplayed answer to GET /v2/a/tags/list?n=2; the nearest unplayed:\
+        "the recording has no remaining answer to GET /v2/a/tags/list?n=2; the nearest remaining:\
          \n  2. GET /v2/a/tags/list?n=1\n  3. POST /v2/a/tags/list\n  4. GET /v2/b/tags/list"
     );
 }
@@ -218,7 +218,7 @@ async fn a_request_whose_body_breaks_is_not_played() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::Interrupted);
-    assert_eq!(replay.unplayed().len(), 1);
+    assert_eq!(replay.remaining().len(), 1);
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn debug_counts() {
     let replay = replay([recorded("GET", "/a?token=hunter2", "hunter2", "hunter2")]);
     let text = format!("{replay:?}");
     assert!(
-        text.contains("unplayed: 1") && !text.contains("hunter2"),
+        text.contains("remaining: 1") && !text.contains("hunter2"),
         "{text}"
     );
 }

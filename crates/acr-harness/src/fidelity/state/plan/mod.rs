@@ -2,7 +2,7 @@
 //!
 //! What a step supposes and no earlier step made was there from the start, or from right after the latest step that
 //! says it was not. What an earlier step made keeps what the mock made of it, but for its times: the service's clock
-//! shows more digits than its answers. What a step says is gone and no earlier step removed, somebody else removed.
+//! shows more digits than its responds. What a step says is gone and no earlier step removed, somebody else removed.
 
 #[cfg(test)]
 mod tests;
@@ -59,13 +59,13 @@ pub enum Action {
 pub struct StepPlan {
     /// In this order, before the request.
     pub before: Vec<Action>,
-    /// After the answer.
+    /// After the response.
     pub after: Vec<Action>,
     /// Which location of an upload the request goes to.
     pub location: Location,
     /// How many bytes the upload holds before the request.
     pub held: Option<u64>,
-    /// Whether the answer's content is filler.
+    /// Whether the response's content is filler.
     pub filler: bool,
 }
 
@@ -254,7 +254,7 @@ impl<'a> Planner<'a> {
             .or_insert_with(|| text.into());
     }
 
-    /// Whether the content of an answer is not what its digest says.
+    /// Whether the content of a response is not what its digest says.
     fn is_filler(&self, step: &Exchange) -> bool {
         let Body::Unknown {
             sha256: Some(hex), ..

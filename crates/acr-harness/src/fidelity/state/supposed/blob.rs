@@ -58,8 +58,8 @@ impl Supposed {
         match (exchange.request.method.as_str(), exchange.response.status) {
             ("PUT", 201) => {
                 let digest = parameter(&exchange.request.query, "digest");
-                let answered = exchange.response.headers.first("Docker-Content-Digest");
-                if let Some(digest) = digest.or(answered.map(str::to_owned)) {
+                let served = exchange.response.headers.first("Docker-Content-Digest");
+                if let Some(digest) = digest.or(served.map(str::to_owned)) {
                     self.made
                         .push((Thing::blob(repository, &digest), Facts::default()));
                 }

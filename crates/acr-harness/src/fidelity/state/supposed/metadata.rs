@@ -157,7 +157,7 @@ impl Supposed {
         }
     }
 
-    /// An answer that shows a thing, as it is after an update if the request was one.
+    /// An respond that shows a thing, as it is after an update if the request was one.
     pub(super) fn shown(&mut self, exchange: &Exchange, thing: Thing, facts: Facts) {
         if exchange.request.method == "PATCH" {
             if let Some(attributes) = &facts.attributes {

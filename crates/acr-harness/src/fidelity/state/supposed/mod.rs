@@ -1,7 +1,7 @@
 //! [`Supposed`]: what one exchange supposes to be there, and what is otherwise behind it. One function for each concept.
 //!
 //! The rules look at method, route, status, and the service's error codes; never at an id. A success on a thing supposes
-//! the thing; what an answer shows of it is how it is; a refusal by a lock supposes the lock; "unknown" supposes nothing.
+//! the thing; what a response shows of it is how it is; a refusal by a lock supposes the lock; "unknown" supposes nothing.
 
 mod blob;
 mod manifest;
@@ -77,7 +77,7 @@ impl Supposed {
     }
 
     fn absent_if(&mut self, exchange: &Exchange, code: &str, thing: Thing) {
-        // The answer to HEAD names no code.
+        // The response to HEAD names no code.
         let codes = codes(exchange);
         if codes.is_empty() && code != "NAME_UNKNOWN" || codes.iter().any(|known| known == code) {
             self.absent.push(thing);
@@ -98,7 +98,7 @@ impl Supposed {
 pub const HOME_OF_DATA: &str = "replay/data";
 
 const LOCKED: &str = "REGISTRY_DISALLOWED_OPERATION";
-/// The codes of the errors in an answer.
+/// The codes of the errors in a response.
 pub fn codes(exchange: &Exchange) -> Vec<String> {
     let body = exchange.response.body.json().unwrap_or_default();
     let errors = body["errors"].as_array().into_iter().flatten();

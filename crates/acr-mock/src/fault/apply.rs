@@ -8,91 +8,97 @@ use acr_protocol::upload::{ChunkRange, UploadChunk};
 use bytes::Bytes;
 use http::Response;
 
-use super::{ConnectionLost, Drip, FaultAction};
+use super::{ConnectionReset, Drip, FaultAction};
 use crate::Body;
-use crate::asked::Asked;
-use crate::call::Call;
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 use crate::registry::{Registry, refuse};
 use crate::request_body;
+use crate::request_context::RequestContext;
+use crate::resolved_request::ResolvedRequest;
 
 impl Registry {
     /// An operation that was struck.
-    pub(crate) async fn suffer<B>(
+    pub(crate) async fn apply_fault<B>(
         &self,
         action: FaultAction,
-        call: &Call,
-        asked: Asked,
+        call: &RequestContext,
+        asked: ResolvedRequest,
         body: B,
-    ) -> Result<Response<Body>, ConnectionLost>
+    ) -> Result<Response<Body>, ConnectionReset>
     where
         B: http_body::Body + Send,
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         match action {
-            FaultAction::Answer(refuse) => Ok(self.refuse_instead(refuse, call, &asked.route)),
+            FaultAction::Respond(refuse) => Ok(self.refuse_instead(refuse, call, &asked.route)),
             FaultAction::LoseUpload => {
                 self.drop_upload(&asked.route);
-                Ok(refuse(call, Refusal::upload_unknown()))
+                Ok(refuse(call, ErrorResponse::upload_unknown()))
             }
-            FaultAction::BreakUpload => {
+            FaultAction::CorruptUpload => {
                 self.drop_upload(&asked.route);
-                Ok(refuse(call, Refusal::upload_invalid()))
+                Ok(refuse(call, ErrorResponse::upload_invalid()))
             }
             FaultAction::ResetAfterTaking(bytes) => {
                 let taken = request_body::read_first(body, bytes, self.quota()).await;
-                if asked.is_good() {
+                if asked.is_allowed() {
                     self.keep(call, asked.route, taken).await;
                 }
-                Err(ConnectionLost::new())
+                Err(ConnectionReset::new())
             }
-            action => self.harm(action, self.carry_out(call, asked, body)).await,
+            action => {
+                self.alter_response(action, self.execute(call, asked, body))
+                    .await
+            }
         }
     }
 
     /// A request to the data origin that was struck.
-    pub(crate) async fn suffer_data(
+    pub(crate) async fn apply_data_fault(
         &self,
         action: FaultAction,
-        call: &Call,
-    ) -> Result<Response<Body>, ConnectionLost> {
+        call: &RequestContext,
+    ) -> Result<Response<Body>, ConnectionReset> {
         match action {
-            FaultAction::Answer(refuse) => Ok(self.refuse_data(refuse, call)),
-            action => self.harm(action, async { self.get_data(call) }).await,
+            FaultAction::Respond(refuse) => Ok(self.refuse_data(refuse, call)),
+            action => {
+                self.alter_response(action, async { self.get_data(call) })
+                    .await
+            }
         }
     }
 
-    /// Lets a request be carried out, if it is to be at all, and does harm to its answer.
-    async fn harm(
+    /// Lets a request be carried out, if it is to be at all, and does harm to its response.
+    async fn alter_response(
         &self,
         action: FaultAction,
         carried_out: impl Future<Output = Response<Body>> + Send,
-    ) -> Result<Response<Body>, ConnectionLost> {
+    ) -> Result<Response<Body>, ConnectionReset> {
         if action == FaultAction::Reset {
-            return Err(ConnectionLost::new());
+            return Err(ConnectionReset::new());
         }
-        let answer = carried_out.await;
+        let response = carried_out.await;
         let clock = &self.settings().clock;
         Ok(match action {
-            FaultAction::LoseAnswer => return Err(ConnectionLost::new()),
-            FaultAction::NeverAnswer => std::future::pending().await,
-            FaultAction::DelayAnswer(delay) => {
+            FaultAction::DropResponse => return Err(ConnectionReset::new()),
+            FaultAction::Hang => std::future::pending().await,
+            FaultAction::DelayResponse(delay) => {
                 clock.sleep(delay).await;
-                answer
+                response
             }
-            FaultAction::CutBody(bytes) => answer.map(|body| body.cut_after(bytes)),
-            FaultAction::StallBody(bytes) => answer.map(|body| body.stall_after(bytes)),
-            FaultAction::FlipByte(offset) => answer.map(|body| body.flip_byte(offset)),
-            FaultAction::DripBody { bytes, pause } => {
-                answer.map(|body| body.drip(Drip::new(bytes, pause, clock.clone())))
+            FaultAction::CutBody(bytes) => response.map(|body| body.cut_after(bytes)),
+            FaultAction::StallBody(bytes) => response.map(|body| body.stall_after(bytes)),
+            FaultAction::FlipByte(offset) => response.map(|body| body.flip_byte(offset)),
+            FaultAction::SlowBody { bytes, pause } => {
+                response.map(|body| body.drip(Drip::new(bytes, pause, clock.clone())))
             }
             // Done before, or never aimed here.
             FaultAction::Reset
-            | FaultAction::Answer(_)
+            | FaultAction::Respond(_)
             | FaultAction::ResetAfterTaking(_)
             | FaultAction::LoseUpload
-            | FaultAction::BreakUpload => answer,
+            | FaultAction::CorruptUpload => response,
         })
     }
 
@@ -110,7 +116,7 @@ impl Registry {
     }
 
     /// Keeps what came of a chunk before the connection ended.
-    async fn keep(&self, call: &Call, route: Route, taken: Vec<Bytes>) {
+    async fn keep(&self, call: &RequestContext, route: Route, taken: Vec<Bytes>) {
         let (repository, location, range) = match route {
             Route::UploadChunk(chunk) => (chunk.repository, chunk.location, chunk.range),
             Route::CompleteUpload(last) => (last.repository, last.location, last.range),
@@ -127,7 +133,7 @@ impl Registry {
             location,
             range,
         };
-        // A refusal would be lost like every other answer.
+        // A refusal would be lost like every other response.
         let _lost = self
             .upload_chunk(call, &chunk, Body::from_chunks(taken))
             .await;

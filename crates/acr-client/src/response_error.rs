@@ -1,4 +1,4 @@
-//! What an answer that is no success says.
+//! What a response that is no success says.
 
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
@@ -12,8 +12,8 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use crate::error::{Error, ErrorKind};
 use crate::mask::Mask;
 
-/// Builds the error of an answer that is no success from its head and the beginning of its body,
-/// without the credential that the request carried. `method` and `url`: what it is the answer to.
+/// Builds the error of a response that is no success from its head and the beginning of its body,
+/// without the credential that the request carried. `method` and `url`: what it is the response to.
 pub(crate) fn error(
     (method, url): (&Method, &Uri),
     head: &Parts,
@@ -27,7 +27,7 @@ pub(crate) fn error(
     mask.errors(&mut errors);
     let missing_scope = missing_scope.map(|scope| mask.text(scope));
     let code = errors.first().map(|error| &error.code);
-    let mut kind = ErrorKind::of_answer(head.status, code, missing_scope.is_some());
+    let mut kind = ErrorKind::of_response(head.status, code, missing_scope.is_some());
     let mut text = text(head.status, &errors, &head.headers, body, mask);
     let is_acr_api = url.path().starts_with("/acr/");
     if kind == ErrorKind::Unsupported && is_bare_absence(method, head) {
@@ -39,7 +39,7 @@ pub(crate) fn error(
     if let Some(scope) = &missing_scope {
         text = format!("the right {scope} is missing ({text})");
     } else if kind == ErrorKind::Protocol {
-        text = format!("the server answers {text}, which is no answer to this request");
+        text = format!("the server responds with {text}, which is no response to this request");
     } else if kind == ErrorKind::Unsupported {
         text.push_str(if is_acr_api {
             "; no ACR API here; list_tags and delete by digest work on every registry"
@@ -50,7 +50,7 @@ pub(crate) fn error(
         });
     }
     Error::new(kind, text)
-        .with_answer(
+        .with_response(
             head.status,
             request_id(&head.headers, mask),
             retry_after(&head.headers, now),
@@ -76,7 +76,7 @@ pub(crate) fn is_absence(code: &ErrorCode) -> bool {
 ///
 /// Azure, distribution, ECR, GHCR, Docker Hub and Google's send it. JSON marks nothing, for gateways
 /// refuse in JSON too. A registry without the header, such as zot or `crane registry serve`, is asked
-/// once more by a `GET`, whose body has a code; so is whoever else answers like it.
+/// once more by a `GET`, whose body has a code; so is whoever else responds like it.
 fn is_bare_absence(method: &Method, head: &Parts) -> bool {
     *method == Method::HEAD
         && head.status == StatusCode::NOT_FOUND
@@ -129,7 +129,7 @@ pub(crate) fn request_id(headers: &HeaderMap, mask: &Mask) -> Option<String> {
     Some(excerpt(&mask.text(id)))
 }
 
-/// Reads `Retry-After`: how long to wait from now on. A date is held against the answer's own `Date`
+/// Reads `Retry-After`: how long to wait from now on. A date is held against the response's own `Date`
 /// where there is one, since the clocks may differ.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let read = |name| RetryAfter::parse(headers.get(name)?.to_str().ok()?);
@@ -141,9 +141,9 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     Some(asked.delay(now))
 }
 
-/// How much of an error answer's body is read, in bytes. A manifest with a hundred missing blobs
+/// How much of an error response's body is read, in bytes. A manifest with a hundred missing blobs
 /// stays below it.
-pub(crate) const MOST_OF_AN_ERROR: usize = 64 << 10;
+pub(crate) const MAX_ERROR_BODY: usize = 64 << 10;
 
 /// The beginning of a server's text in one line, fit for a log.
 fn excerpt(text: &str) -> String {
@@ -157,7 +157,7 @@ mod tests {
 
     use super::*;
 
-    /// The error of an answer to a request for the properties of a tag.
+    /// The error of a response to a request for the properties of a tag.
     fn told(head: &Parts, body: &[u8], missing_scope: Option<String>) -> Error {
         let url = Uri::from_static("https://r.example/acr/v1/app/_tags/v1");
         let asked = (&Method::GET, &url);

@@ -1,24 +1,24 @@
-//! [`Asked`]: the operation that a request asks for, or the refusal where it asks for none.
+//! [`ResolvedRequest`]: the operation that a request asks for, or the refusal where it asks for none.
 
 use acr_protocol::{Route, RouteError};
 
-use crate::call::Call;
-use crate::error::Refusal;
+use crate::error::ErrorResponse;
 use crate::registry::Registry;
+use crate::request_context::RequestContext;
 
 /// An operation that is asked for, before it is carried out.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct ResolvedRequest {
     pub(crate) route: Route,
     /// A parameter that is malformed, and its value.
     pub(crate) malformed: Option<(&'static str, String)>,
     /// The challenge, where the credentials are not good.
-    pub(crate) challenge: Option<Box<Refusal>>,
+    pub(crate) challenge: Option<Box<ErrorResponse>>,
 }
 
-impl Asked {
+impl ResolvedRequest {
     /// Whether nothing stands against it so far.
-    pub(crate) fn is_good(&self) -> bool {
+    pub(crate) fn is_allowed(&self) -> bool {
         self.challenge.is_none() && self.malformed.is_none()
     }
 }
@@ -27,9 +27,9 @@ impl Registry {
     /// What is asked for, and whether the credentials are good; a refusal where no operation is.
     pub(crate) fn ask(
         &self,
-        call: &mut Call,
+        call: &mut RequestContext,
         parsed: Result<Route, RouteError>,
-    ) -> Result<Asked, Refusal> {
+    ) -> Result<ResolvedRequest, ErrorResponse> {
         let (route, malformed) = match parsed {
             Ok(route) => (route, None),
             Err(RouteError::Invalid {
@@ -37,20 +37,20 @@ impl Registry {
                 parameter,
                 value,
             }) => (*route, Some((parameter, value))),
-            Err(RouteError::UnknownPath) => return Err(Refusal::unknown_path()),
+            Err(RouteError::UnknownPath) => return Err(ErrorResponse::unknown_path()),
             // Reported by users (Azure/acr issue 166): this endpoint is not there for another method.
             Err(RouteError::MethodNotAllowed { .. }) if call.uri().path() == "/oauth2/exchange" => {
-                return Err(Refusal::unknown_path());
+                return Err(ErrorResponse::unknown_path());
             }
             Err(RouteError::MethodNotAllowed { allowed }) => {
-                return Err(Refusal::method_not_allowed(allowed));
+                return Err(ErrorResponse::method_not_allowed(allowed));
             }
             Err(_) => return Err(self.refuse_path(call)),
         };
         if matches!(route, Route::ListReferrers(_)) && !self.settings().referrers_api {
-            return Err(Refusal::malformed_path());
+            return Err(ErrorResponse::malformed_path());
         }
-        call.within(route.repository());
+        call.set_repository(route.repository());
         let challenge = match is_token_request(&route) {
             true => None,
             false => self
@@ -58,7 +58,7 @@ impl Registry {
                 .err()
                 .map(Box::new),
         };
-        Ok(Asked {
+        Ok(ResolvedRequest {
             route,
             malformed,
             challenge,
@@ -66,15 +66,15 @@ impl Registry {
     }
 
     /// A path that fits no grammar.
-    fn refuse_path(&self, call: &Call) -> Refusal {
+    fn refuse_path(&self, call: &RequestContext) -> ErrorResponse {
         let pushed = (*call.method() == http::Method::PUT)
             .then(|| call.uri().path().rsplit_once("/manifests/"))
             .flatten();
         match pushed {
-            Some((_, reference)) if self.settings().profile.explains_malformed_references() => {
-                Refusal::malformed_reference(reference)
+            Some((_, reference)) if self.settings().profile.rejects_malformed_references() => {
+                ErrorResponse::malformed_reference(reference)
             }
-            _ => Refusal::malformed_path(),
+            _ => ErrorResponse::malformed_path(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The headers that the service puts around its answers, and which answers get which.
+//! The headers that the service puts around its responses, and which responses get which.
 
 use acr_protocol::operation::headers::{
     CLIENT_REQUEST_ID, CORRELATION_REQUEST_ID, DOCKER_DISTRIBUTION_API_VERSION,
@@ -11,8 +11,8 @@ use http::header::{
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::Body;
-use crate::call::Call;
-use crate::error::RefusalKind;
+use crate::error::HeaderSet;
+use crate::request_context::RequestContext;
 
 /// What the service calls itself since 2024; `openresty` before.
 pub(crate) const SERVER: HeaderValue = HeaderValue::from_static("AzureContainerRegistry");
@@ -27,14 +27,14 @@ const EXPOSED: [HeaderValue; 4] = [
 /// Metadata over this many bytes comes chunked, without a length: the buffer of the service's web server.
 const CHUNKED_OVER: u64 = 2048;
 
-/// Puts the registry's headers around an answer of `/v2` or `/acr/v1`.
-pub(crate) fn surround(
-    call: &Call,
-    kind: RefusalKind,
+/// Puts the registry's headers around a response of `/v2` or `/acr/v1`.
+pub(crate) fn with_service_headers(
+    call: &RequestContext,
+    kind: HeaderSet,
     deletes_left: Option<HeaderValue>,
     mut response: Response<Body>,
 ) -> Response<Body> {
-    if kind == RefusalKind::Front {
+    if kind == HeaderSet::Front {
         let headers = response.headers_mut();
         headers.insert(SERVER_NAME, SERVER);
         headers.insert(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
@@ -45,7 +45,7 @@ pub(crate) fn surround(
     let headers = response.headers_mut();
     // Room for all that is put around, so that the map grows once.
     headers.reserve(16);
-    if kind != RefusalKind::Malformed {
+    if kind != HeaderSet::Malformed {
         for name in EXPOSED {
             headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, name);
         }
@@ -59,13 +59,13 @@ pub(crate) fn surround(
     headers.append(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CORRELATION_REQUEST_ID, call.ids().next_value());
-    // The client's id comes back with every authorised answer of the OCI API but a redirect, and with deletes of metadata.
+    // The client's id comes back with every authorised response of the OCI API but a redirect, and with deletes of metadata.
     let echoes = if metadata {
         call.method() == Method::DELETE
     } else {
         !is_redirect
     };
-    if kind == RefusalKind::Authorised && echoes {
+    if kind == HeaderSet::Authorised && echoes {
         let id = call
             .headers()
             .get(CLIENT_REQUEST_ID)
@@ -74,7 +74,7 @@ pub(crate) fn surround(
         headers.insert(CLIENT_REQUEST_ID, id);
         headers.insert(REQUEST_ID, call.ids().next_value());
     }
-    if let (Some(left), RefusalKind::Authorised, &Method::DELETE) =
+    if let (Some(left), HeaderSet::Authorised, &Method::DELETE) =
         (deletes_left, kind, call.method())
     {
         headers.insert(RATE_LIMIT_REMAINING, left);
@@ -90,7 +90,7 @@ pub(crate) fn surround(
 }
 
 /// Says the body's length in a header, and leaves the body away where the request was a HEAD.
-pub(crate) fn with_length(call: &Call, mut response: Response<Body>) -> Response<Body> {
+pub(crate) fn with_length(call: &RequestContext, mut response: Response<Body>) -> Response<Body> {
     let length = http_body::Body::size_hint(response.body()).exact();
     let is_head = call.method() == Method::HEAD;
     if let Some(length) = length

@@ -8,7 +8,7 @@ use acr_protocol::operation::Describe;
 use acr_protocol::repository::{ListRepositories, ListRepositoryNames};
 use acr_protocol::{OperationClass, Ping, RepositoryName, Route};
 
-use super::action::Need;
+use super::action::Requirement;
 use super::{Fault, FaultAction, FaultError, Target};
 use crate::random;
 use crate::registry::Registry;
@@ -17,11 +17,11 @@ use crate::registry::Registry;
 #[derive(Clone, Debug)]
 pub struct FaultHandle {
     registry: Registry,
-    fault: Arc<Armed>,
+    fault: Arc<ActiveFault>,
 }
 
 impl FaultHandle {
-    pub(super) fn new(registry: &Registry, fault: Armed) -> Self {
+    pub(super) fn new(registry: &Registry, fault: ActiveFault) -> Self {
         let fault = Arc::new(fault);
         registry.faults().add(fault.clone());
         Self {
@@ -32,7 +32,7 @@ impl FaultHandle {
 
     /// How many requests it has struck.
     #[must_use]
-    pub fn strikes(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.fault.struck.load(Ordering::Relaxed)
     }
 
@@ -44,7 +44,7 @@ impl FaultHandle {
 
 /// A request, as faults see it.
 #[derive(Debug)]
-pub(crate) enum Aim<'a> {
+pub(crate) enum Candidate<'a> {
     Operation {
         route: &'a Route,
         /// Whether its credentials are good.
@@ -56,14 +56,14 @@ pub(crate) enum Aim<'a> {
 /// All faults of a registry, in the order they were injected.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    list: Mutex<Vec<Arc<Armed>>>,
+    list: Mutex<Vec<Arc<ActiveFault>>>,
     /// How long the list is, for a look without the lock: without faults nothing else is done.
     count: AtomicUsize,
 }
 
 impl Faults {
     /// What becomes of this request, if a fault strikes it.
-    pub(crate) fn strike(&self, aim: &Aim<'_>) -> Option<FaultAction> {
+    pub(crate) fn take_match(&self, aim: &Candidate<'_>) -> Option<FaultAction> {
         if self.count.load(Ordering::Relaxed) == 0 {
             return None;
         }
@@ -81,30 +81,30 @@ impl Faults {
         self.change(Vec::clear);
     }
 
-    fn add(&self, fault: Arc<Armed>) {
+    fn add(&self, fault: Arc<ActiveFault>) {
         if !fault.is_spent() {
             self.change(|list| list.push(fault));
         }
     }
 
-    fn remove(&self, fault: &Arc<Armed>) {
+    fn remove(&self, fault: &Arc<ActiveFault>) {
         self.change(|list| list.retain(|other| !Arc::ptr_eq(other, fault)));
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Armed>>)) {
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<ActiveFault>>)) {
         let mut list = self.list();
         change(&mut list);
         self.count.store(list.len(), Ordering::Relaxed);
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<Arc<Armed>>> {
+    fn list(&self) -> MutexGuard<'_, Vec<Arc<ActiveFault>>> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A fault that was checked, and its counts. They change only while the list is locked.
 #[derive(Debug)]
-pub(super) struct Armed {
+pub(super) struct ActiveFault {
     target: CheckedTarget,
     repository: Option<RepositoryName>,
     before_credentials: bool,
@@ -125,7 +125,7 @@ enum CheckedTarget {
     Data,
 }
 
-impl Armed {
+impl ActiveFault {
     pub(super) fn new(fault: Fault) -> Result<Self, FaultError> {
         let target = CheckedTarget::new(fault.target)?;
         let unfit = |what| FaultError::Unfit {
@@ -146,7 +146,7 @@ impl Armed {
             if let Some(need) = action.need().filter(|need| !target.meets(need)) {
                 return Err(unfit(need.what));
             }
-            if let FaultAction::Answer(refuse) = action {
+            if let FaultAction::Respond(refuse) = action {
                 refuse.check(matches!(target, CheckedTarget::Data), unfit)?;
             }
         }
@@ -165,7 +165,7 @@ impl Armed {
     }
 
     /// Counts the request if it matches; what becomes of it if it is struck.
-    fn meet(&self, aim: &Aim<'_>) -> Option<FaultAction> {
+    fn meet(&self, aim: &Candidate<'_>) -> Option<FaultAction> {
         let struck = self.struck.load(Ordering::Relaxed);
         let turn = struck.checked_rem(self.actions.len() as u64)?;
         let action = *self.actions.get(usize::try_from(turn).ok()?)?;
@@ -181,8 +181,8 @@ impl Armed {
         Some(action)
     }
 
-    fn matches(&self, aim: &Aim<'_>) -> bool {
-        let Aim::Operation { route, authorised } = aim else {
+    fn matches(&self, aim: &Candidate<'_>) -> bool {
+        let Candidate::Operation { route, authorised } = aim else {
             return matches!(self.target, CheckedTarget::Data);
         };
         let is_target = match self.target {
@@ -234,7 +234,7 @@ impl CheckedTarget {
     }
 
     /// Whether a request of it may have this.
-    fn meets(&self, need: &Need) -> bool {
+    fn meets(&self, need: &Requirement) -> bool {
         match self {
             Self::Operation(name) => need.is_met_by(name),
             Self::Class(class) => need.is_met_in(*class),

@@ -1,4 +1,4 @@
-//! [`Call`]: one request, as the handlers see it.
+//! [`RequestContext`]: one request, as the handlers see it.
 
 use std::sync::OnceLock;
 
@@ -12,7 +12,7 @@ use crate::{ClientAddress, Origin};
 
 /// The head of a request, where it came in, and at what time.
 #[derive(Debug)]
-pub(crate) struct Call {
+pub(crate) struct RequestContext {
     registry: Registry,
     head: request::Parts,
     /// Where a server received it, or what it says itself, which is read when it is asked for.
@@ -22,7 +22,7 @@ pub(crate) struct Call {
     now: Timestamp,
 }
 
-impl Call {
+impl RequestContext {
     /// A request, and how it came in, unless its extensions say that.
     pub(crate) fn new(
         registry: &Registry,
@@ -47,7 +47,7 @@ impl Call {
     }
 
     /// Notes the repository in the path, which comes first where several are named.
-    pub(crate) fn within(&mut self, repository: Option<&RepositoryName>) {
+    pub(crate) fn set_repository(&mut self, repository: Option<&RepositoryName>) {
         self.repository = repository.cloned();
     }
 
@@ -76,12 +76,12 @@ impl Call {
         self.address
     }
 
-    /// What the ids in its answer are taken from.
+    /// What the ids in its response are taken from.
     pub(crate) fn ids(&self) -> &Ids {
         self.registry.ids()
     }
 
-    /// The name that the registry gives itself in the answer to this request.
+    /// The name that the registry gives itself in the response to this request.
     pub(crate) fn login_server(&self) -> &str {
         let named = self.registry.settings().login_server.as_deref();
         named.unwrap_or_else(|| self.origin().authority())

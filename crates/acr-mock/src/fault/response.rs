@@ -1,4 +1,4 @@
-//! [`Refuse`]: an answer that says no, in the words of wherever the request came.
+//! [`FaultResponse`]: a response that says no, in the words of wherever the request came.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use http::header::RETRY_AFTER;
 use http::{HeaderValue, Response, StatusCode};
 
 use super::FaultError;
-use crate::answer::{surround, with_length};
-use crate::asked::is_token_request;
-use crate::call::Call;
-use crate::error::{Refusal, RefusalKind};
+use crate::error::{ErrorResponse, HeaderSet};
 use crate::firewall::client_address;
-use crate::registry::{self, Registry, refuse_token, respond};
+use crate::registry::{self, Registry, respond, token_error};
+use crate::request_context::RequestContext;
+use crate::resolved_request::is_token_request;
+use crate::service_headers::{with_length, with_service_headers};
 use crate::{Body, data};
 
-/// What a [`Fault`](super::Fault) answers instead of carrying a request out, in the words of the registry, of its token
+/// What a [`Fault`](super::Fault) responds instead of carrying a request out, in the words of the registry, of its token
 /// endpoints or of the data origin, wherever the request came.
 ///
 /// ```
 /// use std::time::Duration;
-/// use acr_mock::Refuse;
+/// use acr_mock::FaultResponse;
 ///
-/// let busy = Refuse::too_many_requests().retry_after(2);
-/// let later = Refuse::service_unavailable().retry_after_date(Duration::from_secs(60));
-/// let teapot = Refuse::status(http::StatusCode::IM_A_TEAPOT);
+/// let busy = FaultResponse::too_many_requests().retry_after(2);
+/// let later = FaultResponse::service_unavailable().retry_after_date(Duration::from_secs(60));
+/// let teapot = FaultResponse::status(http::StatusCode::IM_A_TEAPOT);
 /// # let _ = (busy, later, teapot);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refuse {
+pub struct FaultResponse {
     status: StatusCode,
     /// Whether it is the 403 of a signed URL, and not that of a firewall.
     is_for_signature: bool,
@@ -41,7 +41,7 @@ enum RetryAfter {
     Date(Duration),
 }
 
-impl Refuse {
+impl FaultResponse {
     /// Any status from 400 to 599, in the service's words where they are known for it, or chosen:
     ///
     /// | status | registry | token endpoints | data origin |
@@ -155,7 +155,11 @@ impl Refuse {
         Ok(())
     }
 
-    fn with_retry_after(self, call: &Call, mut response: Response<Body>) -> Response<Body> {
+    fn with_retry_after(
+        self,
+        call: &RequestContext,
+        mut response: Response<Body>,
+    ) -> Response<Body> {
         let value = match self.retry_after {
             None => None,
             Some(RetryAfter::Seconds(seconds)) => Some(HeaderValue::from(seconds)),
@@ -169,11 +173,11 @@ impl Refuse {
 }
 
 impl Registry {
-    /// The answer of the registry or of its token endpoints.
+    /// The response of the registry or of its token endpoints.
     pub(super) fn refuse_instead(
         &self,
-        refuse: Refuse,
-        call: &Call,
+        refuse: FaultResponse,
+        call: &RequestContext,
         route: &Route,
     ) -> Response<Body> {
         let is_token = is_token_request(route);
@@ -181,15 +185,19 @@ impl Registry {
             return refuse.with_retry_after(call, with_length(call, self.refuse_silently(call)));
         }
         let response = match self.refusal(refuse.status, call, route) {
-            Ok(response) => surround(call, RefusalKind::Authorised, None, response),
-            Err(refusal) if is_token => refuse_token(call, refusal),
+            Ok(response) => with_service_headers(call, HeaderSet::Authorised, None, response),
+            Err(refusal) if is_token => token_error(call, refusal),
             Err(refusal) => registry::refuse(call, refusal),
         };
         refuse.with_retry_after(call, response)
     }
 
-    /// The answer of the data origin.
-    pub(super) fn refuse_data(&self, refuse: Refuse, call: &Call) -> Response<Body> {
+    /// The response of the data origin.
+    pub(super) fn refuse_data(
+        &self,
+        refuse: FaultResponse,
+        call: &RequestContext,
+    ) -> Response<Body> {
         let response = match refuse.status {
             StatusCode::FORBIDDEN if refuse.is_for_signature => data::not_signed(call),
             status => data::failure(call, status),
@@ -197,64 +205,64 @@ impl Registry {
         refuse.with_retry_after(call, data::versioned(call, response))
     }
 
-    /// The status in the registry's words. A delete that finds nothing has an answer of its own.
+    /// The status in the registry's words. A delete that finds nothing has a response of its own.
     fn refusal(
         &self,
         status: StatusCode,
-        call: &Call,
+        call: &RequestContext,
         route: &Route,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Response<Body>, ErrorResponse> {
         Err(match status {
             StatusCode::UNAUTHORIZED => {
                 let needed = self.settings().profile.scope(route);
                 self.challenge(call, &needed, Some("invalid_token"))
             }
-            StatusCode::FORBIDDEN => Refusal::not_allowed_access(client_address(call), None),
+            StatusCode::FORBIDDEN => ErrorResponse::not_allowed_access(client_address(call), None),
             StatusCode::NOT_FOUND => return not_found(route),
-            StatusCode::METHOD_NOT_ALLOWED => Refusal::disallowed(),
-            StatusCode::PAYLOAD_TOO_LARGE => Refusal::body_too_large(),
-            StatusCode::TOO_MANY_REQUESTS => Refusal::too_many_requests(None),
+            StatusCode::METHOD_NOT_ALLOWED => ErrorResponse::disallowed(),
+            StatusCode::PAYLOAD_TOO_LARGE => ErrorResponse::body_too_large(),
+            StatusCode::TOO_MANY_REQUESTS => ErrorResponse::too_many_requests(None),
             // Chosen: code and wording of the distribution's own registry.
             StatusCode::INTERNAL_SERVER_ERROR => {
-                Refusal::failed(status, ErrorCode::UNKNOWN, "unknown error")
+                ErrorResponse::failed(status, ErrorCode::UNKNOWN, "unknown error")
             }
             StatusCode::SERVICE_UNAVAILABLE => {
                 let code = ErrorCode::from("UNAVAILABLE");
-                Refusal::failed(status, code, "service unavailable")
+                ErrorResponse::failed(status, code, "service unavailable")
             }
-            status => Refusal::page(status),
+            status => ErrorResponse::page(status),
         })
     }
 }
 
 /// What the operation says where its object is not there.
-fn not_found(route: &Route) -> Result<Response<Body>, Refusal> {
+fn not_found(route: &Route) -> Result<Response<Body>, ErrorResponse> {
     Err(match route {
         Route::DeleteRepository(operation) => return Ok(respond(operation, &None)),
         Route::DeleteTag(operation) => return Ok(respond(operation, &false)),
         Route::DeleteManifest(operation) => return Ok(respond(operation, &false)),
         Route::DeleteBlob(operation) => return Ok(respond(operation, &false)),
         Route::GetManifest(operation) => {
-            Refusal::manifest_not_found(&operation.repository, &operation.reference)
+            ErrorResponse::manifest_not_found(&operation.repository, &operation.reference)
         }
         Route::HeadManifest(operation) => {
-            Refusal::manifest_not_found(&operation.repository, &operation.reference)
+            ErrorResponse::manifest_not_found(&operation.repository, &operation.reference)
         }
         Route::GetManifestProperties(_) | Route::UpdateManifestProperties(_) => {
-            Refusal::manifest_unknown()
+            ErrorResponse::manifest_unknown()
         }
-        Route::GetTagProperties(_) | Route::UpdateTagProperties(_) => Refusal::tag_unknown(),
-        Route::GetBlob(operation) => Refusal::blob_not_found(&operation.digest),
-        Route::HeadBlob(operation) => Refusal::blob_not_found(&operation.digest),
+        Route::GetTagProperties(_) | Route::UpdateTagProperties(_) => ErrorResponse::tag_unknown(),
+        Route::GetBlob(operation) => ErrorResponse::blob_not_found(&operation.digest),
+        Route::HeadBlob(operation) => ErrorResponse::blob_not_found(&operation.digest),
         Route::GetUploadStatus(_)
         | Route::UploadChunk(_)
         | Route::CompleteUpload(_)
-        | Route::CancelUpload(_) => Refusal::upload_unknown(),
+        | Route::CancelUpload(_) => ErrorResponse::upload_unknown(),
         // A registry from before OCI 1.1 has no such path.
-        Route::ListReferrers(_) => Refusal::malformed_path(),
+        Route::ListReferrers(_) => ErrorResponse::malformed_path(),
         route => match route.repository() {
-            Some(repository) => Refusal::repository_not_found(repository),
-            None => Refusal::unknown_path(),
+            Some(repository) => ErrorResponse::repository_not_found(repository),
+            None => ErrorResponse::unknown_path(),
         },
     })
 }
