@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -99,6 +99,14 @@ impl Body {
             Self::Exact(bytes) => Some(bytes.clone()),
             Self::Omitted { .. } => None,
         }
+    }
+
+    /// Returns a body of other bytes, whose length is set in the headers if there was one.
+    pub(crate) fn replaced(bytes: Bytes, headers: &mut HeaderMap, is_response: bool) -> Self {
+        if let Some(length) = headers.get_mut(CONTENT_LENGTH) {
+            *length = HeaderValue::from(bytes.len());
+        }
+        Self::from_bytes(bytes, headers, is_response)
     }
 
     /// Chooses the most readable form that keeps the bytes.

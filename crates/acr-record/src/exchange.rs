@@ -168,10 +168,11 @@ impl Exchange {
     pub fn new(request: http::Request<Bytes>, response: http::Response<Bytes>) -> Self {
         let (parts, body) = request.into_parts();
         let mut exchange = Self::from_parts(&parts);
-        exchange.request.set_body(body);
+        let request = &mut exchange.request;
+        request.body = Body::from_bytes(body, &request.headers, false);
         let (parts, body) = response.into_parts();
         let mut response = Response::from_parts(&parts);
-        response.set_body(body);
+        response.body = Body::from_bytes(body, &response.headers, true);
         exchange.response = Some(response);
         exchange
     }
@@ -271,9 +272,9 @@ impl Request {
         }
     }
 
-    /// Replaces the body, in the most readable form that keeps its bytes. The headers stay as they are.
+    /// Replaces the body, and the value of `Content-Length` if it is there.
     pub fn set_body(&mut self, bytes: impl Into<Bytes>) {
-        self.body = Body::from_bytes(bytes.into(), &self.headers, false);
+        self.body = Body::replaced(bytes.into(), &mut self.headers, false);
     }
 
     /// Returns the request with a body. Its URL is the path and query.
@@ -326,9 +327,9 @@ impl Response {
         }
     }
 
-    /// Replaces the body, in the most readable form that keeps its bytes. The headers stay as they are.
+    /// Replaces the body, and the value of `Content-Length` if it is there.
     pub fn set_body(&mut self, bytes: impl Into<Bytes>) {
-        self.body = Body::from_bytes(bytes.into(), &self.headers, true);
+        self.body = Body::replaced(bytes.into(), &mut self.headers, true);
     }
 
     /// Returns the response with a body.

@@ -3,12 +3,30 @@
 
 mod body;
 mod exchange;
+#[cfg(feature = "transport")]
+mod failure;
 mod http_form;
+#[cfg(feature = "transport")]
+mod recorder;
 mod recording;
+#[cfg(feature = "transport")]
+mod redact;
+#[cfg(feature = "transport")]
+mod replay;
+#[cfg(feature = "transport")]
+mod request_key;
+#[cfg(feature = "transport")]
+mod tee;
 
 pub use body::{Body, BodyEnd};
 pub use exchange::{Exchange, Failure, FailureKind, Origin, Request, Response};
+#[cfg(feature = "transport")]
+#[cfg_attr(docsrs, doc(cfg(feature = "transport")))]
+pub use recorder::Recorder;
 pub use recording::{ReadError, Recording, read};
+#[cfg(feature = "transport")]
+#[cfg_attr(docsrs, doc(cfg(feature = "transport")))]
+pub use replay::Replay;
 
 /// The placeholder for a redacted value. In a recording it stands for any text.
 pub const REDACTED: &str = "REDACTED";

@@ -1,5 +1,6 @@
 use std::fmt;
 
+use form_urlencoded::byte_serialize;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
@@ -18,6 +19,30 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Replaces the secret in a text: as it is, and as it is written in JSON, in a form and in a URL.
+    ///
+    /// ```
+    /// use acr_protocol::Secret;
+    ///
+    /// let password = Secret::new("hunter 2");
+    /// assert_eq!(password.redact("GET /token?password=hunter%202", "***"), "GET /token?password=***");
+    /// ```
+    #[must_use]
+    pub fn redact(&self, text: &str, placeholder: &str) -> String {
+        if self.is_empty() {
+            return text.to_owned();
+        }
+        let json = serde_json::Value::from(self.expose()).to_string();
+        let form: String = byte_serialize(self.expose().as_bytes()).collect();
+        let url = form.replace('+', "%20");
+        // The longest first: none must be left over in part where one is within another.
+        [&json[1..json.len() - 1], &url, &form, self.expose()]
+            .iter()
+            .fold(text.to_owned(), |text, spelling| {
+                text.replace(spelling, placeholder)
+            })
     }
 
     /// Whether there is nothing in it.

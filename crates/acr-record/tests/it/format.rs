@@ -139,13 +139,13 @@ fn content_length_tells_whether_json_ends_with_a_newline() {
         ("{}", Some(99), json!("{}")),
         ("{}", None, json!("{}")),
     ] {
-        let mut exchange = exchange("", "application/json");
-        let response = exchange.response.as_mut().unwrap();
+        let mut response = Response::builder().header("content-type", "application/json");
         if let Some(length) = length {
-            response.headers.insert("content-length", length.into());
+            response = response.header("content-length", length);
         }
-        response.set_body(body);
-        assert_eq!(response.bytes().unwrap(), body);
+        let request = Request::new(Bytes::new());
+        let exchange = Exchange::new(request, response.body(body.into()).unwrap());
+        assert_eq!(exchange.response.as_ref().unwrap().bytes().unwrap(), body);
         assert_eq!(
             line(exchange)["response"]["body"],
             form,
@@ -413,4 +413,16 @@ fn fixtures() -> Vec<PathBuf> {
                 .is_some_and(|extension| extension == "jsonl")
         })
         .collect()
+}
+
+#[test]
+fn a_new_body_has_its_length_in_the_headers_if_there_was_one() {
+    let mut exchange = exchange("abc", "text/plain");
+    exchange.request.headers.insert("content-length", 3.into());
+    exchange.request.set_body("abcd");
+    assert_eq!(exchange.request.headers["content-length"], "4");
+    let response = exchange.response.as_mut().unwrap();
+    response.set_body("{}");
+    assert_eq!(response.headers.get("content-length"), None);
+    assert_eq!(response.body, Body::Text("{}".into()));
 }

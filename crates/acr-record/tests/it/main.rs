@@ -3,3 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
 mod format;
+#[cfg(feature = "transport")]
+mod recorder;
+#[cfg(feature = "transport")]
+mod replay;
+#[cfg(feature = "transport")]
+mod session;
