@@ -26,6 +26,8 @@ pub(crate) fn run(steps: &mut Steps) -> Result<(), String> {
         "acr-protocol",
         "--package",
         "acr-mock",
+        "--package",
+        "acr-record",
         "--no-default-features",
     ])?;
     steps.cargo(&["test", "--package", "acr-client", "--no-default-features"])

@@ -7,31 +7,17 @@ use acr_protocol::auth::parse_basic_login;
 use acr_protocol::{ErrorCode, RegistryError, Secret};
 use http::HeaderValue;
 
-/// Secrets in every form in which they are likely to come back. `Debug` shows none.
+/// Secrets to be hidden, the longest first. `Debug` shows none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Mask(Vec<Secret>);
 
 impl Mask {
-    /// Hides secrets: as they are, as they stand in JSON, and as they stand in a form.
+    /// Hides secrets in every spelling that [`Secret::redact`] knows.
     pub(crate) fn of<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
-        let mut shapes: Vec<Secret> = Vec::new();
-        for secret in secrets {
-            let json = serde_json::Value::from(secret.expose()).to_string();
-            let form: String =
-                url::form_urlencoded::byte_serialize(secret.expose().as_bytes()).collect();
-            let quoted = json
-                .strip_prefix('"')
-                .and_then(|text| text.strip_suffix('"'));
-            let spaced = form.replace('+', "%20");
-            for shape in [secret.expose(), quoted.unwrap_or_default(), &form, &spaced] {
-                if !shape.is_empty() && !shapes.iter().any(|known| known.expose() == shape) {
-                    shapes.push(shape.into());
-                }
-            }
-        }
-        // The longest first, so that none is left over in part where one is within another.
-        shapes.sort_by_key(|shape| std::cmp::Reverse(shape.expose().len()));
-        Self(shapes)
+        let secrets = secrets.into_iter().filter(|secret| !secret.is_empty());
+        let mut secrets: Vec<Secret> = secrets.cloned().collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
+        Self(secrets)
     }
 
     /// Hides what a header `Authorization` holds: the token, or the password in both its forms.
@@ -47,42 +33,31 @@ impl Mask {
     }
 
     /// Hides what both hide.
-    pub(crate) fn and(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
-        self.0
-            .sort_by_key(|shape| std::cmp::Reverse(shape.expose().len()));
-        self
+    pub(crate) fn and(self, other: &Self) -> Self {
+        Self::of(self.0.iter().chain(&other.0))
     }
 
     /// The text with stars in the place of secrets.
     pub(crate) fn text<'a>(&self, text: impl Into<Cow<'a, str>>) -> String {
-        let mut text = text.into().into_owned();
-        for shape in &self.0 {
-            if text.contains(shape.expose()) {
-                text = text.replace(shape.expose(), "***");
-            }
-        }
-        text
+        let secrets = self.0.iter();
+        secrets.fold(text.into().into_owned(), |text, secret| {
+            secret.redact(&text, "***")
+        })
     }
 
     /// Takes the secrets out of what a registry says. A detail that holds one is left out.
     pub(crate) fn errors(&self, errors: &mut [RegistryError]) {
         for error in errors {
-            if self.is_in(error.code.as_str()) {
-                error.code = ErrorCode::from(&*self.text(error.code.as_str()));
+            let code = self.text(error.code.as_str());
+            if code != error.code.as_str() {
+                error.code = ErrorCode::from(&*code);
             }
             error.message = self.text(std::mem::take(&mut error.message));
-            let detail = error.detail.take();
-            error.detail = detail.filter(|detail| !self.is_within(detail));
+            error.detail.take_if(|detail| {
+                let detail = detail.to_string();
+                self.text(&*detail) != detail
+            });
         }
-    }
-
-    fn is_in(&self, text: &str) -> bool {
-        self.0.iter().any(|shape| text.contains(shape.expose()))
-    }
-
-    fn is_within(&self, detail: &serde_json::Value) -> bool {
-        !self.0.is_empty() && self.is_in(&detail.to_string())
     }
 }
 

@@ -1,8 +1,5 @@
 //! What can cross threads, and be kept and moved: for async callers this is half of the API.
 
-use acr_client::transport::record::{
-    BodyEnd, RecordedBody, RecordedExchange, Recorder, Recording, Replay,
-};
 use acr_client::transport::{Body, TransportError, TransportErrorKind};
 use acr_client::{
     AccessToken, Advice, ArtifactTagProperties, Audience, BlobLocation, BlobSource, BlobStream,
@@ -28,12 +25,6 @@ fn handles_settings_and_errors_can_be_shared() {
     shared::<TransportError>();
     shared::<OperationContext>();
     shared::<UploadBlobOptions>();
-    shared::<Recorder>();
-    shared::<Recording>();
-    shared::<Replay>();
-    shared::<RecordedExchange>();
-    shared::<RecordedBody>();
-    shared::<BodyEnd>();
     shared::<AccessToken>();
     shared::<Advice>();
     shared::<BlobLocation>();

@@ -5,15 +5,15 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use acr_client::transport::record::{Recorder, Recording};
 use acr_client::transport::{Body, HyperTransport, TransportError, TransportErrorKind, from_fn};
 use acr_client::{
     BlobSource, ContainerRegistryClient, Credential, Error, LimiterOptions, Manifest, RetryOptions,
     UploadBlobOptions, clock,
 };
 use acr_harness::fidelity::report::Report;
-use acr_harness::fidelity::{own_files, read, replay};
+use acr_harness::fidelity::{read, replay};
 use acr_mock::{AcrMock, Registry, VirtualClock};
+use acr_record::{Recorder, Recording};
 use http::{Request, Response};
 
 /// A client that is recorded on a registry in the same process, which has an image of two tags.
@@ -185,30 +185,4 @@ async fn what_had_no_response_is_skipped_and_what_was_not_read_is_compared_by_it
         recording.exchanges().len() - 1,
         "{report}"
     );
-}
-
-#[test]
-fn every_exchange_file_of_the_repository_is_a_recording_and_comes_back_as_it_was() {
-    let mut count = 0;
-    for file in own_files().unwrap() {
-        let recording = Recording::load(&file).unwrap();
-        let exchanges = read(&[file]).unwrap();
-        assert_eq!(recording.exchanges().len(), exchanges.len());
-        for (recorded, read) in recording.exchanges().iter().zip(&exchanges) {
-            let response = recorded.outcome.as_ref().unwrap();
-            assert_eq!(response.status, read.response.status, "{}", read.id);
-            let length = read.response.headers.first("Content-Length");
-            if let Some(length) = length.filter(|_| read.request.method != "HEAD") {
-                assert_eq!(
-                    response.body.size().unwrap().to_string(),
-                    length,
-                    "{}",
-                    read.id
-                );
-            }
-            count += 1;
-        }
-        assert!(Recording::from_jsonl(&recording.to_jsonl()).unwrap() == recording);
-    }
-    assert!(count > 150, "the fixtures are there");
 }

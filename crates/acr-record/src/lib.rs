@@ -1,4 +1,8 @@
-#![doc = include_str!("../README.md")]
+#![cfg_attr(feature = "transport", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "transport"),
+    doc = "The format of recordings. The README describes it."
+)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;

@@ -36,7 +36,7 @@ use crate::request_key::RequestKey;
 ///
 /// A client knows what registries at `*.azurecr.io` ask for, and fetches its token first. A recording
 /// that is written by hand without tokens is for a client of another host, or one that is built with
-/// [`known_realm(false)`](acr_client::ClientBuilder::known_realm).
+/// [`assume_azure_auth(false)`](acr_client::ClientBuilder::assume_azure_auth).
 ///
 /// Clones share what was played, so that one goes into the client and one stays with the test.
 #[derive(Clone)]

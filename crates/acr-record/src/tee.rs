@@ -117,8 +117,10 @@ impl Copy {
 struct Tee {
     body: Body,
     copy: Copy,
-    at_end: Option<Box<dyn FnOnce(&Copy) + Send>>,
+    at_end: Option<AtEnd>,
 }
+
+type AtEnd = Box<dyn FnOnce(&Copy) + Send>;
 
 impl Tee {
     fn end(&mut self, end: BodyEnd) {

@@ -163,7 +163,7 @@ where
     let context = OperationContext::new(O::NAME, None, attempts.requests);
     // A login stands in the header, in another form than its password.
     let login = request.headers().get(AUTHORIZATION);
-    let mask = Mask::of(operation.secrets()).and(Mask::of_header(login));
+    let mask = Mask::of(operation.secrets()).and(&Mask::of_header(login));
     let work = async {
         let (head, body) = wire.send(request, context).await?.into_parts();
         let wait = response_error::retry_after(&head.headers, wire.clock.now());

@@ -20,7 +20,8 @@
 //!   `TransportService` is one, so that middleware can stand before any other transport.
 //! - [`from_fn`] makes a transport of any function from a request to a response, such as the
 //!   `handle` method of an in-memory registry: no socket, no runtime.
-//! - [`record`] keeps what goes through a transport, and responses from what was kept.
+//! - The crate acr-record has a transport that records what goes through another one, without
+//!   secrets, and one that responds from a recording.
 //!
 //! # Log and limit
 //!
@@ -91,7 +92,6 @@ mod error;
 mod from_fn;
 #[cfg(feature = "hyper")]
 mod hyper;
-pub mod record;
 #[cfg(feature = "reqwest")]
 mod reqwest;
 #[cfg(feature = "tower")]

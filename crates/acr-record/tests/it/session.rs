@@ -38,7 +38,7 @@ fn client(
             ..RetryOptions::none()
         })
         .limiter(LimiterOptions::off())
-        .known_realm(false)
+        .assume_azure_auth(false)
         .build()
         .unwrap()
 }
