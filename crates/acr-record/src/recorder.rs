@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use acr_client::OperationContext;
 use acr_client::async_trait;
 use acr_client::transport::{Body, Transport, TransportError};
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 
 use crate::exchange::{Exchange, Failure, FailureKind, Origin};
 use crate::recording::Recording;
 use crate::redact::{self, Secrets};
-use crate::tee::{Copied, Copy};
+use crate::tee::BodyCopy;
 
 /// Records what goes through a transport.
 ///
@@ -135,7 +135,7 @@ impl Recorder {
             true => self.body_limit.max(MAX_BODY),
             false => self.body_limit,
         };
-        let (copy, body) = Copy::of(body, body_limit, |_| {});
+        let (copy, body) = BodyCopy::of(body, body_limit, |_| {});
         let attempt = Attempt {
             state: self.state.clone(),
             body_limit,
@@ -178,7 +178,7 @@ struct Attempt {
     body_limit: usize,
     position: u64,
     is_for_token: bool,
-    request: Copy,
+    request: BodyCopy,
     /// `None` once it is recorded.
     exchange: Option<Exchange>,
 }
@@ -190,23 +190,19 @@ impl Attempt {
         if let Some(exchange) = &mut self.exchange {
             exchange.response = Some(crate::Response::from_parts(&parts));
         }
-        let (_, body) = Copy::of(body, self.body_limit, move |copy| self.finish(Ok(copy)));
+        let (_, body) = BodyCopy::of(body, self.body_limit, move |copy| self.finish(Ok(copy)));
         Response::from_parts(parts, body)
     }
 
-    fn finish(&mut self, outcome: Result<&Copy, Failure>) {
+    fn finish(&mut self, outcome: Result<&BodyCopy, Failure>) {
         let Some(mut exchange) = self.exchange.take() else {
             return;
         };
-        let (body, end) = self.request.take();
         let request = &mut exchange.request;
-        request.end = end;
-        request.body = body_of(body, &request.headers, false);
+        (request.body, request.end) = self.request.take(&request.headers, false);
         match (&mut exchange.response, outcome) {
             (Some(response), Ok(copy)) => {
-                let (body, end) = copy.take();
-                response.end = end;
-                response.body = body_of(body, &response.headers, true);
+                (response.body, response.end) = copy.take(&response.headers, true);
                 if !response.end.is_complete() {
                     exchange.mask.push("response.body".to_owned());
                 }
@@ -227,13 +223,6 @@ impl Drop for Attempt {
     fn drop(&mut self) {
         let message = "the request was dropped before its response came";
         self.finish(Err(Failure::new(FailureKind::Timeout, message)));
-    }
-}
-
-fn body_of(copied: Copied, headers: &HeaderMap, is_response: bool) -> crate::Body {
-    match copied {
-        Copied::Bytes(bytes) => crate::Body::from_bytes(bytes, headers, is_response),
-        Copied::Omitted { sha256, size } => crate::Body::Omitted { sha256, size },
     }
 }
 

@@ -1,4 +1,4 @@
-//! [`Copy`]: a copy of a body that is made while the body is read.
+//! [`BodyCopy`]: a copy of a body that is made while the body is read.
 
 use std::mem;
 use std::pin::Pin;
@@ -8,26 +8,17 @@ use std::task::{Context, Poll, ready};
 use acr_client::transport::{Body, TransportError};
 use bytes::Bytes;
 use futures_util::FutureExt;
+use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use sha2::{Digest as _, Sha256};
 
-use crate::body::BodyEnd;
+use crate::body::{Body as RecordedBody, BodyEnd};
 use crate::exchange::Failure;
 
 /// What was read of a body so far. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Copy(Arc<Mutex<Inner>>);
-
-/// The bytes of a body, or what is known of those that were too many.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Copied {
-    Bytes(Bytes),
-    Omitted {
-        sha256: Option<String>,
-        size: Option<u64>,
-    },
-}
+pub(crate) struct BodyCopy(Arc<Mutex<Inner>>);
 
 struct Inner {
     limit: usize,
@@ -41,7 +32,7 @@ enum Kept {
     Digest(Box<Sha256>, u64),
 }
 
-impl Copy {
+impl BodyCopy {
     /// Returns a copy of at most `limit` bytes, and the body to be read in place of the given one.
     /// `at_end` is called once, when the body has ended or is dropped.
     pub(crate) fn of(
@@ -73,20 +64,23 @@ impl Copy {
         (copy, Body::new(tee))
     }
 
-    /// Returns what was read by now. What is read later is not copied.
-    pub(crate) fn take(&self) -> (Copied, BodyEnd) {
+    /// Returns what was read by now, in the form for a message with these headers. What is read later is
+    /// not copied.
+    pub(crate) fn take(&self, headers: &HeaderMap, is_response: bool) -> (RecordedBody, BodyEnd) {
         let mut inner = self.lock();
         let end = mem::take(&mut inner.end);
-        let copied = match inner.kept.take() {
-            None => Copied::Bytes(Bytes::new()),
-            Some(Kept::Bytes(bytes)) => Copied::Bytes(bytes.into()),
+        let body = match inner.kept.take() {
+            None => RecordedBody::Empty,
+            Some(Kept::Bytes(bytes)) => {
+                RecordedBody::from_bytes(bytes.into(), headers, is_response)
+            }
             // The digest of a part is of no use.
-            Some(Kept::Digest(digest, size)) => Copied::Omitted {
+            Some(Kept::Digest(digest, size)) => RecordedBody::Omitted {
                 size: end.is_complete().then_some(size),
                 sha256: end.is_complete().then(|| hex::encode(digest.finalize())),
             },
         };
-        (copied, end)
+        (body, end)
     }
 
     fn push(&self, bytes: &[u8]) {
@@ -116,11 +110,11 @@ impl Copy {
 /// A body that is copied while it is read.
 struct Tee {
     body: Body,
-    copy: Copy,
+    copy: BodyCopy,
     at_end: Option<AtEnd>,
 }
 
-type AtEnd = Box<dyn FnOnce(&Copy) + Send>;
+type AtEnd = Box<dyn FnOnce(&BodyCopy) + Send>;
 
 impl Tee {
     fn end(&mut self, end: BodyEnd) {

@@ -273,7 +273,7 @@ fn token_request(exchange: &mut Exchange, secrets: &mut Secrets) {
     };
     if request.bytes().as_deref() != Some(redacted.as_bytes()) {
         request.set_body(redacted);
-        exchange.mask("request.body");
+        exchange.add_mask("request.body");
     }
 }
 
@@ -296,7 +296,7 @@ fn token_response(exchange: &mut Exchange, secrets: &mut Secrets) {
     };
     let value = serde_json::from_slice(&bytes).ok();
     let Some(Value::Object(mut members)) = value.filter(|_| response.end.is_complete()) else {
-        exchange.mask("response.body");
+        exchange.add_mask("response.body");
         exchange.replace_response(Some(REDACTED.to_owned()));
         return;
     };
@@ -315,7 +315,7 @@ fn token_response(exchange: &mut Exchange, secrets: &mut Secrets) {
     let text = Value::Object(members).to_string() + newline;
     exchange.replace_response(Some(text));
     if has_dropped {
-        exchange.mask("response.body");
+        exchange.add_mask("response.body");
     }
 }
 
@@ -345,7 +345,7 @@ fn failures(exchange: &mut Exchange) -> impl Iterator<Item = &mut Failure> {
 }
 
 impl Exchange {
-    fn mask(&mut self, part: &str) {
+    fn add_mask(&mut self, part: &str) {
         if !self.is_masked(part) {
             self.mask.push(part.to_owned());
         }
@@ -364,7 +364,7 @@ impl Exchange {
         let is_longer_or_shorter = before.map(|bytes| bytes.len()) != Some(text.len());
         response.set_body(text);
         if has_length && is_longer_or_shorter {
-            self.mask("response.headers.content-length");
+            self.add_mask("response.headers.content-length");
         }
     }
 }

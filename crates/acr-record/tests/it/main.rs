@@ -4,6 +4,9 @@
 
 mod format;
 #[cfg(feature = "transport")]
+#[path = "../../examples/record_and_replay.rs"]
+mod record_and_replay;
+#[cfg(feature = "transport")]
 mod recorder;
 #[cfg(feature = "transport")]
 mod replay;

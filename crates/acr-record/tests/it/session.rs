@@ -410,3 +410,8 @@ async fn a_broken_download_breaks_again() {
     .await;
     assert_eq!(first, again);
 }
+
+#[test]
+fn the_example_runs() {
+    crate::record_and_replay::main().unwrap();
+}
