@@ -27,7 +27,7 @@ Usage: cargo xtask <COMMAND>
   test                        everything hermetic: tests with all features and with none, doc tests, fixtures
   test --repeat N [FILTER]    the tests N times, built once with all features, with one, two and eight threads in turn;
                               ends at the first run in which a test fails, is missing or is new. FILTER is the name of
-                              a target (demands, suite, acr_client for its unit tests), or else part of tests' names.
+                              a target (it, acr_client for its unit tests), or else part of tests' names (regressions).
                               Doc tests are left out
   check [--allow-missing-tools]
                               formatting, lints, docs, repository rules, sets of features, types in public APIs,

@@ -137,7 +137,7 @@ fn run_all(
             again.push(program.again(None, threads));
         }
         let how = match (status, read) {
-            (None, _) => format!("did not end within {} s", LONGEST.as_secs()),
+            (None, _) => format!("did not end within {} s", MAX_RUN_TIME.as_secs()),
             (Some(status), Err(problem)) => format!("{problem} ({status})"),
             (Some(status), Ok(_)) => format!("failed ({status})"),
         };
@@ -176,7 +176,7 @@ fn run_one(
         if let Some(status) = child.try_wait().map_err(lost)? {
             return Ok(Some(status));
         }
-        if started.elapsed() > LONGEST {
+        if started.elapsed() > MAX_RUN_TIME {
             child.kill().map_err(lost)?;
             child.wait().map_err(lost)?;
             return Ok(None);
@@ -186,7 +186,7 @@ fn run_one(
 }
 
 /// How long one program may run. The slowest takes half a minute on two cores.
-const LONGEST: Duration = Duration::from_secs(600);
+const MAX_RUN_TIME: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {
@@ -196,20 +196,23 @@ mod tests {
     fn a_number_and_one_filter_are_taken_in_any_order() {
         let options = |runs, filter| Ok(Options { runs, filter });
         assert_eq!(Options::parse(&["--repeat", "3"]), options(3, None));
-        for arguments in [["--repeat", "20", "demands"], ["demands", "--repeat", "20"]] {
-            assert_eq!(Options::parse(&arguments), options(20, Some("demands")));
+        for arguments in [
+            ["--repeat", "20", "regressions"],
+            ["regressions", "--repeat", "20"],
+        ] {
+            assert_eq!(Options::parse(&arguments), options(20, Some("regressions")));
         }
     }
 
     #[test]
     fn malformed_arguments_are_refused() {
         for arguments in [
-            &["demands"][..],
+            &["regressions"][..],
             &["--repeat"],
             &["--repeat", "0"],
             &["--repeat", "often"],
             &["--repeat", "1", "--repeat", "2"],
-            &["--repeat", "1", "demands", "suite"],
+            &["--repeat", "1", "regressions", "suite"],
             &["--repeat", "1", "--release"],
         ] {
             assert!(Options::parse(arguments).is_err(), "{arguments:?}");

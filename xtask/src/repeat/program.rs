@@ -25,7 +25,7 @@ pub(super) enum Selection<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Place {
     package: String,
-    /// Cargo's option for the target: `--test demands`.
+    /// Cargo's option for the target: `--test regressions`.
     option: Vec<String>,
     /// Whether the package has examples, which its tests may start.
     has_examples: bool,
@@ -126,7 +126,7 @@ impl Program {
         })
     }
 
-    /// Which one it is, in words: `acr-client demands`, `acr-client lib`.
+    /// Which one it is, in words: `acr-client regressions`, `acr-client lib`.
     pub(super) fn label(&self) -> String {
         let target = self.option.join(" ");
         let target = target.trim_start_matches('-').trim_start_matches("test ");
@@ -205,7 +205,7 @@ mod tests {
         let target = |kind: &str, name: &str| json!({"kind": [kind], "name": name, "test": kind != "example"});
         json!({"packages": [
             {"name": "acr-client", "targets": [
-                target("lib", "acr_client"), target("test", "demands"), target("test", "record")
+                target("lib", "acr_client"), target("test", "regressions"), target("test", "record")
             ]},
             {"name": "acr-harness", "targets": [
                 target("lib", "acr_harness"), target("test", "record"), target("example", "quickstart"),
@@ -225,12 +225,12 @@ mod tests {
     #[test]
     fn a_filter_that_names_a_target_runs_all_its_tests() {
         let metadata = metadata();
-        let selection = Selection::of(&metadata, Some("demands"));
+        let selection = Selection::of(&metadata, Some("regressions"));
         assert!(
-            matches!(&selection, Selection::Targets { name: "demands", places } if places.len() == 1)
+            matches!(&selection, Selection::Targets { name: "regressions", places } if places.len() == 1)
         );
         assert_eq!(selection.tests(), None);
-        assert_eq!(builds("demands"), [format!("{ALL} --test demands")]);
+        assert_eq!(builds("regressions"), [format!("{ALL} --test regressions")]);
         assert_eq!(builds("acr_client"), [format!("{ALL} --lib")]);
     }
 
@@ -263,12 +263,12 @@ mod tests {
                 "executable": "/w/target/debug/deps/x-1"
             })
         };
-        let program = Program::read(&message("test", "demands", true)).expect("a test program");
-        assert_eq!(program.label(), "acr-client demands");
+        let program = Program::read(&message("test", "regressions", true)).expect("a test program");
+        assert_eq!(program.label(), "acr-client regressions");
         assert_eq!(program.folder(), Path::new("/w/crates/acr-client"));
         assert_eq!(
             program.again(Some("job::holds"), 8),
-            "cargo test --package acr-client --all-features --test demands -- --exact job::holds --test-threads 8"
+            "cargo test --package acr-client --all-features --test regressions -- --exact job::holds --test-threads 8"
         );
         let unit = Program::read(&message("lib", "acr_client", true)).expect("a test program");
         assert_eq!(unit.label(), "acr-client lib");

@@ -113,7 +113,7 @@ mod tests {
             .iter()
             .map(|(name, outcome)| ((*name).to_owned(), *outcome));
         let mut results = Results::default();
-        results.add("acr-client demands", &tests.collect());
+        results.add("acr-client regressions", &tests.collect());
         results
     }
 
@@ -161,9 +161,9 @@ mod tests {
         assert_eq!(
             now.differences(&first),
             [
-                "missing: acr-client demands: a",
-                "was Passed, is Ignored: acr-client demands: b",
-                "new: acr-client demands: c"
+                "missing: acr-client regressions: a",
+                "was Passed, is Ignored: acr-client regressions: b",
+                "new: acr-client regressions: c"
             ]
         );
     }

@@ -1,0 +1,34 @@
+//! What users of other clients lose work to, each as a test that is named after what it prevents.
+//!
+//! All of it happens in one process on a clock that moves by itself when everybody waits: hours pass in
+//! milliseconds, and nothing sleeps. Faults are the registry's own.
+//!
+//! | module | what it prevents |
+//! |---|---|
+//! | [`tokens`] | tokens that die in the middle of a job, token storms, tokens that grow or go astray |
+//! | [`flights`] | callers who wait for one token and end with it |
+//! | [`credentials`] | identities that do not work, or fail without a word |
+//! | [`errors`] | errors that do not say what to do, and retries of what cannot heal |
+//! | [`throttling`] | jobs that break on 429, wait in vain, or crawl |
+//! | [`redirects`] | credentials at the storage, blobs that cannot be handed on |
+//! | [`lists`] | lists that end too early, never, or hold what was not asked for |
+//! | [`content`] | names that do not fit a path, artifacts that are refused, locks that go too far |
+//! | [`transport`] | transports that do not know what they send, requests that no method covers |
+//! | [`uploads`] | uploads that are given up although they are done, or sent again and again |
+//! | [`requests`] | more requests than a job needs |
+//! | [`job`] | all of it at once |
+
+mod content;
+mod credentials;
+mod errors;
+mod flights;
+mod job;
+mod lists;
+mod redirects;
+mod requests;
+mod slow;
+mod support;
+mod throttling;
+mod tokens;
+mod transport;
+mod uploads;

@@ -1,0 +1,10 @@
+//! The integration tests of acr-harness, a module for each concept.
+
+#![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
+
+mod fidelity;
+mod fuzz_corpus;
+mod images;
+mod interop;
+mod quickstart;
+mod record;

@@ -1,0 +1,237 @@
+//! The example `quickstart` as its users start it: as a program of its own. `cargo test` builds it before this.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::{env, fs, thread};
+
+use acr_client::protocol::ScopeSet;
+use acr_client::{ContainerRegistryClient, Credential, RetryOptions};
+use acr_harness::layout::OciLayout;
+use acr_harness::push::push;
+use acr_mock::{AcrMock, Registry};
+use tempfile::NamedTempFile;
+
+#[test]
+fn it_runs_on_a_registry_of_its_own_and_shows_the_digests() {
+    let output = quickstart(&[], &[]);
+    let stdout = text(&output.stdout);
+    assert!(output.status.success(), "{stdout}{}", text(&output.stderr));
+    for version in ["v1", "v2", "v3"] {
+        let image = OciLayout::fixture(version).unwrap().image().unwrap();
+        for manifest in &image.manifests {
+            assert!(
+                stdout.contains(manifest.digest.as_str()),
+                "{version}: {stdout}"
+            );
+        }
+    }
+    assert!(
+        stdout.contains("refused, as it should be") && stdout.ends_with("Done.\n"),
+        "{stdout}"
+    );
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[tokio::test]
+async fn on_a_running_registry_it_leaves_everything_else_alone() {
+    let mock = Running::start(Registry::builder().user("dev", "secret"));
+    let client = mock.client();
+    let other = client.repository_client("acr-quickstart/other").unwrap();
+    let image = OciLayout::fixture("v1").unwrap().image().unwrap();
+    push(&other, &image, "v1").await.unwrap();
+    let before = other.get_repository_properties().await.unwrap();
+
+    let login = [("USERNAME", "dev"), ("PASSWORD", "secret")];
+    let output = quickstart(&mock.arguments(), &login);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+
+    let names = client.list_repository_names().collect_all().await.unwrap();
+    assert_eq!(names, [other.name().clone()]);
+    assert_eq!(other.get_repository_properties().await.unwrap(), before);
+}
+
+#[test]
+fn the_endpoint_may_come_from_the_environment() {
+    let mock = Running::start(Registry::builder());
+    let settings = [
+        ("ENDPOINT", mock.endpoint.as_str()),
+        ("ENTRA_TOKEN", "a token"),
+    ];
+    let output = quickstart(&mock.arguments()[2..], &settings);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains(&mock.endpoint));
+}
+
+#[tokio::test]
+async fn a_failure_on_the_way_removes_the_repository() {
+    // Everything but to lock.
+    let rights: ScopeSet = "registry:catalog:* repository:*:pull,push,delete,metadata_read"
+        .parse()
+        .unwrap();
+    let mock = Running::start(Registry::builder().entra_token("developer", rights));
+    let output = quickstart(&mock.arguments(), &[("ENTRA_TOKEN", "developer")]);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        text(&output.stdout).contains("== Lock v1"),
+        "it went as far as that"
+    );
+    assert!(stderr.contains("was removed again"), "{stderr}");
+    assert!(
+        stderr.contains("update_tag_properties") && stderr.contains("lacks a right"),
+        "{stderr}"
+    );
+
+    let names = mock.client_with("developer").list_repository_names();
+    assert!(names.collect_all().await.unwrap().is_empty());
+}
+
+#[test]
+fn what_cannot_be_removed_is_named() {
+    // Everything but to delete.
+    let rights: ScopeSet = "registry:catalog:* repository:*:pull,push,metadata_read,metadata_write"
+        .parse()
+        .unwrap();
+    let mock = Running::start(Registry::builder().entra_token("developer", rights));
+    let output = quickstart(&mock.arguments(), &[("ENTRA_TOKEN", "developer")]);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("could not be removed; please delete it"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("acr-quickstart/"), "{stderr}");
+}
+
+#[test]
+fn a_wrong_endpoint_is_named_with_the_reason() {
+    // Accepts and hangs up, so that the port stays taken.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("https://{}", listener.local_addr().unwrap());
+    thread::spawn(move || listener.incoming().for_each(drop));
+
+    let output = quickstart(&["--endpoint", &endpoint], &[("ENTRA_TOKEN", "a token")]);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains(&endpoint) && stderr.contains("because:"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("Is the endpoint right"), "{stderr}");
+}
+
+#[test]
+fn a_registry_whose_ca_is_not_given_is_refused() {
+    let mock = Running::start(Registry::builder());
+    let arguments = &mock.arguments()[..2];
+    let output = quickstart(arguments, &[("ENTRA_TOKEN", "a token")]);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("certificate") && stderr.contains("--ca FILE"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_missing_a_double_and_a_wrong_login_are_told_apart() {
+    let mock = Running::start(Registry::builder().user("dev", "secret"));
+    let one = [("USERNAME", "dev"), ("PASSWORD", "hunter2")];
+    let two = [
+        ("USERNAME", "dev"),
+        ("PASSWORD", "hunter2"),
+        ("ENTRA_TOKEN", "hunter2"),
+    ];
+    for (login, reason) in [
+        (&[][..], "there is no login"),
+        (&one, "401 Unauthorized"),
+        (&two, "are both set"),
+    ] {
+        let output = quickstart(&mock.arguments(), login);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(reason), "{stderr}");
+        assert!(!stderr.contains("hunter2"), "{stderr}");
+    }
+}
+
+/// A registry over TLS, and its CA in a file.
+struct Running {
+    server: AcrMock,
+    endpoint: String,
+    ca: NamedTempFile,
+}
+
+impl Running {
+    fn start(registry: acr_mock::RegistryBuilder) -> Self {
+        let server = AcrMock::builder()
+            .registry(registry.build())
+            .start()
+            .unwrap();
+        let ca = NamedTempFile::new().unwrap();
+        fs::write(ca.path(), server.ca_pem().unwrap()).unwrap();
+        let endpoint = server.endpoint();
+        Self {
+            server,
+            endpoint,
+            ca,
+        }
+    }
+
+    /// `--endpoint URL --ca FILE`
+    fn arguments(&self) -> [&str; 4] {
+        [
+            "--endpoint",
+            &self.endpoint,
+            "--ca",
+            self.ca.path().to_str().unwrap(),
+        ]
+    }
+
+    fn client(&self) -> ContainerRegistryClient {
+        self.client_with("any token")
+    }
+
+    fn client_with(&self, token: &str) -> ContainerRegistryClient {
+        ContainerRegistryClient::builder(&self.endpoint)
+            .credential(Credential::entra_token(token))
+            .root_certificate_pem(self.server.ca_pem().unwrap())
+            .retry(RetryOptions::none())
+            .build()
+            .unwrap()
+    }
+}
+
+/// Runs the example with these arguments and variables (without `AZURE_CONTAINERREGISTRY_`), and with no others.
+fn quickstart(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let program = program();
+    let mut command = Command::new(&program);
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("AZURE_") {
+            command.env_remove(name);
+        }
+    }
+    let variables = variables
+        .iter()
+        .map(|(name, value)| (format!("AZURE_CONTAINERREGISTRY_{name}"), value));
+    let output = command.args(arguments).envs(variables).output();
+    output.unwrap_or_else(|error| {
+        panic!(
+            "{}: {error}; `cargo build --example quickstart` makes it",
+            program.display()
+        )
+    })
+}
+
+/// Where cargo puts examples: beside the folder of this test.
+fn program() -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
+    let name = format!("quickstart{}", env::consts::EXE_SUFFIX);
+    profile.join("examples").join(name)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

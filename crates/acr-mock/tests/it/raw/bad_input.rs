@@ -1,0 +1,471 @@
+//! Requests that no well-behaved client sends: each gets the response of the service, or a clear one that was chosen.
+
+use futures_util::FutureExt as _;
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, StreamBody};
+
+use crate::raw::support::{OCI_INDEX, OCI_MANIFEST, Raw, nowhere};
+
+const PUSH: &str = "repository:app:pull,push";
+
+#[test]
+fn what_matches_no_grammar_is_a_plain_404_before_any_challenge() {
+    let raw = Raw::new();
+    let hex = "0".repeat(64);
+    let long_tag = "t".repeat(129);
+    for (method, path) in [
+        // Recorded.
+        (Method::GET, "/v2/app/blobs/wrong%20digest".to_owned()),
+        (Method::DELETE, "/v2/app/blobs/wrong%20digest".to_owned()),
+        (
+            Method::POST,
+            "/v2/wrong%20name/blobs/uploads/?from=wrong+from&mount=wrong+mount".to_owned(),
+        ),
+        (
+            Method::GET,
+            "/v2/app/manifests/sha256:totallywrong".to_owned(),
+        ),
+        (
+            Method::GET,
+            "/v2/app/manifests/.INVALID_MANIFEST_NAME".to_owned(),
+        ),
+        (
+            Method::GET,
+            "/acr/v1/app/_manifests/wrong-digest".to_owned(),
+        ),
+        (Method::GET, "/acr/v1/Nonexistent/_tags/v1".to_owned()),
+        (Method::DELETE, "/acr/v1/missingRepo".to_owned()),
+        // Of the same kind.
+        (Method::GET, "/acr/v1/App".to_owned()),
+        (Method::GET, "/acr/v1/a//b".to_owned()),
+        (Method::GET, "/acr/v1/a/".to_owned()),
+        (Method::GET, "/acr/v1/%2Fa".to_owned()),
+        (Method::GET, "/acr/v1/a%2F%2Fb/_tags".to_owned()),
+        (Method::GET, "/acr/v1/..%2Fb".to_owned()),
+        (Method::GET, "/acr/v1/a/../b".to_owned()),
+        (Method::GET, "/acr/v1/-a".to_owned()),
+        (Method::GET, "/acr/v1/a_".to_owned()),
+        (Method::GET, "/acr/v1/a___b".to_owned()),
+        (Method::GET, "/acr/v1/caf%C3%A9".to_owned()),
+        (Method::GET, "/acr/v1/a%00".to_owned()),
+        (Method::GET, "/acr/v1/a%zz".to_owned()),
+        (Method::GET, "/acr/v1/%ff%fe".to_owned()),
+        (Method::GET, "/acr/v1/app/_unknown".to_owned()),
+        (Method::GET, "/acr/v1/app/_tags/".to_owned()),
+        (Method::GET, "/acr/v1/app/_tags/.v1".to_owned()),
+        (Method::GET, "/acr/v1/app/_tags/a%2Fb".to_owned()),
+        (Method::GET, "/acr/v1/app/_tags/a b".replace(' ', "%20")),
+        (Method::GET, format!("/acr/v1/app/_tags/{long_tag}")),
+        (Method::GET, format!("/v2/app/manifests/{long_tag}")),
+        (
+            Method::GET,
+            format!("/v2/app/manifests/sha256:{}", &hex[1..]),
+        ),
+        (Method::GET, format!("/v2/app/manifests/sha256:{hex}0")),
+        (
+            Method::GET,
+            format!("/v2/app/manifests/sha256:{}", "A".repeat(64)),
+        ),
+        (Method::PUT, format!("/v2/app/manifests/:{hex}")),
+        (Method::GET, format!("/v2/app/blobs/{hex}")),
+        (Method::GET, format!("/v2/app/blobs/sha256:{hex}/")),
+        (Method::GET, "/v2/app/referrers/v1".to_owned()),
+        (Method::GET, "/v2/App/tags/list".to_owned()),
+        (Method::GET, "/v2/app".to_owned()),
+        (Method::GET, "/v2/app/".to_owned()),
+        (Method::GET, "/v2//manifests/v1".to_owned()),
+        (Method::GET, "/v2/app/unknown/v1".to_owned()),
+        (Method::GET, "/v2/app/blobs/uploads/a%20b".to_owned()),
+        (Method::GET, format!("/v2/{}/tags/list", "a".repeat(300))),
+    ] {
+        raw.ask(method.clone(), &path).send().expect_not_routed();
+        // A token changes nothing.
+        raw.ask(method, &path)
+            .scope(PUSH)
+            .send()
+            .expect_not_routed();
+    }
+}
+
+#[test]
+fn a_head_of_what_matches_no_grammar_has_the_length_and_not_the_body() {
+    let raw = Raw::new();
+    for path in [
+        "/v2/app/blobs/wrong%20digest",
+        "/v2/app/manifests/.INVALID_MANIFEST_NAME",
+    ] {
+        let response = raw.head(path).send().expect(404);
+        assert!(response.body.is_empty());
+        assert_eq!(response.header("content-length"), "19");
+        assert_eq!(response.header("content-type"), "text/plain; charset=utf-8");
+    }
+}
+
+#[test]
+fn a_word_like_a_digest_is_a_legal_tag() {
+    let raw = Raw::new();
+    for path in [
+        "/v2/app/manifests/wrong-tag",
+        "/v2/app/manifests/sha256",
+        "/acr/v1/app/_tags/wrong-digest",
+    ] {
+        raw.get(path).send().expect(401);
+    }
+    raw.get(format!("/v2/app/manifests/{}", "t".repeat(128)))
+        .send()
+        .expect(401);
+}
+
+#[test]
+fn a_path_outside_the_api_is_served_in_front_of_the_registry() {
+    let raw = Raw::new();
+    for path in [
+        "/wrong%20location",
+        "/",
+        "/v1/",
+        "/acr/v2/app",
+        "/acr/v1",
+        "/v2x",
+        "/V2/",
+        "/oauth2/",
+        "/oauth2/token/",
+    ] {
+        let response = raw.get(path).send().expect(404);
+        assert_eq!(response.text(), "Not found", "{path}");
+        assert_eq!(response.header("content-type"), "application/octet-stream");
+        assert_eq!(response.header("content-length"), "9");
+        // Beside these only what the front says everywhere, and once (recorded).
+        let transport = "max-age=31536000; includeSubDomains";
+        assert_eq!(response.header("strict-transport-security"), transport);
+        assert_eq!(response.header("server"), "AzureContainerRegistry");
+        assert_eq!(response.headers.len(), 4, "{path}: {:?}", response.headers);
+    }
+}
+
+#[test]
+fn a_known_path_with_a_wrong_method_is_405_and_says_which_are_right() {
+    // Chosen: the service's response is not known.
+    let raw = Raw::new();
+    let digest = nowhere();
+    for (method, path, allow) in [
+        (Method::POST, "/v2/".to_owned(), "GET"),
+        (Method::DELETE, "/acr/v1/_catalog".to_owned(), "GET"),
+        (Method::PUT, "/v2/_catalog".to_owned(), "GET"),
+        (Method::POST, "/acr/v1/app".to_owned(), "GET, PATCH, DELETE"),
+        (Method::PATCH, "/acr/v1/app/_tags".to_owned(), "GET"),
+        (
+            Method::PUT,
+            "/acr/v1/app/_tags/v1".to_owned(),
+            "GET, PATCH, DELETE",
+        ),
+        (Method::DELETE, "/acr/v1/app/_manifests".to_owned(), "GET"),
+        (
+            Method::DELETE,
+            format!("/acr/v1/app/_manifests/{digest}"),
+            "GET, PATCH",
+        ),
+        (Method::POST, "/v2/app/tags/list".to_owned(), "GET"),
+        (
+            Method::POST,
+            "/v2/app/manifests/v1".to_owned(),
+            "GET, HEAD, PUT, DELETE",
+        ),
+        (
+            Method::PATCH,
+            format!("/v2/app/blobs/{digest}"),
+            "GET, HEAD, DELETE",
+        ),
+        (Method::HEAD, format!("/v2/app/referrers/{digest}"), "GET"),
+        (Method::GET, "/v2/app/blobs/uploads/".to_owned(), "POST"),
+        (
+            Method::POST,
+            "/v2/app/blobs/uploads/some-id".to_owned(),
+            "GET, PATCH, PUT, DELETE",
+        ),
+        (Method::OPTIONS, "/v2/".to_owned(), "GET"),
+        (
+            Method::from_bytes(b"PURGE").unwrap(),
+            "/acr/v1/app".to_owned(),
+            "GET, PATCH, DELETE",
+        ),
+    ] {
+        let response = raw.ask(method.clone(), &path).send().expect(405);
+        assert_eq!(response.header("allow"), allow, "{method} {path}");
+        if method != Method::HEAD {
+            assert_eq!(
+                response.json()["errors"][0]["code"],
+                "UNSUPPORTED",
+                "{method} {path}"
+            );
+        }
+        assert!(!response.has("www-authenticate"));
+    }
+}
+
+#[test]
+fn a_parameter_that_is_malformed_is_named_after_the_credentials_were_good() {
+    // Chosen: the service's responses are not known.
+    let raw = Raw::new();
+    raw.push_image("app", "v1");
+    for (ask, scope, code) in [
+        (
+            raw.get("/acr/v1/app/_tags?digest=wrong"),
+            "repository:app:metadata_read",
+            "DIGEST_INVALID",
+        ),
+        (
+            raw.post("/v2/app/blobs/uploads/?digest=wrong"),
+            PUSH,
+            "DIGEST_INVALID",
+        ),
+        (
+            raw.post("/v2/app/blobs/uploads/?mount=wrong"),
+            PUSH,
+            "DIGEST_INVALID",
+        ),
+    ] {
+        let response = ask.scope(scope).send().expect(400);
+        assert_eq!(response.json()["errors"][0]["code"], code);
+    }
+    let from = raw
+        .post(format!(
+            "/v2/app/blobs/uploads/?from=Wrong&mount={}",
+            nowhere()
+        ))
+        .scope(PUSH)
+        .send();
+    assert_eq!(from.expect(400).json()["errors"][0]["code"], "NAME_INVALID");
+}
+
+#[test]
+fn odd_queries_and_headers_break_nothing() {
+    let raw = Raw::new();
+    raw.push_image("app", "v1");
+    let long = "x".repeat(20_000);
+    for query in [
+        "&&&",
+        "=",
+        "n",
+        "last=%ff%fe",
+        "last=%00",
+        "orderby=%zz",
+        "api-version=1999-01-01",
+        "n=1&n=x",
+        &format!("last={long}"),
+    ] {
+        raw.get(format!("/acr/v1/app/_tags?{query}"))
+            .scope("repository:app:metadata_read")
+            .send()
+            .expect(200);
+    }
+    for value in [
+        "Bearer",
+        "Bearer ",
+        "bearer  x",
+        "Basic",
+        "Basic !!!",
+        "Basic YQ==",
+        "Digest x=y",
+        "",
+        ",",
+        "\u{7f}\u{80}",
+    ] {
+        let value = value.trim_end_matches(['\u{7f}', '\u{80}']);
+        raw.get("/acr/v1/app")
+            .header("authorization", value)
+            .send()
+            .expect(401);
+    }
+    // Bytes that are no text.
+    let request = Request::get("https://mock.azurecr.io/acr/v1/app")
+        .header(
+            "authorization",
+            http::HeaderValue::from_bytes(b"Bearer \xff\xfe").unwrap(),
+        )
+        .body(String::new())
+        .unwrap();
+    assert_eq!(
+        raw.registry
+            .handle(request)
+            .now_or_never()
+            .unwrap()
+            .status(),
+        401
+    );
+    // The scheme's name may be written in any case.
+    let token = raw.token("repository:app:metadata_read");
+    raw.get("/acr/v1/app")
+        .header("authorization", &format!("bearer {token}"))
+        .send()
+        .expect(200);
+}
+
+#[test]
+fn a_request_without_a_host_is_served_under_the_mock_s_own_name() {
+    let raw = Raw::new();
+    let request = Request::get("/v2/").body(String::new()).unwrap();
+    let response = raw.registry.handle(request).now_or_never().unwrap();
+    let challenge = response.headers()["www-authenticate"].to_str().unwrap();
+    assert!(
+        challenge.contains("https://mock.azurecr.io/oauth2/token"),
+        "{challenge}"
+    );
+}
+
+#[test]
+fn a_body_that_breaks_off_is_refused_and_leaves_nothing() {
+    let raw = Raw::new();
+    let token = raw.token(PUSH);
+    let begun = raw
+        .post("/v2/app/blobs/uploads/")
+        .bearer(&token)
+        .send()
+        .header("location")
+        .to_owned();
+    for (method, path, content_type) in [
+        (Method::PATCH, begun.clone(), "application/octet-stream"),
+        (
+            Method::PUT,
+            format!("{begun}&digest={}", crate::raw::support::digest(b"begin")),
+            "application/octet-stream",
+        ),
+        (
+            Method::POST,
+            format!(
+                "/v2/app/blobs/uploads/?digest={}",
+                crate::raw::support::digest(b"begin")
+            ),
+            "application/octet-stream",
+        ),
+        (Method::PUT, "/v2/app/manifests/v1".to_owned(), OCI_MANIFEST),
+    ] {
+        let frames = [
+            Ok(http_body::Frame::data(bytes::Bytes::from_static(b"begin"))),
+            Err(std::io::Error::other("hung up")),
+        ];
+        let request = Request::builder()
+            .method(method.clone())
+            .uri(format!("https://mock.azurecr.io{path}"))
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", content_type)
+            .body(StreamBody::new(futures_util::stream::iter(frames)))
+            .unwrap();
+        let response = raw.registry.handle(request).now_or_never().unwrap();
+        assert_eq!(response.status(), 400, "{method} {path}");
+        let body = response
+            .into_body()
+            .collect()
+            .now_or_never()
+            .unwrap()
+            .unwrap()
+            .to_bytes();
+        assert!(
+            body.starts_with(br#"{"errors":[{"code":"SIZE_INVALID""#),
+            "{body:?}"
+        );
+    }
+    let status = raw
+        .get(&begun)
+        .scope("repository:app:pull")
+        .send()
+        .expect(204);
+    assert_eq!(status.header("range"), "0-0");
+    raw.patch(&begun)
+        .bearer(&token)
+        .body(&b"whole"[..])
+        .send()
+        .expect(202);
+    let blob = format!("/v2/app/blobs/{}", crate::raw::support::digest(b"begin"));
+    raw.head(blob)
+        .scope("repository:app:pull")
+        .send()
+        .expect(404);
+}
+
+#[test]
+fn a_body_over_what_an_update_can_need_is_refused() {
+    // Chosen.
+    let raw = Raw::new();
+    raw.push_image("app", "v1");
+    let long = format!("{{\"x\":\"{}\"}}", "y".repeat(300 * 1024));
+    raw.patch("/acr/v1/app")
+        .scope("repository:app:metadata_write")
+        .body(long)
+        .send()
+        .expect(413);
+}
+
+#[test]
+fn a_manifest_nested_beyond_reason_is_refused_and_breaks_nothing() {
+    let raw = Raw::new();
+    let nested = format!(
+        "{{\"mediaType\":\"{OCI_MANIFEST}\",\"x\":{}",
+        "[".repeat(100_000)
+    );
+    let response = raw
+        .put("/v2/app/manifests/v1")
+        .scope(PUSH)
+        .header("content-type", OCI_MANIFEST)
+        .body(nested)
+        .send();
+    assert_eq!(
+        response.expect(400).json()["errors"][0]["code"],
+        "MANIFEST_INVALID"
+    );
+}
+
+#[test]
+fn what_nobody_knows_of_a_manifest_is_passed_over_and_makes_no_tree() {
+    let raw = Raw::new();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for (unknown, status) in [
+        (deep.as_str(), 201),
+        // What is passed over has to be JSON all the same.
+        (&deep[1..], 400),
+        ("\"\u{1}\"", 400),
+        ("1, \"mediaType\":7", 400),
+        // Readers differ in which of the two they take.
+        ("1, \"manifests\":[]", 400),
+        ("null", 201),
+    ] {
+        let index = format!("{{\"mediaType\":\"{OCI_INDEX}\",\"manifests\":[],\"x\":{unknown}}}");
+        let index = match unknown.contains("mediaType") {
+            true => index.replacen(&format!("\"mediaType\":\"{OCI_INDEX}\","), "", 1),
+            false => index,
+        };
+        raw.put("/v2/app/manifests/v1")
+            .scope(PUSH)
+            .header("content-type", OCI_INDEX)
+            .body(index)
+            .send()
+            .expect(status);
+    }
+    for no_object in ["[2,null,null,[]]", "[]", "null", "", " "] {
+        raw.put("/v2/app/manifests/v1")
+            .scope(PUSH)
+            .header("content-type", OCI_INDEX)
+            .body(no_object)
+            .send()
+            .expect(400);
+    }
+    raw.put("/v2/app/manifests/v1")
+        .scope(PUSH)
+        .header("content-type", OCI_INDEX)
+        .body(&b"{\"manifests\":[],\"x\":\"\xff\"}"[..])
+        .send()
+        .expect(400);
+}
+
+#[test]
+fn no_secret_is_in_a_response_or_in_debug() {
+    let raw = Raw::with(|builder| builder.user("ci", "hunter2"));
+    let response = raw
+        .get("/acr/v1/app")
+        .basic("ci", "hunter2wrong")
+        .send()
+        .expect(401);
+    assert!(!format!("{response:?}").contains("hunter2"));
+    let response = raw.get("/acr/v1/app").bearer("hunter2").send().expect(401);
+    assert!(!format!("{response:?}").contains("hunter2"));
+    assert!(!format!("{:?}", raw.registry).contains("hunter2"));
+}

@@ -1,0 +1,305 @@
+//! The headers around responses: which response has which.
+
+use http::Method;
+
+use crate::raw::support::{OCI_MANIFEST, Raw, RawResponse, digest, nowhere};
+
+const PULL: &str = "repository:app:pull";
+const READ: &str = "repository:app:metadata_read";
+const DELETE: &str = "repository:app:delete";
+
+fn is_uuid(text: &str) -> bool {
+    let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+    lengths == [8, 4, 4, 4, 12] && text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
+}
+
+/// What every response of the registry has.
+fn assert_surrounded(response: &RawResponse) {
+    let exposed = [
+        "Docker-Content-Digest",
+        "WWW-Authenticate",
+        "Link",
+        "X-Ms-Correlation-Request-Id",
+    ];
+    assert_eq!(
+        response.all("access-control-expose-headers"),
+        exposed,
+        "{response:?}"
+    );
+    assert_eq!(
+        response.header("docker-distribution-api-version"),
+        "registry/2.0"
+    );
+    assert_eq!(response.header("server"), "AzureContainerRegistry");
+    assert_eq!(
+        response.all("strict-transport-security"),
+        ["max-age=31536000; includeSubDomains"; 2]
+    );
+    assert_eq!(response.header("x-content-type-options"), "nosniff");
+    assert!(is_uuid(response.header("x-ms-correlation-request-id")));
+}
+
+#[test]
+fn every_response_of_the_registry_has_the_common_headers() {
+    let raw = Raw::new();
+    let digest = raw.push_image("app", "v1");
+    for (ask, scope, status) in [
+        (raw.get("/v2/"), None, 401),
+        (raw.get("/v2/"), Some(PULL), 200),
+        (raw.get("/acr/v1/app"), Some(READ), 200),
+        (raw.get("/acr/v1/app"), Some(PULL), 401),
+        (raw.get("/acr/v1/app/_tags/none"), Some(READ), 404),
+        (raw.get("/v2/app/manifests/v1"), Some(PULL), 200),
+        (raw.head("/v2/app/manifests/none"), Some(PULL), 404),
+        (
+            raw.get(format!(
+                "/v2/app/blobs/{}",
+                crate::raw::support::digest(b"layer of v1")
+            )),
+            Some(PULL),
+            307,
+        ),
+        (raw.delete("/v2/app/manifests/v1"), Some(DELETE), 405),
+        (raw.delete("/acr/v1/app/_tags/v1"), Some(DELETE), 202),
+        (
+            raw.delete(format!("/v2/app/manifests/{digest}")),
+            Some(DELETE),
+            202,
+        ),
+    ] {
+        let ask = match scope {
+            Some(scope) => ask.scope(scope),
+            None => ask,
+        };
+        assert_surrounded(&ask.send().expect(status));
+    }
+}
+
+#[test]
+fn correlation_ids_are_different() {
+    let raw = Raw::new();
+    let id = || {
+        raw.get("/v2/")
+            .send()
+            .header("x-ms-correlation-request-id")
+            .to_owned()
+    };
+    assert_ne!(id(), id());
+}
+
+#[test]
+fn the_client_s_id_comes_back_where_the_service_sends_it_back() {
+    let raw = Raw::new();
+    raw.push_image("app", "v1");
+    let layer = digest(b"layer of v1");
+    let manifest = raw.image("app", "v2");
+    let echoed = [
+        (Method::GET, "/v2/".to_owned(), PULL, 200),
+        (Method::GET, "/v2/app/manifests/v1".to_owned(), PULL, 200),
+        (Method::HEAD, "/v2/app/manifests/v1".to_owned(), PULL, 200),
+        (Method::GET, "/v2/app/manifests/none".to_owned(), PULL, 404),
+        (Method::GET, "/v2/app/tags/list".to_owned(), READ, 200),
+        (Method::HEAD, format!("/v2/app/blobs/{layer}"), PULL, 200),
+        (
+            Method::GET,
+            format!("/v2/app/blobs/{}", nowhere()),
+            PULL,
+            404,
+        ),
+        (
+            Method::PUT,
+            "/v2/app/manifests/v2".to_owned(),
+            "repository:app:pull,push",
+            201,
+        ),
+        (
+            Method::PUT,
+            "/v2/app/manifests/v3".to_owned(),
+            "repository:app:pull,push",
+            400,
+        ),
+        (
+            Method::DELETE,
+            "/acr/v1/app/_tags/none".to_owned(),
+            DELETE,
+            404,
+        ),
+        (
+            Method::DELETE,
+            "/acr/v1/app/_tags/v1".to_owned(),
+            DELETE,
+            202,
+        ),
+        (Method::DELETE, "/acr/v1/app".to_owned(), DELETE, 202),
+    ];
+    for (method, path, scope, status) in echoed {
+        let ask = |id: Option<&str>| {
+            let mut ask = raw.ask(method.clone(), &path).scope(scope);
+            if method == Method::PUT {
+                let body = if status == 201 { manifest.as_str() } else { "" };
+                ask = ask
+                    .header("content-type", OCI_MANIFEST)
+                    .body(body.to_owned());
+            }
+            match id {
+                Some(id) => ask.header("x-ms-client-request-id", id),
+                None => ask,
+            }
+            .send()
+        };
+        let response = ask(Some("my-id")).expect(status);
+        assert_eq!(
+            response.header("x-ms-client-request-id"),
+            "my-id",
+            "{method} {path}"
+        );
+        assert!(
+            is_uuid(response.header("x-ms-request-id")),
+            "{method} {path}"
+        );
+        // An empty value where there was none.
+        assert_eq!(
+            ask(None).header("x-ms-client-request-id"),
+            "",
+            "{method} {path}"
+        );
+    }
+}
+
+#[test]
+fn the_client_s_id_stays_away_where_the_service_leaves_it_out() {
+    let raw = Raw::new();
+    raw.push_image("app", "v1");
+    for (ask, scope, status) in [
+        (raw.get("/acr/v1/app"), Some(READ), 200),
+        (raw.get("/acr/v1/app/_tags/none"), Some(READ), 404),
+        (
+            raw.patch("/acr/v1/app").body("{}"),
+            Some("repository:app:metadata_write"),
+            200,
+        ),
+        (raw.get("/v2/app/manifests/v1"), None, 401),
+        (raw.delete("/acr/v1/app"), Some(PULL), 401),
+        (
+            raw.get(format!("/v2/app/blobs/{}", digest(b"layer of v1"))),
+            Some(PULL),
+            307,
+        ),
+        (raw.get("/v2/app/manifests/.wrong"), Some(PULL), 404),
+    ] {
+        let ask = match scope {
+            Some(scope) => ask.scope(scope),
+            None => ask,
+        };
+        let response = ask
+            .header("x-ms-client-request-id", "my-id")
+            .send()
+            .expect(status);
+        assert!(
+            !response.has("x-ms-client-request-id") && !response.has("x-ms-request-id"),
+            "{response:?}"
+        );
+    }
+}
+
+#[test]
+fn deletes_count_down_in_a_burst_and_share_one_counter() {
+    let raw = Raw::new();
+    let digest = raw.push_image("app", "v1");
+    let blob = raw.push_blob("app", b"content");
+    let left = |response: RawResponse| {
+        response
+            .header("x-ms-ratelimit-remaining-calls-per-second")
+            .to_owned()
+    };
+    let delete = |path: &str| raw.delete(path).scope(DELETE).send();
+    assert_eq!(
+        left(delete("/acr/v1/app/_tags/none").expect(404)),
+        "8.000000"
+    );
+    assert_eq!(left(delete("/v2/app/manifests/v1").expect(405)), "7.000000");
+    assert_eq!(
+        left(delete(&format!("/v2/app/blobs/{blob}")).expect(202)),
+        "6.000000"
+    );
+    assert_eq!(
+        left(delete(&format!("/v2/app/manifests/{digest}")).expect(202)),
+        "5.000000"
+    );
+    raw.clock.advance(std::time::Duration::from_secs(1));
+    assert_eq!(left(delete("/acr/v1/app").expect(404)), "8.000000");
+    // Neither what is refused nor what is no delete is counted.
+    assert!(
+        !raw.delete("/acr/v1/app")
+            .send()
+            .expect(401)
+            .has("x-ms-ratelimit-remaining-calls-per-second")
+    );
+    assert!(
+        !raw.get("/v2/")
+            .scope(PULL)
+            .send()
+            .has("x-ms-ratelimit-remaining-calls-per-second")
+    );
+}
+
+#[test]
+fn metadata_over_2048_bytes_comes_chunked_and_manifests_do_not() {
+    let raw = Raw::new();
+    let read = |path: &str| raw.get(path).scope(READ).send().expect(200);
+    for at in 0..20 {
+        raw.push_image("app", &format!("v{at}"));
+        for path in ["/acr/v1/app/_tags", "/acr/v1/app/_manifests"] {
+            let response = read(path);
+            let long = response.body.len() > 2_048;
+            assert_eq!(
+                response.announced.is_none(),
+                long,
+                "{} bytes",
+                response.body.len()
+            );
+            assert_eq!(response.has("content-length"), !long);
+            assert!(at != 0 || !long);
+            assert!(at != 19 || long);
+        }
+    }
+    let manifest = raw.image("app", "long");
+    let manifest = format!("{manifest}{}", " ".repeat(5_000));
+    raw.push_manifest("app", "long", OCI_MANIFEST, &manifest);
+    let response = raw
+        .get("/v2/app/manifests/long")
+        .scope(PULL)
+        .send()
+        .expect(200);
+    assert_eq!(
+        response.header("content-length"),
+        manifest.len().to_string()
+    );
+}
+
+#[test]
+fn the_ping_is_two_bytes_without_a_newline() {
+    let raw = Raw::new();
+    for path in ["/v2/", "/v2"] {
+        raw.get(path).scope(PULL).send().expect_json(200, "{}");
+    }
+}
+
+#[test]
+fn the_registry_names_itself_as_the_request_did_or_as_it_was_told() {
+    let named = |raw: &Raw, host: &str| {
+        let response = raw
+            .get(format!("https://{host}/acr/v1/app"))
+            .scope(READ)
+            .send()
+            .expect(200);
+        response.json()["registry"].as_str().unwrap().to_owned()
+    };
+    let raw = Raw::new();
+    raw.push_image("app", "v1");
+    assert_eq!(named(&raw, "127.0.0.1:8080"), "127.0.0.1:8080");
+    assert_eq!(named(&raw, "other.azurecr.io"), "other.azurecr.io");
+    let raw = Raw::with(|builder| builder.login_server("fixed.azurecr.io"));
+    raw.push_image("app", "v1");
+    assert_eq!(named(&raw, "127.0.0.1:8080"), "fixed.azurecr.io");
+}

@@ -1,0 +1,85 @@
+//! What does not depend on the profile: authentication above all. What does is in `oci`.
+
+use acr_mock::Profile;
+
+use crate::raw::support::{HOST, Raw, escape};
+
+const PROFILES: [Profile; 2] = [Profile::Acr, Profile::Oci];
+
+#[test]
+fn credentials_are_asked_for_alike() {
+    for profile in PROFILES {
+        let raw = Raw::with(|builder| builder.profile(profile).user("ci", "secret"));
+        raw.push_image("app", "v1");
+        let path = "/v2/app/manifests/v1";
+        let refused = raw.get(path).send().expect(401);
+        let challenge = format!(
+            r#"Bearer realm="https://{HOST}/oauth2/token",service="{HOST}",scope="repository:app:pull""#
+        );
+        assert_eq!(refused.header("www-authenticate"), challenge, "{profile}");
+        // The flow of a client that knows tokens only from the challenge.
+        let scope = escape("repository:app:pull");
+        let response = raw
+            .get(format!("/oauth2/token?scope={scope}&service={HOST}"))
+            .basic("ci", "secret")
+            .send()
+            .expect(200);
+        let token = response.json()["access_token"].as_str().unwrap().to_owned();
+        raw.get(path).bearer(&token).send().expect(200);
+        let refused = raw.delete(path).bearer(&token).send().expect(401);
+        assert!(
+            refused
+                .header("www-authenticate")
+                .ends_with(r#",error="insufficient_scope""#)
+        );
+        raw.get("/v2/app/tags/list").send().expect(401);
+        raw.get("/acr/v1/app").bearer(&token).send().expect(401);
+    }
+}
+
+#[test]
+fn both_speak_the_metadata_api_and_keep_the_locks() {
+    for profile in PROFILES {
+        let raw = Raw::with(|builder| builder.profile(profile));
+        let manifest = raw.push_image("app", "v1");
+        raw.set_locks("app", "/_tags/v1", r#"{"writeEnabled":false}"#);
+        raw.delete(format!("/v2/app/manifests/{manifest}"))
+            .scope("repository:app:delete")
+            .send()
+            .expect_disallowed();
+        let tags = raw
+            .get("/acr/v1/app/_tags")
+            .scope("repository:app:metadata_read");
+        assert_eq!(tags.send().expect(200).json()["tags"][0]["name"], "v1");
+    }
+}
+
+#[test]
+fn the_redirect_is_the_profile_s_unless_it_is_said() {
+    for (profile, redirect, expected) in [
+        (Profile::Acr, None, 307),
+        (Profile::Acr, Some(true), 307),
+        (Profile::Acr, Some(false), 200),
+        (Profile::Oci, None, 200),
+        (Profile::Oci, Some(true), 307),
+        (Profile::Oci, Some(false), 200),
+    ] {
+        // Said before the profile, so that the order does not matter.
+        let raw = Raw::with(|builder| {
+            let builder = match redirect {
+                Some(on) => builder.data_redirect(on),
+                None => builder,
+            };
+            builder.profile(profile)
+        });
+        let blob = raw.push_blob("app", b"content");
+        let response = raw
+            .get(format!("/v2/app/blobs/{blob}"))
+            .scope("repository:app:pull")
+            .send();
+        assert_eq!(
+            response.expect(expected).header("docker-content-digest"),
+            blob
+        );
+    }
+}
