@@ -28,3 +28,16 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// A result with any failure.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// The programs of the root's README and of `docs/`: the doc tests compile them.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../../docs/errors.md")]
+    mod errors {}
+    #[doc = include_str!("../../../docs/recording.md")]
+    mod recording {}
+    #[doc = include_str!("../../../docs/testing.md")]
+    mod testing {}
+}
