@@ -78,14 +78,35 @@ impl Descriptor {
         Self::new(media_type, Digest::sha256(bytes), bytes.len() as u64)
     }
 
-    /// The same with this platform.
+    /// Sets what the content is.
+    ///
+    /// ```
+    /// use acr_protocol::{Descriptor, MediaType};
+    ///
+    /// let layer = Descriptor::of("", b"..").with_media_type(MediaType::OCI_LAYER_GZIP);
+    /// assert_eq!(layer.media_type, MediaType::OCI_LAYER_GZIP);
+    /// ```
+    #[must_use]
+    pub fn with_media_type(mut self, media_type: impl Into<MediaType>) -> Self {
+        self.media_type = media_type.into();
+        self
+    }
+
+    /// Sets what kind of artifact the manifest is.
+    #[must_use]
+    pub fn with_artifact_type(mut self, artifact_type: impl Into<MediaType>) -> Self {
+        self.artifact_type = Some(artifact_type.into());
+        self
+    }
+
+    /// Sets what the manifest runs on.
     #[must_use]
     pub fn with_platform(mut self, platform: Platform) -> Self {
         self.platform = Some(platform);
         self
     }
 
-    /// The same with this annotation.
+    /// Adds an annotation, or replaces the one of this key.
     #[must_use]
     pub fn with_annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.annotations.insert(key.into(), value.into());
@@ -173,10 +194,10 @@ mod tests {
 
     #[test]
     fn members_come_in_the_order_of_a_referrers_list() {
-        let mut descriptor = Descriptor::of(MediaType::OCI_MANIFEST, b"x")
+        let descriptor = Descriptor::of(MediaType::OCI_MANIFEST, b"x")
             .with_annotation("b", "2")
-            .with_annotation("a", "1");
-        descriptor.artifact_type = Some(MediaType::from("application/x"));
+            .with_annotation("a", "1")
+            .with_artifact_type("application/x");
         let text = serde_json::to_string(&descriptor).unwrap();
         let places: Vec<_> = [
             "mediaType",

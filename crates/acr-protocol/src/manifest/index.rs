@@ -58,6 +58,27 @@ impl ImageIndex {
         }
     }
 
+    /// Sets what kind of artifact it is, where it is not a container image.
+    #[must_use]
+    pub fn with_artifact_type(mut self, artifact_type: impl Into<MediaType>) -> Self {
+        self.artifact_type = Some(artifact_type.into());
+        self
+    }
+
+    /// Sets the manifest that it refers to, which lists it among its referrers.
+    #[must_use]
+    pub fn with_subject(mut self, subject: Descriptor) -> Self {
+        self.subject = Some(subject);
+        self
+    }
+
+    /// Adds an annotation, or replaces the one of this key.
+    #[must_use]
+    pub fn with_annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.annotations.insert(key.into(), value.into());
+        self
+    }
+
     /// The manifest that a machine of this platform runs best, as containerd chooses it: spellings are normalised
     /// ([`Platform::normalized`]), and where its own variant is missing the nearest below is taken (`arm/v7`, then v6,
     /// v5). `None` where it runs none of them.

@@ -3,6 +3,7 @@
 mod image;
 mod index;
 pub mod properties;
+mod references;
 
 pub use image::ImageManifest;
 pub use index::ImageIndex;
