@@ -38,6 +38,4 @@ mod documents {
     mod errors {}
     #[doc = include_str!("../../../docs/recording.md")]
     mod recording {}
-    #[doc = include_str!("../../../docs/testing.md")]
-    mod testing {}
 }
