@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use acr_clock::Clock;
 use http::HeaderValue;
 #[cfg(feature = "hyper")]
 use http::Uri;
@@ -11,7 +12,6 @@ use http::Uri;
 use crate::audience::Audience;
 use crate::auth::{Authorizer, Credential, Sender};
 use crate::client::ContainerRegistryClient;
-use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::environment::Environment;
 use crate::error::Error;
@@ -115,7 +115,12 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets where the time comes from. The default, with the feature `hyper`, is real time.
+    /// Sets where the client takes the time from: how long a token lives, when a server has fallen silent, when a
+    /// retry is due. The default, with the feature `hyper`, is [`TokioClock`](crate::clock::TokioClock); without it
+    /// there is none.
+    ///
+    /// A [`VirtualClock`](crate::clock::VirtualClock) that nobody moves never ends a wait; drive it, or turn the waits
+    /// off by [`RetryOptions::none`] and [`LimiterOptions::off`].
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
@@ -333,7 +338,7 @@ impl ClientBuilder {
     #[expect(clippy::unnecessary_wraps, reason = "fails without the feature")]
     fn take_clock(&mut self) -> Result<Arc<dyn Clock>, Error> {
         let clock = self.clock.take();
-        Ok(clock.unwrap_or_else(|| Arc::new(crate::clock::TokioClock)))
+        Ok(clock.unwrap_or_else(|| Arc::new(acr_clock::TokioClock)))
     }
 
     #[cfg(not(feature = "hyper"))]
@@ -376,17 +381,16 @@ impl fmt::Debug for ClientBuilder {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use acr_clock::VirtualClock;
 
     use super::*;
-    use crate::clock;
     use crate::error::ErrorKind;
     use crate::transport::{Body, from_fn};
 
     fn builder() -> ClientBuilder {
         ContainerRegistryClient::builder("https://r.example")
             .transport(from_fn(|_| async { http::Response::new(Body::empty()) }))
-            .clock(clock::from_fn(SystemTime::now, |_| std::future::pending()))
+            .clock(VirtualClock::new())
     }
 
     #[test]

@@ -10,7 +10,6 @@ mod blob;
 pub mod blocking;
 mod builder;
 mod client;
-pub mod clock;
 mod context;
 mod endpoint;
 mod environment;
@@ -25,6 +24,8 @@ mod repository;
 mod response_error;
 mod retry;
 mod tag;
+#[cfg(test)]
+mod testing;
 mod trace;
 pub mod transport;
 mod upload;
@@ -39,7 +40,6 @@ pub use self::authorized::AccessToken;
 pub use self::blob::{BlobLocation, BlobStream};
 pub use self::builder::ClientBuilder;
 pub use self::client::{ContainerRegistryClient, ListRepositoryNamesOptions};
-pub use self::clock::Clock;
 pub use self::context::OperationContext;
 pub use self::error::{Advice, Error, ErrorKind};
 pub use self::limiter::LimiterOptions;
@@ -54,6 +54,9 @@ pub use self::upload::{BlobSource, UploadBlobOptions};
 
 /// The attribute for implementations of [`Transport`], [`TokenSource`] and [`TokenProvider`].
 pub use async_trait::async_trait;
+
+/// Where the client takes its time from.
+pub use acr_clock::{self as clock, Clock};
 
 /// The wire types, for all that is not re-exported here by name.
 pub use acr_protocol as protocol;

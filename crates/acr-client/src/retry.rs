@@ -3,13 +3,13 @@
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use acr_clock::Clock;
 use acr_protocol::ErrorCode;
 use fastrand::Rng;
 use futures_util::future::{Either, select};
 
-use crate::clock::Clock;
 use crate::error::{Advice, Error, ErrorKind};
 
 /// How often, when and for how long failed attempts are repeated.
@@ -123,7 +123,7 @@ impl RetryPolicy {
     pub(crate) fn begin(&self, repeatable: bool) -> RetryState {
         RetryState {
             // Nobody asks for it where there is no deadline.
-            started: self.0.options.deadline.map(|_| self.0.clock.now()),
+            started: self.0.options.deadline.map(|_| self.0.clock.elapsed()),
             policy: self.clone(),
             repeatable,
             failed: 0,
@@ -184,7 +184,8 @@ impl fmt::Debug for RetryPolicy {
 pub(crate) struct RetryState {
     policy: RetryPolicy,
     repeatable: bool,
-    started: Option<SystemTime>,
+    /// By the clock's elapsed time.
+    started: Option<Duration>,
     /// How many attempts have failed.
     failed: u32,
     /// How many requests were sent, those that met a challenge included.
@@ -205,7 +206,7 @@ struct Patience {
     left: Duration,
     misses: u32,
     /// When the first miss was, and how long the client had made the operation wait until then.
-    since: Option<(SystemTime, Duration)>,
+    since: Option<(Duration, Duration)>,
 }
 
 impl RetryState {
@@ -229,8 +230,8 @@ impl RetryState {
     fn left(&self) -> Option<Duration> {
         let deadline = self.policy.0.options.deadline?;
         let started = self.started?;
-        let passed = self.policy.0.clock.now().duration_since(started);
-        let passed = passed.unwrap_or_default().saturating_sub(self.queued);
+        let passed = self.policy.0.clock.elapsed().saturating_sub(started);
+        let passed = passed.saturating_sub(self.queued);
         Some(deadline.saturating_sub(passed))
     }
 
@@ -322,7 +323,7 @@ impl RetryState {
     /// How long to wait until a replica may have heard of what it does not know, if it is worth it.
     fn wait_for_replicas(&mut self, failure: &Error) -> Option<Duration> {
         let deadline = self.left();
-        let (now, queued) = (self.policy.0.clock.now(), self.queued);
+        let (now, queued) = (self.policy.0.clock.elapsed(), self.queued);
         let patience = self.patience.as_mut()?;
         let is_missing = failure.kind() == ErrorKind::NotFound
             || failure.code() == Some(&ErrorCode::MANIFEST_BLOB_UNKNOWN);
@@ -331,7 +332,7 @@ impl RetryState {
             return None;
         }
         let (first, queued_before) = *patience.since.get_or_insert((now, queued));
-        let passed = now.duration_since(first).unwrap_or_default();
+        let passed = now.saturating_sub(first);
         let passed = passed.saturating_sub(queued.saturating_sub(queued_before));
         let left = patience.left.min(patience.whole.saturating_sub(passed));
         if left.is_zero() {
@@ -362,6 +363,8 @@ const MIN_REPLICATION_DELAY: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
+    use acr_clock::VirtualClock;
+
     use super::*;
 
     fn pauses(seed: Option<u64>) -> Vec<Duration> {
@@ -371,8 +374,7 @@ mod tests {
             seed,
             ..RetryOptions::default()
         };
-        let clock = crate::clock::from_fn(|| SystemTime::UNIX_EPOCH, |_| std::future::ready(()));
-        let policy = RetryPolicy::new(options, Arc::new(clock));
+        let policy = RetryPolicy::new(options, Arc::new(VirtualClock::new()));
         (1..9).map(|failed| policy.pause(failed, None)).collect()
     }
 

@@ -52,7 +52,8 @@ impl Future for SystemSleep {
             return Poll::Ready(());
         }
         start_alarm();
-        let id = timers().enter(deadline, self.id, context.waker());
+        let (id, replaced) = timers().enter(deadline, self.id, context.waker());
+        drop(replaced);
         self.id = Some(id);
         ALARM.notify_one();
         Poll::Pending
@@ -62,7 +63,8 @@ impl Future for SystemSleep {
 impl Drop for SystemSleep {
     fn drop(&mut self) {
         if let (Some(deadline), Some(id)) = (self.deadline, self.id) {
-            timers().leave(deadline, id);
+            let left = timers().leave(deadline, id);
+            drop(left);
         }
     }
 }
@@ -146,18 +148,12 @@ mod tests {
 
     #[test]
     fn a_dropped_sleep_leaves_the_waiting_list() {
-        let sleep = SystemSleep {
-            deadline: Instant::now().checked_add(Duration::from_secs(86_400)),
-            id: None,
-        };
-        let deadline = sleep.deadline.expect("tomorrow is within time");
-        futures_util::pin_mut!(sleep);
-        assert!(sleep.as_mut().now_or_never().is_none());
-        let entered = timers().contains(deadline);
-        sleep.set(SystemSleep {
-            deadline: None,
-            id: None,
-        });
-        assert_eq!((entered, timers().contains(deadline)), (true, false));
+        let deadline = Instant::now().checked_add(Duration::from_secs(86_400));
+        let mut sleep = SystemSleep { deadline, id: None };
+        assert!((&mut sleep).now_or_never().is_none());
+        let deadline = deadline.expect("tomorrow is within time");
+        let id = sleep.id.expect("it is in the list");
+        drop(sleep);
+        assert!(timers().leave(deadline, id).is_none());
     }
 }

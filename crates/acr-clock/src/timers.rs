@@ -19,17 +19,28 @@ impl<T: Ord + Copy> Timers<T> {
     }
 
     /// Enters a sleeper, or replaces the waker of the one with this `id`; returns its id.
-    pub(crate) fn enter(&mut self, deadline: T, id: Option<u64>, waker: &Waker) -> u64 {
+    ///
+    /// The waker that it replaces, if any, is to be dropped outside of any lock: that may run code of others.
+    pub(crate) fn enter(
+        &mut self,
+        deadline: T,
+        id: Option<u64>,
+        waker: &Waker,
+    ) -> (u64, Option<Waker>) {
         let id = id.unwrap_or_else(|| {
             self.next_id += 1;
             self.next_id
         });
-        self.waiting.insert((deadline, id), waker.clone());
-        id
+        (id, self.waiting.insert((deadline, id), waker.clone()))
     }
 
-    pub(crate) fn leave(&mut self, deadline: T, id: u64) {
-        self.waiting.remove(&(deadline, id));
+    /// Removes a sleeper, and returns its waker, which is to be dropped outside of any lock.
+    pub(crate) fn leave(&mut self, deadline: T, id: u64) -> Option<Waker> {
+        self.waiting.remove(&(deadline, id))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Returns the earliest deadline.
@@ -45,13 +56,5 @@ impl<T: Ord + Copy> Timers<T> {
         std::mem::replace(&mut self.waiting, later)
             .into_values()
             .collect()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn contains(&self, deadline: T) -> bool {
-        self.waiting
-            .range((deadline, 0)..=(deadline, u64::MAX))
-            .next()
-            .is_some()
     }
 }

@@ -77,6 +77,12 @@ impl VirtualClock {
         })
     }
 
+    /// Returns how many sleeps are waited for: polled once, and neither over nor dropped.
+    #[must_use]
+    pub fn sleepers(&self) -> usize {
+        self.shared.lock().timers.len()
+    }
+
     /// Moves the time on, and wakes every sleep that is over by then.
     ///
     /// # Panics
@@ -269,8 +275,9 @@ impl Future for VirtualSleep {
         if deadline <= state.elapsed {
             return Poll::Ready(());
         }
-        let id = state.timers.enter(deadline, self.id, context.waker());
+        let (id, replaced) = state.timers.enter(deadline, self.id, context.waker());
         drop(state);
+        drop(replaced);
         if self.id.replace(id).is_none() {
             // Begun on another thread, it is something to jump to for a driver that waits.
             self.shared.changed.notify_all();
@@ -282,7 +289,8 @@ impl Future for VirtualSleep {
 impl Drop for VirtualSleep {
     fn drop(&mut self) {
         if let (Some(deadline), Some(id)) = (self.deadline, self.id) {
-            self.shared.lock().timers.leave(deadline, id);
+            let left = self.shared.lock().timers.leave(deadline, id);
+            drop(left);
         }
     }
 }
@@ -424,7 +432,9 @@ mod tests {
         clock.drive(async {
             let mut sleep = clock.sleep(HOUR);
             assert!((&mut sleep).now_or_never().is_none());
+            assert_eq!(clock.sleepers(), 1);
             drop(sleep);
+            assert_eq!(clock.sleepers(), 0);
             clock.sleep(HOUR * 2).await;
         });
         assert_eq!(clock.now(), start + HOUR * 2);

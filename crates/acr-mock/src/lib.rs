@@ -5,7 +5,6 @@ mod auth;
 mod begin;
 mod blob;
 mod body;
-mod clock;
 mod data;
 mod error;
 mod fault;
@@ -49,7 +48,6 @@ mod upload;
 pub use acr_protocol as protocol;
 
 pub use crate::body::{Body, BodyError};
-pub use crate::clock::{Clock, ClockHold, SystemClock, VirtualClock};
 pub use crate::fault::{
     ConnectionReset, Fault, FaultAction, FaultError, FaultHandle, FaultResponse,
 };
@@ -66,4 +64,5 @@ pub use crate::settings::RegistryBuilder;
 pub use crate::snapshot::Snapshot;
 pub use crate::statistics::Statistics;
 pub use crate::throttle::Throttle;
+pub use acr_clock::{Clock, ClockHold, Sleep, SystemClock, VirtualClock};
 pub use acr_protocol::OperationClass;

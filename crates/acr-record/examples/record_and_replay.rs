@@ -5,7 +5,7 @@
 //! ```
 
 use acr_client::transport::{Transport, from_fn};
-use acr_client::{ContainerRegistryClient, Credential, clock};
+use acr_client::{ContainerRegistryClient, Credential, clock::SystemClock};
 use acr_mock::Registry;
 use acr_record::{Recorder, Recording, Replay};
 
@@ -34,9 +34,7 @@ async fn pull(transport: impl Transport, token: &str) -> Result<String> {
     let client = ContainerRegistryClient::builder("https://myregistry.azurecr.io")
         .credential(Credential::entra_token(token))
         .transport(transport)
-        .clock(clock::from_fn(std::time::SystemTime::now, |_| {
-            std::future::pending()
-        }))
+        .clock(SystemClock)
         .build()?;
     let repository = client.repository_client("samples/app")?;
     let manifest = repository.get_manifest("v1").await?;

@@ -27,7 +27,7 @@ use crate::tee::BodyCopy;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), acr_client::Error> {
 /// # let transport = from_fn(|_| async { Response::new(Body::bytes("{}")) });
-/// # let clock = acr_client::clock::from_fn(std::time::SystemTime::now, |_| std::future::pending());
+/// # let clock = acr_client::clock::VirtualClock::new();
 /// let recorder = Recorder::new(transport);
 /// let client = ContainerRegistryClient::builder("https://registry.example")
 ///     .transport(recorder.clone())

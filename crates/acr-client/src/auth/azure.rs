@@ -53,16 +53,11 @@ impl Credential {
     ///
     /// # let registry = acr_mock::Registry::builder().build();
     /// # let time = acr_mock::VirtualClock::new();
-    /// # let (now, sleep) = (time.clone(), time.clone());
     /// # let transport = acr_client::transport::from_fn(move |request| registry.handle(request));
-    /// # let clock = acr_client::clock::from_fn(
-    /// #     move || acr_mock::Clock::now(&now),
-    /// #     move |duration| acr_mock::Clock::sleep(&sleep, duration),
-    /// # );
     /// let client = acr_client::ContainerRegistryClient::builder("https://name.azurecr.io")
     ///     .credential(Credential::token_credential(Arc::new(FromVault)))
     /// #   .transport(transport)
-    /// #   .clock(clock)
+    /// #   .clock(time.clone())
     ///     .build()?;
     /// # time.drive(client.ping())?;
     /// # Ok::<(), acr_client::Error>(())

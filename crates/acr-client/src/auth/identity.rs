@@ -3,8 +3,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use acr_clock::Clock;
+
 use super::credential::{Credential, Kind};
-use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 
 /// The credentials of a client in their order, and the one that is in force.

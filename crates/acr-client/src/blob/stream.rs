@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use acr_clock::{Clock, Sleep};
 use acr_protocol::blob::{BlobHead, ContentRange};
 use acr_protocol::{Digest, Verifier};
 use bytes::Bytes;
@@ -14,7 +15,6 @@ use futures_util::future::poll_fn;
 use http_body::Body as _;
 
 use super::save;
-use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::pipeline::Call;
 use crate::transport::Body;
@@ -50,7 +50,7 @@ pub struct BlobStream {
     /// The least rate, where one is asked for.
     pace: Option<Pace>,
     /// Runs while the stream waits for the server.
-    silence: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    silence: Option<Sleep>,
 }
 
 impl BlobStream {

@@ -11,7 +11,7 @@
 //! - `seats` and `watch` find out which calls hold a place and are not polled.
 //! - `class` says when the next call may be sent, from all that the responses said.
 //! - `limit` is the rate that is found by trying, after a refusal.
-//! - `recent` and `timeline` count calls and time.
+//! - `recent` counts calls.
 //!
 //! Nothing is spawned. Those who wait hold the timers, and wake each other.
 
@@ -22,7 +22,6 @@ mod recent;
 mod seats;
 #[cfg(test)]
 mod tests;
-mod timeline;
 mod turn;
 mod watch;
 
@@ -30,6 +29,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use acr_clock::Clock;
 use acr_protocol::OperationClass;
 use acr_protocol::operation::headers::RATE_LIMIT_REMAINING;
 use http::{HeaderMap, StatusCode};
@@ -38,7 +38,6 @@ use self::class::{Feedback, Outcome};
 use self::queue::{Queue, Slot};
 use self::turn::Acquire;
 pub(crate) use self::watch::Watched;
-use crate::clock::Clock;
 
 /// How the client keeps within the registry's limits.
 ///

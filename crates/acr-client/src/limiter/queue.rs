@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
+use acr_clock::Clock;
 use acr_protocol::OperationClass;
 
 use super::class::{Admission, Class, Feedback};
 use super::seats::Seats;
-use super::timeline::{Timeline, rest_of_the_second};
 use super::watch::{GRACE, Watch};
-use crate::clock::Clock;
 
 /// The queue of one class: first come, first served.
 ///
@@ -47,7 +46,6 @@ impl Queue {
             operations,
             max_in_flight,
             state: Mutex::new(State {
-                timeline: Timeline::default(),
                 class: Class::new(max_pause),
                 max_in_flight,
                 in_flight: 0,
@@ -66,14 +64,11 @@ impl Queue {
     }
 
     /// Makes a change, and gives the turns that are due after it.
-    pub(super) fn change<T>(
-        &self,
-        change: impl FnOnce(&mut State, SystemTime, Duration) -> T,
-    ) -> T {
-        let time = self.clock.now();
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State, Duration) -> T) -> T {
         let mut state = self.lock();
-        let now = state.timeline.at(time);
-        let result = change(&mut state, time, now);
+        // Read within the lock, so that no look comes with an earlier time than the one before it.
+        let now = self.clock.elapsed();
+        let result = change(&mut state, now);
         let woken = state.give(now);
         drop(state);
         woken.into_iter().for_each(|(_, waker)| waker.wake());
@@ -114,8 +109,8 @@ impl Slot {
         if self.queue.lock().class.learns_nothing(lesson) {
             return;
         }
-        self.queue.change(|state, time, now| {
-            let rest = rest_of_the_second(time);
+        let rest = rest_of_the_second(self.queue.clock.now());
+        self.queue.change(|state, now| {
             state.class.learn(self.admission, lesson, now, rest);
         });
     }
@@ -131,9 +126,19 @@ impl Drop for Slot {
         let is_waited_for = !state.waiting.is_empty();
         drop(state);
         if is_waited_for {
-            self.queue.change(|state, _, now| state.quiet_since = now);
+            self.queue.change(|state, now| state.quiet_since = now);
         }
     }
+}
+
+/// How long it takes until a second of the clock is over.
+fn rest_of_the_second(now: SystemTime) -> Duration {
+    const SECOND: Duration = Duration::from_secs(1);
+    let since = now.duration_since(SystemTime::UNIX_EPOCH);
+    // Before 1970 the clock is wrong anyway: a whole second is never too short.
+    since.map_or(SECOND, |since| {
+        SECOND - Duration::from_nanos(since.subsec_nanos().into())
+    })
 }
 
 /// What makes a [`Slot`].
@@ -162,7 +167,6 @@ pub(super) enum Alarm {
 }
 
 pub(super) struct State {
-    pub(super) timeline: Timeline,
     class: Class,
     max_in_flight: usize,
     /// Calls that hold a place which is not lent, and turns that were given and not come for.
@@ -367,3 +371,18 @@ const STUCK: Duration = Duration::from_secs(10);
 /// The longest time between two looks of one that waits for a place.
 const SELDOM: Duration = Duration::from_millis(1600);
 const MAX_DOUBLINGS: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_of_a_second_is_never_nothing() {
+        for (millis, rest) in [(5000, 1000), (5001, 999), (5999, 1)] {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+            assert_eq!(rest_of_the_second(now), Duration::from_millis(rest));
+        }
+        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(rest_of_the_second(before), Duration::from_secs(1));
+    }
+}

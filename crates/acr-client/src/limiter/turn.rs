@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use acr_clock::Sleep;
+
 use super::queue::{Alarm, Queue, Seated, Slot, Wait};
 
 /// Waits for a turn: a place, and how long it took to get it. It joins the queue at its first poll.
@@ -22,7 +24,7 @@ pub(super) struct Acquire {
 
 struct SetAlarm {
     at: Duration,
-    sleep: Pin<Box<dyn Future<Output = ()> + Send>>,
+    sleep: Sleep,
 }
 
 impl Acquire {
@@ -53,10 +55,8 @@ impl Acquire {
 
     /// Joins the queue if that is still to be done, and looks whether it is its turn.
     fn look(&mut self, waker: &Waker) -> Step {
-        let now = self.queue.clock.now();
         let mut state = self.queue.lock();
-        let now = state.timeline.at(now).max(self.reached);
-        state.timeline.reach(now);
+        let now = self.queue.clock.elapsed();
         let (number, old) = match self.number {
             Some(number) => (number, state.keep(number, waker)),
             None if state.is_free(now) => return Step::Given(state.pass(now), Duration::ZERO),
@@ -149,7 +149,7 @@ impl Future for Acquire {
 impl Drop for Acquire {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            let left = self.queue.change(|state, _, _| state.leave(number));
+            let left = self.queue.change(|state, _| state.leave(number));
             drop(left);
         }
     }

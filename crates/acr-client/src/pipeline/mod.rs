@@ -9,6 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use acr_clock::Clock;
 use acr_protocol::blob::{GetBlob, HeadBlob};
 use acr_protocol::manifest::{GetManifest, HeadManifest};
 use acr_protocol::{
@@ -20,7 +21,6 @@ use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use tracing::Instrument as _;
 
 use crate::auth::Authorizer;
-use crate::clock::Clock;
 use crate::endpoint::{Endpoint, resolve, to_uri};
 use crate::error::{Error, ErrorKind};
 use crate::limiter::{Limiter, Permit, watch};

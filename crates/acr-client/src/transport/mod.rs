@@ -67,12 +67,12 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # use acr_client::{ContainerRegistryClient, clock, transport::from_fn};
+//! # use acr_client::{ContainerRegistryClient, clock::VirtualClock, transport::from_fn};
 //! # let registry = acr_mock::Registry::builder().authentication(false).build();
 //! # let inner = from_fn(move |request| registry.handle(request));
 //! let client = ContainerRegistryClient::builder("https://registry.example")
 //!     .transport(Careful { inner, uploads: Semaphore::new(2) })
-//! #   .clock(clock::from_fn(std::time::SystemTime::now, |_| std::future::pending()))
+//! #   .clock(VirtualClock::new())
 //!     .build()?;
 //! let repository = client.repository_client("samples/app")?;
 //! repository.upload_blob("layer".to_owned()).await?;

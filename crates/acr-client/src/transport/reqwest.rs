@@ -18,20 +18,20 @@ use crate::error::cause::decisive;
 /// For programs that have such a client already, or need what it can do, such as another TLS or
 /// HTTP/2. It needs a tokio runtime. This crate's feature `reqwest` turns on none of reqwest's TLS
 /// features: a program that does not depend on reqwest with one of them reaches plain `http` alone.
-/// With default features off there is no default clock either; the example joins tokio's.
+/// With default features off there is no default clock either; the example takes the system's.
 ///
 /// ```
-/// use std::time::{Duration, SystemTime};
+/// use std::time::Duration;
 ///
 /// use acr_client::transport::ReqwestTransport;
-/// use acr_client::{ContainerRegistryClient, Credential, clock};
+/// use acr_client::{ContainerRegistryClient, Credential, clock::SystemClock};
 ///
 /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let settings = reqwest::Client::builder().connect_timeout(Duration::from_secs(10));
 /// let client = ContainerRegistryClient::builder("https://name.azurecr.io")
 ///     .credential(Credential::password("robot", "its password"))
 ///     .transport(ReqwestTransport::from_builder(settings)?)
-///     .clock(clock::from_fn(SystemTime::now, tokio::time::sleep))
+///     .clock(SystemClock)
 ///     .build()?;
 /// # Ok(())
 /// # }

@@ -32,7 +32,7 @@ use super::{Body, Transport, TransportError, TransportErrorKind};
 /// use std::task::{Context, Poll};
 ///
 /// use acr_client::transport::{Body, TowerTransport, TransportService, from_fn};
-/// use acr_client::{ContainerRegistryClient, clock};
+/// use acr_client::{ContainerRegistryClient, clock::VirtualClock};
 /// use http::{HeaderValue, Request, Response};
 /// use tower_service::Service;
 ///
@@ -64,7 +64,7 @@ use super::{Body, Transport, TransportError, TransportErrorKind};
 /// let stack = Marked(TransportService::new(transport));
 /// let client = ContainerRegistryClient::builder("https://registry.example")
 ///     .transport(TowerTransport::new(stack))
-/// #   .clock(clock::from_fn(std::time::SystemTime::now, |_| std::future::pending()))
+/// #   .clock(VirtualClock::new())
 ///     .build()?;
 /// client.ping().await?;
 /// # Ok(())

@@ -5,10 +5,11 @@ mod rate;
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use acr_clock::{Clock, Sleep};
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{Either, select};
 use http::header::{CONTENT_LENGTH, USER_AGENT};
@@ -19,7 +20,6 @@ use tracing::Instrument as _;
 use self::progress::Progress;
 use self::rate::UNPOLLED;
 pub(crate) use self::rate::{MinRate, Pace, Paced};
-use crate::clock::Clock;
 use crate::context::OperationContext;
 use crate::error::{Error, ErrorKind};
 use crate::trace;
@@ -137,7 +137,7 @@ impl Wire {
                     let mut more = earned.saturating_sub(granted);
                     granted = earned;
                     // Where nobody polled the call, it is not the server that was late.
-                    let since = end.and_then(|end| self.clock.now().duration_since(end).ok());
+                    let since = end.and_then(|end| self.clock.elapsed().checked_sub(end));
                     if since.is_some_and(|since| since > UNPOLLED) {
                         more = self.body_timeout;
                     }
@@ -212,8 +212,11 @@ impl Wire {
     }
 
     /// A sleep, and when it is to end; `None` where no clock will ever say so.
-    fn alarm(&self, time: Duration) -> (Sleep, Option<SystemTime>) {
-        (self.clock.sleep(time), self.clock.now().checked_add(time))
+    fn alarm(&self, time: Duration) -> (Sleep, Option<Duration>) {
+        (
+            self.clock.sleep(time),
+            self.clock.elapsed().checked_add(time),
+        )
     }
 
     fn drips(&self, received: usize) -> Error {
@@ -241,8 +244,6 @@ impl fmt::Debug for Wire {
             .finish_non_exhaustive()
     }
 }
-
-type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// For how many bytes of a body one more second is granted. Slower than any line that lists are read on,
 /// and 8 MiB of them add two minutes.
@@ -315,17 +316,18 @@ fn too_large(limit: usize) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use acr_clock::VirtualClock;
     use futures_util::stream;
 
     use super::*;
-    use crate::clock;
+    use crate::testing::Impatient;
     use crate::transport::{TransportErrorKind, from_fn};
 
     /// A wire over a function, whose clock never lets a timeout pass.
     fn wire(transport: impl Transport) -> Wire {
         Wire {
             transport: Arc::new(transport),
-            clock: Arc::new(clock::from_fn(SystemTime::now, |_| std::future::pending())),
+            clock: Arc::new(VirtualClock::new()),
             idle_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
             min_rate: None,
@@ -335,9 +337,8 @@ mod tests {
 
     /// The same, but whose clock lets every timeout pass at once.
     fn impatient(transport: impl Transport) -> Wire {
-        let clock = clock::from_fn(SystemTime::now, |_| std::future::ready(()));
         Wire {
-            clock: Arc::new(clock),
+            clock: Arc::new(Impatient::default()),
             ..wire(transport)
         }
     }
@@ -494,25 +495,18 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_body_that_drips_is_not_read_for_longer_than_the_idle_timeout() {
-        // Lets a timeout pass when it is looked at for the tenth time.
-        let clock = clock::from_fn(SystemTime::now, |_| {
-            let mut looks = 0;
-            std::future::poll_fn(move |_| {
-                looks += 1;
-                match looks {
-                    10 => std::task::Poll::Ready(()),
-                    _ => std::task::Poll::Pending,
-                }
-            })
-        });
+        let clock = VirtualClock::new();
         let wire = Wire {
-            clock: Arc::new(clock),
+            clock: Arc::new(clock.clone()),
             ..nothing()
         };
         let drip = stream::repeat_with(|| Ok::<_, TransportError>(Bytes::from_static(b"x")));
-        let drip = futures_util::StreamExt::then(drip, |byte| async {
-            yield_now().await;
-            byte
+        let drip = futures_util::StreamExt::then(drip, move |byte| {
+            clock.advance(Duration::from_secs(6));
+            async {
+                yield_now().await;
+                byte
+            }
         });
         let beginning = wire.read_beginning(Body::stream(drip), 1000).await;
         assert_eq!(beginning.len(), 9);

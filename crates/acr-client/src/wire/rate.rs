@@ -3,12 +3,12 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use acr_clock::{Clock, Sleep};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::clock::Clock;
 use crate::transport::{Body, TransportError, TransportErrorKind};
 
 /// How many bytes have to arrive in how much time of waiting for the server.
@@ -47,8 +47,8 @@ pub(crate) struct Pace {
 
 /// Since when the server is waited for, and the end of the window.
 struct Waiting {
-    since: SystemTime,
-    end: Pin<Box<dyn Future<Output = ()> + Send>>,
+    since: Duration,
+    end: Sleep,
 }
 
 impl Pace {
@@ -70,8 +70,7 @@ impl Pace {
     pub(crate) fn arrived(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes as u64);
         if let Some(waiting) = self.waiting.take() {
-            let waited = self.clock.now().duration_since(waiting.since);
-            self.waited += waited.unwrap_or_default();
+            self.waited += self.clock.elapsed().saturating_sub(waiting.since);
         }
         // One that is far beyond its window was not waited for: its caller did something else.
         let is_old = self.waited > self.rate.window.saturating_add(UNPOLLED);
@@ -85,7 +84,7 @@ impl Pace {
     pub(crate) fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (clock, window, waited) = (&self.clock, self.rate.window, self.waited);
         let waiting = self.waiting.get_or_insert_with(|| Waiting {
-            since: clock.now(),
+            since: clock.elapsed(),
             end: clock.sleep(window.saturating_sub(waited)),
         });
         waiting.end.as_mut().poll(cx)

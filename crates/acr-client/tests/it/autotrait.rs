@@ -40,7 +40,8 @@ fn handles_settings_and_errors_can_be_shared() {
     shared::<TransportErrorKind>();
     shared::<Box<dyn TokenSource>>();
     shared::<Box<dyn TokenProvider>>();
-    shared::<acr_client::clock::FromFn<fn(), fn()>>();
+    shared::<acr_client::clock::VirtualClock>();
+    shared::<Box<dyn acr_client::Clock>>();
 }
 
 #[cfg(feature = "docker-config")]

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use acr_client::{
-    Advice, Audience, ClientBuilder, Credential, Error, ErrorKind, clock, transport::from_fn,
+    Advice, Audience, ClientBuilder, Credential, Error, ErrorKind, transport::from_fn,
 };
-use acr_mock::{Clock as _, Registry, VirtualClock};
+use acr_mock::{Registry, VirtualClock};
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::error::ErrorKind as SdkErrorKind;
 
@@ -81,15 +81,11 @@ impl Scene {
     }
 
     fn builder(&self, endpoint: &str) -> ClientBuilder {
-        let (now, sleep) = (self.clock.clone(), self.clock.clone());
         let registry = self.registry.clone();
         seeded::builder(endpoint)
             .credential(Credential::token_credential(self.credential.clone()))
             .transport(from_fn(move |request| registry.handle(request)))
-            .clock(clock::from_fn(
-                move || now.now(),
-                move |duration| sleep.sleep(duration),
-            ))
+            .clock(self.clock.clone())
     }
 
     async fn list(&self, endpoint: &str) -> Result<(), Error> {

@@ -2,14 +2,14 @@
 
 use crate::seeded;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use acr_client::transport::from_fn;
 use acr_client::{
     ArtifactTagOrder, ChangeableAttributes, ContainerRegistryClient, Credential, Error, ErrorKind,
-    Manifest, clock,
+    Manifest,
 };
-use acr_mock::Registry;
+use acr_mock::{Registry, VirtualClock};
 
 /// A client of a registry in the same process; its clock lets no timeout pass.
 fn client(registry: &Registry) -> ContainerRegistryClient {
@@ -19,7 +19,7 @@ fn client(registry: &Registry) -> ContainerRegistryClient {
             let r = registry.clone();
             move |q| r.handle(q)
         }))
-        .clock(clock::from_fn(SystemTime::now, |_| std::future::pending()))
+        .clock(VirtualClock::new())
         .build()
         .unwrap()
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use acr_client::transport::{Body, from_fn};
 use acr_client::{
-    ByteRange, ClientBuilder, ContainerRegistryClient, Credential, ErrorKind, RetryOptions, clock,
+    ByteRange, ClientBuilder, ContainerRegistryClient, Credential, ErrorKind, RetryOptions,
 };
-use acr_mock::{Clock, Registry, VirtualClock};
+use acr_mock::{Registry, VirtualClock};
 use futures_util::future::join_all;
 use http::Request;
 
@@ -46,7 +46,6 @@ impl Scene {
 
     fn builder(&self, credential: Credential) -> ClientBuilder {
         let (registry, sent) = (self.registry.clone(), self.sent.clone());
-        let (now, sleep) = (self.clock.clone(), self.clock.clone());
         seeded::builder("https://mock.azurecr.io")
             .credential(credential)
             .assume_azure_auth(false)
@@ -55,10 +54,7 @@ impl Scene {
                 sent.lock().unwrap().push(line);
                 registry.handle(request)
             }))
-            .clock(clock::from_fn(
-                move || now.now(),
-                move |duration| sleep.sleep(duration),
-            ))
+            .clock(self.clock.clone())
     }
 
     fn client(&self, credential: Credential) -> ContainerRegistryClient {
@@ -235,13 +231,9 @@ async fn a_blob_comes_from_the_data_origin_in_ranges_too() {
 #[test]
 fn a_server_that_falls_silent_ends_in_a_timeout() {
     let clock = VirtualClock::starting_at(start());
-    let (now, sleep) = (clock.clone(), clock.clone());
     let client = seeded::builder("https://mock.azurecr.io")
         .transport(from_fn(|_| std::future::pending::<http::Response<Body>>()))
-        .clock(clock::from_fn(
-            move || now.now(),
-            move |duration| sleep.sleep(duration),
-        ))
+        .clock(clock.clone())
         .idle_timeout(Duration::from_secs(90))
         .retry(RetryOptions::none())
         .build()

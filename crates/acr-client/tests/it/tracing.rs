@@ -11,9 +11,8 @@ use std::time::{Duration, SystemTime};
 use acr_client::transport::{Body, from_fn};
 use acr_client::{
     ClientBuilder, ContainerRegistryClient, Credential, Digest, RetryOptions, UploadBlobOptions,
-    clock,
 };
-use acr_mock::{Clock as _, Fault, FaultResponse, Registry, VirtualClock};
+use acr_mock::{Fault, FaultResponse, Registry, VirtualClock};
 use http::{Request, StatusCode};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -195,17 +194,13 @@ impl Scene {
 
     fn builder(&self, credential: Credential) -> ClientBuilder {
         let registry = self.registry.clone();
-        let (now, sleep) = (self.clock.clone(), self.clock.clone());
         seeded::builder("https://mock.azurecr.io")
             .credential(credential)
             .transport(from_fn(move |request: Request<Body>| {
                 let registry = registry.clone();
                 async move { registry.try_handle(request).await }
             }))
-            .clock(clock::from_fn(
-                move || now.now(),
-                move |duration| sleep.sleep(duration),
-            ))
+            .clock(self.clock.clone())
     }
 
     fn client(&self) -> ContainerRegistryClient {

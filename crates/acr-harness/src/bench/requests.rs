@@ -3,8 +3,8 @@
 use std::fmt;
 
 use acr_client::transport::from_fn;
-use acr_client::{ContainerRegistryClient, Credential, Error, clock};
-use acr_mock::{Clock as _, Registry, VirtualClock};
+use acr_client::{ContainerRegistryClient, Credential, Error};
+use acr_mock::{Registry, VirtualClock};
 
 use crate::Result;
 
@@ -110,7 +110,6 @@ impl Scene {
         for at in 0..repositories {
             registry.seed(name(at))?.image("v1")?;
         }
-        let (now, sleep) = (clock.clone(), clock.clone());
         let client = ContainerRegistryClient::builder("https://mock.azurecr.io")
             .credential(Credential::entra_token("any"))
             .assume_azure_auth(assume_azure_auth)
@@ -118,10 +117,7 @@ impl Scene {
                 let registry = registry.clone();
                 move |request| registry.try_handle(request)
             }))
-            .clock(clock::from_fn(
-                move || now.now(),
-                move |duration| sleep.sleep(duration),
-            ))
+            .clock(clock.clone())
             .build()?;
         Ok(Self {
             registry,

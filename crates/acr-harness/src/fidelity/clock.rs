@@ -1,11 +1,10 @@
 //! The clock of a replay: it stands at the time of the recording, step by step, in either direction.
 
-use std::future::{Future, ready};
-use std::pin::Pin;
+use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use acr_mock::Clock;
+use acr_mock::{Clock, Sleep};
 
 /// A clock that is set.
 #[derive(Clone, Debug)]
@@ -32,8 +31,13 @@ impl Clock for ReplayClock {
         *self.lock()
     }
 
+    fn elapsed(&self) -> Duration {
+        let since = self.lock().duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap_or_default()
+    }
+
     /// Ends at once: in a replay nobody waits.
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn sleep(&self, duration: Duration) -> Sleep {
         let mut time = self.lock();
         *time = time.checked_add(duration).unwrap_or(*time);
         Box::pin(ready(()))

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 
+use acr_client::clock::VirtualClock;
 use acr_client::transport::{Body, from_fn};
 use acr_client::{
     ContainerRegistryClient, Credential, Error, LimiterOptions, RepositoryClient, RetryOptions,
-    clock,
 };
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -136,10 +136,7 @@ fn client(
         .retry(RetryOptions::none())
         .limiter(LimiterOptions::off())
         // Time stands still: every response is there at once, so whoever waits for a timer hangs.
-        .clock(clock::from_fn(
-            || SystemTime::UNIX_EPOCH,
-            |_| std::future::pending(),
-        ))
+        .clock(VirtualClock::starting_at(SystemTime::UNIX_EPOCH))
         .build()
         .unwrap_or_else(|error| panic!("the settings are fixed: {error}"))
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use acr_client::transport::{Body, HyperTransport, TransportError, TransportErrorKind, from_fn};
 use acr_client::{
     BlobSource, ContainerRegistryClient, Credential, Error, LimiterOptions, Manifest, RetryOptions,
-    UploadBlobOptions, clock,
+    UploadBlobOptions,
 };
 use acr_harness::fidelity::report::Report;
 use acr_harness::fidelity::{read, replay};
@@ -30,7 +30,7 @@ fn scene(credential: Credential) -> (Recorder, ContainerRegistryClient, Manifest
     let client = ContainerRegistryClient::builder("https://myregistry.azurecr.io")
         .credential(credential)
         .transport(recorder.clone())
-        .clock(clock::from_fn(move || start, |_| std::future::pending()))
+        .clock(VirtualClock::starting_at(start))
         // The first challenge is to be recorded too, and a clock that stands still waits for nothing.
         .assume_azure_auth(false)
         .retry(RetryOptions::none())

@@ -1,13 +1,11 @@
 //! [`Drip`]: the pace of a slow body.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::clock::Clock;
+use acr_clock::{Clock, Sleep};
 
 /// Lets a few bytes pass at a time, with a pause before each.
 pub(crate) struct Drip {
@@ -17,8 +15,6 @@ pub(crate) struct Drip {
     /// The pause in progress. The mutex is never locked: it makes the body `Sync`, as every other body is.
     sleep: Mutex<Option<Sleep>>,
 }
-
-type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Drip {
     pub(crate) fn new(bytes: usize, pause: Duration, clock: Arc<dyn Clock>) -> Self {

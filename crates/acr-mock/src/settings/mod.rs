@@ -11,10 +11,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use acr_clock::{Clock, SystemClock};
 use acr_protocol::{OperationClass, ScopeSet};
 
 use crate::auth::{Identities, Rights};
-use crate::clock::{Clock, SystemClock};
 use crate::profile::Profile;
 use crate::registry::Registry;
 use crate::throttle::Throttle;

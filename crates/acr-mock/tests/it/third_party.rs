@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use acr_mock::{
-    Body, BodyError, Clock, Origin, Registry, RegistryBuilder, RepositorySeed, SeedError,
+    Body, BodyError, Clock, Origin, Registry, RegistryBuilder, RepositorySeed, SeedError, Sleep,
     VirtualClock,
 };
 use bytes::Bytes;
@@ -80,7 +80,11 @@ impl Clock for &'static TheirClock {
         *self.0.lock().unwrap()
     }
 
-    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn sleep(&self, _: Duration) -> Sleep {
         Box::pin(std::future::pending())
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use acr_client::transport::{Body, Transport, TransportErrorKind, from_fn};
 use acr_client::{
     BlobSource, ByteRange, ContainerRegistryClient, Credential, Error, ErrorKind, LimiterOptions,
-    RetryOptions, UploadBlobOptions, clock,
+    RetryOptions, UploadBlobOptions,
 };
 use acr_mock::{Registry, VirtualClock};
 use acr_record::{Origin, Recorder, Recording, Replay};
@@ -31,7 +31,7 @@ fn client(
     ContainerRegistryClient::builder("https://mock.azurecr.io")
         .credential(credential)
         .transport(transport)
-        .clock(clock::from_fn(move || now, |_| std::future::pending()))
+        .clock(VirtualClock::starting_at(now))
         // A clock that stands still waits for nothing.
         .retry(RetryOptions {
             seed: Some(1),

@@ -15,12 +15,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use acr_clock::Clock;
 use futures_util::future::{Either, select};
 
 use self::config::{Config, Lookup, MAX_CONFIG_SIZE};
 use self::helper::Running;
 use super::credential::Credential;
-use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 
 /// Where docker keeps its credentials: the file `config.json`, and the helpers that it names.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::limit::Limit;
 use super::recent::Recent;
 
-/// What is known of one class. All moments are those of a [`Timeline`](super::timeline::Timeline).
+/// What is known of one class. All moments are those of [`Clock::elapsed`](acr_clock::Clock::elapsed).
 #[derive(Debug)]
 pub(super) struct Class {
     max_pause: Duration,

@@ -1,13 +1,16 @@
-mod clock;
 mod model;
 mod order;
 mod places;
 mod programs;
 mod simulated;
+mod task;
 
+use std::time::SystemTime;
+
+use acr_clock::VirtualClock;
 use http::HeaderValue;
 
-use self::clock::{Task, TestClock};
+use self::task::Task;
 use super::*;
 
 const DELETE: OperationClass = OperationClass::Delete;
@@ -16,16 +19,21 @@ fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-fn limiter(clock: &TestClock, max_in_flight: usize) -> Limiter {
+/// A clock that does not stand at the beginning of a second: nothing may rely on that.
+fn clock() -> VirtualClock {
+    VirtualClock::starting_at(SystemTime::UNIX_EPOCH + millis(1_700_000_000_400))
+}
+
+fn limiter(clock: &VirtualClock, max_in_flight: usize) -> Limiter {
     let options = LimiterOptions {
         max_in_flight,
         ..LimiterOptions::default()
     };
-    Limiter::new(clock.dynamic(), options)
+    Limiter::new(Arc::new(clock.clone()), options)
 }
 
 /// A limiter whose class for deletes was refused at two calls a second, and is open again.
-fn limited(clock: &TestClock, max_in_flight: usize) -> Limiter {
+fn limited(clock: &VirtualClock, max_in_flight: usize) -> Limiter {
     let limiter = limiter(clock, max_in_flight);
     let permit = now(&limiter, DELETE);
     refuse(&limiter, &permit, None);
@@ -53,7 +61,7 @@ fn tell(limiter: &Limiter, permit: &Permit, left: &'static str) {
 
 #[test]
 fn a_class_without_limits_is_bounded_in_calls_at_once_alone() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 3);
     let mut permits: Vec<_> = (0..3).map(|_| now(&limiter, DELETE)).collect();
     let mut fourth = Task::new(limiter.admit(DELETE));
@@ -69,13 +77,26 @@ fn a_class_without_limits_is_bounded_in_calls_at_once_alone() {
     assert_eq!(fourth.poll().unwrap().waited(), millis(70));
 }
 
+#[derive(Debug)]
+struct Unused;
+
+impl Clock for Unused {
+    fn now(&self) -> SystemTime {
+        panic!("asks for the time")
+    }
+
+    fn elapsed(&self) -> Duration {
+        panic!("asks for the time")
+    }
+
+    fn sleep(&self, _: Duration) -> acr_clock::Sleep {
+        panic!("sleeps")
+    }
+}
+
 #[test]
 fn off_is_free() {
-    let clock = crate::clock::from_fn(
-        || -> std::time::SystemTime { panic!("asks for the time") },
-        |_| async { panic!("sleeps") },
-    );
-    let limiter = Limiter::new(Arc::new(clock), LimiterOptions::off());
+    let limiter = Limiter::new(Arc::new(Unused), LimiterOptions::off());
     let permits: Vec<_> = (0..1000).map(|_| now(&limiter, DELETE)).collect();
     for permit in &permits {
         refuse(&limiter, permit, Some(millis(1000)));
@@ -87,7 +108,7 @@ fn off_is_free() {
 #[test]
 fn what_was_refused_waits_as_long_as_the_registry_asks_within_the_bound() {
     for (asked, waited) in [(3, 3), (3600, 300)] {
-        let clock = TestClock::new();
+        let clock = clock();
         let limiter = limiter(&clock, 64);
         let permit = now(&limiter, DELETE);
         refuse(&limiter, &permit, Some(Duration::from_secs(asked)));
@@ -98,7 +119,7 @@ fn what_was_refused_waits_as_long_as_the_registry_asks_within_the_bound() {
 
 #[test]
 fn a_count_of_calls_left_closes_until_the_next_second_of_the_clock() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 64);
     let permit = now(&limiter, DELETE);
     tell(&limiter, &permit, "8.000000");
@@ -111,7 +132,7 @@ fn a_count_of_calls_left_closes_until_the_next_second_of_the_clock() {
 
 #[test]
 fn counts_that_are_none_change_nothing() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 1000);
     let permit = now(&limiter, DELETE);
     for text in [
@@ -141,7 +162,7 @@ fn only_a_response_that_came_after_the_count_says_that_a_call_was_let_through() 
 
 #[test]
 fn classes_do_not_influence_each_other() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 1);
     let held = now(&limiter, DELETE);
     refuse(&limiter, &held, Some(millis(60_000)));
@@ -164,7 +185,7 @@ fn classes_do_not_influence_each_other() {
 
 #[test]
 fn clones_share_what_they_learn() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 1);
     let other = limiter.clone();
     let held = now(&limiter, DELETE);
@@ -178,7 +199,7 @@ fn clones_share_what_they_learn() {
 
 #[test]
 fn a_bound_of_none_lets_one_call_go_at_a_time() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 0);
     let held = now(&limiter, DELETE);
     assert!(Task::new(limiter.admit(DELETE)).poll().is_none());

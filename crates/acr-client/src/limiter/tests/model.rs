@@ -22,7 +22,13 @@ struct Seen {
 }
 
 /// One caller: arrives at some time, may give up, makes a call, and gets some response.
-async fn caller(clock: &TestClock, limiter: &Limiter, bound: usize, seen: &[Seen; 2], seed: u64) {
+async fn caller(
+    clock: &VirtualClock,
+    limiter: &Limiter,
+    bound: usize,
+    seen: &[Seen; 2],
+    seed: u64,
+) {
     let rng = RefCell::new(Rng::with_seed(seed));
     let random = |most: u64| rng.borrow_mut().u64(0..most);
     clock.sleep(millis(random(20_000))).await;
@@ -61,7 +67,7 @@ async fn caller(clock: &TestClock, limiter: &Limiter, bound: usize, seen: &[Seen
 #[test]
 fn whatever_callers_do_nobody_starves_or_is_overtaken_and_the_bound_holds() {
     for seed in 0..60 {
-        let clock = TestClock::new();
+        let clock = clock();
         let bound = [1, 2, 5, 64][usize::try_from(seed % 4).unwrap()];
         let limiter = limiter(&clock, bound);
         let seen = <[Seen; 2]>::default();

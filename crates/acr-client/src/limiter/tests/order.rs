@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::future::{join, join_all, select};
 
 use super::*;
+use crate::testing::Impatient;
 
 #[test]
 fn those_who_wait_for_a_place_are_served_in_order_and_woken_one_by_one() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 1);
     let mut held = Some(now(&limiter, DELETE));
     let mut waiting: Vec<_> = (0..20).map(|_| Task::new(limiter.admit(DELETE))).collect();
@@ -31,7 +32,7 @@ fn those_who_wait_for_a_place_are_served_in_order_and_woken_one_by_one() {
 
 #[test]
 fn those_who_wait_for_their_time_are_served_in_order() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limited(&clock, 64);
     let order = Mutex::new(Vec::new());
     let calls = (0..10).map(|index| {
@@ -53,7 +54,7 @@ fn those_who_wait_for_their_time_are_served_in_order() {
 
 #[test]
 fn those_who_wait_for_their_time_are_woken_one_by_one() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limited(&clock, 64);
     drop(now(&limiter, DELETE));
     let mut waiting: Vec<_> = (0..20).map(|_| Task::new(limiter.admit(DELETE))).collect();
@@ -73,7 +74,7 @@ fn those_who_wait_for_their_time_are_woken_one_by_one() {
 
 #[test]
 fn nobody_overtakes_the_queue_when_the_time_has_come() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limited(&clock, 64);
     drop(now(&limiter, DELETE));
     let (mut first, mut second) = (
@@ -90,7 +91,7 @@ fn nobody_overtakes_the_queue_when_the_time_has_come() {
 fn one_who_leaves_the_queue_at_any_stage_leaves_no_hole() {
     // Dropped before its first poll, as the first, in the middle, as the last.
     for dropped in [None, Some(0), Some(2), Some(4)] {
-        let clock = TestClock::new();
+        let clock = clock();
         let limiter = limited(&clock, 64);
         drop(now(&limiter, DELETE));
         let mut waiting: Vec<_> = (0..5)
@@ -115,7 +116,7 @@ fn one_who_leaves_the_queue_at_any_stage_leaves_no_hole() {
 
 #[test]
 fn a_turn_that_is_given_and_not_come_for_goes_to_the_next() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limited(&clock, 1);
     let held = now(&limiter, DELETE);
     let (mut first, mut second) = (
@@ -137,7 +138,7 @@ fn a_turn_that_is_given_and_not_come_for_goes_to_the_next() {
 
 #[test]
 fn a_future_that_nobody_polls_any_more_holds_up_nobody() {
-    let clock = TestClock::new();
+    let clock = clock();
     // For their time.
     let limiter = limited(&clock, 64);
     drop(now(&limiter, DELETE));
@@ -162,7 +163,7 @@ fn a_future_that_nobody_polls_any_more_holds_up_nobody() {
 
 #[test]
 fn a_class_that_closes_while_the_first_waits_for_a_place_wakes_it_when_it_opens() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limited(&clock, 1);
     let held = now(&limiter, DELETE);
     clock.advance(millis(5000));
@@ -175,13 +176,11 @@ fn a_class_that_closes_while_the_first_waits_for_a_place_wakes_it_when_it_opens(
 
 #[test]
 fn a_clock_whose_sleeps_take_no_time_ends_every_wait() {
-    let time = std::time::SystemTime::UNIX_EPOCH;
-    let clock = crate::clock::from_fn(move || time, |_| std::future::ready(()));
     let options = LimiterOptions {
         max_in_flight: 1,
         ..LimiterOptions::default()
     };
-    let limiter = Limiter::new(Arc::new(clock), options);
+    let limiter = Limiter::new(Arc::new(Impatient::default()), options);
     let held = now(&limiter, DELETE);
     refuse(&limiter, &held, None);
     let (mut first, mut second) = (
@@ -198,8 +197,7 @@ fn a_clock_whose_sleeps_take_no_time_ends_every_wait() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn callers_on_many_threads_lose_no_wake_up_and_keep_the_bound() {
     // No sleep is ever over: a lost wake-up would hang.
-    let clock = crate::clock::from_fn(std::time::SystemTime::now, |_| std::future::pending());
-    let in_flight = call_from_many_threads(clock, |_, _, _| {}).await;
+    let in_flight = call_from_many_threads(clock(), |_, _, _| {}).await;
     assert!(in_flight <= 3, "{in_flight}");
 }
 
@@ -207,13 +205,12 @@ async fn callers_on_many_threads_lose_no_wake_up_and_keep_the_bound() {
 async fn callers_on_many_threads_lose_no_wake_up_while_their_class_is_paced() {
     // Every sleep is over at once, so the pace costs no time. Nor does the time after which a call that
     // is not polled loses its place, so the bound is that of the other test.
-    let clock = crate::clock::from_fn(std::time::SystemTime::now, |_| tokio::task::yield_now());
     let learn = |limiter: &Limiter, permit: &Permit, call: usize| match call % 50 {
         10 => refuse(limiter, permit, None),
         20 => tell(limiter, permit, "1"),
         _ => limiter.learn(permit, StatusCode::OK, &HeaderMap::new(), None),
     };
-    call_from_many_threads(clock, learn).await;
+    call_from_many_threads(Impatient::default(), learn).await;
 }
 
 /// Returns how many calls were under way at once, of a limiter with three places.

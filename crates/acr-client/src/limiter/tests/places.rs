@@ -6,7 +6,7 @@ use super::*;
 
 /// A call that was sent and waits for its response until the time has come.
 fn call<'a>(
-    clock: &'a TestClock,
+    clock: &'a VirtualClock,
     limiter: &'a Limiter,
     takes: u64,
 ) -> Task<impl Future<Output = Duration> + 'a> {
@@ -19,7 +19,7 @@ fn call<'a>(
 
 #[test]
 fn a_call_that_waits_for_its_response_keeps_its_place() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 1);
     let mut slow = call(&clock, &limiter, 9000);
     assert!(slow.poll().is_none());
@@ -36,7 +36,7 @@ fn a_call_that_waits_for_its_response_keeps_its_place() {
 
 #[test]
 fn a_call_that_was_served_and_is_not_polled_lends_its_place_until_it_is() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 1);
     let mut left = call(&clock, &limiter, 50);
     assert!(left.poll().is_none());
@@ -52,7 +52,7 @@ fn a_call_that_was_served_and_is_not_polled_lends_its_place_until_it_is() {
 
 #[test]
 fn a_call_that_is_polled_again_counts_again() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 1);
     let mut left = Task::new(async {
         let permit = limiter.admit(DELETE).await;
@@ -70,7 +70,7 @@ fn a_call_that_is_polled_again_counts_again() {
 
 #[test]
 fn a_call_that_is_dropped_while_its_place_is_lent_gives_back_none() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 1);
     let mut left = call(&clock, &limiter, 50);
     assert!(left.poll().is_none());
@@ -83,7 +83,7 @@ fn a_call_that_is_dropped_while_its_place_is_lent_gives_back_none() {
 
 #[test]
 fn a_thread_that_was_busy_takes_no_place_from_those_it_polls_now() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 1);
     let mut busy = call(&clock, &limiter, 50);
     let mut next = Task::new(limiter.admit(DELETE));
@@ -96,7 +96,7 @@ fn a_thread_that_was_busy_takes_no_place_from_those_it_polls_now() {
 
 #[test]
 fn a_turn_that_nobody_comes_for_is_passed_on_and_is_the_next_when_somebody_does() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 1);
     let held = now(&limiter, DELETE);
     let (mut left, mut next) = (
@@ -115,7 +115,7 @@ fn a_turn_that_nobody_comes_for_is_passed_on_and_is_the_next_when_somebody_does(
 
 #[test]
 fn a_call_that_waits_for_another_one_of_its_program_is_not_waited_for_for_ever() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 1);
     // Three within each other: each has the only place the one within would need.
     let nested = async {
@@ -143,7 +143,7 @@ fn a_call_that_waits_for_another_one_of_its_program_is_not_waited_for_for_ever()
 
 #[test]
 fn a_call_beyond_the_bound_is_not_sent_into_a_pause() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 1);
     let held = now(&limiter, DELETE);
     refuse(&limiter, &held, Some(millis(60_000)));
@@ -156,7 +156,7 @@ fn a_call_beyond_the_bound_is_not_sent_into_a_pause() {
 
 #[test]
 fn whoever_has_waited_longest_and_is_polled_goes_beyond_the_bound_first() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 1);
     let _held = now(&limiter, DELETE);
     let mut left = Task::new(limiter.admit(DELETE));
@@ -179,7 +179,7 @@ fn whoever_has_waited_longest_and_is_polled_goes_beyond_the_bound_first() {
 
 #[test]
 fn a_part_that_is_given_up_counts_as_part_of_its_call() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 1);
     let mut call = Task::new(async {
         let permit = limiter.admit(DELETE).await;

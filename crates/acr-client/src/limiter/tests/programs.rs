@@ -88,7 +88,7 @@ fn response(request: &Request<Body>) -> Response<Body> {
 /// What a program does and what it is made of.
 struct Author {
     rng: RefCell<Rng>,
-    clock: TestClock,
+    clock: VirtualClock,
     app: RepositoryClient,
     /// Whether it leaves futures alone that were begun.
     abandons: bool,
@@ -204,7 +204,7 @@ impl Author {
 /// Runs a program by its seed. `within`: whether the transport makes calls itself, inside those that it
 /// is asked for. Returns the most requests of a class that the registry had at once.
 fn run(seed: u64, bound: usize, abandons: bool, within: bool) -> usize {
-    let clock = TestClock::new();
+    let clock = clock();
     let load = Arc::new(Load::default());
     let inner: Arc<OnceLock<RepositoryClient>> = Arc::default();
     let rng = Arc::new(Mutex::new(Rng::with_seed(seed)));
@@ -226,14 +226,10 @@ fn run(seed: u64, bound: usize, abandons: bool, within: bool) -> usize {
             }
         })
     };
-    let (now, sleep) = (clock.clone(), clock.clone());
     let app = ContainerRegistryClient::builder("https://r.example")
         .credential(Credential::anonymous())
         .transport(transport)
-        .clock(crate::clock::from_fn(
-            move || now.now(),
-            move |time| sleep.sleep(time),
-        ))
+        .clock(clock.clone())
         .limiter(LimiterOptions {
             max_in_flight: bound,
             ..LimiterOptions::default()
@@ -288,8 +284,8 @@ fn loop_with_calls_inside<T>(
     respond: fn(&Request<Body>) -> Response<Body>,
     call: impl AsyncFn(&RepositoryClient, String) -> T,
 ) {
-    let clock = TestClock::new();
-    let (now, sleep, latency) = (clock.clone(), clock.clone(), clock.clone());
+    let clock = clock();
+    let latency = clock.clone();
     let app = ContainerRegistryClient::builder("https://r.example")
         .transport(from_fn(move |request: Request<Body>| {
             let latency = latency.clone();
@@ -304,10 +300,7 @@ fn loop_with_calls_inside<T>(
                 Response::from_parts(head, Body::stream(stream::once(body)))
             }
         }))
-        .clock(crate::clock::from_fn(
-            move || now.now(),
-            move |time| sleep.sleep(time),
-        ))
+        .clock(clock.clone())
         .build()
         .unwrap()
         .repository_client("app")

@@ -12,7 +12,7 @@ use super::*;
 
 /// Lets so many calls through in each window, and refuses the rest.
 struct Server {
-    clock: TestClock,
+    clock: VirtualClock,
     limit: u32,
     window: Duration,
     /// The windows do not begin with the seconds of the client's clock.
@@ -30,7 +30,7 @@ struct Report {
 }
 
 impl Server {
-    fn per_second(limit: u32, clock: &TestClock) -> Self {
+    fn per_second(limit: u32, clock: &VirtualClock) -> Self {
         Self {
             clock: clock.clone(),
             limit,
@@ -71,7 +71,7 @@ impl Server {
 
     /// Has so many calls made by so many callers, each again until it is let through.
     fn serve(&self, calls: u32, callers: usize) -> Report {
-        let limiter = Limiter::new(self.clock.dynamic(), LimiterOptions::default());
+        let limiter = Limiter::new(Arc::new(self.clock.clone()), LimiterOptions::default());
         let (begun, refused) = (Cell::new(0), Cell::new(0));
         let start = self.clock.now();
         let work = (0..callers).map(|_| async {
@@ -110,7 +110,7 @@ impl Server {
 #[test]
 fn an_untold_limit_is_found_and_mostly_used() {
     for (limit, calls) in [(8, 2000), (30, 5000), (200, 20_000)] {
-        let report = Server::per_second(limit, &TestClock::new()).serve(calls, 64);
+        let report = Server::per_second(limit, &clock()).serve(calls, 64);
         assert!(report.refused < calls / 20, "{limit}: {}", report.refused);
         assert!(report.share > 0.7, "{limit}: {}", report.share);
     }
@@ -119,7 +119,7 @@ fn an_untold_limit_is_found_and_mostly_used() {
 #[test]
 fn below_a_told_limit_only_the_first_storm_is_refused() {
     for limit in [8, 32] {
-        let mut server = Server::per_second(limit, &TestClock::new());
+        let mut server = Server::per_second(limit, &clock());
         server.tells_what_is_left = true;
         let report = server.serve(2000, 64);
         assert!(report.refused <= 64 - limit, "{limit}: {}", report.refused);
@@ -129,7 +129,7 @@ fn below_a_told_limit_only_the_first_storm_is_refused() {
 
 #[test]
 fn callers_that_begin_one_by_one_are_never_refused_below_a_told_limit() {
-    let mut server = Server::per_second(8, &TestClock::new());
+    let mut server = Server::per_second(8, &clock());
     server.tells_what_is_left = true;
     for callers in [1, 4] {
         assert_eq!(server.serve(500, callers).refused, 0);
@@ -138,7 +138,7 @@ fn callers_that_begin_one_by_one_are_never_refused_below_a_told_limit() {
 
 #[test]
 fn a_limit_by_the_minute_that_is_used_up_is_not_tried_each_second() {
-    let mut server = Server::per_second(100, &TestClock::new());
+    let mut server = Server::per_second(100, &clock());
     server.window = millis(60_000);
     let report = server.serve(1000, 64);
     assert!(report.refused < 150, "{}", report.refused);
@@ -147,7 +147,7 @@ fn a_limit_by_the_minute_that_is_used_up_is_not_tried_each_second() {
 
 #[test]
 fn a_registry_that_was_enlarged_is_used_in_full_again() {
-    let clock = TestClock::new();
+    let clock = clock();
     let limiter = limiter(&clock, 64);
     let server = Server::per_second(8, &clock);
     let wide = Server::per_second(1_000_000, &clock);

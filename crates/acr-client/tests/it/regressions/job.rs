@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use acr_client::{
     Advice, ChangeableAttributes, Credential, Error, Manifest, RepositoryClient, RetryOptions,
 };
-use acr_mock::{Clock as _, Fault, FaultAction, FaultResponse};
+use acr_mock::{Fault, FaultAction, FaultResponse};
 use futures_util::{StreamExt as _, stream};
 
 use crate::regressions::support::Scene;

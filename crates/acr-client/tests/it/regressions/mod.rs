@@ -15,6 +15,7 @@
 //! | [`content`] | names that do not fit a path, artifacts that are refused, locks that go too far |
 //! | [`transport`] | transports that do not know what they send, requests that no method covers |
 //! | [`uploads`] | uploads that are given up although they are done, or sent again and again |
+//! | `paused` | tests on tokio's paused time that measure something else |
 //! | [`requests`] | more requests than a job needs |
 //! | [`job`] | all of it at once |
 
@@ -24,6 +25,8 @@ mod errors;
 mod flights;
 mod job;
 mod lists;
+#[cfg(feature = "hyper")]
+mod paused;
 mod redirects;
 mod requests;
 mod slow;

@@ -1,6 +1,6 @@
 use acr_client::transport::{Body, from_fn};
 use acr_client::{Credential, Digest, ErrorKind};
-use acr_mock::{Fault, FaultResponse};
+use acr_mock::{Fault, FaultResponse, VirtualClock};
 use futures_util::FutureExt as _;
 use http::{Request, Response};
 
@@ -122,14 +122,10 @@ fn redirecting(
                 .unwrap()
         }
     });
-    let pending = |_| std::future::pending();
     seeded::builder("https://r.example")
         .credential(Credential::password("ci", "hunter2"))
         .transport(transport)
-        .clock(acr_client::clock::from_fn(
-            std::time::SystemTime::now,
-            pending,
-        ))
+        .clock(VirtualClock::new())
         .build()
         .unwrap()
         .repository_client("app")
@@ -217,10 +213,7 @@ fn a_redirect_within_the_registry_does_not_wait_for_the_place_of_its_own_call() 
     let app = seeded::builder("https://r.example")
         .credential(Credential::anonymous())
         .transport(transport)
-        .clock(acr_client::clock::from_fn(
-            std::time::SystemTime::now,
-            |_| std::future::pending(),
-        ))
+        .clock(VirtualClock::new())
         .limiter(acr_client::LimiterOptions {
             max_in_flight: 1,
             ..Default::default()

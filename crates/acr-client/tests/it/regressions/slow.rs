@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use acr_client::transport::{Body, from_fn};
-use acr_client::{ClientBuilder, Credential, Digest, ErrorKind, RetryOptions, clock};
-use acr_mock::{Clock as _, VirtualClock};
+use acr_client::{ClientBuilder, Credential, Digest, ErrorKind, RetryOptions};
+use acr_mock::VirtualClock;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::{Request, Response};
@@ -33,14 +33,10 @@ fn slow(time: &VirtualClock, body: &'static [u8], part: usize, pause: Duration) 
                 .unwrap(),
         )
     });
-    let (now, sleep) = (time.clone(), time.clone());
     seeded::builder("https://r.example")
         .credential(Credential::anonymous())
         .transport(transport)
-        .clock(clock::from_fn(
-            move || now.now(),
-            move |time| sleep.sleep(time),
-        ))
+        .clock(time.clone())
         .retry(RetryOptions::none())
 }
 

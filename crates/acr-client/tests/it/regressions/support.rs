@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use acr_client::transport::{Body, from_fn};
-use acr_client::{ClientBuilder, ContainerRegistryClient, Credential, OperationContext, clock};
-use acr_mock::{Clock as _, Registry, RegistryBuilder, RepositorySeed, VirtualClock};
+use acr_client::{ClientBuilder, ContainerRegistryClient, Credential, OperationContext};
+use acr_mock::{Registry, RegistryBuilder, RepositorySeed, VirtualClock};
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
@@ -57,8 +57,6 @@ impl Scene {
 
     pub(crate) fn builder_at(&self, endpoint: &str, credential: Credential) -> ClientBuilder {
         let (registry, seen) = (self.registry.clone(), self.seen.clone());
-        let (now, sleep) = (self.clock.clone(), self.clock.clone());
-        let hold = self.clock.clone();
         seeded::builder(endpoint)
             .credential(credential)
             .transport(from_fn(move |request: Request<Body>| {
@@ -76,10 +74,7 @@ impl Scene {
                     registry.try_handle(request).await
                 }
             }))
-            .clock(
-                clock::from_fn(move || now.now(), move |duration| sleep.sleep(duration))
-                    .with_hold(move || hold.hold()),
-            )
+            .clock(self.clock.clone())
     }
 
     pub(crate) fn client(&self, credential: Credential) -> ContainerRegistryClient {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use acr_client::{Credential, ErrorKind, Manifest, MediaType, RepositoryClient, ScopeSet, Secret};
-use acr_mock::{Fault, FaultResponse, OperationClass};
+use acr_mock::{Fault, FaultResponse, OperationClass, VirtualClock};
 use futures_util::future::join_all;
 
 use crate::regressions::support::{EXCHANGE, HOUR, Scene, TOKEN};
@@ -217,14 +217,10 @@ fn an_anonymous_token_with_minutes_left_is_used_for_them() {
 fn a_token_that_arrives_expired_serves_its_call_and_does_not_loop() {
     let support = Scene::with(|builder| builder.access_token_life(HOUR));
     support.seed("app").image("v1").unwrap();
-    let ahead = support.clock.clone();
-    let sleep = support.clock.clone();
+    let ahead = support.clock.now() + 2 * HOUR;
     let client = support
         .builder(Credential::password("ci", "hunter2"))
-        .clock(acr_client::clock::from_fn(
-            move || acr_mock::Clock::now(&ahead) + 2 * HOUR,
-            move |duration| acr_mock::Clock::sleep(&sleep, duration),
-        ))
+        .clock(VirtualClock::starting_at(ahead))
         .build()
         .unwrap();
     let app = client.repository_client("app").unwrap();

@@ -1,10 +1,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use acr_client::clock::{Clock, Sleep, VirtualClock};
 use acr_client::transport::{Body, TransportError, TransportErrorKind, from_fn};
 use acr_client::{
     Advice, Credential, Digest, ErrorKind, RepositoryClient, UploadBlobOptions, UploadLocation,
-    clock,
 };
 use acr_mock::{Fault, FaultAction, FaultResponse};
 use http::{Method, Request, Response, StatusCode};
@@ -19,22 +19,38 @@ fn chunks_of(chunk_size: usize) -> UploadBlobOptions {
     }
 }
 
+/// Pauses take no time, and nothing is silent: sleeps of 5 seconds and more never end.
+#[derive(Debug)]
+struct Pauses(VirtualClock);
+
+impl Clock for Pauses {
+    fn now(&self) -> SystemTime {
+        self.0.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        if duration >= Duration::from_secs(5) {
+            return Box::pin(std::future::pending());
+        }
+        self.0.advance(duration);
+        Box::pin(std::future::ready(()))
+    }
+}
+
 /// A repository of a server that is this function.
 fn served<F>(response: F) -> RepositoryClient
 where
     F: Fn(&Request<Body>) -> Result<Response<String>, TransportError> + Send + Sync + 'static,
 {
     let transport = from_fn(move |request| std::future::ready(response(&request)));
-    // Pauses take no time, and nothing is silent.
-    let clock = clock::from_fn(SystemTime::now, |duration| async move {
-        if duration >= Duration::from_secs(5) {
-            std::future::pending::<()>().await;
-        }
-    });
     seeded::builder("https://r.example")
         .credential(Credential::anonymous())
         .transport(transport)
-        .clock(clock)
+        .clock(Pauses(VirtualClock::new()))
         .build()
         .unwrap()
         .repository_client("app")

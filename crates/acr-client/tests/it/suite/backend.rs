@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use acr_client::transport::{Body, from_fn};
 use acr_client::{
-    ClientBuilder, ContainerRegistryClient, Credential, LimiterOptions, RepositoryClient, clock,
+    ClientBuilder, ContainerRegistryClient, Credential, LimiterOptions, RepositoryClient,
 };
 #[cfg(feature = "hyper")]
 use acr_mock::{AcrMock, ServerEvent};
-use acr_mock::{Clock as _, Registry, RegistryBuilder, RepositorySeed, VirtualClock};
+use acr_mock::{Registry, RegistryBuilder, RepositorySeed, VirtualClock};
 use http::Request;
 
 use crate::seeded;
@@ -94,7 +94,6 @@ impl Served {
     }
 
     pub(crate) fn builder(&self, credential: Credential) -> ClientBuilder {
-        let (now, sleep) = (self.clock.clone(), self.clock.clone());
         let builder = seeded::builder(format!("https://{}", self.login_server()))
             .credential(credential)
             // In process as over TCP, where the registry's host tells nothing.
@@ -102,10 +101,7 @@ impl Served {
             // The clock stands still unless a test moves it, so a wait for the next second of the
             // registry would not end.
             .limiter(LimiterOptions::off())
-            .clock(clock::from_fn(
-                move || now.now(),
-                move |duration| sleep.sleep(duration),
-            ));
+            .clock(self.clock.clone());
         #[cfg(feature = "hyper")]
         if let Some(mock) = &self.mock {
             let transport = acr_client::transport::HyperTransport::builder()

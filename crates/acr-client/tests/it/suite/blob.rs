@@ -4,10 +4,11 @@ use std::io::{self, Cursor};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use acr_client::clock::VirtualClock;
 use acr_client::transport::{Body, from_fn};
 use acr_client::{
     Algorithm, BlobSource, ByteRange, Credential, Digest, ErrorKind, RepositoryClient,
-    UploadBlobOptions, UploadStart, clock,
+    UploadBlobOptions, UploadStart,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -430,9 +431,7 @@ async fn an_upload_is_gone_on_with_after_a_response_was_lost() {
     let client = seeded::builder("https://mock.azurecr.io")
         .credential(Credential::entra_token("any"))
         .transport(transport)
-        .clock(clock::from_fn(std::time::SystemTime::now, |_| {
-            std::future::pending()
-        }))
+        .clock(VirtualClock::new())
         .build()
         .unwrap();
     let app = client.repository_client("samples/app").unwrap();

@@ -1,13 +1,12 @@
 use std::io;
 use std::net::Ipv4Addr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use acr_client::clock::SystemClock;
 use acr_client::transport::{
     Body, ReqwestTransport, Transport, TransportError, TransportErrorKind,
 };
-use acr_client::{
-    BlobSource, ContainerRegistryClient, Credential, Digest, UploadBlobOptions, clock,
-};
+use acr_client::{BlobSource, ContainerRegistryClient, Credential, Digest, UploadBlobOptions};
 use acr_mock::AcrMock;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, LOCATION, TRANSFER_ENCODING};
@@ -38,7 +37,7 @@ fn client(endpoint: String, transport: ReqwestTransport) -> ContainerRegistryCli
     seeded::builder(endpoint)
         .credential(Credential::password("robot", "a password"))
         .transport(transport)
-        .clock(clock::from_fn(SystemTime::now, tokio::time::sleep))
+        .clock(SystemClock)
         .danger_allow_http(true)
         .build()
         .unwrap()
@@ -82,7 +81,7 @@ async fn a_blob_goes_up_in_chunks_and_comes_down_from_the_data_origin() {
     let client = seeded::builder(mock.endpoint())
         .credential(Credential::entra_token("any"))
         .transport(transport())
-        .clock(clock::from_fn(SystemTime::now, tokio::time::sleep))
+        .clock(SystemClock)
         .danger_allow_http(true)
         .build()
         .unwrap();

@@ -7,13 +7,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
-use std::time::SystemTime;
 
 use acr_client::transport::{
     Body, TowerTransport, Transport, TransportError, TransportErrorKind, TransportService, from_fn,
 };
-use acr_client::{ContainerRegistryClient, Credential, Digest, clock};
-use acr_mock::Registry;
+use acr_client::{ContainerRegistryClient, Credential, Digest};
+use acr_mock::{Registry, VirtualClock};
 use http::{HeaderValue, Request, Response};
 use tower_service::Service;
 
@@ -127,7 +126,7 @@ fn client(transport: impl Transport) -> ContainerRegistryClient {
     seeded::builder("https://mock.azurecr.io")
         .credential(Credential::entra_token("any"))
         .transport(transport)
-        .clock(clock::from_fn(SystemTime::now, |_| std::future::pending()))
+        .clock(VirtualClock::new())
         .build()
         .unwrap()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use acr_mock::snapshot::{BlobSnapshot, Content};
-use acr_mock::{Clock as _, Registry, Snapshot};
+use acr_mock::{Registry, Snapshot};
 use acr_protocol::{Digest, RepositoryName};
 
 use crate::raw::support::{Raw, RawResponse};

@@ -3,9 +3,8 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::process::Command;
-use std::time::SystemTime;
 
 use acr_mock::VirtualClock;
 use futures_util::FutureExt as _;
@@ -56,27 +55,9 @@ impl Folder {
     }
 }
 
-/// The mock's clock, with its hold.
-#[derive(Debug, Clone, Default)]
-struct Moved(VirtualClock);
-
-impl Clock for Moved {
-    fn now(&self) -> SystemTime {
-        acr_mock::Clock::now(&self.0)
-    }
-
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        acr_mock::Clock::sleep(&self.0, duration)
-    }
-
-    fn hold(&self) -> Box<dyn std::any::Any + Send> {
-        Box::new(self.0.hold())
-    }
-}
-
 fn find(config: &DockerConfig) -> Result<Option<Credential>, Error> {
-    let clock = Moved::default();
-    clock.0.drive(config.find(REGISTRY, &clock))
+    let clock = VirtualClock::new();
+    clock.drive(config.find(REGISTRY, &clock))
 }
 
 fn with(helper: &str) -> DockerConfig {
@@ -120,8 +101,8 @@ fn a_helper_is_asked_by_the_name_that_docker_stored() {
                 find(&config(&content)).unwrap();
             }
             let hub = config(&json!({ "credsStore": "own" }));
-            let clock = Moved::default();
-            clock.0.drive(hub.find("docker.io", &clock)).unwrap();
+            let clock = VirtualClock::new();
+            clock.drive(hub.find("docker.io", &clock)).unwrap();
             assert_eq!(
                 folder.read("asked"),
                 "Name.azurecr.io\nNAME.azurecr.io\nhttps://index.docker.io/v1/\n"
@@ -200,13 +181,13 @@ fn a_silent_helper_ends_in_time_and_is_not_started_twice() {
             folder.helper("slow", &format!("read -r _ < gate\n{ANSWERS}"));
 
             let config = with("slow").helper_timeout(Duration::from_secs(10));
-            let clock = Moved::default();
+            let clock = VirtualClock::new();
             {
                 let mut first = pin!(config.find(REGISTRY, &clock));
                 assert!(first.as_mut().now_or_never().is_none());
-                clock.0.advance(Duration::from_secs(9));
+                clock.advance(Duration::from_secs(9));
                 assert!(first.as_mut().now_or_never().is_none());
-                clock.0.advance(Duration::from_secs(1));
+                clock.advance(Duration::from_secs(1));
                 let error = first.now_or_never().unwrap().unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Credential);
                 let text = error.to_string();
@@ -218,7 +199,7 @@ fn a_silent_helper_ends_in_time_and_is_not_started_twice() {
             let mut second = pin!(config.find(REGISTRY, &clock));
             assert!(second.as_mut().now_or_never().is_none());
             gate.write_all(b"\n").unwrap();
-            assert_eq!(shown(clock.0.drive(second).unwrap()), "robot:hunter2");
+            assert_eq!(shown(clock.drive(second).unwrap()), "robot:hunter2");
             assert_eq!(folder.read("verbs"), "get\n");
 
             // That one is over; who comes now gets a response of now.
@@ -233,9 +214,9 @@ fn a_silent_helper_ends_in_time_and_is_not_started_twice() {
 fn a_clock_of_its_own_does_not_overtake_a_helper() {
     alone("a_clock_of_its_own_does_not_overtake_a_helper", |folder| {
         folder.helper("own", ANSWERS);
-        let clock = Moved::default();
+        let clock = VirtualClock::new();
         let before = clock.now();
-        clock.0.drive(with("own").find(REGISTRY, &clock)).unwrap();
+        clock.drive(with("own").find(REGISTRY, &clock)).unwrap();
         assert_eq!(clock.now(), before);
     });
 }

@@ -5,7 +5,6 @@ use std::fmt;
 use std::time::Duration;
 
 use acr_client::{Audience, Credential, Secret, TokenProvider, TokenRequest, TokenSource};
-use acr_mock::Clock as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fastrand::Rng;

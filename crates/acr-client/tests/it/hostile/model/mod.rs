@@ -16,9 +16,9 @@ use std::time::{Duration, SystemTime};
 
 use acr_client::{
     ContainerRegistryClient, Credential, Error, ErrorKind, LimiterOptions, Manifest, MediaType,
-    RetryOptions, clock,
+    RetryOptions,
 };
-use acr_mock::{Clock as _, VirtualClock};
+use acr_mock::VirtualClock;
 use bytes::Bytes;
 use fastrand::Rng;
 use futures_util::future::{BoxFuture, Either, join_all, select};
@@ -120,16 +120,11 @@ impl Scene {
         } else {
             LimiterOptions::off()
         };
-        let (now, sleep) = (self.clock.clone(), self.clock.clone());
-        let hold = self.clock.clone();
         let endpoint = format!("https://{}", self.world.lock().unwrap().host);
         let client = ContainerRegistryClient::builder(endpoint)
             .credential(credential)
             .transport(server::transport(&self.world, at))
-            .clock(
-                clock::from_fn(move || now.now(), move |duration| sleep.sleep(duration))
-                    .with_hold(move || hold.hold()),
-            )
+            .clock(self.clock.clone())
             .retry(retry)
             .limiter(limiter)
             .build()

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use acr_client::OperationContext;
 use acr_client::transport::{Body, Transport, TransportError, TransportErrorKind, from_fn};
-use acr_mock::{Clock as _, VirtualClock};
+use acr_mock::VirtualClock;
 use acr_protocol::ScopeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
