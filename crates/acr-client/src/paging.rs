@@ -93,7 +93,7 @@ impl<T> Pager<T> {
             pages: Pages {
                 fetch: Arc::new(fetch),
                 next: Next::First,
-                under_way: None,
+                in_progress: None,
                 begun: None,
                 seen: HashSet::new(),
                 hasher: RandomState::new(),
@@ -123,7 +123,7 @@ impl<T> Pager<T> {
                     Box::pin(async move { Err(error) })
                 }),
                 next: Next::First,
-                under_way: None,
+                in_progress: None,
                 begun: None,
                 seen: HashSet::new(),
                 hasher: RandomState::new(),
@@ -188,7 +188,7 @@ impl<T> Unpin for Pages<T> {}
 pub struct Pages<T> {
     fetch: Arc<Fetch<T>>,
     next: Next,
-    under_way: Option<BoxFuture<'static, Result<Page<T>, Error>>>,
+    in_progress: Option<BoxFuture<'static, Result<Page<T>, Error>>>,
     begun: Option<Vec<T>>,
     /// Where the list has been, to notice a circle.
     seen: HashSet<u64>,
@@ -266,14 +266,14 @@ impl<T> Stream for Pages<T> {
             };
             return Poll::Ready(Some(Ok(Page { items, next })));
         }
-        let work = match (&mut this.under_way, &this.next) {
+        let work = match (&mut this.in_progress, &this.next) {
             (Some(work), _) => work,
             (None, Next::End) => return Poll::Ready(None),
-            (None, Next::First) => this.under_way.insert((this.fetch)(None)),
-            (None, Next::At(token)) => this.under_way.insert((this.fetch)(Some(token.clone()))),
+            (None, Next::First) => this.in_progress.insert((this.fetch)(None)),
+            (None, Next::At(token)) => this.in_progress.insert((this.fetch)(Some(token.clone()))),
         };
         let outcome = ready!(work.as_mut().poll(cx));
-        this.under_way = None;
+        this.in_progress = None;
         this.next = Next::End;
         let outcome = outcome.and_then(|page| this.advance(&page).map(|()| page));
         Poll::Ready(Some(outcome))

@@ -155,9 +155,9 @@ impl http_body::Body for Body {
         if self.cut == Some(0) && self.stalls {
             return Poll::Pending;
         }
-        let is_over = self.remaining == 0 || self.cut == Some(0);
+        let is_finished = self.remaining == 0 || self.cut == Some(0);
         let most = match &mut self.drip {
-            Some(drip) if !is_over => ready!(drip.poll_bytes(context)),
+            Some(drip) if !is_finished => ready!(drip.poll_bytes(context)),
             _ => usize::MAX,
         };
         let chunk = self.next_chunk(most);

@@ -92,7 +92,7 @@ impl Registry {
         let mut page = Gathering::new(size, marker);
         loop {
             turn(&self.store(), &mut page)?;
-            if page.is_over() {
+            if page.is_finished() {
                 return Ok(page.into_page());
             }
             pause().await;

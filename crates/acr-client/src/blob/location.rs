@@ -44,7 +44,7 @@ impl RepositoryClient {
         let mut call = self.pipeline.call(&operation);
         call.follows = false;
         let found = async {
-            let opened = self.pipeline.open(&call, operation.request(), ANSWERS);
+            let opened = self.pipeline.open(&call, operation.request(), RESPONSES);
             let response = opened.await?;
             if !is_redirect(response.head.status) {
                 // The body is dropped unread: what comes next fetches it.
@@ -104,7 +104,7 @@ impl fmt::Debug for BlobLocation {
     }
 }
 
-const ANSWERS: &[StatusCode] = &[
+const RESPONSES: &[StatusCode] = &[
     StatusCode::OK,
     StatusCode::MOVED_PERMANENTLY,
     StatusCode::FOUND,

@@ -22,7 +22,7 @@ use crate::repository::RepositoryClient;
 pub(crate) struct Kept {
     /// Whether the registry keeps the lists itself.
     api: AtomicU8,
-    under_way: Mutex<HashMap<Subject, UnderWay>>,
+    in_progress: Mutex<HashMap<Subject, UnderWay>>,
 }
 
 type Subject = (RepositoryName, Digest);
@@ -71,7 +71,7 @@ impl Kept {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Subject, UnderWay>> {
-        self.under_way
+        self.in_progress
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,13 +94,13 @@ struct Change<'a> {
 impl<'a> Change<'a> {
     fn begin(kept: &'a Kept, subject: Subject, of: Digest, entry: Option<Descriptor>) -> Self {
         let mut all = kept.lock();
-        let under_way = all.entry(subject.clone()).or_default();
-        under_way.callers += 1;
-        let max_rounds = MAX_ROUNDS + under_way.callers;
-        let before = under_way.changes.remove(&of);
+        let in_progress = all.entry(subject.clone()).or_default();
+        in_progress.callers += 1;
+        let max_rounds = MAX_ROUNDS + in_progress.callers;
+        let before = in_progress.changes.remove(&of);
         let callers = before.map_or(0, |before| before.callers) + 1;
         let wanted = Wanted { entry, callers };
-        under_way.changes.insert(of.clone(), wanted);
+        in_progress.changes.insert(of.clone(), wanted);
         drop(all);
         Self {
             kept,
@@ -114,7 +114,7 @@ impl<'a> Change<'a> {
     fn apply(&self, index: Option<&Manifest>) -> Result<Option<Manifest>, Error> {
         let all = self.kept.lock();
         let changes = all.get(&self.subject).into_iter();
-        let changes = changes.flat_map(|under_way| &under_way.changes);
+        let changes = changes.flat_map(|in_progress| &in_progress.changes);
         let is_seen_to =
             |&(digest, wanted): &(&Digest, &Wanted)| *digest == self.of || wanted.callers == 0;
         let own = changes.clone().filter(is_seen_to).map(Wanted::change);
@@ -128,11 +128,11 @@ impl<'a> Change<'a> {
 impl Drop for Change<'_> {
     fn drop(&mut self) {
         let mut all = self.kept.lock();
-        if let Some(under_way) = all.get_mut(&self.subject) {
-            under_way.callers -= 1;
-            if under_way.callers == 0 {
+        if let Some(in_progress) = all.get_mut(&self.subject) {
+            in_progress.callers -= 1;
+            if in_progress.callers == 0 {
                 all.remove(&self.subject);
-            } else if let Some(wanted) = under_way.changes.get_mut(&self.of) {
+            } else if let Some(wanted) = in_progress.changes.get_mut(&self.of) {
                 wanted.callers -= 1;
             }
         }

@@ -212,7 +212,7 @@ impl Client {
     async fn response(
         self: Arc<Self>,
         request: Request<Incoming>,
-        under_way: UnderWay,
+        in_progress: UnderWay,
     ) -> Result<Response<Kept<Body>>, ConnectionReset> {
         let service = &self.service;
         let method = request.method().clone();
@@ -227,7 +227,7 @@ impl Client {
             Ok(origin) => {
                 let (parts, body) = request.into_parts();
                 let timeout = service.timeouts.body;
-                let body = RequestBody::new(&parts.headers, body, &under_way, timeout);
+                let body = RequestBody::new(&parts.headers, body, &in_progress, timeout);
                 service
                     .handler
                     .response(parts, body, (origin, self.address))
@@ -240,13 +240,13 @@ impl Client {
                 reserved::plain(StatusCode::MISDIRECTED_REQUEST, UNKNOWN_HOST)
             }
         };
-        let mut response = match under_way.fell_silent() {
+        let mut response = match in_progress.fell_silent() {
             // Whatever was made of it was made of half a body.
             true => reserved::plain(StatusCode::REQUEST_TIMEOUT, "the body fell silent\n"),
             false => response,
         };
         // The service says so in every response of a connection that stays open.
-        if under_way.fell_silent() {
+        if in_progress.fell_silent() {
             let headers = response.headers_mut();
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         } else if !closes && version == Version::HTTP_11 {
@@ -258,7 +258,7 @@ impl Client {
             path,
             status: response.status(),
         });
-        Ok(response.map(|body| Kept::new(body, under_way)))
+        Ok(response.map(|body| Kept::new(body, in_progress)))
     }
 }
 

@@ -31,14 +31,14 @@ pub(super) struct RequestBody {
 #[derive(Debug)]
 struct Rest {
     incoming: Incoming,
-    under_way: UnderWay,
+    in_progress: UnderWay,
 }
 
 impl RequestBody {
     pub(super) fn new(
         headers: &HeaderMap,
         incoming: Incoming,
-        under_way: &UnderWay,
+        in_progress: &UnderWay,
         timeout: Duration,
     ) -> Self {
         // Who waits for a go-ahead and gets a response instead does not send the body; nothing is there to drain, and
@@ -47,7 +47,7 @@ impl RequestBody {
         let waits = waits.is_some_and(|expect| expect.eq_ignore_ascii_case(b"100-continue"));
         let rest = (!incoming.is_end_stream()).then(|| Rest {
             incoming,
-            under_way: under_way.clone(),
+            in_progress: in_progress.clone(),
         });
         Self {
             rest,
@@ -77,7 +77,7 @@ impl Body for RequestBody {
             if this.silence.poll_over(context, this.timeout).is_pending() {
                 return Poll::Pending;
             }
-            rest.under_way.note_silence();
+            rest.in_progress.note_silence();
             this.rest = None;
             return Poll::Ready(Some(Err("the body fell silent".into())));
         }

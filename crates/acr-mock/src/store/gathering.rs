@@ -9,7 +9,7 @@ pub(crate) struct Gathering<T> {
     /// Behind which time and name the next turn goes on.
     place: Option<(u64, String)>,
     has_more: bool,
-    is_over: bool,
+    is_finished: bool,
 }
 
 /// How many records a turn looks at: less than a millisecond's work, and more than a page of the usual bound.
@@ -27,7 +27,7 @@ impl<T> Gathering<T> {
                 Marker::Time(time, name) => Some((time.ticks(), name.clone())),
             },
             has_more: false,
-            is_over: size == 0,
+            is_finished: size == 0,
         }
     }
 
@@ -46,7 +46,7 @@ impl<T> Gathering<T> {
         for record in records.take(VISITS_IN_A_TURN) {
             if let Some(item) = take(&record) {
                 if self.items.len() == self.size {
-                    (self.has_more, self.is_over) = (true, true);
+                    (self.has_more, self.is_finished) = (true, true);
                     return;
                 }
                 self.items.push(item);
@@ -54,13 +54,13 @@ impl<T> Gathering<T> {
             visited += 1;
             last = Some(record);
         }
-        self.is_over = visited < VISITS_IN_A_TURN;
+        self.is_finished = visited < VISITS_IN_A_TURN;
         self.place = last.map(|record| place(&record));
     }
 
     /// Whether the page is complete.
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_over
+    pub(crate) fn is_finished(&self) -> bool {
+        self.is_finished
     }
 
     /// The page, and whether more follows it.
@@ -77,7 +77,7 @@ mod tests {
     fn gather(end: usize, nth: usize, size: usize, marker: &Marker) -> (Vec<usize>, bool, usize) {
         let mut page = Gathering::new(size, marker);
         let mut turns = 0;
-        while !page.is_over() {
+        while !page.is_finished() {
             turns += 1;
             page.go_on(
                 |from| from.map_or(0, |(_, name)| name.parse::<usize>().unwrap() + 1)..end,

@@ -229,7 +229,7 @@ mod tests {
         marker: &Marker,
     ) -> (Vec<Arc<TagRecord>>, bool) {
         let mut page = Gathering::new(size, marker);
-        while !page.is_over() {
+        while !page.is_finished() {
             page.go_on(
                 |behind| tags.walk(order, of, behind),
                 |tag| Some(Arc::clone(tag)),

@@ -115,10 +115,10 @@ pub(super) struct Kept<B> {
 }
 
 impl<B> Kept<B> {
-    pub(super) fn new(body: B, under_way: UnderWay) -> Self {
+    pub(super) fn new(body: B, in_progress: UnderWay) -> Self {
         Self {
             body,
-            _under_way: under_way,
+            _under_way: in_progress,
         }
     }
 }

@@ -212,7 +212,7 @@ fn a_404_is_the_operation_s_own() {
 }
 
 #[test]
-fn the_token_endpoints_refuse_in_their_own_surroundings() {
+fn the_token_endpoints_refuse_with_their_own_headers() {
     let raw = Raw::new();
     let exchange = || {
         let form = format!("grant_type=access_token&service={HOST}&access_token=entra");

@@ -14,7 +14,7 @@ fn is_uuid(text: &str) -> bool {
 }
 
 /// What every response of the registry has.
-fn assert_surrounded(response: &RawResponse) {
+fn assert_service_headers(response: &RawResponse) {
     let exposed = [
         "Docker-Content-Digest",
         "WWW-Authenticate",
@@ -71,7 +71,7 @@ fn every_response_of_the_registry_has_the_common_headers() {
             Some(scope) => ask.scope(scope),
             None => ask,
         };
-        assert_surrounded(&ask.send().expect(status));
+        assert_service_headers(&ask.send().expect(status));
     }
 }
 

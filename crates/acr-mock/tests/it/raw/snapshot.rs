@@ -12,7 +12,7 @@ use crate::raw::support::{Raw, RawResponse};
 const SEEDS: u64 = 40;
 
 #[test]
-fn a_restored_registry_answers_byte_for_byte_as_before() {
+fn a_restored_registry_responds_byte_for_byte_as_before() {
     for seed in 0..SEEDS {
         let (here, there) = (Raw::new(), Raw::new());
         let mut program = Program(seed);
@@ -103,7 +103,7 @@ impl Program {
         items[usize::try_from(at).unwrap()]
     }
 
-    /// One write; what it was answered.
+    /// One write; its response.
     fn step(&mut self, raw: &Raw) -> String {
         raw.clock
             .advance(*self.of(&[&Duration::ZERO, &Duration::from_millis(1_700)]));

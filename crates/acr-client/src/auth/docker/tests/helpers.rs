@@ -65,13 +65,13 @@ fn with(helper: &str) -> DockerConfig {
 }
 
 /// A helper that notes that it was started and for what, and responses.
-const ANSWERS: &str = r#"cat >> asked; echo >> asked; echo "$1" >> verbs
+const RESPONSES: &str = r#"cat >> asked; echo >> asked; echo "$1" >> verbs
     echo '{"ServerURL":"x","Username":"robot","Secret":"hunter2"}'"#;
 
 #[test]
 fn helpers_are_asked_in_dockers_order() {
     alone("helpers_are_asked_in_dockers_order", |folder| {
-        folder.helper("own", ANSWERS);
+        folder.helper("own", RESPONSES);
         let token = r#"cat > /dev/null; echo '{"Username":"<token>","Secret":"ey.."}'"#;
         folder.helper("general", token);
         let auths = json!({ REGISTRY: { "username": "u", "password": "p" } });
@@ -93,7 +93,7 @@ fn a_helper_is_asked_by_the_name_that_docker_stored() {
     alone(
         "a_helper_is_asked_by_the_name_that_docker_stored",
         |folder| {
-            folder.helper("own", ANSWERS);
+            folder.helper("own", RESPONSES);
             for content in [
                 json!({ "credHelpers": { "Name.azurecr.io": "own" } }),
                 json!({ "credsStore": "own", "auths": { "NAME.azurecr.io": {} } }),
@@ -116,7 +116,7 @@ fn the_users_own_file_is_found_by_docker_config() {
     alone("the_users_own_file_is_found_by_docker_config", |folder| {
         let config = DockerConfig::default();
         assert_eq!(shown(find(&config).unwrap()), "none");
-        folder.helper("own", ANSWERS);
+        folder.helper("own", RESPONSES);
         let content = json!({ "credsStore": "own" }).to_string();
         fs::write(folder.0.join("config.json"), content).unwrap();
         assert_eq!(shown(find(&config).unwrap()), "robot:hunter2");
@@ -178,7 +178,7 @@ fn a_silent_helper_ends_in_time_and_is_not_started_twice() {
                 .write(true)
                 .open(folder.0.join("gate"))
                 .unwrap();
-            folder.helper("slow", &format!("read -r _ < gate\n{ANSWERS}"));
+            folder.helper("slow", &format!("read -r _ < gate\n{RESPONSES}"));
 
             let config = with("slow").helper_timeout(Duration::from_secs(10));
             let clock = VirtualClock::new();
@@ -213,7 +213,7 @@ fn a_silent_helper_ends_in_time_and_is_not_started_twice() {
 #[test]
 fn a_clock_of_its_own_does_not_overtake_a_helper() {
     alone("a_clock_of_its_own_does_not_overtake_a_helper", |folder| {
-        folder.helper("own", ANSWERS);
+        folder.helper("own", RESPONSES);
         let clock = VirtualClock::new();
         let before = clock.now();
         clock.drive(with("own").find(REGISTRY, &clock)).unwrap();
@@ -224,7 +224,7 @@ fn a_clock_of_its_own_does_not_overtake_a_helper() {
 #[test]
 fn stored_starts_no_program_and_no_content_panics() {
     alone("stored_starts_no_program_and_no_content_panics", |folder| {
-        folder.helper("own", ANSWERS);
+        folder.helper("own", RESPONSES);
         let settings = ProptestConfig {
             cases: 2000,
             failure_persistence: None,

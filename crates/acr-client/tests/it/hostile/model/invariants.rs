@@ -75,8 +75,8 @@ impl World {
         let token = self.tokens.get(token).expect("a token that was issued");
         let needed = seen.needed();
         let fits = |needed: &ScopeSet| token.asked.iter().any(|asked| asked.covers(needed));
-        let asked_instead = self.challenges.get(&needed);
-        let fits = fits(&needed) || asked_instead.is_some_and(|all| all.iter().any(fits));
+        let scope_overrides = self.challenges.get(&needed);
+        let fits = fits(&needed) || scope_overrides.is_some_and(|all| all.iter().any(fits));
         assert!(fits, "a token for {:?} at {line}", token.asked);
     }
 
@@ -102,7 +102,7 @@ impl World {
             None => "a password",
         };
         let key = (client, format!("of {whose} for {}", seen.scope()));
-        assert!(self.under_way.insert(key.clone()), "twice: {key:?}");
+        assert!(self.in_progress.insert(key.clone()), "twice: {key:?}");
         Some(key)
     }
 

@@ -42,7 +42,7 @@ pub(super) struct World {
     pub(super) challenges: HashMap<ScopeSet, HashSet<ScopeSet>>,
     pub(super) realms: HashSet<String>,
     pub(super) has_asked_for_a_password: bool,
-    pub(super) under_way: UnderWay,
+    pub(super) in_progress: UnderWay,
     /// Whether somebody has asked for a token where, or as, a lie had told, since all is honest.
     pub(super) misled: bool,
     counts: HashMap<usize, usize>,
@@ -104,7 +104,7 @@ struct Ends(Shared, (usize, String));
 impl Drop for Ends {
     fn drop(&mut self) {
         if let Ok(mut world) = self.0.lock() {
-            world.under_way.remove(&self.1);
+            world.in_progress.remove(&self.1);
         }
     }
 }
@@ -130,7 +130,7 @@ impl World {
             challenges: HashMap::new(),
             realms: HashSet::new(),
             has_asked_for_a_password: false,
-            under_way: UnderWay::new(),
+            in_progress: UnderWay::new(),
             misled: false,
             counts: HashMap::new(),
             lines: Vec::new(),
