@@ -231,7 +231,7 @@ fn write_all(shared: &Shared) {
     loop {
         let lost = shared.next(&mut lines);
         if lost > 0 {
-            let text = format_args!("{lost} lines are lost, because stderr was not read in time");
+            let text = format!("{lost} lines are lost, because stderr was not read in time");
             line(&mut lines, Level::Warn, &text);
         }
         // Nobody is left to be told when stderr is closed.

@@ -191,16 +191,21 @@ impl From<Content> for Form {
 }
 
 impl TryFrom<Form> for Content {
-    type Error = base64::DecodeError;
+    // A text, because the implementation is public and base64 is not.
+    type Error = String;
 
-    fn try_from(form: Form) -> Result<Self, Self::Error> {
+    fn try_from(form: Form) -> Result<Self, String> {
         Ok(match form {
             Form::Text(text) => Self::Bytes(text.into()),
-            Form::Base64(text) => Self::Bytes(STANDARD.decode(text)?.into()),
+            Form::Base64(text) => match STANDARD.decode(text) {
+                Ok(bytes) => Self::Bytes(bytes.into()),
+                Err(error) => return Err(format!("not valid base64: {error}")),
+            },
             Form::Filler { size, known } => {
                 let known = known.into_iter();
-                let known =
-                    known.map(|(start, part)| Ok((start, Self::try_from(part)?.into_bytes())));
+                let known = known.map(|(start, part)| {
+                    Ok::<_, String>((start, Self::try_from(part)?.into_bytes()))
+                });
                 Self::Filler {
                     size,
                     known: known.collect::<Result<_, _>>()?,
