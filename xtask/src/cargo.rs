@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use crate::tools::{Installed, Need};
+use crate::tools::Need;
 
 /// One part of a task. It ends at its first failure.
 pub(crate) type Part = fn(&mut Steps) -> Result<(), String>;
@@ -78,11 +78,11 @@ impl Steps {
     }
 
     /// Looks for the tools of all checks at once, so that a long task does not end for the want of one.
-    pub(crate) fn equip(&mut self, needs: &[&Need], installed: &Installed) -> Result<(), String> {
+    pub(crate) fn equip(&mut self, needs: &[&Need]) -> Result<(), String> {
         for need in needs {
-            let lacking = installed.lacking(need);
+            let lacking = need.lacking(&self.root);
             if !lacking.is_empty() {
-                self.leave_out(need, lacking.join("; "));
+                self.leave_out(need.name, lacking.join("; "));
             }
         }
         if self.unchecked.is_empty() || self.allow_missing_tools {
@@ -105,15 +105,15 @@ impl Steps {
     /// Ends a check whose tool is there, but is of no use with what else is installed.
     pub(crate) fn unfit(&mut self, need: &Need, install: String) -> Result<(), String> {
         if self.allow_missing_tools {
-            self.leave_out(need, install);
+            self.leave_out(need.name, install);
             Ok(())
         } else {
             Err(format!("{}: {install}", need.name))
         }
     }
 
-    fn leave_out(&mut self, need: &Need, install: String) {
-        let name = need.name;
+    /// Has the last line name a check that was not made.
+    pub(crate) fn leave_out(&mut self, name: &'static str, install: String) {
         self.unchecked.push(Unchecked { name, install });
     }
 
@@ -134,9 +134,7 @@ impl Steps {
             return Ok(());
         }
         self.fetched = true;
-        let mut command = command(&self.root);
-        command.args(["fetch", "--locked"]);
-        self.start(command, "cargo fetch --locked")
+        self.cargo_as_given(&["fetch", "--locked"])
     }
 
     /// Runs `cargo <arguments> --locked --offline`; what follows a `--` stays at the end.
@@ -150,29 +148,70 @@ impl Steps {
         environment: &[(&str, &str)],
         arguments: &[&str],
     ) -> Result<(), String> {
-        let arguments = locked(arguments);
-        let mut command = offline(&self.root);
-        command.args(&arguments).envs(environment.iter().copied());
-        let variables: String = environment
-            .iter()
-            .map(|(name, value)| format!("{name}={value} "))
-            .collect();
-        self.start(
-            command,
-            &format!("{variables}cargo {}", arguments.join(" ")),
-        )
+        let call = Call::new(offline(&self.root), "cargo");
+        self.start(call.with(environment, &locked(arguments)))
     }
 
-    /// Runs `cargo fmt`, which takes neither `--locked` nor `--offline`.
-    pub(crate) fn cargo_fmt(&mut self, arguments: &[&str]) -> Result<(), String> {
-        let mut command = offline(&self.root);
-        command.arg("fmt").args(arguments);
-        self.start(command, &format!("cargo fmt {}", arguments.join(" ")))
+    /// Runs `cargo <arguments>`.
+    pub(crate) fn cargo_as_given(&mut self, arguments: &[&str]) -> Result<(), String> {
+        self.start(Call::new(command(&self.root), "cargo").with(&[], arguments))
     }
 
-    fn start(&mut self, command: Command, shown: &str) -> Result<(), String> {
-        self.step(shown);
-        succeed(command, shown)
+    /// Runs another toolchain's `cargo <arguments>`, which builds in a folder of its own below `target`.
+    pub(crate) fn cargo_of(
+        &mut self,
+        toolchain: &str,
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Result<(), String> {
+        self.start(Call::of(toolchain, &self.root).with(environment, arguments))
+    }
+
+    fn start(&mut self, call: Call) -> Result<(), String> {
+        self.step(&call.shown);
+        succeed(call.command, &call.shown)
+    }
+
+    /// Runs a call, and gives whether it succeeded and what it said.
+    pub(crate) fn hear(&mut self, mut call: Call) -> Result<(bool, String), String> {
+        self.step(&call.shown);
+        let output = call.command.output();
+        let output = output.map_err(|error| format!("cannot start `{}`: {error}", call.shown))?;
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        Ok((output.status.success(), text))
+    }
+}
+
+/// A command, and how it is shown.
+#[derive(Debug)]
+pub(crate) struct Call {
+    command: Command,
+    shown: String,
+}
+
+impl Call {
+    pub(crate) fn new(command: Command, program: &str) -> Self {
+        let shown = program.to_owned();
+        Self { command, shown }
+    }
+
+    /// A call of another toolchain's cargo, which builds in a folder of its own below `target`.
+    pub(crate) fn of(name: &str, root: &Path) -> Self {
+        let mut command = toolchain(root, name, "cargo");
+        command.env("CARGO_TARGET_DIR", root.join("target").join(name));
+        Self::new(command, &format!("cargo +{name}"))
+    }
+
+    pub(crate) fn with(mut self, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+        self.command
+            .envs(environment.iter().copied())
+            .args(arguments);
+        for (name, value) in environment.iter().rev() {
+            self.shown = format!("{name}={value:?} {}", self.shown);
+        }
+        self.shown = format!("{} {}", self.shown, arguments.join(" "));
+        self
     }
 }
 
@@ -196,20 +235,32 @@ pub(crate) fn command(root: &Path) -> Command {
     command
 }
 
-/// A call of the nightly toolchain's program, without the network: `rustup run` and the toolchain come before it.
-pub(crate) fn nightly(root: &Path, program: &str) -> Command {
+/// A call of another toolchain's program.
+pub(crate) fn toolchain(root: &Path, toolchain: &str, program: &str) -> Command {
     let mut command = Command::new("rustup");
     in_folder(&mut command, root);
     command
-        .args(["run", &nightly_name(), program])
-        .env_remove("CARGO")
-        .env("CARGO_NET_OFFLINE", "true");
+        .args(["run", toolchain, program])
+        .env_remove("CARGO");
     command
 }
 
-/// Which toolchain is asked for what only a nightly one does.
-pub(crate) fn nightly_name() -> String {
+/// The name of the toolchain for what only a nightly one does.
+pub(crate) fn nightly() -> String {
     std::env::var("XTASK_NIGHTLY").unwrap_or_else(|_| "nightly".to_owned())
+}
+
+/// The name of the toolchain of the minimum supported Rust version, which is this package's too.
+pub(crate) fn oldest() -> String {
+    format!("{}.0", env!("CARGO_PKG_RUST_VERSION"))
+}
+
+/// Where the toolchain is that builds everything else.
+pub(crate) fn sysroot(root: &Path) -> Option<PathBuf> {
+    let mut command = Command::new("rustc");
+    in_folder(&mut command, root);
+    let output = command.args(["--print", "sysroot"]).output().ok()?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().into())
 }
 
 /// Prepares a command to run in a folder, in an environment like that of the user's shell.
@@ -249,14 +300,15 @@ pub(crate) fn ask(root: &Path, arguments: &[&str]) -> Result<String, String> {
         .map_err(|error| format!("`cargo {shown}` printed what is not UTF-8: {error}"))
 }
 
-/// The same without the network.
+/// The same as [`command`] without the network.
 pub(crate) fn offline(root: &Path) -> Command {
     let mut command = command(root);
     command.env("CARGO_NET_OFFLINE", "true");
     command
 }
 
-fn network_is_off() -> bool {
+/// Whether `CARGO_NET_OFFLINE` forbids downloads.
+pub(crate) fn network_is_off() -> bool {
     std::env::var("CARGO_NET_OFFLINE").is_ok_and(|value| value == "true")
 }
 
@@ -272,6 +324,7 @@ fn locked<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tools::Tool;
 
     #[test]
     fn lock_and_offline_go_before_the_arguments_that_are_passed_on() {
@@ -301,80 +354,58 @@ mod tests {
         assert_eq!(failure, "xtask test: step 1: no luck");
     }
 
-    const HACK: Need = Need {
-        name: "feature sets",
-        subcommand: "hack",
-        is_nightly: false,
-        install: "cargo install hack",
+    const MISSING: Need = Need {
+        name: "a check",
+        tools: &[Tool::Subcommand("no-such-subcommand")],
     };
-    const TYPES: Need = Need {
-        name: "external types",
-        subcommand: "types",
-        is_nightly: true,
-        install: "cargo install types",
+    const PRESENT: Need = Need {
+        name: "another",
+        tools: &[Tool::Subcommand("build")],
     };
-
-    fn installed(subcommands: &[&str], has_nightly: bool) -> Installed {
-        Installed {
-            subcommands: subcommands.iter().map(ToString::to_string).collect(),
-            nightly: ("nightly".to_owned(), has_nightly),
-        }
-    }
 
     fn steps(allow_missing_tools: bool) -> Steps {
         Steps::new("check", PathBuf::from(".")).allow_missing_tools(allow_missing_tools)
     }
 
     #[test]
-    fn a_missing_tool_is_a_failure_that_names_every_command_at_once() {
-        let mut steps = steps(false);
-        let failure = steps
-            .equip(&[&HACK, &TYPES], &installed(&[], false))
-            .expect_err("nothing is installed");
+    fn a_missing_tool_is_a_failure_that_names_the_command() {
+        let failure = steps(false)
+            .equip(&[&MISSING, &PRESENT])
+            .expect_err("missing");
         assert!(failure.contains("--allow-missing-tools"), "{failure}");
-        assert!(failure.contains("\n  feature sets: cargo install hack\n"));
-        assert!(failure.ends_with(
-            "\n  external types: cargo install types; rustup toolchain install nightly"
-        ));
+        assert!(failure.ends_with("\n  a check: cargo install --locked cargo-no-such-subcommand"));
     }
 
     #[test]
     fn the_last_line_names_what_was_not_checked() {
         let mut steps = steps(true);
-        steps
-            .equip(&[&HACK, &TYPES], &installed(&[], false))
-            .expect("allowed");
-        assert!(!steps.can(&HACK) && !steps.can(&TYPES));
+        steps.equip(&[&MISSING, &PRESENT]).expect("allowed");
+        assert!(!steps.can(&MISSING) && steps.can(&PRESENT));
         assert_eq!(
             steps.closing(7),
-            "xtask check: 0 steps passed in 7 s\nnot checked, tool missing: feature sets (cargo install hack), \
-             external types (cargo install types; rustup toolchain install nightly)"
+            "xtask check: 0 steps passed in 7 s\nnot checked, tool missing: \
+             a check (cargo install --locked cargo-no-such-subcommand)"
         );
     }
 
     #[test]
     fn with_every_tool_the_last_line_counts_the_steps() {
         let mut steps = steps(false);
-        steps
-            .equip(&[&HACK, &TYPES], &installed(&["hack", "types"], true))
-            .expect("all there");
-        assert!(steps.can(&HACK) && steps.can(&TYPES));
+        steps.equip(&[&PRESENT]).expect("there");
         assert_eq!(steps.closing(7), "xtask check: 0 steps passed in 7 s");
     }
 
     #[test]
     fn an_unfit_tool_is_a_failure_unless_tools_may_be_missing() {
         let what = || "another version".to_owned();
-        assert_eq!(
-            steps(false).unfit(&TYPES, what()),
-            Err("external types: another version".to_owned())
-        );
+        let failure = steps(false).unfit(&PRESENT, what());
+        assert_eq!(failure, Err("another: another version".to_owned()));
         let mut steps = steps(true);
-        assert_eq!(steps.unfit(&TYPES, what()), Ok(()));
+        assert_eq!(steps.unfit(&PRESENT, what()), Ok(()));
         assert!(
             steps
                 .closing(0)
-                .ends_with("\nnot checked, tool missing: external types (another version)")
+                .ends_with("tool missing: another (another version)")
         );
     }
 }

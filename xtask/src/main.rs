@@ -10,6 +10,7 @@ mod fixtures;
 mod fuzz;
 mod harness;
 mod package;
+mod release;
 mod repeat;
 mod report;
 mod test;
@@ -26,16 +27,17 @@ Usage: cargo xtask <COMMAND>
 
   test                        everything hermetic: tests with all features and with none, doc tests, fixtures
   test --repeat N [FILTER]    the tests N times, built once with all features, with one, two and eight threads in turn;
-                              ends at the first run in which a test fails, is missing or is new. FILTER is the name of
-                              a target (it, acr_client for its unit tests), or else part of tests' names (regressions).
-                              Doc tests are left out
+                              ends at the first run in which a test fails, is missing or is new. FILTER is a part of
+                              tests' names, or chooses targets as for `cargo test` (--lib, --test it). Doc tests
+                              are left out
   check [--allow-missing-tools]
-                              formatting, lints, docs, repository rules, sets of features, types in public APIs,
-                              packaging; a tool that is missing is a failure unless allowed, and then the last line
-                              names what was not checked
+                              formatting, lints, docs, repository rules, sets of features, types in public APIs, and
+                              what a release needs: dependencies, oldest versions, platforms, packages; a tool that
+                              is missing is a failure unless allowed, and then the last line names what was not
+                              checked
   ci [--allow-missing-tools]  test, then check
-  tidy                        the repository rules alone: layering, dependency trees, source files
-  fixtures [--check]          list the fixtures, or verify their digests, sizes and form
+  tidy                        the repository rules alone: layering, imports, dependency trees, words, source files
+  fixtures                    verify the fixtures' digests, sizes and form
   bench requests              how many requests the client's work costs on the wire
   bench mock                  what acr-mock costs beside a bare server and, where they are installed, docker-registry and
                               wrk; up to ten minutes, built with --release
@@ -63,7 +65,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         ["test"] => Steps::new("test", root).run(&[test::run]),
         ["test", rest @ ..] => match repeat::Options::parse(rest) {
-            Ok(options) => return repeat::run(&root, &options),
+            Ok(options) => repeat::run(root, &options),
             Err(problem) => return usage(&problem),
         },
         ["check", rest @ ..] => match allows_missing_tools(rest) {
@@ -81,8 +83,7 @@ fn main() -> ExitCode {
             Err(problem) => return usage(&problem),
         },
         ["tidy"] => Steps::new("tidy", root).run(&[tidy::run]),
-        ["fixtures"] => fixtures::list(&root),
-        ["fixtures", "--check"] => Steps::new("fixtures --check", root).run(&[fixtures::check]),
+        ["fixtures"] => Steps::new("fixtures", root).run(&[fixtures::check]),
         ["interop", "python" | "skopeo", ..] => {
             return harness::run(&root, "interop", &arguments[1..]);
         }

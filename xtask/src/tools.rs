@@ -1,4 +1,4 @@
-//! Programs beyond the toolchain that some tasks need: which they are, whether they are there, how they are installed.
+//! What some checks need beyond the toolchain: whether it is there, and how it is had.
 
 use std::path::Path;
 
@@ -9,83 +9,108 @@ use crate::cargo;
 pub(crate) struct Need {
     /// What the last line calls the check.
     pub(crate) name: &'static str,
-    /// The subcommand of cargo that does it.
-    pub(crate) subcommand: &'static str,
-    /// Whether it also takes a nightly toolchain.
-    pub(crate) is_nightly: bool,
-    /// How the subcommand is installed.
-    pub(crate) install: &'static str,
+    pub(crate) tools: &'static [Tool],
+}
+
+/// Something that may be missing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Tool {
+    /// A subcommand of cargo. The package `cargo-<name>` has it.
+    Subcommand(&'static str),
+    /// The toolchain that [`cargo::nightly`] names.
+    Nightly,
+    /// The toolchain of the minimum supported Rust version.
+    Oldest,
+    /// The standard library for another platform.
+    Target(&'static str),
+    /// Downloads beyond Cargo.lock.
+    Network,
 }
 
 pub(crate) const FEATURE_SETS: Need = Need {
     name: "feature sets",
-    subcommand: "hack",
-    is_nightly: false,
-    install: "cargo install --locked cargo-hack",
+    tools: &[Tool::Subcommand("hack")],
 };
 
 pub(crate) const EXTERNAL_TYPES: Need = Need {
     name: "external types",
-    subcommand: "check-external-types",
-    is_nightly: true,
-    install: "cargo install --locked cargo-check-external-types",
+    tools: &[Tool::Subcommand("check-external-types"), Tool::Nightly],
+};
+
+pub(crate) const DENY: Need = Need {
+    name: "licences, sources, bans",
+    tools: &[Tool::Subcommand("deny")],
+};
+
+pub(crate) const MINIMAL_VERSIONS: Need = Need {
+    name: "minimal versions",
+    tools: &[Tool::Nightly, Tool::Network],
+};
+
+pub(crate) const DOCS_RS: Need = Need {
+    name: "docs.rs",
+    tools: &[Tool::Nightly],
+};
+
+pub(crate) const OLDEST: Need = Need {
+    name: "minimum Rust version",
+    tools: &[Tool::Oldest],
+};
+
+pub(crate) const WASM: Need = Need {
+    name: "wasm32",
+    tools: &[Tool::Target("wasm32-unknown-unknown")],
 };
 
 pub(crate) const FUZZ: Need = Need {
     name: "fuzz",
-    subcommand: "fuzz",
-    is_nightly: true,
-    install: "cargo install --locked cargo-fuzz",
+    tools: &[Tool::Subcommand("fuzz"), Tool::Nightly],
 };
 
-/// What is there.
-#[derive(Debug)]
-pub(crate) struct Installed {
-    /// Of cargo's subcommands.
-    pub(crate) subcommands: Vec<String>,
-    /// The name of the nightly toolchain that is wanted, and whether it is there.
-    pub(crate) nightly: (String, bool),
-}
-
-impl Installed {
-    /// Looks at this machine.
-    pub(crate) fn look(root: &Path) -> Result<Self, String> {
-        let output = cargo::command(root)
-            .arg("--list")
-            .output()
-            .map_err(|error| format!("cannot start `cargo --list`: {error}"))?;
-        // Without rustup there is no nightly toolchain that can be named.
-        let nightly = cargo::nightly(root, "rustc").arg("--version").output();
-        Ok(Self {
-            subcommands: subcommands(&String::from_utf8_lossy(&output.stdout)),
-            nightly: (
-                cargo::nightly_name(),
-                nightly.is_ok_and(|output| output.status.success()),
-            ),
-        })
-    }
-
-    /// The commands that would install what is missing.
-    pub(crate) fn lacking(&self, need: &Need) -> Vec<String> {
-        let mut commands = Vec::new();
-        if !self.subcommands.iter().any(|name| name == need.subcommand) {
-            commands.push(need.install.to_owned());
-        }
-        let (name, is_there) = &self.nightly;
-        if need.is_nightly && !is_there {
-            commands.push(format!("rustup toolchain install {name}"));
-        }
-        commands
+impl Need {
+    /// The commands that bring what is missing.
+    pub(crate) fn lacking(&self, root: &Path) -> Vec<String> {
+        let missing = self.tools.iter().filter(|tool| !tool.is_there(root));
+        missing.map(|tool| tool.install()).collect()
     }
 }
 
-/// The names in the output of `cargo --list`: a heading, then lines of a name and what it does.
-fn subcommands(list: &str) -> Vec<String> {
-    list.lines()
-        .filter(|line| line.starts_with(' '))
-        .filter_map(|line| line.split_whitespace().next())
-        .map(str::to_owned)
-        .collect()
+impl Tool {
+    fn is_there(self, root: &Path) -> bool {
+        let has_toolchain = |name: &str| {
+            // Without rustup there is no other toolchain.
+            let mut rustc = cargo::toolchain(root, name, "rustc");
+            let output = rustc.arg("--version").output();
+            output.is_ok_and(|output| output.status.success())
+        };
+        match self {
+            Self::Subcommand(name) => {
+                let output = cargo::command(root).arg("--list").output();
+                output.is_ok_and(|output| {
+                    let list = String::from_utf8_lossy(&output.stdout).into_owned();
+                    // A heading, then indented lines of a name and what it does.
+                    list.lines().any(|line| {
+                        line.starts_with(' ') && line.split_whitespace().next() == Some(name)
+                    })
+                })
+            }
+            Self::Nightly => has_toolchain(&cargo::nightly()),
+            Self::Oldest => has_toolchain(&cargo::oldest()),
+            Self::Target(name) => cargo::sysroot(root)
+                .is_some_and(|folder| folder.join("lib/rustlib").join(name).is_dir()),
+            Self::Network => !cargo::network_is_off(),
+        }
+    }
+
+    fn install(self) -> String {
+        match self {
+            Self::Subcommand(name) => format!("cargo install --locked cargo-{name}"),
+            Self::Nightly => format!("rustup toolchain install {}", cargo::nightly()),
+            Self::Oldest => format!("rustup toolchain install {}", cargo::oldest()),
+            Self::Target(name) => format!("rustup target add {name}"),
+            Self::Network => "unset CARGO_NET_OFFLINE".to_owned(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -93,41 +118,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn installed_subcommands_are_read_off_cargo_s_list() {
-        let list = "Installed Commands:\n    add                  Add dependencies\n    hack\n    \
-                    check-external-types\n";
-        let installed = Installed {
-            subcommands: subcommands(list),
-            nightly: ("nightly".to_owned(), true),
+    fn what_is_missing_is_named_with_the_command_that_brings_it() {
+        let need = Need {
+            name: "made up",
+            tools: &[
+                Tool::Subcommand("build"),
+                Tool::Subcommand("no-such-subcommand"),
+                Tool::Target("no-such-target"),
+            ],
         };
         assert_eq!(
-            installed.subcommands,
-            ["add", "hack", "check-external-types"]
-        );
-        assert!(installed.lacking(&FEATURE_SETS).is_empty());
-        assert!(installed.lacking(&EXTERNAL_TYPES).is_empty());
-        assert_eq!(
-            installed.lacking(&FUZZ),
-            ["cargo install --locked cargo-fuzz"]
-        );
-    }
-
-    #[test]
-    fn a_tool_for_nightly_lacks_the_toolchain_too() {
-        let installed = Installed {
-            subcommands: Vec::new(),
-            nightly: ("nightly".to_owned(), false),
-        };
-        assert_eq!(
-            installed.lacking(&EXTERNAL_TYPES),
+            need.lacking(Path::new(".")),
             [
-                "cargo install --locked cargo-check-external-types",
-                "rustup toolchain install nightly"
+                "cargo install --locked cargo-no-such-subcommand",
+                "rustup target add no-such-target"
             ]
-        );
-        assert_eq!(
-            installed.lacking(&FEATURE_SETS),
-            ["cargo install --locked cargo-hack"]
         );
     }
 }

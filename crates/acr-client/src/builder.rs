@@ -214,7 +214,6 @@ impl ClientBuilder {
     ///
     /// For the default transport; another one has its own way.
     #[cfg(feature = "hyper")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
     #[doc(alias = "connection_verify")]
     pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         let hyper = self.hyper.take().unwrap_or_default();
@@ -227,7 +226,6 @@ impl ClientBuilder {
     ///
     /// For the default transport; another one has its own way.
     #[cfg(feature = "hyper")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
     #[doc(alias = "proxies")]
     pub fn proxy(mut self, url: impl AsRef<str>) -> Self {
         let hyper = self.hyper.take().unwrap_or_default();

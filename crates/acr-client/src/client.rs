@@ -54,7 +54,6 @@ impl ContainerRegistryClient {
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when the endpoint is malformed, or is plain
     /// `http` with a credential; see [`ClientBuilder::danger_allow_http`].
     #[cfg(feature = "hyper")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
     pub fn new(
         endpoint: impl Into<String>,
         credential: crate::auth::Credential,
@@ -70,7 +69,6 @@ impl ContainerRegistryClient {
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when a variable is missing, malformed or
     /// one too many; it is named.
     #[cfg(feature = "hyper")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
     pub fn from_env() -> Result<Self, Error> {
         ClientBuilder::from_env()?.build()
     }

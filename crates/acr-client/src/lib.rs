@@ -6,7 +6,6 @@ mod auth;
 mod authorized;
 mod blob;
 #[cfg(feature = "blocking")]
-#[cfg_attr(docsrs, doc(cfg(feature = "blocking")))]
 pub mod blocking;
 mod builder;
 mod client;
@@ -33,7 +32,6 @@ mod wire;
 
 pub use self::audience::Audience;
 #[cfg(feature = "docker-config")]
-#[cfg_attr(docsrs, doc(cfg(feature = "docker-config")))]
 pub use self::auth::DockerConfig;
 pub use self::auth::{Credential, TokenProvider, TokenRequest, TokenSource};
 pub use self::authorized::AccessToken;

@@ -25,11 +25,9 @@ mod tee;
 pub use body::{Body, BodyEnd};
 pub use exchange::{Exchange, Failure, FailureKind, Origin, Request, Response};
 #[cfg(feature = "transport")]
-#[cfg_attr(docsrs, doc(cfg(feature = "transport")))]
 pub use recorder::Recorder;
 pub use recording::{ReadError, Recording, read};
 #[cfg(feature = "transport")]
-#[cfg_attr(docsrs, doc(cfg(feature = "transport")))]
 pub use replay::Replay;
 
 /// The placeholder for a redacted value. In a recording it stands for any text.

@@ -13,7 +13,7 @@ use std::time::Instant;
 use self::outcome::Outcome;
 use crate::cargo;
 use crate::fixtures;
-use crate::tools::{FUZZ, Installed};
+use crate::tools::FUZZ;
 
 /// The fuzz crate's manifest. It is in no workspace but its own.
 pub(crate) const MANIFEST: &str = "crates/acr-harness/fuzz/Cargo.toml";
@@ -106,7 +106,7 @@ fn targets(root: &Path) -> Result<Vec<String>, String> {
 }
 
 fn run_targets(root: &Path, targets: &[String], seconds: u32) -> Result<Ended, String> {
-    let lacking = Installed::look(root)?.lacking(&FUZZ);
+    let lacking = FUZZ.lacking(root);
     if !lacking.is_empty() {
         return Ok(Ended::Skipped(format!(
             "a tool is missing ({})",
@@ -159,21 +159,22 @@ fn build(root: &Path, targets: &[&str]) -> Result<PathBuf, String> {
     fetch.args(["fetch", "--manifest-path", MANIFEST, "--target", &host]);
     cargo::succeed(fetch, "cargo fetch")?;
     let folder = root.join("target/fuzz/build");
-    let mut build = cargo::nightly(root, "cargo");
+    let mut build = cargo::toolchain(root, &cargo::nightly(), "cargo");
     build
         .args(["fuzz", "build", "--target", &host, "--fuzz-dir"])
         .arg(manifest.parent().unwrap_or(root))
         .arg("--target-dir")
         .arg(&folder)
-        .args(targets);
-    println!("[build] cargo +{} fuzz build", cargo::nightly_name());
+        .args(targets)
+        .env("CARGO_NET_OFFLINE", "true");
+    println!("[build] cargo +{} fuzz build", cargo::nightly());
     cargo::succeed(build, "cargo fuzz build")?;
     Ok(folder.join(host).join("release"))
 }
 
 /// The platform that the nightly toolchain builds for.
 fn host(root: &Path) -> Result<String, String> {
-    let output = cargo::nightly(root, "rustc")
+    let output = cargo::toolchain(root, &cargo::nightly(), "rustc")
         .arg("-vV")
         .output()
         .map_err(|error| format!("cannot start `rustup run`: {error}"))?;

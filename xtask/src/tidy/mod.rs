@@ -2,9 +2,9 @@
 //! way imports go, and what a source file may look like.
 
 mod circles;
-mod layering;
+mod dependencies;
 mod sources;
-mod tree;
+mod words;
 
 use std::path::Path;
 
@@ -14,10 +14,9 @@ use crate::cargo::{self, Steps};
 use crate::report::conclude;
 
 pub(crate) fn run(steps: &mut Steps) -> Result<(), String> {
-    steps.step("tidy: layering, dependency trees, import circles, source files");
+    steps.step("tidy: dependencies, import circles, words, source files");
     let metadata = metadata(steps.root())?;
-    let mut findings = layering::check(&metadata);
-    findings.extend(tree::check(steps.root())?);
+    let mut findings = dependencies::check(steps.root(), &metadata)?;
     findings.extend(circles::check(&metadata)?);
     findings.extend(sources::check(steps.root(), &metadata)?);
     conclude("tidy", &findings)
@@ -34,9 +33,10 @@ pub(crate) fn packages(metadata: &Value) -> impl Iterator<Item = &Value> {
     metadata["packages"].as_array().into_iter().flatten()
 }
 
-/// Whether a member may be published: its manifest does not say `publish = false`.
-pub(crate) fn is_published(package: &Value) -> bool {
-    package["publish"]
-        .as_array()
-        .is_none_or(|registries| !registries.is_empty())
+/// The members that may be published: their manifests do not say `publish = false`.
+pub(crate) fn published(metadata: &Value) -> impl Iterator<Item = &Value> {
+    packages(metadata).filter(|package| {
+        let registries = package["publish"].as_array();
+        registries.is_none_or(|registries| !registries.is_empty())
+    })
 }

@@ -1,17 +1,16 @@
-//! What a file of the repository may look like, and what every published crate has to bring along.
+//! What a file of `crates/`, of `xtask/` or a document at the root may look like, and what every published crate has to
+//! bring along.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
-use super::{is_published, packages};
+use super::{published, words};
 use crate::report::Finding;
 
 const MAX_LINES: usize = 600;
-
-/// Macros that mark unfinished code. Written in two parts, so that this file passes its own rule.
-const UNFINISHED: &[&str] = &[concat!("todo", "!("), concat!("unimplemented", "!(")];
 
 /// What draws in tests from a generator whose seed nobody can name.
 const UNSEEDED: &[&str] = &["fastrand::seed(", "Rng::new()"];
@@ -27,76 +26,63 @@ const SEED: &str = "seed: Some(";
 /// Texts that each published crate carries in its own folder, because a package holds nothing from above it.
 const LICENCES: &[&str] = &["LICENSE-MIT", "LICENSE-APACHE"];
 
-/// Checks every text file below the root, and the folder of each published member.
+/// Checks every text file that git knows or would add, and the folder of each published member.
 pub(super) fn check(root: &Path, metadata: &Value) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
-    let mut files = Vec::new();
-    collect(root, &mut files)?;
-    files.sort();
-    for file in files {
-        let bytes = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-        let place = file
-            .strip_prefix(root)
-            .unwrap_or(&file)
-            .display()
-            .to_string();
-        if let Ok(text) = std::str::from_utf8(&bytes) {
-            findings.extend(check_text(&place, text));
+    for place in files(root)? {
+        // A file that is gone, but not yet from git, has no text.
+        if let Ok(text) = fs::read_to_string(root.join(&place)) {
+            findings.extend(check_text(&place, &text));
+            findings.extend(words::check(&place, &text));
         }
     }
-    for package in packages(metadata).filter(|package| is_published(package)) {
+    for package in published(metadata) {
         findings.extend(check_licences(root, package)?);
     }
     Ok(findings)
 }
 
+/// The files, as paths below the root.
+fn files(root: &Path) -> Result<Vec<String>, String> {
+    let output = Command::new("git")
+        .args([
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "-z",
+        ])
+        .args(["--", "crates", "xtask", ":(glob)*.md"])
+        .current_dir(root)
+        .output()
+        .map_err(|error| format!("cannot start `git ls-files`: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let paths = String::from_utf8_lossy(&output.stdout);
+    let paths = paths.split_terminator('\0').map(str::to_owned);
+    Ok(paths.collect())
+}
+
 fn check_text(place: &str, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if let Some(line) = first_line_with(text, '\r') {
-        findings.push(Finding::new(
-            "line-ends",
-            format!("{place}:{line}"),
-            "has a CR; files end their lines with LF",
-        ));
-    }
     if !place.ends_with(".rs") {
         return findings;
     }
     let lines = text.lines().count();
     if lines > MAX_LINES {
-        findings.push(Finding::new(
-            "file-length",
-            place,
-            format!("has {lines} lines, more than {MAX_LINES}; split it by concept"),
-        ));
+        let problem = format!("has {lines} lines, more than {MAX_LINES}; split it by concept");
+        findings.push(Finding::new("file-length", place, problem));
     }
     let unseeded = unseeded_marks(place, text);
     for (number, line) in text.lines().enumerate() {
-        let here = || format!("{place}:{}", number + 1);
-        for mark in UNFINISHED {
-            if line.contains(mark) {
-                findings.push(Finding::new(
-                    "unfinished",
-                    here(),
-                    format!("has `{mark}..)`; finish it or leave it out"),
-                ));
-            }
-        }
         for mark in unseeded.iter().filter(|mark| line.contains(**mark)) {
             findings.push(Finding::new(
                 "unseeded",
-                here(),
+                format!("{place}:{}", number + 1),
                 format!(
                     "has `{mark}`; draw from a seed in the source, so that no test fails by chance"
                 ),
-            ));
-        }
-        // Looked for, not used: an attribute with a reason in it is another line.
-        if line.trim() == "#[ignore]" {
-            findings.push(Finding::new(
-                "ignored-test",
-                here(),
-                "says no reason; write `#[ignore = \"reason\"]`",
             ));
         }
     }
@@ -117,12 +103,6 @@ fn unseeded_marks(place: &str, text: &str) -> Vec<&'static str> {
     }
 }
 
-fn first_line_with(text: &str, wanted: char) -> Option<usize> {
-    text.split('\n')
-        .position(|line| line.contains(wanted))
-        .map(|index| index + 1)
-}
-
 fn check_licences(root: &Path, package: &Value) -> Result<Vec<Finding>, String> {
     let manifest = package["manifest_path"].as_str().unwrap_or_default();
     let folder = Path::new(manifest).parent().unwrap_or(root);
@@ -131,43 +111,15 @@ fn check_licences(root: &Path, package: &Value) -> Result<Vec<Finding>, String> 
         let wanted = fs::read(root.join(name)).map_err(|error| format!("{name}: {error}"))?;
         let place = folder.join(name);
         if fs::read(&place).ok().as_ref() != Some(&wanted) {
-            let place = place
-                .strip_prefix(root)
-                .unwrap_or(&place)
-                .display()
-                .to_string();
+            let problem = format!("must be a copy of {name} at the root");
             findings.push(Finding::new(
                 "licence",
-                place,
-                format!("must be a copy of {name} at the root"),
+                place.display().to_string(),
+                problem,
             ));
         }
     }
     Ok(findings)
-}
-
-/// Every file of the repository: no version control data, no build output, no virtual environment, no bytes of
-/// images or inputs.
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
-    let unreadable = |error: std::io::Error| format!("{}: {error}", folder.display());
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let path = entry.path();
-        let kind = entry.file_type().map_err(unreadable)?;
-        let name = entry.file_name();
-        if kind.is_file() {
-            files.push(path);
-        } else if kind.is_dir()
-            && ![".git", ".venv", "__pycache__", "target"].iter().any(|skipped| name == *skipped)
-            && !path.ends_with("fixtures/images")
-            && !path.ends_with("fixtures/fuzz")
-            // Where cargo builds under another name.
-            && !path.join("CACHEDIR.TAG").exists()
-        {
-            collect(&path, files)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -175,27 +127,14 @@ mod tests {
     use super::*;
 
     fn rules(place: &str, text: &str) -> Vec<(&'static str, String)> {
-        check_text(place, text)
-            .into_iter()
+        let findings = check_text(place, text).into_iter();
+        findings
             .map(|finding| (finding.rule, finding.place))
             .collect()
     }
 
     #[test]
-    fn a_plain_file_passes() {
-        assert_eq!(rules("a.rs", "fn main() {}\n"), []);
-    }
-
-    #[test]
-    fn a_carriage_return_is_found_in_any_text() {
-        assert_eq!(
-            rules("README.md", "one\ntwo\r\n"),
-            [("line-ends", "README.md:2".to_owned())]
-        );
-    }
-
-    #[test]
-    fn a_source_file_of_more_than_600_lines_is_refused() {
+    fn a_source_file_of_more_than_600_lines_is_rejected() {
         assert_eq!(rules("a.rs", &"// x\n".repeat(MAX_LINES)), []);
         assert_eq!(
             rules("a.rs", &"// x\n".repeat(MAX_LINES + 1)),
@@ -205,17 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn unfinished_code_is_refused() {
-        for mark in UNFINISHED {
-            assert_eq!(
-                rules("a.rs", &format!("fn f() {{\n    {mark})\n}}\n")),
-                [("unfinished", "a.rs:2".to_owned())]
-            );
-        }
-    }
-
-    #[test]
-    fn a_test_that_draws_without_a_seed_is_refused() {
+    fn a_test_that_draws_without_a_seed_is_rejected() {
         let found = |place: &str, text: &str| {
             let found = rules(place, text);
             assert!(
@@ -230,22 +159,18 @@ mod tests {
         }
         for mark in UNSEEDED_CLIENT {
             assert_eq!(found("crates/acr-client/tests/tls.rs", mark), 1);
-            assert_eq!(found("crates/acr-harness/tests/images.rs", mark), 0);
+            assert_eq!(found("crates/acr-mock/tests/images.rs", mark), 0);
             let seeded = format!("{mark} {SEED}7)");
             assert_eq!(found("crates/acr-client/tests/tls.rs", &seeded), 0);
         }
     }
 
     #[test]
-    fn a_test_is_ignored_only_with_a_reason() {
-        // The text that the rule is there to find; no test is ignored by it.
-        assert_eq!(
-            rules("a.rs", "  #[ignore]\n"),
-            [("ignored-test", "a.rs:1".to_owned())]
-        );
-        assert_eq!(
-            rules("a.rs", "  #[ignore = \"needs a live registry\"]\n"),
-            []
-        );
+    fn files_are_those_of_crates_tasks_and_documents() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let files = files(&root).expect("a repository");
+        let has = |name: &str| files.iter().any(|file| file == name);
+        assert!(has("README.md") && has("xtask/src/tidy/sources.rs"));
+        assert!(!files.iter().any(|file| file.starts_with("target/")));
     }
 }

@@ -63,7 +63,6 @@ impl Credential {
     /// # Ok::<(), acr_client::Error>(())
     /// ```
     #[must_use]
-    #[cfg_attr(docsrs, doc(cfg(feature = "azure-core")))]
     #[doc(alias = "azure_identity")]
     #[doc(alias = "azure_core")]
     #[doc(alias = "DefaultAzureCredential")]

@@ -112,7 +112,6 @@ impl Credential {
     /// # let _ = credential;
     /// ```
     #[cfg(feature = "docker-config")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "docker-config")))]
     #[must_use]
     pub const fn docker_config(config: super::docker::DockerConfig) -> Self {
         Self(Kind::Docker(config))

@@ -200,7 +200,6 @@ impl ClientBuilder {
     ///
     /// Those of [`build`](Self::build) and of
     /// [`over`](crate::blocking::ContainerRegistryClient::over).
-    #[cfg_attr(docsrs, doc(cfg(feature = "blocking")))]
     pub fn build_blocking(self) -> Result<ContainerRegistryClient, Error> {
         ContainerRegistryClient::over(self.build()?)
     }

@@ -107,15 +107,12 @@ pub use self::body::Body;
 pub use self::error::{TransportError, TransportErrorKind};
 pub use self::from_fn::{FromFn, IntoTransportResult, from_fn};
 #[cfg(feature = "hyper")]
-#[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
 pub use self::hyper::{
     HyperTransport, HyperTransportBuilder, HyperTransportError, InvalidProxy, RootCertificateError,
 };
 #[cfg(feature = "reqwest")]
-#[cfg_attr(docsrs, doc(cfg(feature = "reqwest")))]
 pub use self::reqwest::ReqwestTransport;
 #[cfg(feature = "tower")]
-#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub use self::tower::{TowerTransport, TransportService};
 
 /// Sends one request and gives back the head of its response with a body still to be read.

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{is_published, packages};
+use super::published;
 use crate::report::Finding;
 
 use self::modules::Modules;
@@ -24,7 +24,7 @@ const NOT_YET: &[&str] = &["acr-protocol", "acr-record", "acr-client", "acr-mock
 /// Looks for circles in the library of every published member.
 pub(super) fn check(metadata: &Value) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
-    for package in packages(metadata).filter(|package| is_published(package)) {
+    for package in published(metadata) {
         let name = package["name"].as_str().unwrap_or_default();
         let targets = package["targets"].as_array().into_iter().flatten();
         let library = targets.filter(|target| target["kind"][0] == "lib");
