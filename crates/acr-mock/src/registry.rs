@@ -61,7 +61,7 @@ struct Inner {
     ids: Arc<Ids>,
     challenges: AtomicU64,
     recording: Mutex<Recording>,
-    faults: Faults,
+    faults: Arc<Faults>,
     counters: Counters,
 }
 
@@ -99,7 +99,7 @@ impl Registry {
             throttles,
             challenges,
             recording: Mutex::default(),
-            faults: Faults::default(),
+            faults: Arc::default(),
             counters: Counters::default(),
         }))
     }
@@ -133,10 +133,10 @@ impl Registry {
     /// without a response. Nothing else makes it fail.
     ///
     /// ```
-    /// use acr_mock::{ConnectionReset, Fault, Registry};
+    /// use acr_mock::{ConnectionReset, Fault, FaultAction, Registry};
     /// # use futures_util::FutureExt as _;
     /// let registry = Registry::new();
-    /// registry.inject(Fault::on("ping").before_credentials().times(1).reset())?;
+    /// registry.inject(Fault::on("ping").before_credentials().times(1).then(FaultAction::Reset))?;
     /// let ping = || http::Request::get("https://mock.azurecr.io/v2/").body(String::new()).unwrap();
     /// let response = registry.try_handle(ping()).now_or_never().unwrap();
     /// assert!(matches!(response, Err(ConnectionReset { .. })));
@@ -450,7 +450,7 @@ impl Registry {
         random::mix(state) & 1 == 1
     }
 
-    pub(crate) fn faults(&self) -> &Faults {
+    pub(crate) fn faults(&self) -> &Arc<Faults> {
         &self.0.faults
     }
 

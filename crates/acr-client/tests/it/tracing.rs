@@ -12,7 +12,7 @@ use acr_client::transport::{Body, from_fn};
 use acr_client::{
     ClientBuilder, ContainerRegistryClient, Credential, Digest, RetryOptions, UploadBlobOptions,
 };
-use acr_mock::{Fault, FaultResponse, Registry, VirtualClock};
+use acr_mock::{Fault, FaultAction, FaultResponse, Registry, VirtualClock};
 use http::{Request, StatusCode};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -298,9 +298,9 @@ fn what_is_tried_again_is_counted_and_says_what_was_wrong() {
     let app = scene.client().repository_client("app").unwrap();
     let down = Fault::on("get_manifest")
         .times(1)
-        .respond(FaultResponse::service_unavailable());
+        .then(FaultResponse::service_unavailable());
     scene.registry.inject(down).unwrap();
-    let broken = Fault::on("get_manifest").times(1).reset();
+    let broken = Fault::on("get_manifest").times(1).then(FaultAction::Reset);
     scene.registry.inject(broken).unwrap();
     let (got, told) = scene.told(app.get_manifest("v1"));
     got.unwrap();
@@ -342,7 +342,7 @@ fn an_operation_that_fails_says_by_what() {
     let scene = Scene::new();
     scene.registry.seed("app").unwrap().image("v1").unwrap();
     let app = scene.client().repository_client("app").unwrap();
-    let down = Fault::on("get_manifest").respond(FaultResponse::service_unavailable());
+    let down = Fault::on("get_manifest").then(FaultResponse::service_unavailable());
     scene.registry.inject(down).unwrap();
     let names = ["acr.attempts", "error.type", "otel.status_code"];
     let (got, told) = scene.told(async {
@@ -405,7 +405,7 @@ fn what_is_made_of_operations_is_a_span_around_theirs() {
 #[test]
 fn a_span_ends_with_a_future_that_is_dropped() {
     let scene = Scene::new();
-    let silent = Fault::any().hang();
+    let silent = Fault::any().then(FaultAction::Hang);
     scene.registry.inject(silent).unwrap();
     let app = scene.client().repository_client("app").unwrap();
     let ((), told) = scene.told(async {
@@ -441,9 +441,9 @@ fn nothing_that_is_told_holds_a_query_a_token_a_password_or_a_signature() {
             Fault::on_data().times(1),
         ] {
             let busy = FaultResponse::service_unavailable();
-            scene.registry.inject(fault.respond(busy)).unwrap();
+            scene.registry.inject(fault.then(busy)).unwrap();
         }
-        let broken = Fault::on_data().times(1).reset();
+        let broken = Fault::on_data().times(1).then(FaultAction::Reset);
         scene.registry.inject(broken).unwrap();
         let builder = scene.builder(credential).retry(RetryOptions {
             max_attempts: 4,
@@ -465,7 +465,7 @@ fn nothing_that_is_told_holds_a_query_a_token_a_password_or_a_signature() {
             };
             app.upload_blob_with(b"0123456789", options).await.unwrap();
             app.list_tag_properties().collect_all().await.unwrap();
-            let gone = Fault::on_data().respond(FaultResponse::expired_url());
+            let gone = Fault::on_data().then(FaultResponse::expired_url());
             let gone = scene.registry.inject(gone).unwrap();
             app.download_blob(&blob.digest).await.unwrap_err();
             gone.remove();

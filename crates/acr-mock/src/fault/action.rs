@@ -1,8 +1,7 @@
-//! [`FaultAction`]: what becomes of a request that a fault has struck.
+//! What a fault does: [`FaultAction`], [`FaultResponse`], and why neither may make sense.
 
 use std::time::Duration;
 
-use acr_protocol::OperationClass;
 use acr_protocol::auth::{ExchangeEntraToken, RequestAccessToken};
 use acr_protocol::manifest::SetManifest;
 use acr_protocol::manifest::properties::UpdateManifestProperties;
@@ -12,8 +11,10 @@ use acr_protocol::tag::UpdateTagProperties;
 use acr_protocol::upload::{
     CancelUpload, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk,
 };
+use acr_protocol::{InvalidRepositoryName, OperationClass, Route};
+use http::StatusCode;
 
-use super::{Candidate, FaultResponse};
+use super::active::Candidate;
 
 /// What becomes of a request that a [`Fault`](super::Fault) has struck.
 ///
@@ -79,6 +80,153 @@ impl FaultAction {
     }
 }
 
+impl From<FaultResponse> for FaultAction {
+    fn from(response: FaultResponse) -> Self {
+        Self::Respond(response)
+    }
+}
+
+/// What a [`Fault`](super::Fault) responds instead of carrying a request out, in the words of the registry, of its token
+/// endpoints or of the data origin, wherever the request came.
+///
+/// ```
+/// use std::time::Duration;
+/// use acr_mock::FaultResponse;
+///
+/// let busy = FaultResponse::too_many_requests().retry_after(2);
+/// let later = FaultResponse::service_unavailable().retry_after_date(Duration::from_secs(60));
+/// let teapot = FaultResponse::status(http::StatusCode::IM_A_TEAPOT);
+/// # let _ = (busy, later, teapot);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultResponse {
+    pub(super) status: StatusCode,
+    /// Whether it is the 403 of a signed URL, and not that of a firewall.
+    pub(super) is_for_signature: bool,
+    pub(super) retry_after: Option<RetryAfter>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RetryAfter {
+    Seconds(u64),
+    Date(Duration),
+}
+
+impl FaultResponse {
+    /// Any status from 400 to 599, in the service's words where they are known for it, or chosen:
+    ///
+    /// | status | registry | token endpoints | data origin |
+    /// |---|---|---|---|
+    /// | 401 | challenge with `error="invalid_token"` | no body | |
+    /// | 403 | `DENIED` of the firewall | the same | `AuthorizationFailure` |
+    /// | 404 | the operation's own "not found" | plain text | `BlobNotFound` |
+    /// | 405 | `REGISTRY_DISALLOWED_OPERATION` of a lock | the same | `UnsupportedHttpVerb` |
+    /// | 413 | `SIZE_INVALID` (chosen) | the same | a page |
+    /// | 429 | `TOOMANYREQUESTS` | the same | a page |
+    /// | 500 | `UNKNOWN` (chosen) | the same | `InternalError` |
+    /// | 503 | `UNAVAILABLE` (chosen) | the same | `ServerBusy` |
+    /// | else | a page of HTML with the status, as proxies in front of a registry have it (chosen) | the same | the same |
+    #[must_use]
+    pub const fn status(status: StatusCode) -> Self {
+        Self {
+            status,
+            is_for_signature: false,
+            retry_after: None,
+        }
+    }
+
+    /// 401: the token is not accepted, as after a change of keys. At the token endpoints, the credential is not.
+    #[must_use]
+    pub const fn invalid_token() -> Self {
+        Self::status(StatusCode::UNAUTHORIZED)
+    }
+
+    /// 403: the firewall does not let the client in.
+    #[must_use]
+    pub const fn denied() -> Self {
+        Self::status(StatusCode::FORBIDDEN)
+    }
+
+    /// 403: a signed URL whose time is over. At the data origin only.
+    #[must_use]
+    pub const fn expired_url() -> Self {
+        Self {
+            is_for_signature: true,
+            ..Self::status(StatusCode::FORBIDDEN)
+        }
+    }
+
+    /// 404: what the operation is about is not there.
+    #[must_use]
+    pub const fn not_found() -> Self {
+        Self::status(StatusCode::NOT_FOUND)
+    }
+
+    /// 429: too many requests.
+    #[must_use]
+    pub const fn too_many_requests() -> Self {
+        Self::status(StatusCode::TOO_MANY_REQUESTS)
+    }
+
+    /// 500: something failed behind the registry.
+    #[must_use]
+    pub const fn internal_server_error() -> Self {
+        Self::status(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// 502: the registry is not there for the proxy in front of it.
+    #[must_use]
+    pub const fn bad_gateway() -> Self {
+        Self::status(StatusCode::BAD_GATEWAY)
+    }
+
+    /// 503: the registry is not ready, or storage is busy.
+    #[must_use]
+    pub const fn service_unavailable() -> Self {
+        Self::status(StatusCode::SERVICE_UNAVAILABLE)
+    }
+
+    /// 504: the registry is too slow for the proxy in front of it.
+    #[must_use]
+    pub const fn gateway_timeout() -> Self {
+        Self::status(StatusCode::GATEWAY_TIMEOUT)
+    }
+
+    /// Says in `Retry-After` in how many seconds to come again.
+    #[must_use]
+    pub const fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(RetryAfter::Seconds(seconds));
+        self
+    }
+
+    /// Says in `Retry-After` when to come again, as an HTTP date: so much later than now, by the registry's clock, in whole
+    /// seconds.
+    #[must_use]
+    pub const fn retry_after_date(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(RetryAfter::Date(delay));
+        self
+    }
+
+    /// Whether it can be said there.
+    pub(super) fn check(
+        self,
+        at_data: bool,
+        unfit: impl Fn(&'static str) -> FaultError,
+    ) -> Result<(), FaultError> {
+        let status = self.status;
+        if !status.is_client_error() && !status.is_server_error() {
+            return Err(FaultError::Status { status });
+        }
+        if self.is_for_signature && !at_data {
+            return Err(unfit("signed URL"));
+        }
+        if status == StatusCode::UNAUTHORIZED && at_data {
+            return Err(unfit("token"));
+        }
+        Ok(())
+    }
+}
+
 /// What only the requests of some operations have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Requirement {
@@ -123,4 +271,42 @@ const BODY: Requirement = Requirement {
 
 const fn named<O: Describe>() -> (&'static str, OperationClass) {
     (O::NAME, O::CLASS)
+}
+
+/// A fault that was not injected, because it could never strike as it was meant to.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FaultError {
+    /// No operation has this name.
+    #[error("no operation is called {name:?}; there are {}", Route::NAMES.join(", "))]
+    UnknownOperation {
+        /// The name, as it was given.
+        name: String,
+    },
+    /// The repository's name is malformed.
+    #[error(transparent)]
+    Repository(#[from] InvalidRepositoryName),
+    /// The share is not a number from 0 to 1.
+    #[error("the share {share} of a fault is not between 0 and 1")]
+    Share {
+        /// The share, as it was given.
+        share: f64,
+    },
+    /// The status of a response is not one that says no.
+    #[error("the status {status} of a fault's response is not one of 400 to 599")]
+    Status {
+        /// The status, as it was given.
+        status: http::StatusCode,
+    },
+    /// It was not said what becomes of the requests.
+    #[error("the fault has no action; name one, such as `reset` or `respond`")]
+    NoAction,
+    /// It needs something that no request has which it is aimed at.
+    #[error("the fault could never strike: {target} has no {what}")]
+    Unfit {
+        /// What it needs, such as an open upload.
+        what: &'static str,
+        /// What it is aimed at.
+        target: String,
+    },
 }

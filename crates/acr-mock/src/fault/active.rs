@@ -8,24 +8,23 @@ use acr_protocol::operation::Describe;
 use acr_protocol::repository::{ListRepositories, ListRepositoryNames};
 use acr_protocol::{OperationClass, Ping, RepositoryName, Route};
 
-use super::action::Requirement;
-use super::{Fault, FaultAction, FaultError, Target};
+use super::action::{FaultAction, FaultError, Requirement};
+use super::{Fault, Target};
 use crate::random;
-use crate::registry::Registry;
 
 /// A [`Fault`] that was injected: tells how often it has struck, and takes it back.
 #[derive(Clone, Debug)]
 pub struct FaultHandle {
-    registry: Registry,
+    faults: Arc<Faults>,
     fault: Arc<ActiveFault>,
 }
 
 impl FaultHandle {
-    pub(super) fn new(registry: &Registry, fault: ActiveFault) -> Self {
+    pub(super) fn new(faults: &Arc<Faults>, fault: ActiveFault) -> Self {
         let fault = Arc::new(fault);
-        registry.faults().add(fault.clone());
+        faults.add(fault.clone());
         Self {
-            registry: registry.clone(),
+            faults: faults.clone(),
             fault,
         }
     }
@@ -38,7 +37,7 @@ impl FaultHandle {
 
     /// Removes the fault; the others stay. It still tells how often it has struck.
     pub fn remove(&self) {
-        self.registry.faults().remove(&self.fault);
+        self.faults.remove(&self.fault);
     }
 }
 

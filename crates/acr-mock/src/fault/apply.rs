@@ -1,20 +1,24 @@
-//! What is done to a request that a fault has struck.
+//! What becomes of a request that a fault has struck.
 
 use std::error::Error;
 use std::future::Future;
 
-use acr_protocol::Route;
 use acr_protocol::upload::{ChunkRange, UploadChunk};
+use acr_protocol::{ErrorCode, Route};
 use bytes::Bytes;
-use http::Response;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Response, StatusCode};
 
-use super::{ConnectionReset, Drip, FaultAction};
-use crate::Body;
-use crate::error::ErrorResponse;
-use crate::registry::{Registry, refuse};
+use super::action::{FaultAction, FaultResponse, RetryAfter};
+use crate::body::{Body, Drip};
+use crate::data;
+use crate::error::{ErrorResponse, HeaderSet};
+use crate::firewall::client_address;
+use crate::registry::{self, Registry, refuse, respond, token_error};
 use crate::request_body;
 use crate::request_context::RequestContext;
-use crate::resolved_request::ResolvedRequest;
+use crate::resolved_request::{ResolvedRequest, is_token_request};
+use crate::service_headers::{with_length, with_service_headers};
 
 impl Registry {
     /// An operation that was struck.
@@ -137,5 +141,137 @@ impl Registry {
         let _lost = self
             .upload_chunk(call, &chunk, Body::from_chunks(taken))
             .await;
+    }
+
+    /// The response of the registry or of its token endpoints.
+    pub(super) fn refuse_instead(
+        &self,
+        refuse: FaultResponse,
+        call: &RequestContext,
+        route: &Route,
+    ) -> Response<Body> {
+        let is_token = is_token_request(route);
+        if is_token && refuse.status == StatusCode::UNAUTHORIZED {
+            return refuse.with_retry_after(call, with_length(call, self.refuse_silently(call)));
+        }
+        let response = match self.refusal(refuse.status, call, route) {
+            Ok(response) => with_service_headers(call, HeaderSet::Authorised, None, response),
+            Err(refusal) if is_token => token_error(call, refusal),
+            Err(refusal) => registry::refuse(call, refusal),
+        };
+        refuse.with_retry_after(call, response)
+    }
+
+    /// The response of the data origin.
+    pub(super) fn refuse_data(
+        &self,
+        refuse: FaultResponse,
+        call: &RequestContext,
+    ) -> Response<Body> {
+        let response = match refuse.status {
+            StatusCode::FORBIDDEN if refuse.is_for_signature => data::not_signed(call),
+            status => data::failure(call, status),
+        };
+        refuse.with_retry_after(call, data::versioned(call, response))
+    }
+
+    /// The status in the registry's words. A delete that finds nothing has a response of its own.
+    fn refusal(
+        &self,
+        status: StatusCode,
+        call: &RequestContext,
+        route: &Route,
+    ) -> Result<Response<Body>, ErrorResponse> {
+        Err(match status {
+            StatusCode::UNAUTHORIZED => {
+                let needed = self.settings().profile.scope(route);
+                self.challenge(call, &needed, Some("invalid_token"))
+            }
+            StatusCode::FORBIDDEN => ErrorResponse::not_allowed_access(client_address(call), None),
+            StatusCode::NOT_FOUND => return not_found(route),
+            StatusCode::METHOD_NOT_ALLOWED => ErrorResponse::disallowed(),
+            StatusCode::PAYLOAD_TOO_LARGE => ErrorResponse::body_too_large(),
+            StatusCode::TOO_MANY_REQUESTS => ErrorResponse::too_many_requests(None),
+            // Chosen: code and wording of the distribution's own registry.
+            StatusCode::INTERNAL_SERVER_ERROR => {
+                ErrorResponse::failed(status, ErrorCode::UNKNOWN, "unknown error")
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                let code = ErrorCode::from("UNAVAILABLE");
+                ErrorResponse::failed(status, code, "service unavailable")
+            }
+            status => ErrorResponse::page(status),
+        })
+    }
+}
+
+impl FaultResponse {
+    fn with_retry_after(
+        self,
+        call: &RequestContext,
+        mut response: Response<Body>,
+    ) -> Response<Body> {
+        let value = match self.retry_after {
+            None => None,
+            Some(RetryAfter::Seconds(seconds)) => Some(HeaderValue::from(seconds)),
+            Some(RetryAfter::Date(delay)) => data::date(call.now() + delay),
+        };
+        if let Some(value) = value {
+            response.headers_mut().insert(RETRY_AFTER, value);
+        }
+        response
+    }
+}
+
+/// What the operation says where its object is not there.
+fn not_found(route: &Route) -> Result<Response<Body>, ErrorResponse> {
+    Err(match route {
+        Route::DeleteRepository(operation) => return Ok(respond(operation, &None)),
+        Route::DeleteTag(operation) => return Ok(respond(operation, &false)),
+        Route::DeleteManifest(operation) => return Ok(respond(operation, &false)),
+        Route::DeleteBlob(operation) => return Ok(respond(operation, &false)),
+        Route::GetManifest(operation) => {
+            ErrorResponse::manifest_not_found(&operation.repository, &operation.reference)
+        }
+        Route::HeadManifest(operation) => {
+            ErrorResponse::manifest_not_found(&operation.repository, &operation.reference)
+        }
+        Route::GetManifestProperties(_) | Route::UpdateManifestProperties(_) => {
+            ErrorResponse::manifest_unknown()
+        }
+        Route::GetTagProperties(_) | Route::UpdateTagProperties(_) => ErrorResponse::tag_unknown(),
+        Route::GetBlob(operation) => ErrorResponse::blob_not_found(&operation.digest),
+        Route::HeadBlob(operation) => ErrorResponse::blob_not_found(&operation.digest),
+        Route::GetUploadStatus(_)
+        | Route::UploadChunk(_)
+        | Route::CompleteUpload(_)
+        | Route::CancelUpload(_) => ErrorResponse::upload_unknown(),
+        // A registry from before OCI 1.1 has no such path.
+        Route::ListReferrers(_) => ErrorResponse::malformed_path(),
+        route => match route.repository() {
+            Some(repository) => ErrorResponse::repository_not_found(repository),
+            None => ErrorResponse::unknown_path(),
+        },
+    })
+}
+
+/// The connection ended before a response, because a [`Fault`](super::Fault) wanted it to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the mock ended the connection without a response, as a fault asked it to")]
+pub struct ConnectionReset {
+    _private: (),
+}
+
+impl ConnectionReset {
+    pub(super) fn new() -> Self {
+        Self { _private: () }
+    }
+
+    /// What stands for it where there must be a response: 502, none of the service's headers, and a body that breaks
+    /// before its first byte, so that nobody can take it for one.
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.to_string()).cut_after(0));
+        *response.status_mut() = StatusCode::BAD_GATEWAY;
+        response
     }
 }

@@ -6,20 +6,11 @@
 mod action;
 mod active;
 mod apply;
-mod drip;
-mod error;
-mod lost;
-mod response;
 
-pub use self::action::FaultAction;
+pub use self::action::{FaultAction, FaultError, FaultResponse};
 pub use self::active::FaultHandle;
 pub(crate) use self::active::{Candidate, Faults};
-pub(crate) use self::drip::Drip;
-pub use self::error::FaultError;
-pub use self::lost::ConnectionReset;
-pub use self::response::FaultResponse;
-
-use std::time::Duration;
+pub use self::apply::ConnectionReset;
 
 use acr_protocol::OperationClass;
 
@@ -41,13 +32,13 @@ use crate::registry::Registry;
 ///
 /// let registry = Registry::new();
 /// let throttled = FaultResponse::too_many_requests().retry_after(1);
-/// registry.inject(Fault::on("get_manifest").in_repository("app").times(2).respond(throttled))?;
-/// registry.inject(Fault::on_class(OperationClass::Token).times(1).respond(FaultResponse::service_unavailable()))?;
-/// registry.inject(Fault::on("upload_chunk").after(2).times(1).lose_upload())?;
-/// registry.inject(Fault::on_data().times(1).cut_body_after(1000))?;
+/// registry.inject(Fault::on("get_manifest").in_repository("app").times(2).then(throttled))?;
+/// registry.inject(Fault::on_class(OperationClass::Token).times(1).then(FaultResponse::service_unavailable()))?;
+/// registry.inject(Fault::on("upload_chunk").after(2).times(1).then(FaultAction::LoseUpload))?;
+/// registry.inject(Fault::on_data().times(1).then(FaultAction::CutBody(1000)))?;
 ///
-/// let trouble = [FaultAction::Respond(throttled), FaultAction::Reset];
-/// let soak = registry.inject(Fault::any().share(0.05).seed(7).cycle(trouble))?;
+/// // Several actions take turns.
+/// let soak = registry.inject(Fault::any().share(0.05).seed(7).then(throttled).then(FaultAction::Reset))?;
 /// assert_eq!(soak.count(), 0);
 /// soak.remove();
 /// # Ok::<(), acr_mock::FaultError>(())
@@ -74,7 +65,6 @@ enum Target {
     Data,
 }
 
-/// Which requests.
 impl Fault {
     fn at(target: Target) -> Self {
         Self {
@@ -147,79 +137,12 @@ impl Fault {
         self.seed = seed;
         self
     }
-}
 
-/// What becomes of them. The last one that is said holds.
-impl Fault {
-    /// [`FaultAction::Respond`]: says no instead of carrying the request out.
-    pub fn respond(self, refuse: FaultResponse) -> Self {
-        self.act(FaultAction::Respond(refuse))
-    }
-
-    /// [`FaultAction::Reset`]: ends the connection before anything is done.
-    pub fn reset(self) -> Self {
-        self.act(FaultAction::Reset)
-    }
-
-    /// [`FaultAction::DropResponse`]: carries the request out and ends the connection without a response.
-    pub fn drop_response(self) -> Self {
-        self.act(FaultAction::DropResponse)
-    }
-
-    /// [`FaultAction::ResetAfterTaking`]: takes so many bytes of the request's body, then ends the connection.
-    pub fn reset_after_taking(self, bytes: u64) -> Self {
-        self.act(FaultAction::ResetAfterTaking(bytes))
-    }
-
-    /// [`FaultAction::DelayResponse`]: responds so much later.
-    pub fn delay_response(self, delay: Duration) -> Self {
-        self.act(FaultAction::DelayResponse(delay))
-    }
-
-    /// [`FaultAction::Hang`]: carries the request out, keeps the connection and says nothing.
-    pub fn hang(self) -> Self {
-        self.act(FaultAction::Hang)
-    }
-
-    /// [`FaultAction::CutBody`]: ends the connection after so many bytes of the response's body.
-    pub fn cut_body_after(self, bytes: u64) -> Self {
-        self.act(FaultAction::CutBody(bytes))
-    }
-
-    /// [`FaultAction::StallBody`]: falls silent after so many bytes of the response's body.
-    pub fn stall_body_after(self, bytes: u64) -> Self {
-        self.act(FaultAction::StallBody(bytes))
-    }
-
-    /// [`FaultAction::FlipByte`]: changes the byte at this offset of the response's body.
-    pub fn flip_byte_at(self, offset: u64) -> Self {
-        self.act(FaultAction::FlipByte(offset))
-    }
-
-    /// [`FaultAction::SlowBody`]: gives the response's body in small pieces, with a pause before each.
-    pub fn slow_body(self, bytes: usize, pause: Duration) -> Self {
-        self.act(FaultAction::SlowBody { bytes, pause })
-    }
-
-    /// [`FaultAction::LoseUpload`]: 404 `BLOB_UPLOAD_UNKNOWN`, and the upload is gone.
-    pub fn lose_upload(self) -> Self {
-        self.act(FaultAction::LoseUpload)
-    }
-
-    /// [`FaultAction::CorruptUpload`]: 400 `BLOB_UPLOAD_INVALID`, and the upload is gone.
-    pub fn corrupt_upload(self) -> Self {
-        self.act(FaultAction::CorruptUpload)
-    }
-
-    /// These in turn: the first at the first strike, and after the last the first again. One that does not fit every
-    /// request waits for one that it fits.
-    pub fn cycle(mut self, actions: impl IntoIterator<Item = FaultAction>) -> Self {
-        self.actions = actions.into_iter().collect();
+    /// Adds what becomes of them. Of several actions the first is taken at the first strike, and after the last the first
+    /// again; one that does not fit every request waits for one that it fits.
+    pub fn then(mut self, action: impl Into<FaultAction>) -> Self {
+        self.actions.push(action.into());
         self
-    }
-
-    fn act(self, action: FaultAction) -> Self {
-        self.cycle([action])
     }
 }
 
@@ -235,10 +158,10 @@ impl Registry {
     /// [`FaultError`]: no operation has that name, or the fault could never strike.
     ///
     /// ```
-    /// use acr_mock::{Fault, FaultError, FaultResponse, Registry};
+    /// use acr_mock::{Fault, FaultAction, FaultError, FaultResponse, Registry};
     /// # use futures_util::FutureExt as _;
     /// let registry = Registry::builder().authentication(false).build();
-    /// let busy = registry.inject(Fault::on("ping").times(1).respond(FaultResponse::too_many_requests().retry_after(3)))?;
+    /// let busy = registry.inject(Fault::on("ping").times(1).then(FaultResponse::too_many_requests().retry_after(3)))?;
     ///
     /// let ping = || http::Request::get("https://mock.azurecr.io/v2/").body(String::new()).unwrap();
     /// let response = registry.handle(ping()).now_or_never().unwrap();
@@ -246,21 +169,21 @@ impl Registry {
     /// assert_eq!(busy.count(), 1);
     /// assert_eq!(registry.handle(ping()).now_or_never().unwrap().status(), 200);
     ///
-    /// let mistake = registry.inject(Fault::on("get_manifst").reset()).unwrap_err();
+    /// let mistake = registry.inject(Fault::on("get_manifst").then(FaultAction::Reset)).unwrap_err();
     /// assert!(matches!(mistake, FaultError::UnknownOperation { .. }));
     /// # Ok::<(), FaultError>(())
     /// ```
     pub fn inject(&self, fault: Fault) -> Result<FaultHandle, FaultError> {
-        Ok(FaultHandle::new(self, ActiveFault::new(fault)?))
+        Ok(FaultHandle::new(self.faults(), ActiveFault::new(fault)?))
     }
 
     /// Removes every fault. What is struck already goes on: a body that falls silent stays silent.
     ///
     /// ```
-    /// use acr_mock::{Fault, Registry};
+    /// use acr_mock::{Fault, FaultAction, Registry};
     /// # use futures_util::FutureExt as _;
     /// let registry = Registry::builder().authentication(false).build();
-    /// registry.inject(Fault::any().reset())?;
+    /// registry.inject(Fault::any().then(FaultAction::Reset))?;
     /// registry.clear_faults();
     /// let ping = http::Request::get("https://mock.azurecr.io/v2/").body(String::new()).unwrap();
     /// assert_eq!(registry.handle(ping).now_or_never().unwrap().status(), 200);

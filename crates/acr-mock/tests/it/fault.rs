@@ -6,12 +6,14 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use acr_mock::{AcrMock, Fault, Registry};
+use acr_mock::{AcrMock, Fault, FaultAction, Registry};
 
 #[test]
 fn a_reset_closes_the_connection_without_a_byte() {
     let mock = start();
-    let fault = mock.inject(Fault::on("ping").times(1).reset()).unwrap();
+    let fault = mock
+        .inject(Fault::on("ping").times(1).then(FaultAction::Reset))
+        .unwrap();
     assert_eq!(
         exchange(&mock, "GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         ""
@@ -27,7 +29,8 @@ fn a_reset_closes_the_connection_without_a_byte() {
 #[test]
 fn a_reset_ends_a_connection_that_was_kept_and_its_first_response_was_whole() {
     let mock = start();
-    mock.inject(Fault::on("ping").after(1).reset()).unwrap();
+    mock.inject(Fault::on("ping").after(1).then(FaultAction::Reset))
+        .unwrap();
     let mut stream = connect(mock.local_addr());
     send(&mut stream, "GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let mut first = Vec::new();
@@ -43,8 +46,12 @@ fn a_reset_ends_a_connection_that_was_kept_and_its_first_response_was_whole() {
 #[test]
 fn a_lost_response_closes_the_connection_behind_the_deed() {
     let mock = start();
-    mock.inject(Fault::on("start_upload").times(1).drop_response())
-        .unwrap();
+    mock.inject(
+        Fault::on("start_upload")
+            .times(1)
+            .then(FaultAction::DropResponse),
+    )
+    .unwrap();
     let request =
         "POST /v2/app/blobs/uploads/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(exchange(&mock, request), "");
@@ -60,7 +67,7 @@ fn a_chunk_is_cut_off_while_the_client_still_sends() {
     let location = lines
         .find_map(|line| line.strip_prefix("location: "))
         .expect("a location");
-    mock.inject(Fault::on("upload_chunk").reset_after_taking(3))
+    mock.inject(Fault::on("upload_chunk").then(FaultAction::ResetAfterTaking(3)))
         .unwrap();
     // More is announced than is ever sent.
     let chunk = format!(
@@ -92,7 +99,7 @@ fn a_cut_body_closes_the_connection_before_its_announced_end() {
     let port = authority.rsplit_once(':').expect("a port").1;
     let address = SocketAddr::from(([127, 0, 0, 1], port.parse().expect("a number")));
 
-    mock.inject(Fault::on_data().times(1).cut_body_after(1_000))
+    mock.inject(Fault::on_data().times(1).then(FaultAction::CutBody(1_000)))
         .unwrap();
     let mut stream = connect(address);
     send(
@@ -109,7 +116,7 @@ fn a_cut_body_closes_the_connection_before_its_announced_end() {
 #[test]
 fn a_stalled_body_gives_its_first_bytes_and_holds_up_nobody_else() {
     let mock = start();
-    mock.inject(Fault::on("ping").times(1).stall_body_after(1))
+    mock.inject(Fault::on("ping").times(1).then(FaultAction::StallBody(1)))
         .unwrap();
     let mut stalled = connect(mock.local_addr());
     send(&mut stalled, "GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -64,7 +64,7 @@ fn a_plain_text_refusal_is_an_error_like_every_other() {
 
     // The same text where JSON is expected.
     let text = acr_mock::Fault::on("get_tag_properties");
-    let text = text.respond(acr_mock::FaultResponse::status(
+    let text = text.then(acr_mock::FaultResponse::status(
         http::StatusCode::IM_A_TEAPOT,
     ));
     support.registry.inject(text).unwrap();

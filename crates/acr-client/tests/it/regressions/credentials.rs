@@ -199,7 +199,7 @@ fn a_chain_that_ends_says_what_became_of_each_link() {
 fn a_server_that_fails_does_not_make_an_identity_anonymous() {
     let support = Scene::with(|builder| builder.anonymous_pull(true));
     support.seed("app").image("v1").unwrap();
-    let down = Fault::on("exchange_entra_token").respond(FaultResponse::service_unavailable());
+    let down = Fault::on("exchange_entra_token").then(FaultResponse::service_unavailable());
     support.registry.inject(down).unwrap();
     let chain = Credential::entra_token("any").or(Credential::anonymous());
     let app = support.client(chain).repository_client("app").unwrap();
@@ -230,7 +230,7 @@ fn the_link_of_a_chain_that_works_is_stayed_with_until_it_works_no_more() {
     let app = client.repository_client("app").unwrap();
     support.drive(async {
         app.get_manifest("v1").await.unwrap();
-        let refused = Fault::on("exchange_entra_token").respond(FaultResponse::denied());
+        let refused = Fault::on("exchange_entra_token").then(FaultResponse::denied());
         let refused = support.registry.inject(refused).unwrap();
         support.registry.revoke_refresh_tokens();
         support.registry.revoke_access_tokens();
@@ -248,7 +248,7 @@ fn one_bad_moment_does_not_make_a_whole_job_anonymous() {
     support.seed("app").image("v1").unwrap();
     let chain = Credential::entra_token("any").or(Credential::anonymous());
     let app = support.client(chain).repository_client("app").unwrap();
-    let refused = Fault::on("exchange_entra_token").respond(FaultResponse::denied());
+    let refused = Fault::on("exchange_entra_token").then(FaultResponse::denied());
     let refused = support.registry.inject(refused).unwrap();
     support.drive(async {
         app.get_manifest("v1").await.unwrap();

@@ -1,5 +1,5 @@
 use acr_client::{Advice, BlobSource, ErrorCode, ErrorKind, RepositoryClient};
-use acr_mock::{Fault, FaultResponse};
+use acr_mock::{Fault, FaultAction, FaultResponse};
 use futures_util::TryStreamExt as _;
 use http::StatusCode;
 
@@ -84,7 +84,7 @@ fn every_refusal_says_what_it_is_and_what_to_do() {
         ),
     ] {
         let (support, app) = support();
-        let fault = Fault::on("get_manifest").respond(refuse);
+        let fault = Fault::on("get_manifest").then(refuse);
         support.registry.inject(fault).unwrap();
         let error = support.drive(app.get_manifest("v1")).unwrap_err();
         assert_eq!((error.kind(), error.advice()), (kind, advice), "{error}");
@@ -117,7 +117,7 @@ fn an_error_of_the_registry_comes_with_its_code_and_the_id_to_report_it_by() {
 #[test]
 fn a_failure_that_was_repeated_says_how_often() {
     let (support, app) = support();
-    let down = Fault::on("get_manifest").respond(FaultResponse::service_unavailable());
+    let down = Fault::on("get_manifest").then(FaultResponse::service_unavailable());
     support.registry.inject(down).unwrap();
     let text = support
         .drive(app.get_manifest("v1"))
@@ -133,11 +133,17 @@ fn a_failure_that_was_repeated_says_how_often() {
 #[test]
 fn what_breaks_on_the_way_is_repeated_in_the_middle_of_a_body_too() {
     for fault in [
-        Fault::on("get_manifest").times(2).reset(),
-        Fault::on("get_manifest").times(2).drop_response(),
-        Fault::on("get_manifest").times(2).cut_body_after(10),
-        Fault::on("get_manifest").times(2).hang(),
-        Fault::on("get_manifest").times(2).stall_body_after(10),
+        Fault::on("get_manifest").times(2).then(FaultAction::Reset),
+        Fault::on("get_manifest")
+            .times(2)
+            .then(FaultAction::DropResponse),
+        Fault::on("get_manifest")
+            .times(2)
+            .then(FaultAction::CutBody(10)),
+        Fault::on("get_manifest").times(2).then(FaultAction::Hang),
+        Fault::on("get_manifest")
+            .times(2)
+            .then(FaultAction::StallBody(10)),
     ] {
         let (support, app) = support();
         let handle = support.registry.inject(fault).unwrap();
@@ -149,7 +155,7 @@ fn what_breaks_on_the_way_is_repeated_in_the_middle_of_a_body_too() {
 #[test]
 fn content_that_was_damaged_on_the_way_is_an_error_and_never_content() {
     let (support, app) = support();
-    let fault = Fault::on("get_manifest").flip_byte_at(3);
+    let fault = Fault::on("get_manifest").then(FaultAction::FlipByte(3));
     support.registry.inject(fault).unwrap();
     let error = support.drive(app.get_manifest("v1")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{error}");
@@ -160,7 +166,9 @@ fn a_change_whose_response_was_lost_is_repeated_where_that_does_no_harm() {
     let (support, app) = support();
     support.drive(async {
         let lost = |operation: &str| {
-            let fault = Fault::on(operation).times(1).drop_response();
+            let fault = Fault::on(operation)
+                .times(1)
+                .then(FaultAction::DropResponse);
             support.registry.inject(fault).unwrap()
         };
         let manifest = app.get_manifest("v1").await.unwrap();
@@ -181,30 +189,44 @@ fn a_change_whose_response_was_lost_is_repeated_where_that_does_no_harm() {
 #[test]
 fn a_chunk_whose_response_was_lost_is_not_sent_twice() {
     for fault in [
-        Fault::on("upload_chunk").after(1).times(1).drop_response(),
-        Fault::on("upload_chunk").after(1).times(1).reset(),
         Fault::on("upload_chunk")
             .after(1)
             .times(1)
-            .reset_after_taking(300),
+            .then(FaultAction::DropResponse),
+        Fault::on("upload_chunk")
+            .after(1)
+            .times(1)
+            .then(FaultAction::Reset),
+        Fault::on("upload_chunk")
+            .after(1)
+            .times(1)
+            .then(FaultAction::ResetAfterTaking(300)),
         Fault::on("upload_chunk")
             .after(1)
             .times(2)
-            .respond(FaultResponse::service_unavailable()),
+            .then(FaultResponse::service_unavailable()),
         Fault::on("upload_chunk")
             .after(1)
             .times(1)
-            .respond(FaultResponse::too_many_requests()),
-        Fault::on("complete_upload").times(1).drop_response(),
-        Fault::on("complete_upload").times(1).reset(),
-        Fault::on("complete_upload")
-            .times(2)
-            .respond(FaultResponse::service_unavailable()),
+            .then(FaultResponse::too_many_requests()),
         Fault::on("complete_upload")
             .times(1)
-            .reset_after_taking(100),
-        Fault::on("start_upload").times(2).drop_response(),
-        Fault::on("get_upload_status").times(2).reset(),
+            .then(FaultAction::DropResponse),
+        Fault::on("complete_upload")
+            .times(1)
+            .then(FaultAction::Reset),
+        Fault::on("complete_upload")
+            .times(2)
+            .then(FaultResponse::service_unavailable()),
+        Fault::on("complete_upload")
+            .times(1)
+            .then(FaultAction::ResetAfterTaking(100)),
+        Fault::on("start_upload")
+            .times(2)
+            .then(FaultAction::DropResponse),
+        Fault::on("get_upload_status")
+            .times(2)
+            .then(FaultAction::Reset),
     ] {
         let (support, app) = support();
         let shown = format!("{fault:?}");
@@ -227,8 +249,14 @@ fn a_chunk_whose_response_was_lost_is_not_sent_twice() {
 #[test]
 fn an_upload_that_the_registry_has_lost_advises_a_new_one() {
     for fault in [
-        Fault::on("upload_chunk").after(1).times(1).lose_upload(),
-        Fault::on("upload_chunk").after(1).times(1).corrupt_upload(),
+        Fault::on("upload_chunk")
+            .after(1)
+            .times(1)
+            .then(FaultAction::LoseUpload),
+        Fault::on("upload_chunk")
+            .after(1)
+            .times(1)
+            .then(FaultAction::CorruptUpload),
     ] {
         let (support, app) = support();
         support.registry.inject(fault).unwrap();
@@ -246,7 +274,7 @@ fn an_upload_that_the_registry_has_lost_advises_a_new_one() {
 #[test]
 fn a_response_that_breaks_off_keeps_its_status_and_the_id_to_report_it_by() {
     let (support, app) = support();
-    let fault = Fault::on("get_manifest").cut_body_after(10);
+    let fault = Fault::on("get_manifest").then(FaultAction::CutBody(10));
     support.registry.inject(fault).unwrap();
     let error = support.drive(app.get_manifest("v1")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
@@ -269,9 +297,9 @@ fn a_deadline_does_not_hide_what_went_wrong_before_it() {
     let app = client.repository_client("app").unwrap();
     let down = Fault::on("get_manifest")
         .times(1)
-        .respond(FaultResponse::service_unavailable());
+        .then(FaultResponse::service_unavailable());
     support.registry.inject(down).unwrap();
-    let silent = Fault::on("get_manifest").hang();
+    let silent = Fault::on("get_manifest").then(FaultAction::Hang);
     support.registry.inject(silent).unwrap();
     let error = support.drive(app.get_manifest("v1")).unwrap_err();
     let text = error.to_string();
@@ -293,7 +321,7 @@ fn a_broken_download_that_an_upload_reads_from_keeps_its_kind_and_advice() {
         let source = download.map_err(std::io::Error::from);
         copy.upload_blob(BlobSource::stream(source)).await
     };
-    let cut = Fault::on_data().cut_body_after(10);
+    let cut = Fault::on_data().then(FaultAction::CutBody(10));
     support.registry.inject(cut).unwrap();
     let error = support.drive(work).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport, "{error}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use acr_client::{Credential, ErrorKind, RepositoryClient, Secret};
-use acr_mock::{Fault, FaultResponse, OperationClass};
+use acr_mock::{Fault, FaultAction, FaultResponse, OperationClass};
 use futures_util::future::join_all;
 
 use crate::regressions::support::{HOUR, Scene};
@@ -23,7 +23,7 @@ fn a_renewal_that_fails_is_not_tried_again_at_every_call() {
         // The last tenth of the 75 minutes of an access token.
         support.clock.advance(HOUR * 70 / 60);
         let down =
-            Fault::on_class(OperationClass::Token).respond(FaultResponse::service_unavailable());
+            Fault::on_class(OperationClass::Token).then(FaultResponse::service_unavailable());
         let down = support.registry.inject(down).unwrap();
         support.registry.reset_requests();
         for _ in 0..20 {
@@ -53,7 +53,7 @@ fn an_exchange_that_fails_is_not_tried_again_for_every_token() {
         client.get_repository_properties("app-0").await.unwrap();
         // The last tenth of the three hours and a quarter of a refresh token.
         support.clock.advance(HOUR * 185 / 60);
-        let down = Fault::on("exchange_entra_token").respond(FaultResponse::service_unavailable());
+        let down = Fault::on("exchange_entra_token").then(FaultResponse::service_unavailable());
         let down = support.registry.inject(down).unwrap();
         support.registry.reset_requests();
         for name in &names {
@@ -103,7 +103,8 @@ fn a_caller_who_gives_up_does_not_leave_the_others_waiting() {
     let support = Scene::new();
     support.seed("app").image("v1").unwrap();
     let app = repository(&support);
-    let slow = Fault::on_class(OperationClass::Token).delay_response(Duration::from_secs(10));
+    let slow = Fault::on_class(OperationClass::Token)
+        .then(FaultAction::DelayResponse(Duration::from_secs(10)));
     support.registry.inject(slow).unwrap();
     support.drive(async {
         let mut first = Box::pin(app.get_tag_properties("v1"));
@@ -127,7 +128,10 @@ fn a_token_that_drips_does_not_hold_every_call_up_for_hours() {
     let support = Scene::new();
     support.seed("app").image("v1").unwrap();
     let app = repository(&support);
-    let drip = Fault::on("request_access_token").slow_body(1, Duration::from_secs(30));
+    let drip = Fault::on("request_access_token").then(FaultAction::SlowBody {
+        bytes: 1,
+        pause: Duration::from_secs(30),
+    });
     support.registry.inject(drip).unwrap();
     let calls = (0..8).map(|_| app.get_tag_properties("v1"));
     let (outcomes, took) = support.timed(join_all(calls));

@@ -81,18 +81,20 @@ fn job(count: usize, at_once: usize, share: f64, retry: RetryOptions) -> Outcome
     }
     let builder = support.builder(Credential::entra_token("any")).retry(retry);
     let client = builder.build().unwrap();
-    let weather = Fault::any().share(share).seed(42).cycle([
-        FaultAction::Respond(FaultResponse::too_many_requests().retry_after(1)),
-        FaultAction::Respond(FaultResponse::service_unavailable()),
-        FaultAction::Reset,
-        FaultAction::Respond(FaultResponse::too_many_requests()),
-        FaultAction::DropResponse,
-    ]);
+    let weather = Fault::any()
+        .share(share)
+        .seed(42)
+        .then(FaultResponse::too_many_requests().retry_after(1))
+        .then(FaultResponse::service_unavailable())
+        .then(FaultAction::Reset)
+        .then(FaultResponse::too_many_requests())
+        .then(FaultAction::DropResponse);
     let weather = support.registry.inject(weather).unwrap();
-    let storm = Fault::on_data().share(share).seed(43).cycle([
-        FaultAction::Respond(FaultResponse::service_unavailable()),
-        FaultAction::Reset,
-    ]);
+    let storm = Fault::on_data()
+        .share(share)
+        .seed(43)
+        .then(FaultResponse::service_unavailable())
+        .then(FaultAction::Reset);
     let storm = support.registry.inject(storm).unwrap();
 
     let operations = stream::iter(0..count).map(|at| {

@@ -1,5 +1,5 @@
 use acr_client::{ArtifactTagOrder, ListRepositoryNamesOptions, ListTagPropertiesOptions};
-use acr_mock::{Fault, FaultResponse};
+use acr_mock::{Fault, FaultAction, FaultResponse};
 
 use crate::regressions::support::Scene;
 
@@ -24,15 +24,18 @@ fn a_page_that_fails_is_asked_for_again_and_the_list_goes_on() {
     }
     let app = support.owner().repository_client("app").unwrap();
     for fault in [
-        Fault::on("list_tag_properties").after(2).times(2).reset(),
         Fault::on("list_tag_properties")
             .after(2)
             .times(2)
-            .cut_body_after(20),
+            .then(FaultAction::Reset),
         Fault::on("list_tag_properties")
             .after(2)
             .times(2)
-            .respond(FaultResponse::service_unavailable()),
+            .then(FaultAction::CutBody(20)),
+        Fault::on("list_tag_properties")
+            .after(2)
+            .times(2)
+            .then(FaultResponse::service_unavailable()),
     ] {
         support.registry.inject(fault).unwrap();
         let tags = support

@@ -45,7 +45,7 @@ async fn tokens_age_while_tokio_s_time_is_paused() {
 async fn three_pauses_of_20_seconds_cost_60_to_65_of_paused_time() {
     let (registry, app) = scene(|builder| builder);
     let busy = FaultResponse::too_many_requests().retry_after(20);
-    let busy = Fault::on("get_manifest").times(3).respond(busy);
+    let busy = Fault::on("get_manifest").times(3).then(busy);
     let busy = registry.inject(busy).unwrap();
     let start = Instant::now();
     app.get_manifest("v1").await.unwrap();

@@ -46,7 +46,7 @@ fn a_storage_that_fails_is_asked_again_by_a_new_url() {
     let app = support.owner().repository_client("app").unwrap();
     let down = Fault::on_data()
         .times(2)
-        .respond(FaultResponse::service_unavailable());
+        .then(FaultResponse::service_unavailable());
     support.registry.inject(down).unwrap();
     let bytes = support.drive(async {
         app.download_blob(&blob.digest)
@@ -66,7 +66,7 @@ fn a_refusal_of_the_storage_says_nothing_about_the_identity() {
         .seed("app")
         .blob("application/octet-stream", "layer");
     let app = support.owner().repository_client("app").unwrap();
-    let expired = Fault::on_data().respond(FaultResponse::expired_url());
+    let expired = Fault::on_data().then(FaultResponse::expired_url());
     support.registry.inject(expired).unwrap();
     let error = support.drive(app.download_blob(&blob.digest)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Registry, "{error}");

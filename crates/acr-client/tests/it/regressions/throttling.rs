@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use acr_client::transport::{Body, from_fn};
 use acr_client::{Advice, ErrorKind, RetryOptions};
-use acr_mock::{Fault, FaultResponse, OperationClass, Throttle};
+use acr_mock::{Fault, FaultAction, FaultResponse, OperationClass, Throttle};
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use http::{Request, Response};
@@ -21,7 +21,7 @@ fn retry_after_is_waited_for_in_seconds_and_as_a_date() {
         support.seed("app").image("v1").unwrap();
         let app = support.owner().repository_client("app").unwrap();
         support.drive(app.get_manifest("v1")).unwrap();
-        let busy = Fault::on("get_manifest").times(1).respond(refuse);
+        let busy = Fault::on("get_manifest").times(1).then(refuse);
         support.registry.inject(busy).unwrap();
         let (response, took) = support.timed(app.get_manifest("v1"));
         response.unwrap();
@@ -37,7 +37,7 @@ fn without_retry_after_the_tries_are_not_burnt_at_once() {
     let app = support.owner().repository_client("app").unwrap();
     let busy = Fault::on("get_manifest")
         .times(4)
-        .respond(FaultResponse::too_many_requests());
+        .then(FaultResponse::too_many_requests());
     support.registry.inject(busy).unwrap();
     let (response, took) = support.timed(app.get_manifest("v1"));
     response.unwrap();
@@ -49,8 +49,7 @@ fn a_registry_that_asks_for_an_hour_is_not_waited_for() {
     let support = Scene::new();
     support.seed("app").image("v1").unwrap();
     let app = support.owner().repository_client("app").unwrap();
-    let busy =
-        Fault::on("get_manifest").respond(FaultResponse::too_many_requests().retry_after(3600));
+    let busy = Fault::on("get_manifest").then(FaultResponse::too_many_requests().retry_after(3600));
     support.registry.inject(busy).unwrap();
     let (response, took) = support.timed(app.get_manifest("v1"));
     let error = response.unwrap_err();
@@ -74,7 +73,7 @@ fn a_registry_that_is_down_is_not_asked_five_times_for_everything() {
         .unwrap();
     let app = client.repository_client("app").unwrap();
     support.drive(app.get_manifest("v1")).unwrap();
-    let down = Fault::on("get_manifest").respond(FaultResponse::service_unavailable());
+    let down = Fault::on("get_manifest").then(FaultResponse::service_unavailable());
     support.registry.inject(down).unwrap();
     support.registry.reset_requests();
     let calls = (0..100).map(|_| app.get_manifest("v1"));
@@ -92,11 +91,14 @@ fn a_registry_that_is_down_is_not_asked_five_times_for_everything() {
 #[test]
 fn a_deadline_ends_an_operation_whatever_it_waits_for() {
     for fault in [
-        Fault::on("get_manifest").respond(FaultResponse::service_unavailable()),
-        Fault::on("get_manifest").hang(),
-        Fault::on("get_manifest").stall_body_after(1),
-        Fault::on("get_manifest").slow_body(1, Duration::from_secs(2)),
-        Fault::on("request_access_token_with_login").hang(),
+        Fault::on("get_manifest").then(FaultResponse::service_unavailable()),
+        Fault::on("get_manifest").then(FaultAction::Hang),
+        Fault::on("get_manifest").then(FaultAction::StallBody(1)),
+        Fault::on("get_manifest").then(FaultAction::SlowBody {
+            bytes: 1,
+            pause: Duration::from_secs(2),
+        }),
+        Fault::on("request_access_token_with_login").then(FaultAction::Hang),
     ] {
         let support = Scene::new();
         support.seed("app").image("v1").unwrap();
@@ -247,7 +249,7 @@ fn a_retry_after_of_nothing_does_not_burn_the_tries_at_once() {
     let app = support.owner().repository_client("app").unwrap();
     let busy = Fault::on("get_manifest")
         .times(4)
-        .respond(FaultResponse::service_unavailable().retry_after(0));
+        .then(FaultResponse::service_unavailable().retry_after(0));
     support.registry.inject(busy).unwrap();
     let (response, took) = support.timed(app.get_manifest("v1"));
     response.unwrap();
@@ -290,7 +292,7 @@ fn waiting_for_a_replica_ends_where_there_are_no_pauses_too() {
 fn the_patience_for_a_replica_is_time_and_not_pauses_alone() {
     let support = Scene::new();
     let app = support.owner().repository_client("app").unwrap();
-    let slow = Fault::on("get_manifest").delay_response(Duration::from_secs(6));
+    let slow = Fault::on("get_manifest").then(FaultAction::DelayResponse(Duration::from_secs(6)));
     support.registry.inject(slow).unwrap();
     let replicated = app.wait_for_replication(Duration::from_secs(10));
     let (missing, took) = support.timed(replicated.get_manifest("v1"));

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use acr_client::{Credential, ErrorKind, Manifest, MediaType, RepositoryClient, ScopeSet, Secret};
-use acr_mock::{Fault, FaultResponse, OperationClass, VirtualClock};
+use acr_mock::{Fault, FaultAction, FaultResponse, OperationClass, VirtualClock};
 use futures_util::future::join_all;
 
 use crate::regressions::support::{EXCHANGE, HOUR, Scene, TOKEN};
@@ -70,7 +70,7 @@ fn a_401_is_met_by_renewing_every_token_it_may_be_about() {
 
         // A token that is new and refused all the same may go back to an old refresh token.
         let again = Fault::on("get_tag_properties").before_credentials();
-        let again = again.times(2).respond(FaultResponse::invalid_token());
+        let again = again.times(2).then(FaultResponse::invalid_token());
         support.registry.inject(again).unwrap();
         app.get_tag_properties("v1").await.unwrap();
         assert_eq!(support.paths(), [tag, TOKEN, tag, EXCHANGE, TOKEN, tag]);
@@ -87,7 +87,7 @@ fn a_401_that_does_not_end_is_given_up_after_the_whole_chain() {
         let refusing = Fault::on("get_tag_properties").before_credentials();
         support
             .registry
-            .inject(refusing.respond(FaultResponse::invalid_token()))
+            .inject(refusing.then(FaultResponse::invalid_token()))
             .unwrap();
         support.paths();
         let error = app.get_tag_properties("v1").await.unwrap_err();
@@ -170,11 +170,11 @@ fn a_request_for_a_token_is_tried_again_when_the_token_server_is_busy_or_down() 
         FaultResponse::too_many_requests().retry_after(7),
         FaultResponse::service_unavailable(),
     ] {
-        let busy = Fault::on_class(OperationClass::Token)
-            .times(3)
-            .respond(refuse);
+        let busy = Fault::on_class(OperationClass::Token).times(3).then(refuse);
         support.registry.inject(busy).unwrap();
-        let reset = Fault::on("request_access_token").times(1).reset();
+        let reset = Fault::on("request_access_token")
+            .times(1)
+            .then(FaultAction::Reset);
         support.registry.inject(reset).unwrap();
         support
             .drive(repository(&support).get_tag_properties("v1"))
@@ -185,7 +185,7 @@ fn a_request_for_a_token_is_tried_again_when_the_token_server_is_busy_or_down() 
 #[test]
 fn a_login_that_is_throttled_is_no_matter_of_permission() {
     let support = Scene::new();
-    let busy = Fault::on_class(OperationClass::Token).respond(FaultResponse::too_many_requests());
+    let busy = Fault::on_class(OperationClass::Token).then(FaultResponse::too_many_requests());
     support.registry.inject(busy).unwrap();
     let error = support
         .drive(repository(&support).get_tag_properties("v1"))

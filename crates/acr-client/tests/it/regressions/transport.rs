@@ -12,7 +12,7 @@ fn a_transport_knows_what_each_request_is_part_of() {
     let app = support.owner().repository_client("app").unwrap();
     let down = Fault::on("get_manifest")
         .times(2)
-        .respond(FaultResponse::service_unavailable());
+        .then(FaultResponse::service_unavailable());
     support.registry.inject(down).unwrap();
     support.drive(app.get_manifest("v1")).unwrap();
     let seen: Vec<_> = support
@@ -45,7 +45,7 @@ fn what_no_method_covers_can_be_asked_for_with_the_client_s_credential() {
     support.drive(async {
         let busy = Fault::on("list_tags")
             .times(2)
-            .respond(FaultResponse::too_many_requests());
+            .then(FaultResponse::too_many_requests());
         support.registry.inject(busy).unwrap();
         // The scope that the registry asks for is another one, and is met.
         let request = Request::get("/v2/app/tags/list?n=5").body("").unwrap();
@@ -68,7 +68,7 @@ fn what_no_method_covers_can_be_asked_for_with_the_client_s_credential() {
         );
 
         support.registry.clear_faults();
-        let down = Fault::on("get_manifest").respond(FaultResponse::service_unavailable());
+        let down = Fault::on("get_manifest").then(FaultResponse::service_unavailable());
         support.registry.inject(down).unwrap();
         let request = Request::get("/v2/app/manifests/v1").body("").unwrap();
         let response = client

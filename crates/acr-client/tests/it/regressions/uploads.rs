@@ -137,7 +137,7 @@ fn a_chunk_that_is_too_much_is_tried_as_often_as_the_options_say() {
     for operation in ["upload_chunk", "complete_upload"] {
         let support = Scene::new();
         let app = support.owner().repository_client("app").unwrap();
-        let busy = Fault::on(operation).respond(FaultResponse::too_many_requests());
+        let busy = Fault::on(operation).then(FaultResponse::too_many_requests());
         support.registry.inject(busy).unwrap();
         let uploaded = app.upload_blob_with(vec![7; 3000], chunks_of(1000));
         let error = support.drive(uploaded).unwrap_err();
@@ -153,7 +153,7 @@ fn a_refused_place_is_asked_for_also_where_the_response_cannot_tell_one_byte_fro
             let support = Scene::new();
             let app = support.owner().repository_client("app").unwrap();
             let refuse = FaultResponse::status(StatusCode::RANGE_NOT_SATISFIABLE);
-            let misplaced = Fault::on(operation).after(after).times(1).respond(refuse);
+            let misplaced = Fault::on(operation).after(after).times(1).then(refuse);
             support.registry.inject(misplaced).unwrap();
             let uploaded = app.upload_blob_with(b"abcd", chunks_of(1));
             let blob = support.drive(uploaded).unwrap();
@@ -166,9 +166,11 @@ fn a_refused_place_is_asked_for_also_where_the_response_cannot_tell_one_byte_fro
 fn an_upload_that_is_lost_says_what_went_wrong_first() {
     let support = Scene::new();
     let app = support.owner().repository_client("app").unwrap();
-    let broken = Fault::on("upload_chunk").times(1).reset();
+    let broken = Fault::on("upload_chunk").times(1).then(FaultAction::Reset);
     support.registry.inject(broken).unwrap();
-    let lost = Fault::on("get_upload_status").times(1).lose_upload();
+    let lost = Fault::on("get_upload_status")
+        .times(1)
+        .then(FaultAction::LoseUpload);
     support.registry.inject(lost).unwrap();
     let uploaded = app.upload_blob_with(vec![7; 3000], chunks_of(1000));
     let error = support.drive(uploaded).unwrap_err();
@@ -190,10 +192,7 @@ fn a_body_is_not_sent_bare_because_the_registry_was_busy_when_it_was_asked() {
         let login = Credential::password("ci", "hunter2");
         let client = support.builder_at("https://registry.example", login);
         let app = client.build().unwrap().repository_client("app").unwrap();
-        let busy = Fault::on("ping")
-            .before_credentials()
-            .times(1)
-            .respond(refuse);
+        let busy = Fault::on("ping").before_credentials().times(1).then(refuse);
         support.registry.inject(busy).unwrap();
         support.drive(app.set_manifest("v2", &image)).unwrap();
         for seen in support.seen() {
@@ -216,7 +215,7 @@ fn a_chunk_is_repeated_where_it_was_the_question_before_it_that_was_lost() {
     let lost = Fault::on("ping")
         .before_credentials()
         .times(1)
-        .drop_response();
+        .then(FaultAction::DropResponse);
     support.registry.inject(lost).unwrap();
     support
         .drive(app.upload_chunk(&begun.location, 0, "abc"))
@@ -268,7 +267,7 @@ fn weather(seed: u64) -> bool {
         let fault = Fault::on(step)
             .after(random.u64(0..4))
             .times(random.u64(1..4))
-            .cycle([action]);
+            .then(action);
         // Not every trouble fits every step.
         if support.registry.inject(fault.clone()).is_ok() {
             told.push(fault);
@@ -345,7 +344,7 @@ fn a_single_trouble_that_can_heal_never_ends_an_upload() {
                     let support = Scene::new();
                     let app = support.owner().repository_client("app").unwrap();
                     let action = trouble(kind, bytes);
-                    let fault = Fault::on(step).after(after).times(1).cycle([action]);
+                    let fault = Fault::on(step).after(after).times(1).then(action);
                     support.registry.inject(fault).unwrap();
                     let uploading = app.upload_blob_with(b"01234567", chunks_of(chunk_size));
                     let blob = support.drive(uploading).unwrap_or_else(|error| {

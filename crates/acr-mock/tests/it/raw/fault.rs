@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use acr_mock::{Body, BodyError, ConnectionReset, Fault};
+use acr_mock::{Body, BodyError, ConnectionReset, Fault, FaultAction};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::Response;
@@ -75,7 +75,7 @@ fn a_reset_ends_the_connection_and_nothing_is_done() {
     raw.push_image("app", "v1");
     let fault = raw
         .registry
-        .inject(Fault::on("delete_tag").times(1).reset())
+        .inject(Fault::on("delete_tag").times(1).then(FaultAction::Reset))
         .unwrap();
     let delete = || {
         raw.delete("/acr/v1/app/_tags/v1")
@@ -91,7 +91,9 @@ fn a_reset_ends_the_connection_and_nothing_is_done() {
 fn a_lost_response_leaves_the_deed_done() {
     let raw = Raw::new();
     let manifest = raw.image("app", "v1");
-    let fault = Fault::on("set_manifest").times(1).drop_response();
+    let fault = Fault::on("set_manifest")
+        .times(1)
+        .then(FaultAction::DropResponse);
     raw.registry.inject(fault).unwrap();
     let ask = raw.put("/v2/app/manifests/v1").scope(PUSH);
     let ask = ask.header("content-type", OCI_MANIFEST);
@@ -103,7 +105,10 @@ fn a_lost_response_leaves_the_deed_done() {
 #[test]
 fn where_there_must_be_a_response_a_reset_is_one_that_nobody_takes_for_the_registry_s() {
     let raw = Raw::with(|builder| builder.authentication(false));
-    for fault in [Fault::on("ping").reset(), Fault::on("ping").drop_response()] {
+    for fault in [
+        Fault::on("ping").then(FaultAction::Reset),
+        Fault::on("ping").then(FaultAction::DropResponse),
+    ] {
         raw.registry.inject(fault.times(1)).unwrap();
         let request = http::Request::get("https://mock.azurecr.io/v2/");
         let request = request.body(String::new()).unwrap();
@@ -119,7 +124,9 @@ fn where_there_must_be_a_response_a_reset_is_one_that_nobody_takes_for_the_regis
 fn a_chunk_s_first_bytes_are_kept_when_the_connection_ends_within_it() {
     let raw = Raw::new();
     let location = start(&raw);
-    let fault = Fault::on("upload_chunk").times(1).reset_after_taking(3);
+    let fault = Fault::on("upload_chunk")
+        .times(1)
+        .then(FaultAction::ResetAfterTaking(3));
     raw.registry.inject(fault).unwrap();
     assert_lost(chunk(&raw, &location, "0-9", b"0123456789"));
     let status = status(&raw, &location).expect(204);
@@ -139,7 +146,9 @@ fn a_chunk_s_first_bytes_are_kept_when_the_connection_ends_within_it() {
 fn the_last_chunk_may_be_cut_too_and_leaves_the_upload_open() {
     let raw = Raw::new();
     let location = start(&raw);
-    let fault = Fault::on("complete_upload").times(1).reset_after_taking(4);
+    let fault = Fault::on("complete_upload")
+        .times(1)
+        .then(FaultAction::ResetAfterTaking(4));
     raw.registry.inject(fault).unwrap();
     let end = format!("{location}&digest={}", digest(b"0123456789"));
     assert_lost(raw.put(end).scope(PUSH).body(&b"0123456789"[..]));
@@ -152,7 +161,7 @@ fn the_last_chunk_may_be_cut_too_and_leaves_the_upload_open() {
 fn what_needs_its_body_whole_keeps_nothing_of_it() {
     let raw = Raw::new();
     let manifest = raw.image("app", "v1");
-    let fault = Fault::any().reset_after_taking(20);
+    let fault = Fault::any().then(FaultAction::ResetAfterTaking(20));
     let token = raw.issued(PUSH);
     raw.registry.inject(fault).unwrap();
     let set = raw.put("/v2/app/manifests/v1").bearer(&token);
@@ -174,7 +183,7 @@ fn a_chunk_shorter_than_what_is_taken_is_kept_whole_and_one_of_which_none_is_tak
     for (taken, kept) in [(100, 3), (3, 3), (0, 0)] {
         let raw = Raw::new();
         let location = start(&raw);
-        let fault = Fault::on("upload_chunk").reset_after_taking(taken);
+        let fault = Fault::on("upload_chunk").then(FaultAction::ResetAfterTaking(taken));
         raw.registry.inject(fault).unwrap();
         assert_lost(chunk(&raw, &location, "0-2", b"abc"));
         let held = raw.registry.statistics();
@@ -186,7 +195,7 @@ fn a_chunk_shorter_than_what_is_taken_is_kept_whole_and_one_of_which_none_is_tak
 fn a_chunk_that_would_be_refused_keeps_nothing_when_the_connection_ends_within_it() {
     let raw = Raw::new();
     let location = start(&raw);
-    let fault = Fault::on("upload_chunk").reset_after_taking(2);
+    let fault = Fault::on("upload_chunk").then(FaultAction::ResetAfterTaking(2));
     raw.registry.inject(fault.before_credentials()).unwrap();
     assert_lost(chunk(&raw, &location, "5-7", b"abc"));
     assert_lost(chunk(&raw, &location, "malformed", b"abc"));
@@ -198,7 +207,10 @@ fn a_chunk_that_would_be_refused_keeps_nothing_when_the_connection_ends_within_i
 fn a_lost_upload_is_404_and_really_gone() {
     let raw = Raw::new();
     let first = start(&raw);
-    let fault = Fault::on("upload_chunk").after(2).times(1).lose_upload();
+    let fault = Fault::on("upload_chunk")
+        .after(2)
+        .times(1)
+        .then(FaultAction::LoseUpload);
     let fault = raw.registry.inject(fault).unwrap();
     let second = chunk(&raw, &first, "0-0", b"a").send().expect(202);
     let third = chunk(&raw, second.header("location"), "1-1", b"b").send();
@@ -218,7 +230,9 @@ fn a_lost_upload_is_404_and_really_gone() {
 fn a_broken_upload_is_400_and_gone_likewise() {
     let raw = Raw::new();
     let (location, other) = (start(&raw), start(&raw));
-    let fault = Fault::on("complete_upload").times(1).corrupt_upload();
+    let fault = Fault::on("complete_upload")
+        .times(1)
+        .then(FaultAction::CorruptUpload);
     raw.registry.inject(fault).unwrap();
     let end = format!("{location}&digest={}", digest(b"abc"));
     let broken = raw.put(end).scope(PUSH).body(&b"abc"[..]).send();
@@ -232,7 +246,7 @@ fn a_broken_upload_is_400_and_gone_likewise() {
 fn a_delayed_response_comes_when_the_clock_says_so_and_the_deed_is_done_before() {
     let raw = Raw::new();
     raw.push_image("app", "v1");
-    let fault = Fault::on("delete_tag").delay_response(Duration::from_secs(5));
+    let fault = Fault::on("delete_tag").then(FaultAction::DelayResponse(Duration::from_secs(5)));
     raw.registry.inject(fault).unwrap();
     let delete = raw.delete("/acr/v1/app/_tags/v1");
     let mut response = delete.scope("repository:app:delete").attempt();
@@ -249,7 +263,7 @@ fn a_delayed_response_comes_when_the_clock_says_so_and_the_deed_is_done_before()
 fn a_response_that_never_comes_leaves_the_deed_done_and_others_unharmed() {
     let raw = Raw::new();
     raw.push_image("app", "v1");
-    let fault = Fault::on("delete_tag").times(1).hang();
+    let fault = Fault::on("delete_tag").times(1).then(FaultAction::Hang);
     raw.registry.inject(fault).unwrap();
     let delete = || {
         let delete = raw.delete("/acr/v1/app/_tags/v1");
@@ -268,7 +282,7 @@ fn a_cut_body_is_announced_whole_and_breaks() {
     let raw = Raw::new();
     let content: Vec<u8> = (0..1_472_u32).map(|at| (at % 251) as u8).collect();
     let url = data_url(&raw, &content);
-    let fault = Fault::on_data().times(1).cut_body_after(1_000);
+    let fault = Fault::on_data().times(1).then(FaultAction::CutBody(1_000));
     raw.registry.inject(fault).unwrap();
     let response = now(raw.get(&url)).unwrap();
     assert_eq!(response.status(), 200);
@@ -278,7 +292,7 @@ fn a_cut_body_is_announced_whole_and_breaks() {
     let error = end.unwrap().unwrap_err();
     assert!(error.to_string().contains("cut this body"), "{error}");
     // A body that is not longer stays whole.
-    let fault = Fault::on_data().times(1).cut_body_after(1_472);
+    let fault = Fault::on_data().times(1).then(FaultAction::CutBody(1_472));
     raw.registry.inject(fault).unwrap();
     assert_eq!(raw.get(&url).send().expect(200).body, content);
 }
@@ -287,7 +301,7 @@ fn a_cut_body_is_announced_whole_and_breaks() {
 fn a_stalled_body_gives_its_first_bytes_and_then_nothing_for_ever() {
     let raw = Raw::new();
     let url = data_url(&raw, b"0123456789");
-    let fault = Fault::on_data().times(1).stall_body_after(4);
+    let fault = Fault::on_data().times(1).then(FaultAction::StallBody(4));
     raw.registry.inject(fault).unwrap();
     let response = now(raw.get(&url)).unwrap();
     assert_eq!(response.headers()["content-length"], "10");
@@ -306,7 +320,7 @@ fn a_flipped_byte_changes_one_bit_and_only_in_that_response() {
     let whole = get().expect(200);
     for offset in [0, 17, whole.body.len() - 1] {
         let fault = Fault::on("get_manifest").times(1);
-        let fault = fault.flip_byte_at(offset as u64);
+        let fault = fault.then(FaultAction::FlipByte(offset as u64));
         raw.registry.inject(fault).unwrap();
         let flipped = get().expect(200);
         let mut expected = whole.body.to_vec();
@@ -316,7 +330,7 @@ fn a_flipped_byte_changes_one_bit_and_only_in_that_response() {
         assert_eq!(flipped.header("content-length"), expected.len().to_string());
         assert_eq!(get().expect(200).body, whole.body);
     }
-    let fault = Fault::on("get_manifest").flip_byte_at(whole.body.len() as u64);
+    let fault = Fault::on("get_manifest").then(FaultAction::FlipByte(whole.body.len() as u64));
     raw.registry.inject(fault).unwrap();
     assert_eq!(get().expect(200).body, whole.body, "behind the end");
 }
@@ -335,7 +349,9 @@ fn a_flipped_byte_is_found_in_whatever_piece_it_is() {
     end.send().expect(201);
     let path = format!("/v2/app/blobs/{}", digest(b"0123456789"));
     for (offset, expected) in [(3, "0122456789"), (4, "0123556789"), (9, "0123456788")] {
-        let fault = Fault::on("get_blob").times(1).flip_byte_at(offset);
+        let fault = Fault::on("get_blob")
+            .times(1)
+            .then(FaultAction::FlipByte(offset));
         raw.registry.inject(fault).unwrap();
         let response = raw.get(&path).scope(PULL).send().expect(200);
         assert_eq!(response.text(), expected);
@@ -347,7 +363,10 @@ fn a_dripping_body_waits_before_each_piece_and_comes_whole() {
     let raw = Raw::new();
     let url = data_url(&raw, b"0123456789");
     let second = Duration::from_secs(1);
-    let fault = Fault::on_data().times(1).slow_body(4, second);
+    let fault = Fault::on_data().times(1).then(FaultAction::SlowBody {
+        bytes: 4,
+        pause: second,
+    });
     raw.registry.inject(fault).unwrap();
     let response = now(raw.get(&url)).unwrap();
     assert_eq!(response.headers()["content-length"], "10");
@@ -362,7 +381,10 @@ fn a_dripping_body_waits_before_each_piece_and_comes_whole() {
     assert_eq!(read(&mut body), (Vec::new(), Some(Ok(()))));
 
     // At least a byte at a time, or it would never end.
-    let fault = Fault::on_data().times(1).slow_body(0, second);
+    let fault = Fault::on_data().times(1).then(FaultAction::SlowBody {
+        bytes: 0,
+        pause: second,
+    });
     raw.registry.inject(fault).unwrap();
     let dripping = raw.get(&url).attempt();
     let body = raw

@@ -53,7 +53,7 @@ fn a_fault_is_aimed_by_name_class_or_at_any_operation() {
     ];
     for (fault, expected) in aims {
         let (raw, token) = filled();
-        raw.registry.inject(fault.respond(busy())).unwrap();
+        raw.registry.inject(fault.then(busy())).unwrap();
         let responses = [
             raw.get("/v2/app/manifests/v1").bearer(&token).send(),
             raw.head("/v2/app/manifests/v1").bearer(&token).send(),
@@ -75,23 +75,20 @@ fn the_data_origin_is_a_target_of_its_own() {
         let redirect = raw.get(&path).bearer(&token).send().expect(307);
         redirect.header("location").to_owned()
     };
-    let data = raw
-        .registry
-        .inject(Fault::on_data().respond(busy()))
-        .unwrap();
+    let data = raw.registry.inject(Fault::on_data().then(busy())).unwrap();
     let url = url(&raw);
     raw.get(&url).send().expect(503);
     raw.head(&url).send().expect(503);
     assert_eq!(data.count(), 2);
     data.remove();
-    raw.registry.inject(Fault::any().respond(busy())).unwrap();
+    raw.registry.inject(Fault::any().then(busy())).unwrap();
     raw.get(&url).send().expect(200);
 }
 
 #[test]
 fn a_repository_s_name_narrows_it() {
     let (raw, token) = filled();
-    let fault = Fault::any().in_repository("app").respond(busy());
+    let fault = Fault::any().in_repository("app").then(busy());
     raw.registry.inject(fault).unwrap();
     for (path, status) in [
         ("/v2/app/manifests/v1", 503),
@@ -109,20 +106,17 @@ fn a_repository_s_name_narrows_it() {
 #[test]
 fn the_first_matches_pass_and_the_strikes_are_counted_down() {
     let raw = open();
-    let fault = Fault::on("ping").after(2).times(3).respond(busy());
+    let fault = Fault::on("ping").after(2).times(3).then(busy());
     let fault = raw.registry.inject(fault).unwrap();
     assert_eq!(pings(&raw, 7), [200, 200, 503, 503, 503, 200, 200]);
     assert_eq!(fault.count(), 3);
     // Without a number it goes on.
-    let fault = raw
-        .registry
-        .inject(Fault::on("ping").respond(busy()))
-        .unwrap();
+    let fault = raw.registry.inject(Fault::on("ping").then(busy())).unwrap();
     assert_eq!(pings(&raw, 5), [503; 5]);
     assert_eq!(fault.count(), 5);
     // None at all is possible too.
     raw.registry.clear_faults();
-    let never = Fault::on("ping").times(0).respond(busy());
+    let never = Fault::on("ping").times(0).then(busy());
     let never = raw.registry.inject(never).unwrap();
     assert_eq!((ping(&raw), never.count()), (200, 0));
 }
@@ -137,13 +131,13 @@ fn requests_without_good_credentials_are_neither_struck_nor_counted_unless_it_is
             None => ask.send().status,
         }
     };
-    let fault = Fault::on("get_manifest").after(1).times(1).respond(busy());
+    let fault = Fault::on("get_manifest").after(1).times(1).then(busy());
     raw.registry.inject(fault).unwrap();
     let good = Some(token.as_str());
     let statuses = [None, good, None, Some("forged"), good].map(get);
     assert_eq!(statuses, [401, 200, 401, 401, 503]);
 
-    let fault = Fault::any().before_credentials().times(2).respond(busy());
+    let fault = Fault::any().before_credentials().times(2).then(busy());
     raw.registry.inject(fault).unwrap();
     assert_eq!((ping(&raw), get(Some("forged"))), (503, 503));
     assert_eq!((ping(&raw), get(Some("forged"))), (401, 401));
@@ -152,7 +146,7 @@ fn requests_without_good_credentials_are_neither_struck_nor_counted_unless_it_is
 #[test]
 fn what_is_no_operation_is_served_as_ever_and_a_malformed_parameter_is_no_excuse() {
     let raw = open();
-    let fault = Fault::any().before_credentials().respond(busy());
+    let fault = Fault::any().before_credentials().then(busy());
     let fault = raw.registry.inject(fault).unwrap();
     raw.get("/v2/UPPER/manifests/v1").send().expect_not_routed();
     raw.get("/elsewhere").send().expect(404);
@@ -165,16 +159,16 @@ fn what_is_no_operation_is_served_as_ever_and_a_malformed_parameter_is_no_excuse
 fn of_several_faults_the_first_strikes_and_the_next_takes_over() {
     let raw = open();
     let inject = |fault: Fault| raw.registry.inject(fault).unwrap();
-    let first = inject(Fault::on("ping").times(2).respond(busy()));
+    let first = inject(Fault::on("ping").times(2).then(busy()));
     let second = inject(
         Fault::any()
             .times(1)
-            .respond(FaultResponse::too_many_requests()),
+            .then(FaultResponse::too_many_requests()),
     );
     let third = inject(
         Fault::on("ping")
             .after(1)
-            .respond(FaultResponse::bad_gateway()),
+            .then(FaultResponse::bad_gateway()),
     );
     assert_eq!(pings(&raw, 5), [503, 503, 429, 200, 502]);
     assert_eq!([first, second, third].map(|fault| fault.count()), [2, 1, 1]);
@@ -184,7 +178,7 @@ fn of_several_faults_the_first_strikes_and_the_next_takes_over() {
 fn a_share_is_picked_by_the_seed_and_by_nothing_else() {
     let picks = |share: f64, seed: u64| {
         let raw = open();
-        let fault = Fault::any().share(share).seed(seed).respond(busy());
+        let fault = Fault::any().share(share).seed(seed).then(busy());
         raw.registry.inject(fault).unwrap();
         pings(&raw, 1_000)
     };
@@ -205,7 +199,7 @@ fn a_share_is_picked_by_the_seed_and_by_nothing_else() {
 fn a_share_begins_behind_the_matches_that_pass_and_ends_with_its_times() {
     let picks = |fault: Fault| {
         let raw = open();
-        raw.registry.inject(fault.respond(busy())).unwrap();
+        raw.registry.inject(fault.then(busy())).unwrap();
         pings(&raw, 200)
     };
     let share = || Fault::any().share(0.5).seed(3);
@@ -219,14 +213,13 @@ fn a_share_begins_behind_the_matches_that_pass_and_ends_with_its_times() {
 #[test]
 fn several_actions_take_turns() {
     let raw = open();
-    let actions = [
-        FaultAction::Respond(FaultResponse::too_many_requests()),
-        FaultAction::Respond(busy()),
-        FaultAction::Reset,
-    ];
-    raw.registry
-        .inject(Fault::any().after(1).times(5).cycle(actions))
-        .unwrap();
+    let fault = Fault::any()
+        .after(1)
+        .times(5)
+        .then(FaultResponse::too_many_requests())
+        .then(busy())
+        .then(FaultAction::Reset);
+    raw.registry.inject(fault).unwrap();
     // A reset is 502 here.
     let statuses: Vec<u16> = (0..8)
         .map(|_| {
@@ -240,8 +233,8 @@ fn several_actions_take_turns() {
 #[test]
 fn an_action_whose_turn_it_is_waits_for_a_request_that_it_fits() {
     let raw = open();
-    let actions = [FaultAction::Respond(busy()), FaultAction::LoseUpload];
-    let fault = raw.registry.inject(Fault::any().cycle(actions)).unwrap();
+    let fault = Fault::any().then(busy()).then(FaultAction::LoseUpload);
+    let fault = raw.registry.inject(fault).unwrap();
     assert_eq!(pings(&raw, 3), [503, 200, 200]);
     let location = "/v2/app/blobs/uploads/0a0a0a0a-0000-4000-8000-000000000000?_state=x";
     raw.get(location).send().expect(404);
@@ -252,7 +245,7 @@ fn an_action_whose_turn_it_is_waits_for_a_request_that_it_fits() {
 fn a_fault_is_removed_by_its_handle_and_all_by_the_registry() {
     let raw = open();
     let inject = |refuse: FaultResponse| {
-        let fault = Fault::on("ping").respond(refuse);
+        let fault = Fault::on("ping").then(refuse);
         raw.registry.inject(fault).unwrap()
     };
     let first = inject(busy());
@@ -272,7 +265,7 @@ fn a_fault_is_removed_by_its_handle_and_all_by_the_registry() {
 #[test]
 fn as_many_are_struck_as_may_be_however_many_ask_at_once() {
     let raw = Arc::new(open());
-    let fault = Fault::on("ping").after(10).times(100).respond(busy());
+    let fault = Fault::on("ping").after(10).times(100).then(busy());
     let fault = raw.registry.inject(fault).unwrap();
     let threads: Vec<_> = (0..4)
         .map(|_| {
@@ -291,11 +284,16 @@ fn as_many_are_struck_as_may_be_however_many_ask_at_once() {
 fn every_operation_s_name_is_known_and_a_mistaken_one_is_said_at_once() {
     let raw = open();
     for name in Route::NAMES {
-        raw.registry.inject(Fault::on(*name).reset()).unwrap();
+        raw.registry
+            .inject(Fault::on(*name).then(FaultAction::Reset))
+            .unwrap();
     }
     raw.registry.clear_faults();
     for name in ["get_manifst", "GetManifest", "", "get_manifest "] {
-        let error = raw.registry.inject(Fault::on(name).reset()).unwrap_err();
+        let error = raw
+            .registry
+            .inject(Fault::on(name).then(FaultAction::Reset))
+            .unwrap_err();
         let text = error.to_string();
         assert_eq!(
             error,
@@ -313,69 +311,80 @@ fn a_fault_that_could_never_strike_is_refused_and_says_why() {
     let raw = open();
     for (fault, why) in [
         (Fault::any(), "has no action"),
-        (Fault::any().cycle([]), "has no action"),
         (
-            Fault::any().in_repository("UPPER").reset(),
+            Fault::any().in_repository("UPPER").then(FaultAction::Reset),
             "\"UPPER\" is not a repository name",
         ),
         (
-            Fault::any().share(1.5).reset(),
+            Fault::any().share(1.5).then(FaultAction::Reset),
             "share 1.5 of a fault is not between 0 and 1",
         ),
-        (Fault::any().share(-0.1).reset(), "between 0 and 1"),
-        (Fault::any().share(f64::NAN).reset(), "between 0 and 1"),
         (
-            Fault::on_data().in_repository("app").reset(),
+            Fault::any().share(-0.1).then(FaultAction::Reset),
+            "between 0 and 1",
+        ),
+        (
+            Fault::any().share(f64::NAN).then(FaultAction::Reset),
+            "between 0 and 1",
+        ),
+        (
+            Fault::on_data()
+                .in_repository("app")
+                .then(FaultAction::Reset),
             "the data origin has no repository",
         ),
         (
-            Fault::on("ping").in_repository("app").reset(),
+            Fault::on("ping")
+                .in_repository("app")
+                .then(FaultAction::Reset),
             "ping has no repository",
         ),
         (
             Fault::on_class(OperationClass::Token)
                 .in_repository("app")
-                .reset(),
+                .then(FaultAction::Reset),
             "Token has no repository",
         ),
         (
-            Fault::on("get_blob").lose_upload(),
+            Fault::on("get_blob").then(FaultAction::LoseUpload),
             "get_blob has no open upload",
         ),
         (
-            Fault::on_class(OperationClass::Manifest).corrupt_upload(),
+            Fault::on_class(OperationClass::Manifest).then(FaultAction::CorruptUpload),
             "Manifest has no open upload",
         ),
-        (Fault::on_data().lose_upload(), "has no open upload"),
         (
-            Fault::on("get_blob").reset_after_taking(1),
+            Fault::on_data().then(FaultAction::LoseUpload),
+            "has no open upload",
+        ),
+        (
+            Fault::on("get_blob").then(FaultAction::ResetAfterTaking(1)),
             "get_blob has no request body",
         ),
         (
-            Fault::on_data().reset_after_taking(1),
+            Fault::on_data().then(FaultAction::ResetAfterTaking(1)),
             "has no request body",
         ),
         (
-            Fault::on("get_blob").respond(FaultResponse::expired_url()),
+            Fault::on("get_blob").then(FaultResponse::expired_url()),
             "get_blob has no signed URL",
         ),
         (
-            Fault::any().cycle([
-                FaultAction::Reset,
-                FaultAction::Respond(FaultResponse::expired_url()),
-            ]),
+            Fault::any()
+                .then(FaultAction::Reset)
+                .then(FaultResponse::expired_url()),
             "has no signed URL",
         ),
         (
-            Fault::on_data().respond(FaultResponse::invalid_token()),
+            Fault::on_data().then(FaultResponse::invalid_token()),
             "the data origin has no token",
         ),
         (
-            Fault::any().respond(FaultResponse::status(StatusCode::OK)),
+            Fault::any().then(FaultResponse::status(StatusCode::OK)),
             "status 200 OK of a fault's response",
         ),
         (
-            Fault::any().respond(FaultResponse::status(StatusCode::CONTINUE)),
+            Fault::any().then(FaultResponse::status(StatusCode::CONTINUE)),
             "is not one of 400 to 599",
         ),
     ] {
@@ -386,20 +395,12 @@ fn a_fault_that_could_never_strike_is_refused_and_says_why() {
 }
 
 #[test]
-fn the_last_action_that_is_said_holds() {
-    let raw = open();
-    let fault = Fault::on("ping").reset().respond(busy());
-    raw.registry.inject(fault).unwrap();
-    assert_eq!(ping(&raw), 503);
-}
-
-#[test]
 fn faults_and_throttles_go_side_by_side() {
     let throttle = acr_mock::Throttle::per_second(1);
     let raw = Raw::with(|builder| builder.throttle(OperationClass::Manifest, throttle));
     raw.registry.seed("app").unwrap().image("v1").unwrap();
     let token = raw.issued(PULL);
-    let fault = Fault::on("get_manifest").times(1).respond(busy());
+    let fault = Fault::on("get_manifest").times(1).then(busy());
     raw.registry.inject(fault).unwrap();
     let get = || raw.get("/v2/app/manifests/v1").bearer(&token).send().status;
     // What a fault refuses is not carried out, so the throttle has not counted it.

@@ -22,7 +22,7 @@ fn page(status: &str) -> String {
 fn refused(refuse: FaultResponse) -> RawResponse {
     let raw = Raw::new();
     raw.registry.seed("app").unwrap().image("v1").unwrap();
-    let fault = Fault::on("get_manifest").respond(refuse);
+    let fault = Fault::on("get_manifest").then(refuse);
     let fault = raw.registry.inject(fault).unwrap();
     let token = raw.issued("repository:app:pull");
     let response = raw.get("/v2/app/manifests/v1").bearer(&token).send();
@@ -196,7 +196,7 @@ fn a_404_is_the_operation_s_own() {
         let token = raw.issued(scope);
         let ask = || raw.ask(method.clone(), &path).bearer(&token);
         let missing = ask().send().expect(404);
-        let fault = Fault::any().respond(FaultResponse::not_found());
+        let fault = Fault::any().then(FaultResponse::not_found());
         let fault = raw.registry.inject(fault).unwrap();
         let struck = ask().send().expect(404);
         assert_eq!(fault.count(), 1, "{method} {path}");
@@ -219,9 +219,7 @@ fn the_token_endpoints_refuse_with_their_own_headers() {
         raw.post("/oauth2/exchange").form(form).send()
     };
     let refuse = |refuse: FaultResponse| {
-        let fault = Fault::on_class(OperationClass::Token)
-            .times(1)
-            .respond(refuse);
+        let fault = Fault::on_class(OperationClass::Token).times(1).then(refuse);
         raw.registry.inject(fault).unwrap();
         exchange()
     };
@@ -253,7 +251,7 @@ fn the_data_origin_refuses_in_storage_s_words() {
         .send();
     let url = redirect.expect(307).header("location").to_owned();
     let refuse = |refuse: FaultResponse| {
-        let fault = Fault::on_data().times(1).respond(refuse);
+        let fault = Fault::on_data().times(1).then(refuse);
         raw.registry.inject(fault).unwrap();
         raw.get(&url).send()
     };
@@ -294,7 +292,7 @@ fn what_is_refused_is_not_carried_out() {
     let raw = Raw::new();
     let fault = Fault::on("set_manifest")
         .times(1)
-        .respond(FaultResponse::service_unavailable());
+        .then(FaultResponse::service_unavailable());
     raw.registry.inject(fault).unwrap();
     let manifest = raw.image("app", "v1");
     let set = || {
@@ -314,7 +312,7 @@ fn what_is_refused_is_not_carried_out() {
 fn a_response_to_a_head_has_no_body() {
     let raw = Raw::new();
     let digest = raw.push_blob("app", b"0123456789");
-    let fault = Fault::on("head_blob").respond(FaultResponse::too_many_requests());
+    let fault = Fault::on("head_blob").then(FaultResponse::too_many_requests());
     raw.registry.inject(fault).unwrap();
     let path = format!("/v2/app/blobs/{digest}");
     let head = raw.head(path).scope("repository:app:pull").send();

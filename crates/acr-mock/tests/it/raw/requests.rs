@@ -1,7 +1,7 @@
 //! The counts of requests.
 
 use acr_mock::protocol::Route;
-use acr_mock::{Fault, FaultResponse};
+use acr_mock::{Fault, FaultAction, FaultResponse};
 use futures_util::FutureExt as _;
 
 use crate::raw::support::Raw;
@@ -15,11 +15,13 @@ fn requests_are_counted_by_operation_whatever_comes_of_them() {
 
     raw.get("/v2/").send().expect(401);
     raw.get("/v2/").bearer(&token).send().expect(200);
-    let fault = Fault::on("ping").respond(FaultResponse::too_many_requests());
+    let fault = Fault::on("ping").then(FaultResponse::too_many_requests());
     raw.registry.inject(fault).unwrap();
     raw.get("/v2/").bearer(&token).send().expect(429);
     raw.registry.clear_faults();
-    raw.registry.inject(Fault::on("ping").reset()).unwrap();
+    raw.registry
+        .inject(Fault::on("ping").then(FaultAction::Reset))
+        .unwrap();
     let lost = raw.get("/v2/").bearer(&token).attempt().now_or_never();
     assert!(lost.unwrap().is_err());
 
