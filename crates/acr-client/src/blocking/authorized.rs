@@ -2,7 +2,6 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 
 use super::ContainerRegistryClient;
-use crate::authorized::AccessToken;
 use crate::error::Error;
 
 /// Ways out: for what this crate has no method for.
@@ -40,15 +39,5 @@ impl ContainerRegistryClient {
             Ok(Response::from_parts(head, body))
         };
         self.runtime.run(read)
-    }
-
-    /// Gives the token that the client sends along with requests of a scope; fetches one if none is at
-    /// hand.
-    ///
-    /// # Errors
-    ///
-    /// Those of the async [`access_token`](crate::ContainerRegistryClient::access_token).
-    pub fn access_token(&self, scope: impl AsRef<str>) -> Result<Option<AccessToken>, Error> {
-        self.runtime.run(self.inner.access_token(scope))
     }
 }

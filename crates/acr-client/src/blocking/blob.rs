@@ -1,107 +1,13 @@
 use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 
-use acr_protocol::blob::{ByteRange, ContentRange};
-use acr_protocol::upload::UploadStart;
-use acr_protocol::{Descriptor, Digest, RepositoryName};
+use acr_protocol::Digest;
+use acr_protocol::blob::ContentRange;
 use bytes::{Buf, Bytes};
 
-use super::repository::RepositoryClient;
 use super::runtime::Runtime;
-use crate::blob::BlobLocation;
 use crate::blob::BlobStream;
 use crate::error::Error;
-
-/// Blobs.
-impl RepositoryClient {
-    /// Downloads a blob, verified against its digest: `GET /v2/{name}/blobs/{digest}`.
-    ///
-    /// The reader is there when the first bytes are about to come; it has `save` and `write_to` for
-    /// a file and a writer.
-    ///
-    /// # Errors
-    ///
-    /// Those of the async [`download_blob`](crate::RepositoryClient::download_blob).
-    pub fn download_blob(
-        &self,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
-    ) -> Result<BlobReader, Error> {
-        let stream = self.runtime.run(self.inner.download_blob(digest))?;
-        Ok(BlobReader::new(stream, &self.runtime))
-    }
-
-    /// Gets a blob, or the bytes of a range of it: `GET /v2/{name}/blobs/{digest}`.
-    ///
-    /// Without a range this is [`download_blob`](Self::download_blob). Bytes of a range are not
-    /// verified, because there is no digest of a part.
-    ///
-    /// # Errors
-    ///
-    /// Those of the async [`get_blob`](crate::RepositoryClient::get_blob).
-    pub fn get_blob(
-        &self,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
-        range: impl Into<Option<ByteRange>>,
-    ) -> Result<BlobReader, Error> {
-        let stream = self.runtime.run(self.inner.get_blob(digest, range))?;
-        Ok(BlobReader::new(stream, &self.runtime))
-    }
-
-    /// Finds where the bytes of a blob are, without getting them: `GET /v2/{name}/blobs/{digest}`,
-    /// whose redirect is not followed.
-    ///
-    /// # Errors
-    ///
-    /// Those of the async [`blob_url`](crate::RepositoryClient::blob_url).
-    pub fn blob_url(
-        &self,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
-    ) -> Result<BlobLocation, Error> {
-        self.runtime.run(self.inner.blob_url(digest))
-    }
-
-    /// Asks whether a blob is there, and how large it is: `HEAD /v2/{name}/blobs/{digest}`.
-    ///
-    /// # Errors
-    ///
-    /// Those of the async [`head_blob`](crate::RepositoryClient::head_blob).
-    pub fn head_blob(
-        &self,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
-    ) -> Result<Descriptor, Error> {
-        self.runtime.run(self.inner.head_blob(digest))
-    }
-
-    /// Makes a blob of another repository one of this repository's too, without sending it:
-    /// `POST /v2/{name}/blobs/uploads/?mount=&from=`.
-    ///
-    /// Where the source does not have the blob, the registry opens an upload instead: `Open`.
-    ///
-    /// # Errors
-    ///
-    /// Those of the async [`mount_blob`](crate::RepositoryClient::mount_blob).
-    pub fn mount_blob(
-        &self,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
-        from: impl TryInto<RepositoryName, Error: Into<Error>>,
-    ) -> Result<UploadStart, Error> {
-        self.runtime.run(self.inner.mount_blob(digest, from))
-    }
-
-    /// Deletes a blob: `DELETE /v2/{name}/blobs/{digest}`.
-    ///
-    /// Returns whether it was there. The registry does not check whether a manifest still names it.
-    ///
-    /// # Errors
-    ///
-    /// Those of the async [`delete_blob`](crate::RepositoryClient::delete_blob).
-    pub fn delete_blob(
-        &self,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
-    ) -> Result<bool, Error> {
-        self.runtime.run(self.inner.delete_blob(digest))
-    }
-}
 
 /// The bytes of a blob as they arrive, verified against its digest at their end.
 ///
@@ -145,7 +51,7 @@ pub struct BlobReader {
 }
 
 impl BlobReader {
-    fn new(stream: BlobStream, runtime: &Runtime) -> Self {
+    pub(super) fn new(stream: BlobStream, runtime: &Runtime) -> Self {
         Self {
             stream,
             ahead: Bytes::new(),

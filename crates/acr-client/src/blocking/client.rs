@@ -1,12 +1,8 @@
-use acr_protocol::{
-    ChangeableAttributes, DeletedRepository, RepositoryName, RepositoryProperties, Timestamp,
-};
+use acr_protocol::{RepositoryName, Timestamp};
 
-use super::paging::Pager;
 use super::repository::RepositoryClient;
 use super::runtime::Runtime;
 use crate::builder::ClientBuilder;
-use crate::client::ListRepositoryNamesOptions;
 use crate::error::Error;
 
 /// A registry, for programs without an async runtime.
@@ -105,81 +101,6 @@ impl ContainerRegistryClient {
     ) -> Result<RepositoryClient, Error> {
         let inner = self.inner.repository_client(name)?;
         Ok(RepositoryClient::new(inner, self.runtime.clone()))
-    }
-
-    /// Checks that there is a registry and that it accepts the credential: `GET /v2/`.
-    ///
-    /// # Errors
-    ///
-    /// Those of the async [`ping`](crate::ContainerRegistryClient::ping).
-    pub fn ping(&self) -> Result<(), Error> {
-        self.runtime.run(self.inner.ping())
-    }
-
-    /// Lists the names of the repositories, ordered by name: `GET /acr/v1/_catalog`.
-    ///
-    /// The twin of the async
-    /// [`list_repository_names`](crate::ContainerRegistryClient::list_repository_names).
-    pub fn list_repository_names(&self) -> Pager<RepositoryName> {
-        Pager::new(self.inner.list_repository_names(), &self.runtime)
-    }
-
-    /// Lists the names of the repositories with options, such as the page size:
-    /// `GET /acr/v1/_catalog`.
-    ///
-    /// The twin of the async
-    /// [`list_repository_names_with`](crate::ContainerRegistryClient::list_repository_names_with).
-    pub fn list_repository_names_with(
-        &self,
-        options: impl Into<ListRepositoryNamesOptions>,
-    ) -> Pager<RepositoryName> {
-        Pager::new(
-            self.inner.list_repository_names_with(options),
-            &self.runtime,
-        )
-    }
-
-    /// Reads the properties of a repository: `GET /acr/v1/{name}`.
-    ///
-    /// # Errors
-    ///
-    /// Those of the async
-    /// [`get_repository_properties`](crate::ContainerRegistryClient::get_repository_properties).
-    pub fn get_repository_properties(
-        &self,
-        name: impl TryInto<RepositoryName, Error: Into<Error>>,
-    ) -> Result<RepositoryProperties, Error> {
-        self.runtime.run(self.inner.get_repository_properties(name))
-    }
-
-    /// Changes the locks of a repository: `PATCH /acr/v1/{name}`. What is not set stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// Those of the async
-    /// [`update_repository_properties`](crate::ContainerRegistryClient::update_repository_properties).
-    pub fn update_repository_properties(
-        &self,
-        name: impl TryInto<RepositoryName, Error: Into<Error>>,
-        attributes: ChangeableAttributes,
-    ) -> Result<RepositoryProperties, Error> {
-        self.runtime
-            .run(self.inner.update_repository_properties(name, attributes))
-    }
-
-    /// Deletes a repository with everything in it: `DELETE /acr/v1/{name}`.
-    ///
-    /// Returns what went, or `None` if there was no such repository.
-    ///
-    /// # Errors
-    ///
-    /// Those of the async
-    /// [`delete_repository`](crate::ContainerRegistryClient::delete_repository).
-    pub fn delete_repository(
-        &self,
-        name: impl TryInto<RepositoryName, Error: Into<Error>>,
-    ) -> Result<Option<DeletedRepository>, Error> {
-        self.runtime.run(self.inner.delete_repository(name))
     }
 }
 

@@ -70,13 +70,10 @@
 mod authorized;
 mod blob;
 mod client;
-mod manifest;
+mod operations;
 mod paging;
-mod referrers;
 mod repository;
 mod runtime;
-mod tag;
-mod upload;
 
 pub use self::blob::BlobReader;
 pub use self::client::ContainerRegistryClient;

@@ -1,9 +1,8 @@
 use std::time::Duration;
 
-use acr_protocol::{ChangeableAttributes, DeletedRepository, RepositoryName, RepositoryProperties};
+use acr_protocol::RepositoryName;
 
 use super::runtime::Runtime;
-use crate::error::Error;
 
 /// One repository of a registry, for programs without an async runtime.
 ///
@@ -35,40 +34,5 @@ impl RepositoryClient {
             self.inner.wait_for_replication(patience),
             self.runtime.clone(),
         )
-    }
-
-    /// Reads the properties of the repository: `GET /acr/v1/{name}`.
-    ///
-    /// # Errors
-    ///
-    /// Those of the async
-    /// [`get_repository_properties`](crate::RepositoryClient::get_repository_properties).
-    pub fn get_repository_properties(&self) -> Result<RepositoryProperties, Error> {
-        self.runtime.run(self.inner.get_repository_properties())
-    }
-
-    /// Changes the locks of the repository: `PATCH /acr/v1/{name}`. What is not set stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// Those of the async
-    /// [`update_repository_properties`](crate::RepositoryClient::update_repository_properties).
-    pub fn update_repository_properties(
-        &self,
-        attributes: ChangeableAttributes,
-    ) -> Result<RepositoryProperties, Error> {
-        self.runtime
-            .run(self.inner.update_repository_properties(attributes))
-    }
-
-    /// Deletes the repository with everything in it: `DELETE /acr/v1/{name}`.
-    ///
-    /// Returns what went, or `None` if the repository did not exist.
-    ///
-    /// # Errors
-    ///
-    /// Those of the async [`delete_repository`](crate::RepositoryClient::delete_repository).
-    pub fn delete_repository(&self) -> Result<Option<DeletedRepository>, Error> {
-        self.runtime.run(self.inner.delete_repository())
     }
 }

@@ -2,10 +2,8 @@
 //!
 //! - [`jobs`], [`blobs`]: what it does, on a registry in the same process and on one over TLS.
 //! - [`threads`]: from where it may be called, and what it leaves behind.
-//! - [`twins`]: nothing of the async client is missing.
 
 mod blobs;
 mod jobs;
 mod served;
 mod threads;
-mod twins;

@@ -1,0 +1,214 @@
+//! The operations, each as its async form with the calling thread waiting for it.
+
+use std::borrow::Borrow;
+
+use acr_protocol::blob::ByteRange;
+use acr_protocol::manifest::AcceptedManifest;
+use acr_protocol::upload::{UploadLocation, UploadProgress, UploadStart};
+use acr_protocol::{
+    ArtifactManifestProperties, ArtifactTagProperties, ChangeableAttributes, DeletedRepository,
+    Descriptor, Digest, Manifest, Reference, RepositoryName, RepositoryProperties, Tag,
+};
+use bytes::Bytes;
+
+use super::runtime::Runtime;
+use super::{BlobReader, ContainerRegistryClient, Pager, RepositoryClient};
+use crate::authorized::AccessToken;
+use crate::blob::{BlobLocation, BlobStream};
+use crate::client::ListRepositoryNamesOptions;
+use crate::error::Error;
+use crate::manifest::ListManifestPropertiesOptions;
+use crate::referrers::ListReferrersOptions;
+use crate::tag::{ListTagPropertiesOptions, ListTagsOptions};
+use crate::upload::{BlobSource, UploadBlobOptions};
+
+/// Writes blocking methods from the signatures of the async ones. The word before `fn` is the
+/// function below that waits.
+macro_rules! blocking {
+    ($client:ident {$(
+        $(#[$docs:meta])*
+        $wait:ident fn $name:ident($($argument:ident: $type:ty),*) -> $output:ty;
+    )*}) => {
+        impl $client {$(
+            $(#[$docs])*
+            ///
+            /// # Errors
+            ///
+            #[doc = concat!(
+                "Those of the async [`", stringify!($name), "`](crate::", stringify!($client), "::", stringify!($name),
+                "), which has the details and an example."
+            )]
+            pub fn $name(&self, $($argument: $type),*) -> $output {
+                $wait(&self.runtime, self.inner.$name($($argument),*))
+            }
+        )*}
+    };
+}
+
+blocking! {
+    ContainerRegistryClient {
+        /// Checks that there is a registry and that it accepts the credential: `GET /v2/`.
+        run fn ping() -> Result<(), Error>;
+        /// Lists the names of the repositories, ordered by name: `GET /acr/v1/_catalog`.
+        list fn list_repository_names() -> Pager<RepositoryName>;
+        /// Lists the names of the repositories with options: `GET /acr/v1/_catalog`.
+        list fn list_repository_names_with(options: impl Into<ListRepositoryNamesOptions>) -> Pager<RepositoryName>;
+        /// Reads the properties of a repository: `GET /acr/v1/{name}`.
+        run fn get_repository_properties(name: impl TryInto<RepositoryName, Error: Into<Error>>)
+            -> Result<RepositoryProperties, Error>;
+        /// Changes the locks of a repository: `PATCH /acr/v1/{name}`. What is not set stays as it is.
+        run fn update_repository_properties(
+            name: impl TryInto<RepositoryName, Error: Into<Error>>,
+            attributes: ChangeableAttributes
+        ) -> Result<RepositoryProperties, Error>;
+        /// Deletes a repository with everything in it: `DELETE /acr/v1/{name}`. Returns what was deleted, or `None` if
+        /// there was no such repository.
+        run fn delete_repository(name: impl TryInto<RepositoryName, Error: Into<Error>>)
+            -> Result<Option<DeletedRepository>, Error>;
+        /// Returns the token that the client sends with requests of a scope; fetches one if there is none yet.
+        run fn access_token(scope: impl AsRef<str>) -> Result<Option<AccessToken>, Error>;
+    }
+}
+
+blocking! {
+    RepositoryClient {
+        /// Reads the properties of the repository: `GET /acr/v1/{name}`.
+        run fn get_repository_properties() -> Result<RepositoryProperties, Error>;
+        /// Changes the locks of the repository: `PATCH /acr/v1/{name}`. What is not set stays as it is.
+        run fn update_repository_properties(attributes: ChangeableAttributes) -> Result<RepositoryProperties, Error>;
+        /// Deletes the repository with everything in it: `DELETE /acr/v1/{name}`. Returns what was deleted, or `None` if
+        /// the repository did not exist.
+        run fn delete_repository() -> Result<Option<DeletedRepository>, Error>;
+
+        /// Lists the tags with their properties, ordered by name: `GET /acr/v1/{name}/_tags`.
+        list fn list_tag_properties() -> Pager<ArtifactTagProperties>;
+        /// Lists the tags with their properties in an order, or with other options: `GET /acr/v1/{name}/_tags`.
+        list fn list_tag_properties_with(options: impl Into<ListTagPropertiesOptions>) -> Pager<ArtifactTagProperties>;
+        /// Reads the properties of a tag: `GET /acr/v1/{name}/_tags/{tag}`.
+        run fn get_tag_properties(tag: impl TryInto<Tag, Error: Into<Error>>) -> Result<ArtifactTagProperties, Error>;
+        /// Changes the locks of a tag: `PATCH /acr/v1/{name}/_tags/{tag}`. What is not set stays as it is. Works on a
+        /// locked tag: this is how it is unlocked.
+        run fn update_tag_properties(tag: impl TryInto<Tag, Error: Into<Error>>, attributes: ChangeableAttributes)
+            -> Result<ArtifactTagProperties, Error>;
+        /// Deletes a tag: `DELETE /acr/v1/{name}/_tags/{tag}`. The manifest stays, and so do its other tags. Returns
+        /// whether the tag was there.
+        run fn delete_tag(tag: impl TryInto<Tag, Error: Into<Error>>) -> Result<bool, Error>;
+        /// Lists the names of the tags, ordered by name: `GET /v2/{name}/tags/list`.
+        list fn list_tags() -> Pager<Tag>;
+        /// Lists the names of the tags with options, such as the page size: `GET /v2/{name}/tags/list`.
+        list fn list_tags_with(options: impl Into<ListTagsOptions>) -> Pager<Tag>;
+
+        /// Lists the manifests with their properties, ordered by digest: `GET /acr/v1/{name}/_manifests`.
+        list fn list_manifest_properties() -> Pager<ArtifactManifestProperties>;
+        /// Lists the manifests with their properties in an order, or with other options:
+        /// `GET /acr/v1/{name}/_manifests`.
+        list fn list_manifest_properties_with(options: impl Into<ListManifestPropertiesOptions>)
+            -> Pager<ArtifactManifestProperties>;
+        /// Reads the properties of a manifest: `GET /acr/v1/{name}/_manifests/{digest}`. With a tag it
+        /// [resolves](Self::resolve) the tag first, which costs one more request.
+        run fn get_manifest_properties(reference: impl TryInto<Reference, Error: Into<Error>>)
+            -> Result<ArtifactManifestProperties, Error>;
+        /// Changes the locks of a manifest: `PATCH /acr/v1/{name}/_manifests/{digest}`. What is not set stays as it is.
+        /// With a tag it [resolves](Self::resolve) the tag first; the lock is then on the manifest, and the tag can
+        /// still move.
+        run fn update_manifest_properties(
+            reference: impl TryInto<Reference, Error: Into<Error>>,
+            attributes: ChangeableAttributes
+        ) -> Result<ArtifactManifestProperties, Error>;
+        /// Gets a manifest with its bytes as they are stored: `GET /v2/{name}/manifests/{reference}`.
+        run fn get_manifest(reference: impl TryInto<Reference, Error: Into<Error>>) -> Result<Manifest, Error>;
+        /// Asks what a manifest is without getting it: `HEAD /v2/{name}/manifests/{reference}`.
+        run fn head_manifest(reference: impl TryInto<Reference, Error: Into<Error>>) -> Result<Descriptor, Error>;
+        /// Finds what a tag or digest stands for now: `HEAD /v2/{name}/manifests/{reference}`.
+        run fn resolve(reference: impl TryInto<Reference, Error: Into<Error>>) -> Result<Descriptor, Error>;
+        /// Puts a manifest under a tag or its digest: `PUT /v2/{name}/manifests/{reference}`. A tag that points elsewhere
+        /// is moved. The blobs and manifests that the manifest names must be in the repository already.
+        run fn set_manifest(reference: impl TryInto<Reference, Error: Into<Error>>, manifest: impl Borrow<Manifest>)
+            -> Result<AcceptedManifest, Error>;
+        /// Deletes a manifest with all its tags: `DELETE /v2/{name}/manifests/{digest}`. With a tag it
+        /// [resolves](Self::resolve) the tag first; to remove a tag alone there is [`delete_tag`](Self::delete_tag).
+        /// Returns whether the manifest was there.
+        run fn delete_manifest(reference: impl TryInto<Reference, Error: Into<Error>>) -> Result<bool, Error>;
+
+        /// Lists the manifests that name a manifest as their subject, such as signatures and SBOMs, the latest first:
+        /// `GET /v2/{name}/referrers/{digest}`.
+        list fn list_referrers(digest: impl TryInto<Digest, Error: Into<Error>>) -> Pager<Descriptor>;
+        /// Lists the manifests of one artifact type that name a manifest as their subject:
+        /// `GET /v2/{name}/referrers/{digest}?artifactType=`.
+        list fn list_referrers_with(
+            digest: impl TryInto<Digest, Error: Into<Error>>,
+            options: impl Into<ListReferrersOptions>
+        ) -> Pager<Descriptor>;
+
+        /// Downloads a blob, verified against its digest: `GET /v2/{name}/blobs/{digest}`. The reader is returned when
+        /// the first bytes are about to come; it has `save` and `write_to` for a file and a writer.
+        read fn download_blob(digest: impl TryInto<Digest, Error: Into<Error>>) -> Result<BlobReader, Error>;
+        /// Gets a blob, or the bytes of a range of it: `GET /v2/{name}/blobs/{digest}`. Bytes of a range are not
+        /// verified, because there is no digest of a part.
+        read fn get_blob(digest: impl TryInto<Digest, Error: Into<Error>>, range: impl Into<Option<ByteRange>>)
+            -> Result<BlobReader, Error>;
+        /// Finds where the bytes of a blob are, without getting them: `GET /v2/{name}/blobs/{digest}`, whose redirect is
+        /// not followed.
+        run fn blob_url(digest: impl TryInto<Digest, Error: Into<Error>>) -> Result<BlobLocation, Error>;
+        /// Asks whether a blob is there, and how large it is: `HEAD /v2/{name}/blobs/{digest}`.
+        run fn head_blob(digest: impl TryInto<Digest, Error: Into<Error>>) -> Result<Descriptor, Error>;
+        /// Makes a blob of another repository one of this repository's too, without sending it:
+        /// `POST /v2/{name}/blobs/uploads/?mount=&from=`. Where the source does not have the blob, the registry starts
+        /// an upload instead.
+        run fn mount_blob(
+            digest: impl TryInto<Digest, Error: Into<Error>>,
+            from: impl TryInto<RepositoryName, Error: Into<Error>>
+        ) -> Result<UploadStart, Error>;
+        /// Deletes a blob: `DELETE /v2/{name}/blobs/{digest}`. Returns whether it was there. The registry does not check
+        /// whether a manifest still names it.
+        run fn delete_blob(digest: impl TryInto<Digest, Error: Into<Error>>) -> Result<bool, Error>;
+
+        /// Uploads a blob from bytes, text, a path to a file, or a [`BlobSource::reader`]; returns its descriptor, with
+        /// the digest that was computed on the way.
+        run fn upload_blob(source: impl Into<BlobSource>) -> Result<Descriptor, Error>;
+        /// Uploads a blob with options, such as the size of a chunk.
+        run fn upload_blob_with(source: impl Into<BlobSource>, options: impl Into<UploadBlobOptions>)
+            -> Result<Descriptor, Error>;
+        /// Starts an upload: `POST /v2/{name}/blobs/uploads/`. The repository need not exist.
+        run fn start_upload() -> Result<UploadProgress, Error>;
+        /// Appends bytes to an upload: `PATCH` on its location. `offset` is how many bytes the registry holds already.
+        run fn upload_chunk(location: &UploadLocation, offset: u64, bytes: impl Into<Bytes>)
+            -> Result<UploadProgress, Error>;
+        /// Asks how far an upload is: `GET` on its location. Works with an older location too.
+        run fn get_upload_status(location: &UploadLocation) -> Result<UploadProgress, Error>;
+        /// Completes an upload: `PUT` on its location. What was sent is now the blob of this digest.
+        run fn complete_upload(location: &UploadLocation, digest: impl TryInto<Digest, Error: Into<Error>>)
+            -> Result<Digest, Error>;
+        /// Completes an upload with its last bytes, or its only ones, in the same request: `PUT` on its location.
+        /// `offset` is how many bytes the registry holds already.
+        run fn complete_upload_with(
+            location: &UploadLocation,
+            digest: impl TryInto<Digest, Error: Into<Error>>,
+            offset: u64,
+            bytes: impl Into<Bytes>
+        ) -> Result<Digest, Error>;
+        /// Cancels an upload: `DELETE` on its location. On ACR this needs the permission `delete`.
+        run fn cancel_upload(location: &UploadLocation) -> Result<(), Error>;
+    }
+}
+
+/// Waits for an operation.
+fn run<T>(
+    runtime: &Runtime,
+    operation: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    runtime.run(operation)
+}
+
+/// Makes an iterator of a list.
+fn list<T>(runtime: &Runtime, list: crate::Pager<T>) -> Pager<T> {
+    Pager::new(list, runtime)
+}
+
+/// Waits for the beginning of a blob.
+fn read(
+    runtime: &Runtime,
+    blob: impl Future<Output = Result<BlobStream, Error>>,
+) -> Result<BlobReader, Error> {
+    Ok(BlobReader::new(runtime.run(blob)?, runtime))
+}
