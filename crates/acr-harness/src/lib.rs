@@ -38,4 +38,6 @@ mod documents {
     mod errors {}
     #[doc = include_str!("../../../docs/recording.md")]
     mod recording {}
+    #[doc = include_str!("../../../docs/testing.md")]
+    mod testing {}
 }
