@@ -1,17 +1,16 @@
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use acr_protocol::{OperationClass, ScopeSet, Secret, Timestamp};
 use bytes::Bytes;
 use http::{Method, Request, Response};
-use tracing::Instrument as _;
-use url::Url;
 
 use crate::client::ContainerRegistryClient;
 use crate::error::{Error, is_transient};
-use crate::pipeline::{Call, Received};
+use crate::operation_info::OperationInfo;
+use crate::response::Received;
 use crate::trace;
 use crate::transport::Body;
-use crate::wire::Paced;
 
 /// Ways out: for what this crate has no method for.
 impl ContainerRegistryClient {
@@ -45,69 +44,55 @@ impl ContainerRegistryClient {
         request: Request<impl Into<Bytes>>,
         scope: impl AsRef<str>,
     ) -> Result<Response<Body>, Error> {
-        let (mut parts, body) = request.map(Into::into).into_parts();
-        let call = Call {
-            name: "authorized_request",
-            class: class_of(&parts.method, parts.uri.path()),
-            repeatable: parts.method.is_idempotent(),
-            repository: None,
-            scope: read_scope(scope.as_ref())?,
-            limit: 0,
-            follows: false,
-            leaves: false,
+        let request = request.map(Into::into);
+        let (method, uri) = (request.method(), request.uri());
+        let class = class_of(method, uri.path());
+        let scope = read_scope(scope.as_ref())?;
+        let info = OperationInfo {
+            repeatable: method.is_idempotent(),
+            ..OperationInfo::new("authorized_request", class, scope)
         };
-        if parts.uri.scheme().is_some() {
-            let url = Url::parse(&parts.uri.to_string());
-            if !url.is_ok_and(|url| self.pipeline.endpoint().is_origin_of(&url)) {
-                return Err(Error::invalid(
-                    "the request is for another server than the registry, which must not have its \
-                     credential",
-                ));
-            }
+        if uri.scheme().is_some() && !self.pipeline.endpoint().is_origin_of(uri) {
+            return Err(Error::invalid(
+                "the request is for another server than the registry, which must not have its \
+                 credential",
+            ));
         }
-        let path = parts.uri.path_and_query().map(|path| path.as_str());
-        let path = path.filter(|path| path.starts_with('/'));
-        parts.uri = path.and_then(|path| path.parse().ok()).ok_or_else(|| {
+        let path = uri
+            .path_and_query()
+            .filter(|path| path.as_str().starts_with('/'));
+        let path = path.ok_or_else(|| {
             Error::invalid(format!(
                 "the request has no path on the registry, such as /v2/app/_custom, but {:?}",
-                parts.uri.to_string()
+                uri.to_string()
             ))
         })?;
-        let template = self.pipeline.template(Request::from_parts(parts, body));
-        let template = template.map_err(|error| call.own(error, 0))?;
-        let span = trace::operation(&call);
-        let mut attempts = self.pipeline.begin(&call);
-        let sent = async {
-            loop {
-                let sent = self.pipeline.send(&call, &template, &mut attempts).await;
-                let mut response = match sent {
-                    Ok(response) if !is_transient(response.head.status) => {
-                        attempts.succeeded();
-                        return Ok(response);
-                    }
-                    Ok(response) => response,
-                    Err(failure) => {
-                        let failure = call.own(failure, attempts.requests);
-                        attempts.retry_or_fail(failure).await?;
-                        continue;
-                    }
-                };
-                // The beginning of its body is kept for the caller, should this be the last attempt.
-                self.pipeline.drain(&mut response, &attempts).await;
-                let kept = response.keep();
-                let failure = self.pipeline.refused(&call, response, &mut attempts).await;
-                if attempts.retry_or_fail(failure).await.is_err() {
-                    return Ok(kept);
-                }
+        // Of the request its method, its headers and its body are sent.
+        let mut template = Request::new(request.body().clone());
+        *template.method_mut() = method.clone();
+        *template.uri_mut() = path.clone().into();
+        *template.headers_mut() = request.headers().clone();
+        let request = self.pipeline.absolute(&info, template)?;
+        let attempts = self.pipeline.begin(&info);
+        let sender = self.pipeline.sender();
+        // The response to the last attempt, where it is to be had but may be another one soon.
+        let last = Mutex::new(None);
+        let set_last = |response| *last.lock().unwrap_or_else(PoisonError::into_inner) = response;
+        let once = || async {
+            set_last(None);
+            let mut response = self.pipeline.send(&info, &request, &attempts).await?;
+            if !is_transient(response.head.status) {
+                return Ok(response);
             }
+            // The beginning of its body is kept for the caller.
+            sender.drain(&mut response, &attempts).await;
+            set_last(Some(response.keep()));
+            Err(sender.refused(&info, response, &attempts).await)
         };
-        let response: Result<Received, Error> = Box::pin(sent.instrument(span.clone())).await;
-        trace::ended(&span, attempts.requests, response.as_ref().err());
-        let Received { head, body, .. } = response?;
-        let body = match self.pipeline.wire().pace() {
-            Some(pace) if body.try_clone().is_none() => Body::new(Paced::new(body, pace)),
-            _ => body,
-        };
+        let sent = self.pipeline.attempt(&info, &attempts, once).await;
+        let last = last.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Received { head, body, .. } = sent.or_else(|error| last.ok_or(error))?;
+        let body = sender.paced(body);
         Ok(Response::from_parts(head, body))
     }
 
@@ -124,28 +109,20 @@ impl ContainerRegistryClient {
     /// [`Credential`](crate::ErrorKind::Credential) when the identity gets no token. That a token was
     /// given does not mean that it allows everything in its scope: [`AccessToken::granted`].
     pub async fn access_token(&self, scope: impl AsRef<str>) -> Result<Option<AccessToken>, Error> {
-        let call = Call {
-            name: "access_token",
-            class: OperationClass::Token,
-            repeatable: true,
-            repository: None,
-            scope: read_scope(scope.as_ref())?,
-            limit: 0,
-            follows: false,
-            leaves: false,
-        };
+        let scope = read_scope(scope.as_ref())?;
+        let info = OperationInfo::new("access_token", OperationClass::Token, scope);
         let had = async {
             let authorizer = self.pipeline.authorizer();
             if authorizer.is_unknown() {
                 // What the registry wants shows in its response to a ping.
-                self.ping().await.map_err(|error| call.own(error, 0))?;
+                self.ping().await?;
             }
-            let mut attempts = self.pipeline.begin(&call);
-            let token = authorizer.token(&call.scope, &mut attempts).await;
-            let token = token.map_err(|error| call.own(error, attempts.requests))?;
+            let attempts = self.pipeline.begin(&info);
+            let token = authorizer.token(&info.scope, &attempts).await;
+            let token = token.map_err(|error| info.annotate(error, attempts.requests()))?;
             Ok(token.map(|(token, expires_at)| AccessToken { token, expires_at }))
         };
-        Box::pin(trace::in_whole(call.name, None, had)).await
+        Box::pin(trace::in_whole(info.name, None, had)).await
     }
 }
 

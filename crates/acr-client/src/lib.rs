@@ -7,28 +7,29 @@ mod authorized;
 mod blob;
 #[cfg(feature = "blocking")]
 pub mod blocking;
-mod builder;
 mod client;
 mod context;
-mod endpoint;
 mod environment;
 mod error;
 mod limiter;
 mod manifest;
 mod mask;
+mod operation_info;
 mod paging;
 mod pipeline;
 mod referrers;
 mod repository;
+mod response;
 mod response_error;
 mod retry;
+mod sender;
 mod tag;
 #[cfg(test)]
 mod testing;
 mod trace;
 pub mod transport;
 mod upload;
-mod wire;
+mod url;
 
 pub use self::audience::Audience;
 #[cfg(feature = "docker-config")]
@@ -36,8 +37,7 @@ pub use self::auth::DockerConfig;
 pub use self::auth::{Credential, TokenProvider, TokenRequest, TokenSource};
 pub use self::authorized::AccessToken;
 pub use self::blob::{BlobLocation, BlobStream};
-pub use self::builder::ClientBuilder;
-pub use self::client::{ContainerRegistryClient, ListRepositoryNamesOptions};
+pub use self::client::{ClientBuilder, ContainerRegistryClient, ListRepositoryNamesOptions};
 pub use self::context::OperationContext;
 pub use self::error::{Advice, Error, ErrorKind};
 pub use self::limiter::LimiterOptions;

@@ -15,7 +15,6 @@ use http::StatusCode;
 
 use crate::error::{Error, ErrorKind};
 use crate::paging::Pager;
-use crate::pipeline::undecodable;
 use crate::repository::RepositoryClient;
 
 /// Manifests.
@@ -128,16 +127,16 @@ impl RepositoryClient {
             reference,
             accept: Vec::new(),
         };
-        let mut call = self.pipeline.call(&operation);
-        call.name = name;
-        call.limit = MAX_MANIFEST_SIZE;
+        let mut info = self.pipeline.info(&operation);
+        info.name = name;
+        info.limit = MAX_MANIFEST_SIZE;
         let manifest = self
             .pipeline
-            .run_with(&operation, &call, operation.request())
+            .run_with(&operation, &info, operation.request())
             .await
             .and_then(|manifest| {
                 let checked = check_type(&manifest.media_type);
-                checked.map_err(|error| call.own(error, 1))?;
+                checked.map_err(|error| info.annotate(error, 1))?;
                 Ok(manifest)
             });
         manifest.map_err(|error| error.about(operation.reference.as_str()))
@@ -219,7 +218,7 @@ impl RepositoryClient {
         };
         let accepted = async {
             let checked = check(&operation);
-            checked.map_err(|error| self.pipeline.call(&operation).own(error, 0))?;
+            checked.map_err(|error| self.pipeline.info(&operation).annotate(error, 0))?;
             let accepted = self.pipeline.run(&operation).await?;
             Box::pin(self.list_referrer(&manifest, &accepted)).await?;
             Ok(accepted)
@@ -280,20 +279,20 @@ impl RepositoryClient {
             reference,
             accept: Vec::new(),
         };
-        let call = self.pipeline.call(&operation);
+        let info = self.pipeline.info(&operation);
         let opened = self
             .pipeline
-            .open(&call, operation.request(), HeadManifest::SUCCESS);
+            .open(&info, operation.request(), HeadManifest::SUCCESS);
         let found = match opened.await {
             Ok(response) => match operation.decode(&response.head, Bytes::new()) {
                 Ok(descriptor) => {
                     let checked = check_type(&descriptor.media_type).map(|()| descriptor);
-                    Some(checked.map_err(|error| call.own(error, 1)))
+                    Some(checked.map_err(|error| info.annotate(error, 1)))
                 }
                 Err(DecodeError::MissingHeader(_)) => None,
                 Err(error) => {
-                    let error = undecodable(&response.head, response.sent.as_ref(), error);
-                    Some(Err(call.own(error, 1)))
+                    let error = response.undecodable(error);
+                    Some(Err(info.annotate(error, 1)))
                 }
             },
             // What it means is in the body, which a `HEAD` has not: a lock, a registry that does not

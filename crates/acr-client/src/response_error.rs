@@ -4,71 +4,129 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use acr_protocol::operation::headers::{CORRELATION_REQUEST_ID, DOCKER_DISTRIBUTION_API_VERSION};
-use acr_protocol::{ErrorCode, ErrorEnvelope, MediaType, RegistryError, RetryAfter, one_line};
+use acr_protocol::{
+    Challenge, DecodeError, ErrorEnvelope, MediaType, OperationClass, RegistryError, RetryAfter,
+    ScopeSet, one_line,
+};
 use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::response::Parts;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, is_absence};
 use crate::mask::Mask;
+use crate::operation_info::OperationInfo;
+use crate::response::Received;
+use crate::url::origin_text;
 
-/// Builds the error of a response that is no success from its head and the beginning of its body,
-/// without the credential that the request carried. `method` and `url`: what it is the response to.
-pub(crate) fn error(
-    (method, url): (&Method, &Uri),
-    head: &Parts,
-    body: &[u8],
-    missing_scope: Option<String>,
-    now: SystemTime,
-    mask: &Mask,
-) -> Error {
-    let mut errors = ErrorEnvelope::parse(body).errors;
-    // Before they are shortened, so that no half of a secret is left.
-    mask.errors(&mut errors);
-    let missing_scope = missing_scope.map(|scope| mask.text(scope));
-    let code = errors.first().map(|error| &error.code);
-    let mut kind = ErrorKind::of_response(head.status, code, missing_scope.is_some());
-    let mut text = text(head.status, &errors, &head.headers, body, mask);
-    let is_acr_api = url.path().starts_with("/acr/");
-    if kind == ErrorKind::Unsupported && is_bare_absence(method, head) {
-        kind = ErrorKind::NotFound;
-    } else if kind == ErrorKind::NotFound && is_acr_api && !code.is_some_and(is_absence) {
-        // A registry that does not know the path says what it says of all that it does not know.
-        kind = ErrorKind::Unsupported;
+impl Received {
+    /// Builds the error of a response that is not a success of an operation, whose body was drained; without
+    /// the credential that the request carried.
+    pub(crate) fn into_error(self, info: &OperationInfo, now: SystemTime) -> Error {
+        let mask = self.mask();
+        let Self {
+            head,
+            body,
+            method,
+            url,
+            is_elsewhere,
+            ..
+        } = self;
+        let body = body.in_memory().cloned().unwrap_or_default();
+        let mut errors = ErrorEnvelope::parse(&body).errors;
+        // Before they are shortened, so that no half of a secret is left.
+        mask.errors(&mut errors);
+        let mut missing_scope = None;
+        if head.status == StatusCode::UNAUTHORIZED && info.class != OperationClass::Token {
+            missing_scope = lacked_scope(&head.headers, &info.scope).map(|scope| mask.text(scope));
+        }
+        let code = errors.first().map(|error| &error.code);
+        let mut kind = ErrorKind::of_response(head.status, code, missing_scope.is_some());
+        let mut text = text(head.status, &errors, &head.headers, &body, &mask);
+        let is_acr_api = url.path().starts_with("/acr/");
+        if info.class == OperationClass::Token {
+            kind = kind_of_token_error(head.status);
+            text = format!("no token from {}: {text}", info.name);
+        } else if kind == ErrorKind::Unsupported && is_bare_absence(&method, &head) {
+            kind = ErrorKind::NotFound;
+        } else if kind == ErrorKind::NotFound && is_acr_api && !code.is_some_and(is_absence) {
+            // A registry that does not know the path says what it says of all that it does not know.
+            kind = ErrorKind::Unsupported;
+        }
+        let id = request_id(&head.headers, &mask);
+        if is_elsewhere
+            && (kind == ErrorKind::Unsupported
+                || matches!(
+                    head.status,
+                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+                ))
+        {
+            // It says nothing about the identity, for no credential was sent there, and a storage's 404 nothing
+            // about what the registry offers: it has just said that the content is there.
+            let text = format!(
+                "the registry keeps the content at {}, which refuses it: {}",
+                origin_text(&url),
+                head.status
+            );
+            return Error::new(ErrorKind::Registry, text).with_response(head.status, id, None);
+        }
+        if let Some(scope) = &missing_scope {
+            text = format!("the right {scope} is missing ({text})");
+        } else if info.class == OperationClass::Token {
+            // Its kind says all.
+        } else if kind == ErrorKind::Protocol {
+            text = format!("the server responds with {text}, which is no response to this request");
+        } else if kind == ErrorKind::Unsupported {
+            text.push_str(if is_acr_api {
+                "; no ACR API here; list_tags and delete by digest work on every registry"
+            } else if errors.is_empty() {
+                "; no registry says so, but the server at the endpoint or a proxy before it"
+            } else {
+                "; the registry does not offer the operation"
+            });
+        }
+        Error::new(kind, text)
+            .with_response(head.status, id, retry_after(&head.headers, now))
+            .with_registry_errors(errors)
+            .with_missing_scope(missing_scope)
     }
-    if let Some(scope) = &missing_scope {
-        text = format!("the right {scope} is missing ({text})");
-    } else if kind == ErrorKind::Protocol {
-        text = format!("the server responds with {text}, which is no response to this request");
-    } else if kind == ErrorKind::Unsupported {
-        text.push_str(if is_acr_api {
-            "; no ACR API here; list_tags and delete by digest work on every registry"
-        } else if errors.is_empty() {
-            "; no registry says so, but the server at the endpoint or a proxy before it"
-        } else {
-            "; the registry does not offer the operation"
-        });
+
+    /// Says in an error to which response it is.
+    pub(crate) fn annotate(&self, error: Error) -> Error {
+        let id = request_id(&self.head.headers, &self.mask());
+        error.with_response(self.head.status, id, None)
     }
-    Error::new(kind, text)
-        .with_response(
-            head.status,
-            request_id(&head.headers, mask),
-            retry_after(&head.headers, now),
-        )
-        .with_registry_errors(errors)
-        .with_missing_scope(missing_scope)
+
+    /// The error of a response with a good status whose content is nonsense.
+    pub(crate) fn undecodable(&self, error: DecodeError) -> Error {
+        let (kind, text) = match error {
+            DecodeError::Digest(mismatch) => (ErrorKind::DigestMismatch, mismatch.to_string()),
+            other => (ErrorKind::Protocol, other.to_string()),
+        };
+        self.annotate(Error::new(kind, self.mask().text(text)))
+    }
 }
 
-/// Whether a code of a 404 says that something is not there.
-pub(crate) fn is_absence(code: &ErrorCode) -> bool {
-    matches!(
-        code,
-        &ErrorCode::TAG_UNKNOWN
-            | &ErrorCode::MANIFEST_UNKNOWN
-            | &ErrorCode::BLOB_UNKNOWN
-            | &ErrorCode::NAME_UNKNOWN
-            | &ErrorCode::BLOB_UPLOAD_UNKNOWN
-    )
+/// The right that is missing, where a challenge says that this is why it was not met.
+fn lacked_scope(headers: &HeaderMap, scope: &ScopeSet) -> Option<String> {
+    let challenges = Challenge::from_headers(headers);
+    let challenge = challenges.iter().find(|challenge| challenge.is_bearer())?;
+    let asked = challenge.scope().unwrap_or_default();
+    let asked = if asked.is_empty() { scope } else { &asked };
+    (challenge.error() == Some("insufficient_scope")).then(|| asked.to_string())
+}
+
+/// The kind of a token server's error. Not that of the status as such: a token server that is not
+/// there is no missing repository, and a delete must not take it for one.
+fn kind_of_token_error(status: StatusCode) -> ErrorKind {
+    match status {
+        // Docker's token servers respond to a wrong password with 400 or 403 now and then; ACR's 403 is
+        // a firewall or an identity without a role.
+        StatusCode::UNAUTHORIZED | StatusCode::BAD_REQUEST => ErrorKind::Unauthorized,
+        StatusCode::FORBIDDEN => ErrorKind::Denied,
+        StatusCode::TOO_MANY_REQUESTS => ErrorKind::Throttled,
+        status if status.is_server_error() => ErrorKind::Registry,
+        _ => ErrorKind::Protocol,
+    }
 }
 
 /// Whether a 404 without a body says that something is not there: that of a `HEAD`, where the header of
@@ -85,7 +143,7 @@ fn is_bare_absence(method: &Method, head: &Parts) -> bool {
 
 /// The status and the registry's words. Other bodies are not repeated, only what they claim to be:
 /// it tells a registry from another kind of server.
-pub(crate) fn text(
+fn text(
     status: StatusCode,
     errors: &[RegistryError],
     headers: &HeaderMap,
@@ -113,7 +171,7 @@ pub(crate) fn text(
 }
 
 /// What a body claims to be: `of text/html`, or that it does not say.
-pub(crate) fn body_is(headers: &HeaderMap, mask: &Mask) -> String {
+fn body_is(headers: &HeaderMap, mask: &Mask) -> String {
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return "without a Content-Type".to_owned();
     };
@@ -124,7 +182,7 @@ pub(crate) fn body_is(headers: &HeaderMap, mask: &Mask) -> String {
     }
 }
 
-pub(crate) fn request_id(headers: &HeaderMap, mask: &Mask) -> Option<String> {
+fn request_id(headers: &HeaderMap, mask: &Mask) -> Option<String> {
     let id = headers.get(CORRELATION_REQUEST_ID)?.to_str().ok()?;
     Some(excerpt(&mask.text(id)))
 }
@@ -153,16 +211,45 @@ fn excerpt(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderValue, Response};
+    use http::{HeaderValue, Response, Uri};
 
     use super::*;
+    use crate::transport::Body;
 
     /// The error of a response to a request for the properties of a tag.
-    fn told(head: &Parts, body: &[u8], missing_scope: Option<String>) -> Error {
-        let url = Uri::from_static("https://r.example/acr/v1/app/_tags/v1");
-        let asked = (&Method::GET, &url);
-        error(asked, head, body, missing_scope, now(), &Mask::default())
+    fn told(head: &Parts, body: &[u8]) -> Error {
+        error_of(
+            OperationClass::MetadataRead,
+            Method::GET,
+            PROPERTIES,
+            head,
+            body,
+        )
     }
+
+    fn error_of(
+        class: OperationClass,
+        method: Method,
+        url: &'static str,
+        head: &Parts,
+        body: &[u8],
+    ) -> Error {
+        let response = Received {
+            head: head.clone(),
+            body: Body::bytes(body.to_vec()),
+            method,
+            url: Uri::from_static(url),
+            is_elsewhere: url.contains("storage"),
+            sent: None,
+            secrets: Mask::default(),
+            permit: None,
+        };
+        let info = OperationInfo::new("operation", class, ScopeSet::default());
+        response.into_error(&info, now())
+    }
+
+    const PROPERTIES: &str = "https://r.example/acr/v1/app/_tags/v1";
+    const MANIFEST: &str = "https://r.example/v2/app/manifests/v1";
 
     /// A hundred seconds into 1970.
     fn now() -> SystemTime {
@@ -188,7 +275,7 @@ mod tests {
         );
         let body =
             br#"{"errors":[{"code":"TAG_UNKNOWN","message":"the specified tag does not exist"}]}"#;
-        let error = told(&head, body, None);
+        let error = told(&head, body);
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert_eq!(
             error.to_string(),
@@ -211,7 +298,7 @@ mod tests {
             (405, envelope("METHOD_UNKNOWN")),
             (405, String::new()),
         ] {
-            let error = told(&head(status, &[]), body.as_bytes(), None);
+            let error = told(&head(status, &[]), body.as_bytes());
             assert_eq!(error.kind(), ErrorKind::Unsupported, "{body}");
             let hint = "no ACR API here; list_tags and delete by digest work on every registry";
             assert!(error.to_string().ends_with(hint), "{error}");
@@ -220,7 +307,6 @@ mod tests {
 
     #[test]
     fn a_head_s_404_is_a_registry_s_by_the_header_of_the_protocol_alone() {
-        let url = Uri::from_static("https://r.example/v2/app/manifests/v1");
         let json = ("content-type", "application/json");
         for (method, headers, kind) in [
             (
@@ -237,15 +323,17 @@ mod tests {
             ),
         ] {
             let head = head(404, headers);
-            let error = error((method, &url), &head, b"", None, now(), &Mask::default());
+            let class = OperationClass::Manifest;
+            let error = error_of(class, method.clone(), MANIFEST, &head, b"");
             assert_eq!(error.kind(), kind, "{method} {headers:?}");
         }
     }
 
     #[test]
     fn a_missing_right_is_named() {
-        let scope = Some("repository:app:delete".to_owned());
-        let error = told(&head(401, &[]), b"", scope);
+        let challenge =
+            r#"Bearer realm="x",error="insufficient_scope",scope="repository:app:delete""#;
+        let error = told(&head(401, &[("www-authenticate", challenge)]), b"");
         assert_eq!(error.kind(), ErrorKind::Denied);
         assert_eq!(error.missing_scope(), Some("repository:app:delete"));
         assert_eq!(
@@ -255,11 +343,35 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_token_server_is_no_missing_repository() {
+        for status in [404, 405, 302, 204] {
+            let head = head(status, &[]);
+            let error = error_of(OperationClass::Token, Method::POST, MANIFEST, &head, b"");
+            assert_eq!(error.kind(), ErrorKind::Protocol);
+        }
+    }
+
+    #[test]
+    fn what_a_storage_says_is_nothing_about_the_identity_or_the_registry() {
+        let url = "https://storage.example/blob?sig=secret";
+        for (status, kind) in [
+            (401, ErrorKind::Registry),
+            (403, ErrorKind::Registry),
+            (404, ErrorKind::Registry),
+            (429, ErrorKind::Throttled),
+        ] {
+            let head = head(status, &[]);
+            let error = error_of(OperationClass::Blob, Method::GET, url, &head, b"");
+            assert_eq!(error.kind(), kind);
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_body_that_is_no_error_is_not_repeated() {
         let error = told(
             &head(502, &[("content-type", "text/html; charset=utf-8")]),
             b"<html>token=secret</html>",
-            None,
         );
         assert_eq!(
             error.to_string(),
@@ -283,7 +395,7 @@ mod tests {
             (&[("content-type", "text/html;x")], "of text/html"),
         ] {
             let head = head(502, headers);
-            let error = told(&head, b"oops", None);
+            let error = told(&head, b"oops");
             assert_eq!(
                 error.to_string(),
                 format!("502 Bad Gateway (with a body {expected}, no registry's error)")
@@ -302,7 +414,7 @@ mod tests {
                 ("content-type", "text/\u{202e}x"),
             ],
         );
-        let error = told(&head, body.as_bytes(), None);
+        let error = told(&head, body.as_bytes());
         assert_eq!(error.to_string(), "400 Bad Request: A : b c d e");
     }
 
@@ -310,7 +422,7 @@ mod tests {
     fn a_server_s_text_stays_in_one_line_and_short() {
         let message = "x\\n".repeat(5000);
         let body = format!(r#"{{"errors":[{{"code":"A","message":"{message}"}}]}}"#);
-        let error = told(&head(400, &[]), body.as_bytes(), None);
+        let error = told(&head(400, &[]), body.as_bytes());
         let text = error.to_string();
         assert!(text.len() < 600 && !text.contains('\n'), "{text}");
     }

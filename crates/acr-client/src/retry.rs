@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use acr_clock::Clock;
@@ -126,11 +127,8 @@ impl RetryPolicy {
             started: self.0.options.deadline.map(|_| self.0.clock.elapsed()),
             policy: self.clone(),
             repeatable,
-            failed: 0,
-            requests: 0,
-            queued: Duration::ZERO,
-            patience: None,
-            last: None,
+            requests: AtomicU32::new(0),
+            progress: Mutex::default(),
         }
     }
 
@@ -186,10 +184,16 @@ pub(crate) struct RetryState {
     repeatable: bool,
     /// By the clock's elapsed time.
     started: Option<Duration>,
+    /// How many requests were sent, those that met a challenge included.
+    requests: AtomicU32,
+    progress: Mutex<Progress>,
+}
+
+/// How far the attempts are.
+#[derive(Debug, Default)]
+struct Progress {
     /// How many attempts have failed.
     failed: u32,
-    /// How many requests were sent, those that met a challenge included.
-    pub(crate) requests: u32,
     /// Time that the client itself made the operation wait.
     queued: Duration,
     /// How long what is not found may still be waited for.
@@ -211,8 +215,8 @@ struct Patience {
 
 impl RetryState {
     /// Takes what is not found for what has not arrived yet, for as long as that.
-    pub(crate) fn waiting_for_replicas(mut self, patience: Duration) -> Self {
-        self.patience = Some(Patience {
+    pub(crate) fn waiting_for_replicas(self, patience: Duration) -> Self {
+        self.progress().patience = Some(Patience {
             whole: patience,
             left: patience,
             misses: 0,
@@ -221,9 +225,53 @@ impl RetryState {
         self
     }
 
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does the work until an attempt at it succeeds, or its failure is final: the one loop of retries.
+    ///
+    /// # Errors
+    /// The failure that is final.
+    pub(crate) async fn run<T, F>(&self, once: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        loop {
+            match once().await {
+                Ok(done) => {
+                    self.policy.earn();
+                    return Ok(done);
+                }
+                Err(failure) => self.retry_or_fail(failure).await?,
+            }
+        }
+    }
+
+    /// Takes note of one more request, and returns its number.
+    pub(crate) fn count_request(&self) -> u32 {
+        self.requests.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Leaves a request out of the count that was not one of the operation's own.
+    pub(crate) fn uncount_request(&self) {
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many requests were sent.
+    pub(crate) fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
     /// Takes note of time that is not the operation's.
-    pub(crate) fn exclude_queued(&mut self, queued: Duration) {
-        self.queued = self.queued.saturating_add(queued);
+    pub(crate) fn exclude_queued(&self, queued: Duration) {
+        let mut progress = self.progress();
+        progress.queued = progress.queued.saturating_add(queued);
+    }
+
+    /// How much of the time was not the operation's.
+    pub(crate) fn queued(&self) -> Duration {
+        self.progress().queued
     }
 
     /// What is left until the deadline, if there is one.
@@ -231,7 +279,7 @@ impl RetryState {
         let deadline = self.policy.0.options.deadline?;
         let started = self.started?;
         let passed = self.policy.0.clock.elapsed().saturating_sub(started);
-        let passed = passed.saturating_sub(self.queued);
+        let passed = passed.saturating_sub(self.queued());
         Some(deadline.saturating_sub(passed))
     }
 
@@ -239,7 +287,7 @@ impl RetryState {
     ///
     /// The work is pinned by the caller: if it were moved in here, each future that waits for it would
     /// have room for it twice, and is copied when it is boxed.
-    pub(crate) async fn within<T>(
+    pub(crate) async fn with_deadline<T>(
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + Unpin,
     ) -> Result<T, Error> {
@@ -259,7 +307,7 @@ impl RetryState {
         let deadline = self.policy.0.options.deadline.unwrap_or_default();
         let text = format!("the operation was not done within its deadline of {deadline:?}");
         let late = Error::new(ErrorKind::Timeout, &*text).deadline_exceeded();
-        match &self.last {
+        match &self.progress().last {
             Some(last) => {
                 let text = format!("{text}; before that: {last}");
                 late.with_message(text).with_source(last.clone())
@@ -268,21 +316,20 @@ impl RetryState {
         }
     }
 
-    /// Takes note that the operation is done.
-    pub(crate) fn succeeded(&self) {
-        self.policy.earn();
-    }
-
     /// Waits until the operation may be tried again after this failure.
     ///
     /// # Errors
     /// The failure itself, where it is final.
-    pub(crate) async fn retry_or_fail(&mut self, failure: Error) -> Result<(), Error> {
+    pub(crate) async fn retry_or_fail(&self, failure: Error) -> Result<(), Error> {
         if let Some(pause) = self.wait_for_replicas(&failure) {
-            self.rest(failure, pause).await;
+            self.backoff(failure, pause).await;
             return Ok(());
         }
-        self.failed += 1;
+        let failed = {
+            let mut progress = self.progress();
+            progress.failed += 1;
+            progress.failed
+        };
         if failure.is_final() {
             // A request for a token that was repeated already.
             return Err(failure);
@@ -291,40 +338,45 @@ impl RetryState {
             || failure.advice() != Advice::RetryAfter
             || !(self.repeatable || failure.was_not_carried_out())
         {
-            return Err(failure.after(self.failed, ""));
+            return Err(failure.after(failed, ""));
         }
         let options = &self.policy.0.options;
-        if self.failed >= options.max_attempts {
-            return Err(failure.after(self.failed, ""));
+        if failed >= options.max_attempts {
+            return Err(failure.after(failed, ""));
         }
         // A pause of nothing says no more than none: some recorders add it to every response.
         let asked = failure.retry_after().filter(|asked| !asked.is_zero());
         if asked.is_some_and(|asked| asked > options.max_retry_after) {
-            return Err(failure.after(self.failed, "the registry asks for too long a pause"));
+            return Err(failure.after(failed, "the registry asks for too long a pause"));
         }
-        let pause = self.policy.pause(self.failed, asked);
+        let pause = self.policy.pause(failed, asked);
         if self.left().is_some_and(|left| left <= pause) {
-            return Err(failure.after(self.failed, "the deadline comes before the next attempt"));
+            return Err(failure.after(failed, "the deadline comes before the next attempt"));
         }
         if !self.policy.spend() {
-            return Err(failure.after(self.failed, "the client's budget of retries is used up"));
+            return Err(failure.after(failed, "the client's budget of retries is used up"));
         }
-        self.rest(failure, pause).await;
+        self.backoff(failure, pause).await;
         Ok(())
     }
 
     /// Pauses after a failure.
-    async fn rest(&mut self, failure: Error, pause: Duration) {
-        crate::trace::repeating(&failure, self.failed, pause);
-        self.last = Some(failure);
+    async fn backoff(&self, failure: Error, pause: Duration) {
+        {
+            let mut progress = self.progress();
+            crate::trace::repeating(&failure, progress.failed, pause);
+            progress.last = Some(failure);
+        }
         self.policy.0.clock.sleep(pause).await;
     }
 
     /// How long to wait until a replica may have heard of what it does not know, if it is worth it.
-    fn wait_for_replicas(&mut self, failure: &Error) -> Option<Duration> {
+    fn wait_for_replicas(&self, failure: &Error) -> Option<Duration> {
         let deadline = self.left();
-        let (now, queued) = (self.policy.0.clock.elapsed(), self.queued);
-        let patience = self.patience.as_mut()?;
+        let now = self.policy.0.clock.elapsed();
+        let mut progress = self.progress();
+        let queued = progress.queued;
+        let patience = progress.patience.as_mut()?;
         let is_missing = failure.kind() == ErrorKind::NotFound
             || failure.code() == Some(&ErrorCode::MANIFEST_BLOB_UNKNOWN);
         // An upload that is lost does not come back.

@@ -12,12 +12,12 @@ use tracing::{Instrument as _, Span, debug, info_span};
 
 use crate::context::OperationContext;
 use crate::error::Error;
-use crate::pipeline::Call;
-use crate::wire::Target;
+use crate::operation_info::OperationInfo;
+use crate::url::WithoutQuery;
 
 /// The span of one operation with all its attempts.
-pub(crate) fn operation(call: &Call) -> Span {
-    whole(call.name, call.repository.as_ref())
+pub(crate) fn operation(info: &OperationInfo) -> Span {
+    whole(info.name, info.repository.as_ref())
 }
 
 /// The span of something under this name, which may be made of operations.
@@ -74,7 +74,7 @@ pub(crate) fn attempt<B>(request: &Request<B>, context: &OperationContext) -> Sp
         http.request.method = method,
         http.request.resend_count = Empty,
         http.response.status_code = Empty,
-        url.full = %Target::of(request).url(),
+        url.full = %WithoutQuery(request.uri()),
         server.address = request.uri().host().unwrap_or_default(),
         server.port = Empty,
         "error.type" = Empty,

@@ -7,30 +7,17 @@ use acr_protocol::auth::{
     EXCHANGE_PATH, ExchangeEntraToken, Grant, RequestAccessToken, RequestAccessTokenWithLogin,
     TOKEN_PATH,
 };
-use acr_protocol::{ErrorEnvelope, Operation, ScopeSet, Secret};
-use bytes::Bytes;
-use http::header::AUTHORIZATION;
-use http::{Request, StatusCode, Uri};
+use acr_protocol::{Operation, ScopeSet, Secret};
+use http::{StatusCode, Uri};
 
 use super::credential::{TokenSource, check_secret};
 use super::realm::Realm;
 use crate::audience::Audience;
-use crate::context::OperationContext;
-use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
-use crate::limiter::{Limiter, Permit};
 use crate::mask::Mask;
-use crate::response_error;
-use crate::retry::{RetryPolicy, RetryState};
-use crate::wire::Wire;
-
-/// What a request for a token goes through.
-#[derive(Clone)]
-pub(crate) struct Sender {
-    pub(crate) wire: Wire,
-    pub(crate) retry: RetryPolicy,
-    pub(crate) limiter: Limiter,
-}
+use crate::operation_info::OperationInfo;
+use crate::sender::Sender;
+use crate::url::Endpoint;
 
 /// A token, and how long the client's own limiter held the requests for it back.
 type Fetched = (Secret, Duration);
@@ -104,7 +91,7 @@ pub(super) async fn exchange(
         let entra = source.token(audience).await;
         entra.map_err(|error| Error::of_credential(failed("no token"), error))
     };
-    let entra = sender.retry.begin(true).within(pin!(entra)).await?;
+    let entra = sender.retry.begin(true).with_deadline(pin!(entra)).await?;
     if entra.is_empty() {
         return Err(Error::new(ErrorKind::Credential, failed("an empty token")));
     }
@@ -124,89 +111,28 @@ async fn run<O>(sender: &Sender, operation: &O, url: &Uri) -> Result<Fetched, Er
 where
     O: Operation<Output = Secret> + Secrets + Sync,
 {
-    let url = join(url, operation.request().uri())?;
-    let mut attempts = sender.retry.begin(true);
-    let mut queued = Duration::ZERO;
-    loop {
-        let permit = sender.limiter.admit(O::CLASS).await;
-        queued = queued.saturating_add(permit.waited());
+    let info = &OperationInfo::of(operation, MAX_TOKEN_SIZE);
+    let mut request = operation.request();
+    *request.uri_mut() = join(url, request.uri())?;
+    let attempts = sender.retry.begin(true);
+    let once = || async {
+        let permit = sender.limiter.admit(info.class).await;
         attempts.exclude_queued(permit.waited());
-        let mut request = operation.request();
-        *request.uri_mut() = url.clone();
-        let once = once(sender, operation, request, &mut attempts, &permit).await;
-        match once {
-            Ok(secret) => {
-                attempts.succeeded();
-                return Ok((secret, queued));
-            }
-            Err(failure) => {
-                drop(permit);
-                attempts.retry_or_fail(failure).await?;
-            }
+        let sent = sender.send(request.clone(), info, Some(permit), &attempts);
+        let mut response = sent.await?;
+        response.secrets = Mask::of(operation.secrets());
+        if !O::SUCCESS.contains(&response.head.status) {
+            return Err(sender.refused(info, response, &attempts).await);
         }
-    }
-}
-
-/// One request for a token.
-async fn once<O>(
-    sender: &Sender,
-    operation: &O,
-    request: Request<Bytes>,
-    attempts: &mut RetryState,
-    permit: &Permit,
-) -> Result<Secret, Error>
-where
-    O: Operation<Output = Secret> + Secrets + Sync,
-{
-    attempts.requests += 1;
-    let wire = &sender.wire;
-    let context = OperationContext::new(O::NAME, None, attempts.requests);
-    // A login stands in the header, in another form than its password.
-    let login = request.headers().get(AUTHORIZATION);
-    let mask = Mask::of(operation.secrets()).and(&Mask::of_header(login));
-    let work = async {
-        let (head, body) = wire.send(request, context).await?.into_parts();
-        let wait = response_error::retry_after(&head.headers, wire.clock.now());
-        let limiter = &sender.limiter;
-        limiter.learn(permit, head.status, &head.headers, wait);
-        if !O::SUCCESS.contains(&head.status) {
-            let body = wire
-                .read_beginning(body, response_error::MAX_ERROR_BODY)
-                .await;
-            return Err(refusal(&head, &body, wire, O::NAME, &mask));
-        }
-        let read = wire.read_at_once(&head.headers, body, MAX_TOKEN_SIZE);
+        let read = sender.read_at_once(&mut response, info.limit, &attempts);
         let body = read.await?;
         // The decoder's words are left out, because they may repeat a part of the body.
         operation
-            .decode(&head, body)
+            .decode(&response.head, body)
             .map_err(|_| Error::protocol(format!("the response of {} has no token in it", O::NAME)))
     };
-    attempts.within(permit.watch(pin!(work))).await
-}
-
-/// The error of a token server's response that is no success.
-fn refusal(
-    head: &http::response::Parts,
-    body: &[u8],
-    wire: &Wire,
-    name: &str,
-    mask: &Mask,
-) -> Error {
-    // A token server may repeat in its words what it was sent.
-    let masked = mask.text(String::from_utf8_lossy(body));
-    let mut errors = ErrorEnvelope::parse(masked.as_bytes()).errors;
-    // Once more, because what is escaped in JSON shows only now.
-    mask.errors(&mut errors);
-    let text = response_error::text(head.status, &errors, &head.headers, masked.as_bytes(), mask);
-    let kind = kind_of_refusal(head.status);
-    Error::new(kind, format!("no token from {name}: {text}"))
-        .with_response(
-            head.status,
-            response_error::request_id(&head.headers, mask),
-            response_error::retry_after(&head.headers, wire.clock.now()),
-        )
-        .with_registry_errors(errors)
+    let token = attempts.run(once).await?;
+    Ok((token, attempts.queued()))
 }
 
 /// What a request holds that must not come back in an error.
@@ -232,21 +158,6 @@ impl Secrets for RequestAccessToken {
 impl Secrets for RequestAccessTokenWithLogin {
     fn secrets(&self) -> Vec<&Secret> {
         self.login.iter().map(|(_, password)| password).collect()
-    }
-}
-
-/// The kind of a token server's refusal. Not that of the status as such: a token server that is not
-/// there is no missing repository, and a delete must not take it for one.
-fn kind_of_refusal(status: StatusCode) -> ErrorKind {
-    match status {
-        // Docker's token servers response a wrong password with 400 or 403 now and then; ACR's 403 is
-        // a firewall or an identity without a role.
-        StatusCode::UNAUTHORIZED => ErrorKind::Unauthorized,
-        StatusCode::FORBIDDEN => ErrorKind::Denied,
-        StatusCode::TOO_MANY_REQUESTS => ErrorKind::Throttled,
-        StatusCode::BAD_REQUEST => ErrorKind::Unauthorized,
-        status if status.is_server_error() => ErrorKind::Registry,
-        _ => ErrorKind::Protocol,
     }
 }
 
@@ -297,13 +208,5 @@ mod tests {
         }
         let bare = Uri::from_static("https://auth.example/token");
         assert_eq!(join(&bare, &Uri::from_static("/x")).unwrap(), bare);
-    }
-
-    #[test]
-    fn a_missing_token_server_is_no_missing_repository() {
-        for status in [404, 405, 302, 204] {
-            let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(kind_of_refusal(status), ErrorKind::Protocol);
-        }
     }
 }

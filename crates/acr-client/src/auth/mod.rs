@@ -37,14 +37,14 @@ pub(crate) use self::credential::without_line_break;
 pub use self::credential::{Credential, TokenSource};
 #[cfg(feature = "docker-config")]
 pub use self::docker::DockerConfig;
-pub(crate) use self::exchange::Sender;
 use self::identity::CredentialChain;
 pub use self::provider::{TokenProvider, TokenRequest};
 use self::realm::Realm;
 use crate::audience::Audience;
-use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::retry::RetryState;
+use crate::sender::Sender;
+use crate::url::Endpoint;
 
 /// Knows how to sign a request, and learns it from the registry's challenges.
 #[derive(Clone)]
@@ -166,7 +166,7 @@ impl Authorizer {
     pub(crate) async fn authorize(
         &self,
         scope: &ScopeSet,
-        attempts: &mut RetryState,
+        attempts: &RetryState,
     ) -> Result<Authorization, Error> {
         let scheme = self.state().scheme.clone();
         match scheme {
@@ -185,7 +185,7 @@ impl Authorizer {
     pub(crate) async fn token(
         &self,
         scope: &ScopeSet,
-        attempts: &mut RetryState,
+        attempts: &RetryState,
     ) -> Result<Option<(Secret, SystemTime)>, Error> {
         match self.authorize(scope, attempts).await? {
             Authorization::Bearer { token, .. } => {
@@ -203,7 +203,7 @@ impl Authorizer {
         headers: &HeaderMap,
         sent: &Authorization,
         scope: &ScopeSet,
-        attempts: &mut RetryState,
+        attempts: &RetryState,
     ) -> Result<ChallengeOutcome, Error> {
         let challenges = Challenge::from_headers(headers);
         if let Some(challenge) = challenges.iter().find(|challenge| challenge.is_bearer()) {
@@ -220,7 +220,7 @@ impl Authorizer {
         &self,
         headers: &HeaderMap,
         scope: &ScopeSet,
-        attempts: &mut RetryState,
+        attempts: &RetryState,
     ) -> Result<ChallengeOutcome, Error> {
         let challenges = Challenge::from_headers(headers);
         let bare = Authorization::Nothing;
@@ -257,7 +257,7 @@ impl Authorizer {
     /// The first user name and password among the credentials, as a header.
     async fn password(&self) -> Result<Option<HeaderValue>, Error> {
         let mut failure = None;
-        let now = self.0.sender.wire.clock.now();
+        let now = self.0.sender.clock.now();
         for place in self.0.identities.try_order(now) {
             match self.credential(place).await {
                 Ok(credential) => {
@@ -276,10 +276,10 @@ impl Authorizer {
         challenge: &Challenge,
         sent: &Authorization,
         asked: ScopeSet,
-        attempts: &mut RetryState,
+        attempts: &RetryState,
     ) -> Result<ChallengeOutcome, Error> {
         let realm = Realm::of(challenge, &self.0.endpoint)?;
-        let now = self.0.sender.wire.clock.now();
+        let now = self.0.sender.clock.now();
         let mut after = 0;
         let (realm, goes_on) = {
             let mut state = self.state();
@@ -326,18 +326,9 @@ impl Authorizer {
         Ok(ChallengeOutcome::Retry(retry))
     }
 
-    /// Names the right that is missing, where a challenge says that this is why it was not met.
-    pub(crate) fn missing_scope(headers: &HeaderMap, scope: &ScopeSet) -> Option<String> {
-        let challenges = Challenge::from_headers(headers);
-        let challenge = challenges.iter().find(|challenge| challenge.is_bearer())?;
-        let asked = challenge.scope().unwrap_or_default();
-        let asked = if asked.is_empty() { scope } else { &asked };
-        (challenge.error() == Some("insufficient_scope")).then(|| asked.to_string())
-    }
-
     async fn credential(&self, place: usize) -> Result<Credential, Error> {
         let registry = self.0.endpoint.authority();
-        let clock = &*self.0.sender.wire.clock;
+        let clock = &*self.0.sender.clock;
         self.0.identities.credential(place, &registry, clock).await
     }
 

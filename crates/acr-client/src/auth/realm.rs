@@ -3,11 +3,10 @@
 use acr_protocol::Challenge;
 use acr_protocol::auth::TOKEN_PATH;
 use http::Uri;
-use url::Url;
 
 use super::credential::Credential;
-use crate::endpoint::{Endpoint, origin_text, to_uri};
 use crate::error::{Error, ErrorKind};
+use crate::url::{Endpoint, absolute, origin_text};
 
 /// A token server, from a challenge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,26 +27,21 @@ impl Realm {
             ))
         };
         let realm = challenge.realm().ok_or_else(|| unusable("is missing"))?;
-        let url = Url::parse(realm).map_err(|error| unusable(&format!("is no URL ({error})")))?;
-        if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
-            return Err(unusable("is neither https nor http"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(unusable("holds a user"));
-        }
+        let url = absolute(realm)
+            .map_err(|reason| unusable(&format!("is not a usable URL: {reason}")))?;
         let service = challenge.service().unwrap_or_default();
         if service.len() > MAX_SERVICE_LEN || realm.len() > MAX_REALM_LEN {
             return Err(unusable("or service is longer than any name"));
         }
         let origin = origin_text(&url);
-        if endpoint.is_https() && url.scheme() != "https" {
+        if endpoint.is_https() && url.scheme_str() != Some("https") {
             return Err(refused(format!(
                 "the registry wants tokens to be fetched over plain http, from {origin}"
             )));
         }
         Ok(Self {
             elsewhere: (!endpoint.is_origin_of(&url)).then_some(origin),
-            url: to_uri(&url, "WWW-Authenticate")?,
+            url,
             service: service.to_owned(),
         })
     }

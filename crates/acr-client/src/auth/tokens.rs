@@ -25,10 +25,10 @@ impl Authorizer {
         realm: &Arc<Realm>,
         scope: &ScopeSet,
         after: u64,
-        attempts: &mut RetryState,
+        attempts: &RetryState,
     ) -> Result<Authorization, Error> {
         let mut failures = Vec::new();
-        let now = self.0.sender.wire.clock.now();
+        let now = self.0.sender.clock.now();
         let mut places = self.0.identities.try_order(now).peekable();
         while let Some(place) = places.next() {
             match self.bearer_of(place, realm, scope, after, attempts).await {
@@ -58,9 +58,9 @@ impl Authorizer {
         realm: &Arc<Realm>,
         scope: &ScopeSet,
         after: u64,
-        attempts: &mut RetryState,
+        attempts: &RetryState,
     ) -> Result<Authorization, Error> {
-        let now = self.0.sender.wire.clock.now();
+        let now = self.0.sender.clock.now();
         let (held, flight, kept) = {
             let mut state = self.state();
             let kept = state.tokens.kept();
@@ -87,7 +87,7 @@ impl Authorizer {
                 Ok(bearer(token, scope, true, self.state().tokens.kept()))
             }
             (Err(_), Some(held)) => {
-                let now = self.0.sender.wire.clock.now();
+                let now = self.0.sender.clock.now();
                 self.state().tokens.defer_refresh(&held.secret, now);
                 Ok(bearer(held, scope, false, kept))
             }
@@ -102,7 +102,7 @@ impl Authorizer {
             if HeaderValue::try_from(token.secret.expose()).is_err() {
                 return Err(Error::protocol("the token cannot be put into a header"));
             }
-            let now = self.0.sender.wire.clock.now();
+            let now = self.0.sender.clock.now();
             self.state().tokens.insert(scope, token.clone(), now);
             Ok(token)
         })
@@ -116,10 +116,10 @@ impl Authorizer {
     ) -> Result<CachedToken, Error> {
         let sender = &self.0.sender;
         let patience = sender.retry.begin(true);
-        let credential = patience.within(pin!(self.credential(place))).await?;
+        let credential = patience.with_deadline(pin!(self.credential(place))).await?;
         realm.check_may_receive(&credential)?;
         let new = |(secret, queued): (Secret, Duration)| {
-            let mut token = CachedToken::new(secret, sender.wire.clock.now(), place);
+            let mut token = CachedToken::new(secret, sender.clock.now(), place);
             token.queued = queued;
             token
         };
@@ -156,7 +156,7 @@ impl Authorizer {
                         Error::of_credential(text, error)
                     })
                 });
-                let brought = patience.within(brought).await?;
+                let brought = patience.with_deadline(brought).await?;
                 if brought.is_empty() {
                     let text = format!(
                         "the token provider brought an empty token for {}",
@@ -198,7 +198,7 @@ impl Authorizer {
             let secret = refresh.secret.clone();
             match exchange::with_refresh_token(sender, realm, scope, secret).await {
                 Ok((secret, waited)) => {
-                    let mut token = CachedToken::new(secret, sender.wire.clock.now(), place);
+                    let mut token = CachedToken::new(secret, sender.clock.now(), place);
                     token.exchange = refresh.exchange;
                     token.is_fresh_exchange = !was_at_hand;
                     token.queued = queued.saturating_add(waited);
@@ -228,7 +228,7 @@ impl Authorizer {
         credential: &Credential,
         refused: Option<&Secret>,
     ) -> Result<(CachedToken, bool), Error> {
-        let now = self.0.sender.wire.clock.now();
+        let now = self.0.sender.clock.now();
         let (held, flight) = {
             let mut state = self.state();
             if refused.is_some_and(|refused| {
@@ -255,7 +255,7 @@ impl Authorizer {
             (Ok(token), _) => Ok((token, false)),
             // It was only due for renewal, and may be used meanwhile.
             (Err(_), Some(held)) => {
-                let now = self.0.sender.wire.clock.now();
+                let now = self.0.sender.clock.now();
                 let mut state = self.state();
                 let same = state.refresh_tokens.get_mut(&place);
                 if let Some(token) = same.filter(|token| token.secret == held.secret) {
@@ -279,7 +279,7 @@ impl Authorizer {
             let (secret, queued) =
                 exchange::exchange(sender, endpoint, &realm, source.as_ref(), audience).await?;
             let is_abac = is_of_abac(&secret);
-            let now = sender.wire.clock.now();
+            let now = sender.clock.now();
             let mut token = CachedToken::new(secret, now, place);
             token.queued = queued;
             let mut state = self.state();

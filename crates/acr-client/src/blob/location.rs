@@ -4,10 +4,10 @@ use acr_protocol::Digest;
 use acr_protocol::blob::GetBlob;
 use http::{StatusCode, Uri};
 
-use crate::endpoint::to_uri;
 use crate::error::Error;
 use crate::pipeline::redirect::{is_redirect, target};
 use crate::repository::RepositoryClient;
+use crate::url::WithoutQuery;
 
 impl RepositoryClient {
     /// Finds where the bytes of a blob are, without getting them: `GET /v2/{name}/blobs/{digest}`,
@@ -41,10 +41,10 @@ impl RepositoryClient {
             digest: digest.try_into().map_err(Into::into)?,
             range: None,
         };
-        let mut call = self.pipeline.call(&operation);
-        call.follows = false;
+        let mut info = self.pipeline.info(&operation);
+        info.follows = false;
         let found = async {
-            let opened = self.pipeline.open(&call, operation.request(), RESPONSES);
+            let opened = self.pipeline.open(&info, operation.request(), RESPONSES);
             let response = opened.await?;
             if !is_redirect(response.head.status) {
                 // The body is dropped unread: what comes next fetches it.
@@ -56,11 +56,11 @@ impl RepositoryClient {
             let target = target(&response.url, &response.head)?;
             Ok(BlobLocation {
                 is_on_registry: self.pipeline.endpoint().is_origin_of(&target),
-                url: to_uri(&target, "Location")?,
+                url: target,
             })
         };
         let found: Result<_, Error> = found.await;
-        found.map_err(|error| call.own(error, 1).about(operation.digest.as_str()))
+        found.map_err(|error| info.annotate(error, 1).about(operation.digest.as_str()))
     }
 }
 
@@ -89,16 +89,8 @@ impl BlobLocation {
 impl fmt::Debug for BlobLocation {
     /// Leaves the query out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let port = self.url.port().map(|port| format!(":{port}"));
-        let url = format!(
-            "{}://{}{}{}",
-            self.url.scheme_str().unwrap_or_default(),
-            self.url.host().unwrap_or_default(),
-            port.unwrap_or_default(),
-            self.url.path()
-        );
         f.debug_struct("BlobLocation")
-            .field("url", &url)
+            .field("url", &WithoutQuery(&self.url).to_string())
             .field("is_on_registry", &self.is_on_registry)
             .finish()
     }

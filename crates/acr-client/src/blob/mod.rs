@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, Request};
 
 use crate::error::Error;
 use crate::manifest::is_moot;
-use crate::pipeline::{Call, undecodable};
+use crate::operation_info::OperationInfo;
 use crate::repository::RepositoryClient;
 use crate::upload::relative;
 
@@ -100,8 +100,8 @@ impl RepositoryClient {
         let digest = digest.try_into().map_err(Into::into)?;
         let repository = self.name.clone();
         let operation = HeadBlob { repository, digest };
-        let call = self.pipeline.call(&operation);
-        let asked = self.ask_for(&operation, &call, operation.request());
+        let info = self.pipeline.info(&operation);
+        let asked = self.ask_for(&operation, &info, operation.request());
         let found = match asked.await {
             Some(found) => found,
             None => {
@@ -113,10 +113,10 @@ impl RepositoryClient {
                     range,
                 };
                 // The response is dropped with its body unread.
-                let asked = self.ask_for(&operation, &call, get.request());
+                let asked = self.ask_for(&operation, &info, get.request());
                 asked.await.unwrap_or_else(|| {
                     let text = "the server tells neither by HEAD nor by GET how long the blob is";
-                    Err(call.own(Error::protocol(text), 1))
+                    Err(info.annotate(Error::protocol(text), 1))
                 })
             }
         };
@@ -127,11 +127,11 @@ impl RepositoryClient {
     async fn ask_for(
         &self,
         operation: &HeadBlob,
-        call: &Call,
+        info: &OperationInfo,
         request: Request<Bytes>,
     ) -> Option<Result<Descriptor, Error>> {
         let is_head = request.method() == Method::HEAD;
-        let opened = self.pipeline.open(call, request, HeadBlob::SUCCESS);
+        let opened = self.pipeline.open(info, request, HeadBlob::SUCCESS);
         let response = match opened.await {
             Ok(response) => response,
             // What it means is in the body, which a `HEAD` has not.
@@ -140,7 +140,7 @@ impl RepositoryClient {
         };
         let found = match operation.decode(&response.head, Bytes::new()) {
             Err(DecodeError::MissingHeader(_)) => return None,
-            Err(error) => Err(undecodable(&response.head, response.sent.as_ref(), error)),
+            Err(error) => Err(response.undecodable(error)),
             // A portal on the way responds with 200 with a page of its own.
             Ok(found) if is_page(&response.head.headers) => Err(Error::protocol(format!(
                 "the response is of the type {}, which is no blob",
@@ -148,7 +148,7 @@ impl RepositoryClient {
             ))),
             Ok(found) => Ok(found),
         };
-        Some(found.map_err(|error| call.own(error, 1)))
+        Some(found.map_err(|error| info.annotate(error, 1)))
     }
 
     /// Makes a blob of another repository one of this repository's too, without sending it:
@@ -173,8 +173,8 @@ impl RepositoryClient {
             let UploadStart::Started(progress) = started else {
                 return Ok(started);
             };
-            let call = self.pipeline.call(&operation);
-            relative(&self.pipeline, &call, &operation, progress).map(UploadStart::Started)
+            let info = self.pipeline.info(&operation);
+            relative(&self.pipeline, &info, &operation, progress).map(UploadStart::Started)
         });
         started.map_err(|error| error.about(operation.digest.as_str()))
     }
@@ -207,12 +207,13 @@ impl RepositoryClient {
             digest,
             range,
         };
-        let call = self.pipeline.call(&operation);
-        let opened = self.open(&operation, &call).await;
-        opened.map_err(|error| call.own(error, 0).about(operation.digest.as_str()))
+        let mut info = self.pipeline.info(&operation);
+        info.reference = Some(operation.digest.to_string());
+        let opened = self.open(&operation, &info).await;
+        opened.map_err(|error| info.annotate(error, 0).about(operation.digest.as_str()))
     }
 
-    async fn open(&self, operation: &GetBlob, call: &Call) -> Result<BlobStream, Error> {
+    async fn open(&self, operation: &GetBlob, info: &OperationInfo) -> Result<BlobStream, Error> {
         // A range that ends before it begins is passed over by servers, which would send all.
         if let Some(range) = operation.range
             && range.within(u64::MAX).is_none()
@@ -229,17 +230,15 @@ impl RepositoryClient {
         };
         let opened = self
             .pipeline
-            .open(call, operation.request(), GetBlob::SUCCESS);
+            .open(info, operation.request(), GetBlob::SUCCESS);
         let response = opened.await?;
         let head = operation.decode_head(&response.head);
-        let head =
-            head.map_err(|error| undecodable(&response.head, response.sent.as_ref(), error))?;
+        let head = head.map_err(|error| response.undecodable(error))?;
         check_range(operation.range, &head)?;
         Ok(BlobStream::new(
-            self.pipeline.wire(),
-            response.body,
+            self.pipeline.sender().paced(response.body),
             operation.digest.clone(),
-            call.clone(),
+            info.clone(),
             head,
             verifier,
         ))

@@ -2,11 +2,8 @@ use std::fmt;
 use std::io::Write;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
-use acr_clock::{Clock, Sleep};
 use acr_protocol::blob::{BlobHead, ContentRange};
 use acr_protocol::{Digest, Verifier};
 use bytes::Bytes;
@@ -16,9 +13,9 @@ use http_body::Body as _;
 
 use super::save;
 use crate::error::{Error, ErrorKind};
-use crate::pipeline::Call;
+use crate::operation_info::OperationInfo;
+use crate::sender::check_length;
 use crate::transport::Body;
-use crate::wire::{Pace, Wire, check_length};
 
 /// The bytes of a blob as they arrive, verified against its digest at their end.
 ///
@@ -37,7 +34,7 @@ use crate::wire::{Pace, Wire, check_length};
 pub struct BlobStream {
     body: Body,
     digest: Digest,
-    call: Call,
+    info: OperationInfo,
     head: BlobHead,
     /// `None` for a range, and after the end.
     verifier: Option<Verifier>,
@@ -45,36 +42,25 @@ pub struct BlobStream {
     /// What was taken and not used; it comes first.
     unread: Bytes,
     is_expired: bool,
-    clock: Arc<dyn Clock>,
-    idle_timeout: Duration,
-    /// The least rate, where one is asked for.
-    pace: Option<Pace>,
-    /// Runs while the stream waits for the server.
-    silence: Option<Sleep>,
 }
 
 impl BlobStream {
     pub(super) fn new(
-        wire: &Wire,
         body: Body,
         digest: Digest,
-        call: Call,
+        info: OperationInfo,
         head: BlobHead,
         verifier: Option<Verifier>,
     ) -> Self {
         Self {
             body,
             digest,
-            call,
+            info,
             head,
             verifier,
             received: 0,
             unread: Bytes::new(),
             is_expired: false,
-            clock: wire.clock.clone(),
-            idle_timeout: wire.idle_timeout,
-            pace: wire.pace(),
-            silence: None,
         }
     }
 
@@ -185,50 +171,27 @@ impl BlobStream {
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    self.silence = None;
-                    let Ok(bytes) = frame.into_data() else {
-                        continue;
-                    };
-                    if let Some(pace) = &mut self.pace {
-                        pace.arrived(bytes.len());
-                    }
-                    if bytes.is_empty() {
-                        continue;
-                    }
-                    self.received += bytes.len() as u64;
-                    if let Some(length) = self.length()
-                        && self.received > length
-                    {
-                        // Nobody knows how long it would go on.
-                        let text =
-                            format!("the server sends more than the {length} bytes it announced");
-                        return Poll::Ready(Some(Err(Error::new(ErrorKind::Transport, text))));
-                    }
-                    if let Some(verifier) = &mut self.verifier {
-                        verifier.update(&bytes);
-                    }
-                    return Poll::Ready(Some(Ok(bytes)));
-                }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
-                Poll::Ready(None) => return Poll::Ready(self.finish().err().map(Err)),
-                Poll::Pending => {
-                    if let Some(pace) = &mut self.pace
-                        && pace.poll_late(cx).is_ready()
-                    {
-                        let error = Error::new(ErrorKind::Timeout, pace.rate().broken());
-                        return Poll::Ready(Some(Err(error)));
-                    }
-                    let (clock, timeout) = (&self.clock, self.idle_timeout);
-                    let silence = self.silence.get_or_insert_with(|| clock.sleep(timeout));
-                    if silence.as_mut().poll(cx).is_pending() {
-                        return Poll::Pending;
-                    }
-                    let text = format!("the blob stopped arriving for {timeout:?}");
-                    return Poll::Ready(Some(Err(Error::new(ErrorKind::Timeout, text))));
-                }
+            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)?) else {
+                return Poll::Ready(self.finish().err().map(Err));
+            };
+            let Ok(bytes) = frame.into_data() else {
+                continue;
+            };
+            if bytes.is_empty() {
+                continue;
             }
+            self.received += bytes.len() as u64;
+            if let Some(length) = self.length()
+                && self.received > length
+            {
+                // Nobody knows how long it would go on.
+                let text = format!("the server sends more than the {length} bytes it announced");
+                return Poll::Ready(Some(Err(Error::new(ErrorKind::Transport, text))));
+            }
+            if let Some(verifier) = &mut self.verifier {
+                verifier.update(&bytes);
+            }
+            return Poll::Ready(Some(Ok(bytes)));
         }
     }
 
@@ -250,7 +213,7 @@ impl BlobStream {
     }
 
     fn own(&self, error: Error) -> Error {
-        self.call.own(error, 1).about(self.digest.as_str())
+        self.info.annotate(error, 1)
     }
 }
 
@@ -264,10 +227,9 @@ impl Stream for BlobStream {
         if self.is_expired {
             return Poll::Ready(None);
         }
-        let item = std::task::ready!(self.poll_bytes(cx));
+        let item = ready!(self.poll_bytes(cx));
         if !matches!(item, Some(Ok(_))) {
             self.is_expired = true;
-            self.silence = None;
             // Nothing more is read, so the connection need not be kept.
             self.body = Body::empty();
         }

@@ -34,8 +34,8 @@ impl ContainerRegistryClient {
             {
                 return Ok(Response::from_parts(head, Bytes::new()));
             }
-            let wire = self.inner.pipeline.wire();
-            let body = wire.read(&head.headers, body, limit).await?;
+            let sender = self.inner.pipeline.sender();
+            let body = sender.read_body(&head.headers, body, limit).await?;
             Ok(Response::from_parts(head, body))
         };
         self.runtime.run(read)

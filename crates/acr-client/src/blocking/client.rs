@@ -2,7 +2,7 @@ use acr_protocol::{RepositoryName, Timestamp};
 
 use super::repository::RepositoryClient;
 use super::runtime::Runtime;
-use crate::builder::ClientBuilder;
+use crate::client::ClientBuilder;
 use crate::error::Error;
 
 /// A registry, for programs without an async runtime.

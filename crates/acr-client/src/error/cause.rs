@@ -3,9 +3,6 @@
 use std::error::Error as StdError;
 use std::io;
 
-use super::Error;
-use crate::transport::TransportError;
-
 /// The error and its causes, from the outside in.
 pub(crate) fn chain<'a>(
     error: &'a (dyn StdError + 'static),
@@ -28,19 +25,4 @@ pub(crate) fn find<'a, E: StdError + 'static>(
     error: &'a (dyn StdError + 'static),
 ) -> Option<&'a E> {
     chain(error).find_map(|error| error.downcast_ref())
-}
-
-/// What decided it: what an error of this crate among them says, else what the innermost cause says,
-/// which the others only pass on.
-pub(crate) fn decisive(error: &(dyn StdError + 'static)) -> String {
-    if let Some(own) = find::<Error>(error) {
-        return own.to_string();
-    }
-    if let Some(own) = find::<TransportError>(error) {
-        return own.to_string();
-    }
-    chain(error)
-        .last()
-        .map(ToString::to_string)
-        .unwrap_or_default()
 }

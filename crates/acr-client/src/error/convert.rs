@@ -6,8 +6,7 @@ use acr_protocol::{
     InvalidTag,
 };
 
-use super::{Error, ErrorKind, cause};
-use crate::transport::{TransportError, TransportErrorKind};
+use super::{Error, ErrorKind, TransportError, TransportErrorKind, cause};
 
 impl From<Infallible> for Error {
     /// Never happens: it lets an argument that is already of the right type stand where text may.
@@ -169,7 +168,7 @@ mod tests {
                 Some(PAUSE),
             )
             .with_registry_errors(vec![RegistryError::new(ErrorCode::TOOMANYREQUESTS, "slow")])
-            .in_operation("get_blob", Some("app"), 5)
+            .in_operation("get_blob", Some("app"), None, 5)
     }
 
     #[track_caller]

@@ -148,6 +148,18 @@ pub(crate) fn is_transient(status: StatusCode) -> bool {
     }
 }
 
+/// Whether a code of a 404 says that something is not there.
+pub(crate) fn is_absence(code: &ErrorCode) -> bool {
+    matches!(
+        code,
+        &ErrorCode::TAG_UNKNOWN
+            | &ErrorCode::MANIFEST_UNKNOWN
+            | &ErrorCode::BLOB_UNKNOWN
+            | &ErrorCode::NAME_UNKNOWN
+            | &ErrorCode::BLOB_UPLOAD_UNKNOWN
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 pub(crate) mod cause;
 mod convert;
 mod kind;
+mod transport;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,10 +13,10 @@ use std::time::Duration;
 use acr_protocol::{ErrorCode, RegistryError, one_line};
 use http::StatusCode;
 
-use crate::response_error::is_absence;
-
-pub(crate) use self::kind::is_transient;
 pub use self::kind::{Advice, ErrorKind};
+pub(crate) use self::kind::{is_absence, is_transient};
+pub use self::transport::{TransportError, TransportErrorKind};
+pub(crate) use self::transport::{decisive, kind_within};
 
 /// Why an operation failed.
 ///
@@ -199,10 +200,7 @@ impl Error {
         let source: Box<dyn StdError + Send + Sync> = source.into();
         let own = match cause::find::<Self>(source.as_ref()) {
             Some(inner) => Self::new(inner.kind(), format!("{what}: {inner}")).inheriting(inner),
-            None => Self::new(
-                kind,
-                format!("{what}: {}", cause::decisive(source.as_ref())),
-            ),
+            None => Self::new(kind, format!("{what}: {}", decisive(source.as_ref()))),
         };
         own.with_source(source)
     }
@@ -213,7 +211,7 @@ impl Error {
         what: impl fmt::Display,
         source: Box<dyn StdError + Send + Sync>,
     ) -> Self {
-        let text = format!("{what}: {}", cause::decisive(source.as_ref()));
+        let text = format!("{what}: {}", decisive(source.as_ref()));
         let mut own = Self::new(ErrorKind::Credential, text);
         if let Some(inner) = cause::find::<Self>(source.as_ref()).filter(|e| e.is_retryable()) {
             let (retry_after, is_tried_inside) = (inner.retry_after(), inner.is_final());
@@ -276,6 +274,7 @@ impl Error {
         self,
         operation: &'static str,
         repository: Option<&str>,
+        reference: Option<&str>,
         attempts: u32,
     ) -> Self {
         self.edit(|inner| {
@@ -283,6 +282,7 @@ impl Error {
             if inner.operation.is_none() {
                 inner.operation = Some(operation);
                 inner.repository = repository.map(str::to_owned);
+                inner.reference = reference.map(str::to_owned);
             }
         })
     }
@@ -447,8 +447,7 @@ mod tests {
     fn the_text_says_what_happened_to_what_and_leaves_the_cause_to_the_source() {
         let error = Error::new(ErrorKind::Transport, "the connection broke")
             .with_source(io::Error::other("reset"))
-            .about("v1")
-            .in_operation("get_manifest", Some("app"), 1);
+            .in_operation("get_manifest", Some("app"), Some("v1"), 1);
         assert_eq!(
             error.to_string(),
             "get_manifest app:v1: the connection broke"
@@ -461,10 +460,8 @@ mod tests {
     #[test]
     fn what_was_named_further_inside_stays() {
         let error = Error::protocol("nonsense")
-            .about("v1")
-            .in_operation("head_manifest", Some("a"), 2)
-            .about("v2")
-            .in_operation("delete_manifest", Some("b"), 1);
+            .in_operation("head_manifest", Some("a"), Some("v1"), 2)
+            .in_operation("delete_manifest", Some("b"), Some("v2"), 1);
         assert_eq!(error.to_string(), "head_manifest a:v1: nonsense");
         assert_eq!(error.attempts(), 2);
     }
@@ -495,7 +492,7 @@ mod tests {
     fn a_clone_is_not_changed_by_what_the_other_one_learns() {
         let error = Error::protocol("nonsense");
         let shared = error.clone();
-        let told = error.in_operation("ping", None, 1);
+        let told = error.in_operation("ping", None, None, 1);
         assert_eq!(shared.operation(), None);
         assert_eq!(told.operation(), Some("ping"));
     }

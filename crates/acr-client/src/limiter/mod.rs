@@ -26,7 +26,9 @@ mod turn;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use acr_clock::Clock;
@@ -37,7 +39,6 @@ use http::{HeaderMap, StatusCode};
 use self::class::{Feedback, Outcome};
 use self::queue::{Queue, Slot};
 use self::turn::Acquire;
-pub(crate) use self::watch::Watched;
 
 /// How the client keeps within the registry's limits.
 ///
@@ -180,17 +181,40 @@ impl Permit {
     pub(crate) fn waited(&self) -> Duration {
         self.waited
     }
+}
 
-    /// A part of the call that waits for others. If it is not polled when it could go on, the place goes
-    /// to others for that long.
-    pub(crate) fn watch<F: Future + Unpin>(&self, work: F) -> Watched<'_, F> {
-        Watched::new(self.place.as_ref(), work)
+/// A part of a call that waits for others. If it is not polled when it could go on, the call's place, if it
+/// has one, goes to others for that long.
+pub(crate) fn watch<F: Future + Unpin>(permit: Option<&Permit>, work: F) -> Watched<'_, F> {
+    Watched::new(permit.and_then(|permit| permit.place.as_ref()), work)
+}
+
+/// A part of a call that holds a place: what it waits for others in.
+pub(crate) struct Watched<'a, F> {
+    place: Option<(&'a Slot, Waker)>,
+    work: F,
+}
+
+impl<'a, F> Watched<'a, F> {
+    fn new(place: Option<&'a Slot>, work: F) -> Self {
+        let place = place.map(|place| (place, Waker::from(place.watch().clone())));
+        Self { place, work }
     }
 }
 
-/// The same for a call that may have no place, or no longer.
-pub(crate) fn watch<F: Future + Unpin>(permit: Option<&Permit>, work: F) -> Watched<'_, F> {
-    Watched::new(permit.and_then(|permit| permit.place.as_ref()), work)
+impl<F: Future + Unpin> Future for Watched<'_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        let Some((place, waker)) = &this.place else {
+            return Pin::new(&mut this.work).poll(context);
+        };
+        if place.watch().polled(context.waker()) {
+            place.is_back();
+        }
+        Pin::new(&mut this.work).poll(&mut Context::from_waker(waker))
+    }
 }
 
 /// Whether the call with this response came through the registry's limits.

@@ -1,14 +1,11 @@
 //! Whether a call that holds a place waits for somebody else, or for its own caller.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
-
-use super::queue::Slot;
 
 /// Stands between a call and its caller: notes when the call was woken, until it is polled.
 ///
@@ -35,7 +32,7 @@ pub(super) enum Use {
 
 impl Watch {
     /// Takes note of a poll, and of whom to wake. Returns whether the place was lent until now.
-    fn polled(&self, caller: &Waker) -> bool {
+    pub(super) fn polled(&self, caller: &Waker) -> bool {
         // Before the state: what wakes in between is part of this poll.
         self.caller.register(caller);
         self.state.swap(WAITS, Ordering::AcqRel) == ASIDE
@@ -80,34 +77,6 @@ impl Wake for Watch {
             .state
             .compare_exchange(WAITS, WOKEN, Ordering::AcqRel, Ordering::Acquire);
         self.caller.wake();
-    }
-}
-
-/// A part of a call that holds a place: what it waits for others in.
-pub(crate) struct Watched<'a, F> {
-    place: Option<(&'a Slot, Waker)>,
-    work: F,
-}
-
-impl<'a, F> Watched<'a, F> {
-    pub(super) fn new(place: Option<&'a Slot>, work: F) -> Self {
-        let place = place.map(|place| (place, Waker::from(place.watch().clone())));
-        Self { place, work }
-    }
-}
-
-impl<F: Future + Unpin> Future for Watched<'_, F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = &mut *self;
-        let Some((place, waker)) = &this.place else {
-            return Pin::new(&mut this.work).poll(context);
-        };
-        if place.watch().polled(context.waker()) {
-            place.is_back();
-        }
-        Pin::new(&mut this.work).poll(&mut Context::from_waker(waker))
     }
 }
 

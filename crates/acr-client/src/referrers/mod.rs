@@ -1,3 +1,4 @@
+mod fallback;
 mod kept;
 
 use acr_protocol::referrers::{ListReferrers, Referrers, fallback_tag};
@@ -51,8 +52,8 @@ impl RepositoryClient {
         if let Some(token) = &resume
             && let Err(error) = self.pipeline.check_token(&operation.request(), token)
         {
-            let call = self.pipeline.call(&operation);
-            return Pager::failed(call.own(error, 0));
+            let info = self.pipeline.info(&operation);
+            return Pager::failed(info.annotate(error, 0));
         }
         let repository = self.clone();
         Pager::new(move |at| {
@@ -92,18 +93,18 @@ async fn page(
 ) -> Result<Page<Descriptor>, Error> {
     let is_first = at.is_none();
     let pipeline = &repository.pipeline;
-    let call = pipeline.call(operation);
+    let info = pipeline.info(operation);
     let mut request = operation.request();
     if let Some(token) = at {
         let next = pipeline.next_page(request.uri(), &token);
-        *request.uri_mut() = next.map_err(|error| call.own(error, 0))?;
+        *request.uri_mut() = next.map_err(|error| info.annotate(error, 0))?;
     }
     let kept = pipeline.kept_referrers();
     let Referrers {
         mut items,
         filtered,
         next,
-    } = match pipeline.run_with(operation, &call, request).await {
+    } = match pipeline.run_with(operation, &info, request).await {
         Err(error) if is_first && lacks_the_api(&error) => {
             let listed = fallback(repository, operation).await?;
             kept.learn(false);
@@ -148,8 +149,8 @@ async fn fallback(
         && let Some(manifest) = repository.kept_index(&tag).await?
     {
         let index = manifest.as_index().map_err(|error| {
-            let call = repository.pipeline.call(operation);
-            call.own(error.into(), 1)
+            let info = repository.pipeline.info(operation);
+            info.annotate(error.into(), 1)
         })?;
         items = index.manifests;
     }

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use futures_core::Stream;
+use futures_util::TryStreamExt as _;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::StreamBody;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -58,7 +59,7 @@ impl Body {
         D: Buf + 'static,
         E: Into<Box<dyn StdError + Send + Sync>> + 'static,
     {
-        Self::new(StreamBody::new(FramesOf(Box::pin(stream))))
+        Self::new(StreamBody::new(stream.map_ok(Frame::data)))
     }
 
     /// Returns a copy that can be sent in place of this body, or `None` for a stream.
@@ -66,8 +67,14 @@ impl Body {
     /// A copy shares the bytes; nothing is copied in memory.
     #[must_use]
     pub fn try_clone(&self) -> Option<Self> {
+        self.in_memory()
+            .map(|bytes| Self(Inner::Full(bytes.clone())))
+    }
+
+    /// Returns the bytes of a body that is in memory.
+    pub(crate) const fn in_memory(&self) -> Option<&Bytes> {
         match &self.0 {
-            Inner::Full(bytes) => Some(Self(Inner::Full(bytes.clone()))),
+            Inner::Full(bytes) => Some(bytes),
             Inner::Stream(_) => None,
         }
     }
@@ -192,27 +199,6 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
-    }
-}
-
-/// Turns a stream of chunks into the stream of frames that `StreamBody` asks for.
-struct FramesOf<S>(Pin<Box<S>>);
-
-impl<S, D, E> Stream for FramesOf<S>
-where
-    S: Stream<Item = Result<D, E>>,
-{
-    type Item = Result<Frame<D>, E>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0
-            .as_mut()
-            .poll_next(cx)
-            .map(|item| item.map(|chunk| chunk.map(Frame::data)))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
         self.0.size_hint()
     }
 }

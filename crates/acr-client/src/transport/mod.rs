@@ -88,7 +88,6 @@
 //! credentials and signatures, which belong in no log.
 
 mod body;
-mod error;
 mod from_fn;
 #[cfg(feature = "hyper")]
 mod hyper;
@@ -104,7 +103,6 @@ use async_trait::async_trait;
 use http::{Request, Response};
 
 pub use self::body::Body;
-pub use self::error::{TransportError, TransportErrorKind};
 pub use self::from_fn::{FromFn, IntoTransportResult, from_fn};
 #[cfg(feature = "hyper")]
 pub use self::hyper::{
@@ -114,6 +112,7 @@ pub use self::hyper::{
 pub use self::reqwest::ReqwestTransport;
 #[cfg(feature = "tower")]
 pub use self::tower::{TowerTransport, TransportService};
+pub use crate::error::{TransportError, TransportErrorKind};
 
 /// Sends one request and gives back the head of its response with a body still to be read.
 ///

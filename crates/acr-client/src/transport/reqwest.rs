@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use reqwest::redirect::Policy;
 
-use super::error::kind_within;
 use super::{Body, Transport, TransportError, TransportErrorKind};
-use crate::error::cause::decisive;
+use crate::error::{decisive, kind_within};
 
 /// A transport over a client of the crate `reqwest`, with its TLS, its proxies and its settings.
 ///
@@ -112,7 +112,7 @@ impl Transport for ReqwestTransport {
             ));
         }
         let response = Response::<reqwest::Body>::from(response);
-        Ok(response.map(|body| Body::new(Classified(body))))
+        Ok(response.map(|body| Body::new(body.map_err(failed))))
     }
 }
 
@@ -139,31 +139,6 @@ impl HttpBody for Unshared {
     fn size_hint(&self) -> SizeHint {
         let body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         body.size_hint()
-    }
-}
-
-/// A response body whose errors say whether the connection broke.
-struct Classified(reqwest::Body);
-
-impl HttpBody for Classified {
-    type Data = Bytes;
-    type Error = TransportError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
-        Pin::new(&mut self.0)
-            .poll_frame(cx)
-            .map(|frame| frame.map(|frame| frame.map_err(failed)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
     }
 }
 

@@ -58,7 +58,8 @@ impl RepositoryClient {
         let (source, options) = (source.into(), options.into());
         let uploading = self.upload(source, options);
         let uploaded = Box::pin(trace::in_whole("upload_blob", Some(&self.name), uploading)).await;
-        uploaded.map_err(|error| error.in_operation("upload_blob", Some(self.name.as_str()), 0))
+        uploaded
+            .map_err(|error| error.in_operation("upload_blob", Some(self.name.as_str()), None, 0))
     }
 
     async fn upload(

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use http::Request;
 
 use crate::error::Error;
-use crate::pipeline::{Call, Pipeline};
+use crate::operation_info::OperationInfo;
+use crate::pipeline::Pipeline;
 use crate::repository::RepositoryClient;
 
 pub use self::blob::UploadBlobOptions;
@@ -31,10 +32,10 @@ impl RepositoryClient {
             repository: self.name.clone(),
             digest: None,
         };
-        let call = self.pipeline.call(&operation);
+        let info = self.pipeline.info(&operation);
         match self.pipeline.run(&operation).await? {
-            UploadStart::Started(progress) => relative(&self.pipeline, &call, &operation, progress),
-            UploadStart::AlreadyExists(_) => Err(call.own(
+            UploadStart::Started(progress) => relative(&self.pipeline, &info, &operation, progress),
+            UploadStart::AlreadyExists(_) => Err(info.annotate(
                 Error::protocol("the server has a blob already, where an upload was to begin"),
                 1,
             )),
@@ -64,12 +65,12 @@ impl RepositoryClient {
             location: location.clone(),
             range,
         };
-        let call = self.pipeline.call(&operation);
+        let info = self.pipeline.info(&operation);
         if range.is_none() {
-            return Err(call.own(Error::invalid("a chunk must have bytes"), 0));
+            return Err(info.annotate(Error::invalid("a chunk must have bytes"), 0));
         }
-        let progress = self.step(&operation, &call, bytes).await?;
-        relative(&self.pipeline, &call, &operation, progress)
+        let progress = self.step(&operation, &info, bytes).await?;
+        relative(&self.pipeline, &info, &operation, progress)
     }
 
     /// Asks how far an upload is: `GET` on its location. Works with an older location too.
@@ -87,9 +88,9 @@ impl RepositoryClient {
             repository: self.name.clone(),
             location: location.clone(),
         };
-        let call = self.pipeline.call(&operation);
-        let progress = self.step(&operation, &call, Bytes::new()).await?;
-        relative(&self.pipeline, &call, &operation, progress)
+        let info = self.pipeline.info(&operation);
+        let progress = self.step(&operation, &info, Bytes::new()).await?;
+        relative(&self.pipeline, &info, &operation, progress)
     }
 
     /// Ends an upload: `PUT` on its location. What was sent is now the blob of this digest.
@@ -138,8 +139,8 @@ impl RepositoryClient {
             repository: self.name.clone(),
             location: location.clone(),
         };
-        let call = self.pipeline.call(&operation);
-        self.step(&operation, &call, Bytes::new()).await
+        let info = self.pipeline.info(&operation);
+        self.step(&operation, &info, Bytes::new()).await
     }
 
     async fn complete(
@@ -155,14 +156,19 @@ impl RepositoryClient {
             digest: Some(digest.clone()),
             range,
         };
-        let call = self.pipeline.call(&operation);
-        let completed = self.step(&operation, &call, bytes).await;
+        let info = self.pipeline.info(&operation);
+        let completed = self.step(&operation, &info, bytes).await;
         completed.map_err(|error| error.about(digest.as_str()))
     }
 
     /// Runs one step at the upload's location, which must be on the registry: it may come from
     /// elsewhere, and the credential goes along.
-    async fn step<O>(&self, operation: &O, call: &Call, bytes: Bytes) -> Result<O::Output, Error>
+    async fn step<O>(
+        &self,
+        operation: &O,
+        info: &OperationInfo,
+        bytes: Bytes,
+    ) -> Result<O::Output, Error>
     where
         O: Operation + Sync,
         O::Output: Send,
@@ -174,25 +180,28 @@ impl RepositoryClient {
             .absolute(&"/".parse().unwrap_or_default())?;
         let path = self
             .pipeline
+            .endpoint()
             .own_path(&base, "Location", &request.uri().to_string());
-        *request.uri_mut() = path.map_err(|error| call.own(error, 0))?;
+        *request.uri_mut() = path.map_err(|error| info.annotate(error, 0))?;
         *request.body_mut() = bytes;
-        self.pipeline.run_with(operation, call, request).await
+        self.pipeline.run_with(operation, info, request).await
     }
 }
 
 /// Makes the location of a response a path on the registry, and refuses one that leads elsewhere.
 pub(crate) fn relative<O: Operation>(
     pipeline: &Pipeline,
-    call: &Call,
+    info: &OperationInfo,
     operation: &O,
     mut progress: UploadProgress,
 ) -> Result<UploadProgress, Error> {
     let relative = || {
         let base = pipeline.endpoint().absolute(operation.request().uri())?;
-        let path = pipeline.own_path(&base, "Location", progress.location.as_str())?;
+        let path = pipeline
+            .endpoint()
+            .own_path(&base, "Location", progress.location.as_str())?;
         UploadLocation::new(path.to_string()).map_err(|error| Error::protocol(error.to_string()))
     };
-    progress.location = relative().map_err(|error| call.own(error, 1))?;
+    progress.location = relative().map_err(|error| info.annotate(error, 1))?;
     Ok(progress)
 }

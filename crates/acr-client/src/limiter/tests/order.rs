@@ -240,7 +240,7 @@ async fn call_from_many_threads(
                     in_flight.fetch_add(1, Ordering::SeqCst) + 1,
                     Ordering::SeqCst,
                 );
-                permit.watch(Box::pin(tokio::task::yield_now())).await;
+                watch(Some(&permit), Box::pin(tokio::task::yield_now())).await;
                 learn(&limiter, &permit, call);
                 in_flight.fetch_sub(1, Ordering::SeqCst);
             }

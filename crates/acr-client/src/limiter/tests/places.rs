@@ -12,7 +12,7 @@ fn call<'a>(
 ) -> Task<impl Future<Output = Duration> + 'a> {
     Task::new(async move {
         let permit = limiter.admit(DELETE).await;
-        permit.watch(clock.sleep(millis(takes))).await;
+        watch(Some(&permit), clock.sleep(millis(takes))).await;
         permit.waited()
     })
 }
@@ -56,8 +56,8 @@ fn a_call_that_is_polled_again_counts_again() {
     let limiter = limiter(&clock, 1);
     let mut left = Task::new(async {
         let permit = limiter.admit(DELETE).await;
-        permit.watch(clock.sleep(millis(50))).await;
-        permit.watch(clock.sleep(millis(5000))).await;
+        watch(Some(&permit), clock.sleep(millis(50))).await;
+        watch(Some(&permit), clock.sleep(millis(5000))).await;
     });
     assert!(left.poll().is_none());
     drop(clock.drive(limiter.admit(DELETE)));
@@ -123,10 +123,10 @@ fn a_call_that_waits_for_another_one_of_its_program_is_not_waited_for_for_ever()
         let work = Box::pin(async {
             let middle = limiter.admit(DELETE).await;
             let inner = Box::pin(limiter.admit(DELETE));
-            let inner = middle.watch(inner).await;
+            let inner = watch(Some(&middle), inner).await;
             (middle.waited(), inner.waited())
         });
-        outer.watch(work).await
+        watch(Some(&outer), work).await
     };
     let (middle, inner) = clock.drive(nested);
     for waited in [middle, inner] {
@@ -183,9 +183,9 @@ fn a_part_that_is_given_up_counts_as_part_of_its_call() {
     let limiter = limiter(&clock, 1);
     let mut call = Task::new(async {
         let permit = limiter.admit(DELETE).await;
-        let part = permit.watch(clock.sleep(millis(9000)));
+        let part = watch(Some(&permit), clock.sleep(millis(9000)));
         select(part, clock.sleep(millis(20))).await;
-        permit.watch(clock.sleep(millis(20))).await;
+        watch(Some(&permit), clock.sleep(millis(20))).await;
     });
     let mut next = Task::new(limiter.admit(DELETE));
     assert!(call.poll().is_none() && next.poll().is_none());

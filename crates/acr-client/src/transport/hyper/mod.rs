@@ -10,14 +10,13 @@ mod tunnel;
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use http::header::PROXY_AUTHORIZATION;
 use http::uri::Scheme;
 use http::{Request, Response, StatusCode, Uri};
+use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
 
 pub use self::builder::{HyperTransportBuilder, HyperTransportError};
@@ -124,38 +123,14 @@ impl Transport for HyperTransport {
                     let error = ProxyError::refused(&proxy, "a request", response.status());
                     Err(cause::told(error, true, ""))
                 }
-                _ => Ok(response.map(|body| Body::new(Classified(body)))),
+                _ => Ok(response
+                    .map(|body| Body::new(body.map_err(|error| cause::told(error, false, ""))))),
             },
             Err(error) => {
                 let is_connect = error.is_connect();
                 Err(cause::told(error, is_connect, &place))
             }
         }
-    }
-}
-
-/// A response body whose errors say whether the connection broke.
-struct Classified(hyper::body::Incoming);
-
-impl http_body::Body for Classified {
-    type Data = bytes::Bytes;
-    type Error = TransportError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, TransportError>>> {
-        Pin::new(&mut self.0)
-            .poll_frame(cx)
-            .map(|frame| frame.map(|frame| frame.map_err(|error| cause::told(error, false, ""))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.0.size_hint()
     }
 }
 

@@ -1,3 +1,5 @@
+mod builder;
+
 use acr_protocol::repository::{
     DeleteRepository, GetRepositoryProperties, ListRepositoryNames, UpdateRepositoryProperties,
 };
@@ -6,7 +8,7 @@ use acr_protocol::{
     RepositoryProperties, Timestamp,
 };
 
-use crate::builder::ClientBuilder;
+pub use self::builder::ClientBuilder;
 use crate::error::Error;
 use crate::paging::Pager;
 use crate::pipeline::Pipeline;

@@ -3,7 +3,7 @@ use std::fmt;
 
 use acr_protocol::one_line;
 
-use crate::error::cause;
+use super::{Error, cause};
 
 /// Why a transport brought no response, or not all of its body.
 pub struct TransportError {
@@ -79,7 +79,7 @@ impl TransportError {
     ///
     /// Where one is further down, in what a middleware has made of it, its kind is the wrapped
     /// error's too; else that is `kind`.
-    pub(super) fn from_boxed(
+    pub(crate) fn from_boxed(
         kind: TransportErrorKind,
         error: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
@@ -118,7 +118,7 @@ impl fmt::Display for TransportError {
             TransportErrorKind::Unreadable => "the response cannot be read",
             TransportErrorKind::Other => "the request could not be sent",
         })?;
-        write!(f, ": {}", one_line(&cause::decisive(self.source.as_ref())))
+        write!(f, ": {}", one_line(&decisive(self.source.as_ref())))
     }
 }
 
@@ -129,8 +129,23 @@ impl StdError for TransportError {
 }
 
 /// The kind of the outermost `TransportError` among an error and its causes.
-pub(super) fn kind_within(error: &(dyn StdError + 'static)) -> Option<TransportErrorKind> {
+pub(crate) fn kind_within(error: &(dyn StdError + 'static)) -> Option<TransportErrorKind> {
     cause::find(error).map(TransportError::kind)
+}
+
+/// What decided it: what an error of this crate among them says, else what the innermost cause says,
+/// which the others only pass on.
+pub(crate) fn decisive(error: &(dyn StdError + 'static)) -> String {
+    if let Some(own) = cause::find::<Error>(error) {
+        return own.to_string();
+    }
+    if let Some(own) = cause::find::<TransportError>(error) {
+        return own.to_string();
+    }
+    cause::chain(error)
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
-//! Where the registry is, and whether another URL is there too.
+//! Where the registry is, whether another URL is there too, and how a URL is resolved and shown: only here
+//! [`Url`] and [`Uri`] become each other.
 
 use std::fmt;
 
 use http::Uri;
+use http::uri::PathAndQuery;
 use url::Url;
 
 use crate::error::Error;
@@ -71,8 +73,24 @@ impl Endpoint {
     }
 
     /// Whether a URL is on the registry, so that credentials may go there.
-    pub(crate) fn is_origin_of(&self, url: &Url) -> bool {
-        self.0.origin() == url.origin()
+    pub(crate) fn is_origin_of(&self, url: &Uri) -> bool {
+        Url::parse(&url.to_string()).is_ok_and(|url| self.0.origin() == url.origin())
+    }
+
+    /// Resolves a URL that a response named, such as the next page, and refuses one that leads away
+    /// from the registry. Returns its path and query.
+    pub(crate) fn own_path(&self, base: &Uri, header: &str, target: &str) -> Result<Uri, Error> {
+        let url = resolve(base, header, target)?;
+        if !self.is_origin_of(&url) {
+            return Err(Error::protocol(format!(
+                "the response's header {header} leads away from the registry, to {}; refused",
+                origin_text(&url)
+            )));
+        }
+        let path = url.into_parts().path_and_query;
+        Ok(path
+            .unwrap_or_else(|| PathAndQuery::from_static("/"))
+            .into())
     }
 }
 
@@ -88,41 +106,54 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// Resolves what a header names, such as `Location`, against the URL of the request.
-///
-/// The errors do not repeat it, because it may hold a signature.
-pub(crate) fn resolve(base: &Uri, header: &str, reference: &str) -> Result<Url, Error> {
-    let fail = |reason: &str| {
-        Error::protocol(format!(
-            "the response's header {header} is no usable URL: {reason}"
-        ))
-    };
-    let base = Url::parse(&base.to_string()).map_err(|error| fail(&error.to_string()))?;
-    let mut url = base
-        .join(reference)
-        .map_err(|error| fail(&error.to_string()))?;
-    if !matches!(url.scheme(), "https" | "http") {
-        return Err(fail("the scheme is neither https nor http"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(fail("it holds a user"));
-    }
-    url.set_fragment(None);
-    Ok(url)
+/// Reads an absolute URL that a server named. The reasons do not repeat it, because it may hold a signature.
+pub(crate) fn absolute(text: &str) -> Result<Uri, String> {
+    checked(Url::parse(text))
 }
 
-/// A resolved URL in the form of the `http` crate.
-pub(crate) fn to_uri(url: &Url, header: &str) -> Result<Uri, Error> {
-    Uri::try_from(url.as_str()).map_err(|error| {
+/// Resolves what a header names, such as `Location`, against the URL of the request.
+pub(crate) fn resolve(base: &Uri, header: &str, reference: &str) -> Result<Uri, Error> {
+    let base = Url::parse(&base.to_string());
+    checked(base.and_then(|base| base.join(reference))).map_err(|reason| {
         Error::protocol(format!(
-            "the response's header {header} is no usable URL: {error}"
+            "the response's header {header} is not a usable URL: {reason}"
         ))
     })
 }
 
+fn checked(url: Result<Url, url::ParseError>) -> Result<Uri, String> {
+    let mut url = url.map_err(|error| error.to_string())?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err("the scheme is neither https nor http".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("it holds a user".to_owned());
+    }
+    url.set_fragment(None);
+    Uri::try_from(url.as_str()).map_err(|error| error.to_string())
+}
+
 /// The origin of a URL, for messages.
-pub(crate) fn origin_text(url: &Url) -> String {
-    url.origin().ascii_serialization()
+pub(crate) fn origin_text(url: &Uri) -> String {
+    let (scheme, host) = (url.scheme_str().unwrap_or_default(), url.host());
+    let port = url.port().map(|port| format!(":{port}"));
+    format!(
+        "{scheme}://{}{}",
+        host.unwrap_or_default(),
+        port.unwrap_or_default()
+    )
+}
+
+/// A URL for a person to read: without the query, which may hold signatures and tokens.
+pub(crate) struct WithoutQuery<'a>(pub(crate) &'a Uri);
+
+impl fmt::Display for WithoutQuery<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.host().is_some() {
+            f.write_str(&origin_text(self.0))?;
+        }
+        f.write_str(self.0.path())
+    }
 }
 
 #[cfg(test)]
@@ -185,7 +216,7 @@ mod tests {
             ("//evil.example/x", "https://evil.example/x", false),
         ] {
             let url = resolve(&base, "location", reference).unwrap();
-            assert_eq!(url.as_str(), expected);
+            assert_eq!(url, expected);
             assert_eq!(endpoint.is_origin_of(&url), own, "{reference}");
         }
     }

@@ -26,7 +26,7 @@ impl MinRate {
     }
 
     /// What is told of a body that arrives more slowly.
-    pub(crate) fn broken(self) -> String {
+    fn broken(self) -> String {
         format!(
             "the body arrives at less than {} bytes per second over {:?}, the least rate that \
              min_stream_rate asks for",
@@ -35,8 +35,10 @@ impl MinRate {
     }
 }
 
-/// Measures a body. Time counts while the server is waited for, not while the caller does something else.
-pub(crate) struct Pace {
+/// A body that ends in an error where it arrives too slowly. Time counts while the server is waited for, not
+/// while the caller does something else.
+pub(super) struct Paced {
+    body: Body,
     rate: MinRate,
     clock: Arc<dyn Clock>,
     /// Of this window: what has arrived, and how long it was waited for.
@@ -51,9 +53,10 @@ struct Waiting {
     end: Sleep,
 }
 
-impl Pace {
-    pub(crate) fn new(rate: MinRate, clock: Arc<dyn Clock>) -> Self {
+impl Paced {
+    pub(super) fn new(body: Body, rate: MinRate, clock: Arc<dyn Clock>) -> Self {
         Self {
+            body,
             rate,
             clock,
             bytes: 0,
@@ -62,12 +65,8 @@ impl Pace {
         }
     }
 
-    pub(crate) const fn rate(&self) -> MinRate {
-        self.rate
-    }
-
     /// Takes note of bytes that have arrived. A window with enough of them is over.
-    pub(crate) fn arrived(&mut self, bytes: usize) {
+    fn arrived(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes as u64);
         if let Some(waiting) = self.waiting.take() {
             self.waited += self.clock.elapsed().saturating_sub(waiting.since);
@@ -81,7 +80,7 @@ impl Pace {
     }
 
     /// Is ready when a window has passed in waiting, and less has arrived than has to.
-    pub(crate) fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (clock, window, waited) = (&self.clock, self.rate.window, self.waited);
         let waiting = self.waiting.get_or_insert_with(|| Waiting {
             since: clock.elapsed(),
@@ -94,18 +93,6 @@ impl Pace {
 /// By how much an alarm is late only where nobody polls the task that has set it.
 pub(super) const UNPOLLED: Duration = Duration::from_secs(1);
 
-/// A body that ends in an error where it arrives too slowly.
-pub(crate) struct Paced {
-    body: Body,
-    pace: Pace,
-}
-
-impl Paced {
-    pub(crate) const fn new(body: Body, pace: Pace) -> Self {
-        Self { body, pace }
-    }
-}
-
 impl HttpBody for Paced {
     type Data = Bytes;
     type Error = TransportError;
@@ -116,13 +103,13 @@ impl HttpBody for Paced {
     ) -> Poll<Option<Result<Frame<Bytes>, TransportError>>> {
         let this = &mut *self;
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
-            ready!(this.pace.poll_late(cx));
-            let text = this.pace.rate().broken();
+            ready!(this.poll_late(cx));
+            let text = this.rate.broken();
             let error = TransportError::told(TransportErrorKind::Timeout, text.clone(), text);
             return Poll::Ready(Some(Err(error)));
         };
         if let Some(Ok(frame)) = &frame {
-            this.pace.arrived(frame.data_ref().map_or(0, Bytes::len));
+            this.arrived(frame.data_ref().map_or(0, Bytes::len));
         }
         Poll::Ready(frame)
     }

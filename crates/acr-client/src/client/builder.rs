@@ -9,10 +9,9 @@ use http::HeaderValue;
 #[cfg(feature = "hyper")]
 use http::Uri;
 
+use super::ContainerRegistryClient;
 use crate::audience::Audience;
-use crate::auth::{Authorizer, Credential, Sender};
-use crate::client::ContainerRegistryClient;
-use crate::endpoint::Endpoint;
+use crate::auth::{Authorizer, Credential};
 use crate::environment::Environment;
 use crate::error::Error;
 #[cfg(feature = "hyper")]
@@ -21,10 +20,11 @@ use crate::limiter::{Limiter, LimiterOptions};
 use crate::pipeline::{Pipeline, Shared};
 use crate::referrers::Kept;
 use crate::retry::{RetryOptions, RetryPolicy};
+use crate::sender::{MinRate, Sender};
 #[cfg(feature = "hyper")]
 use crate::transport::HyperTransportBuilder;
 use crate::transport::Transport;
-use crate::wire::{MinRate, Wire};
+use crate::url::Endpoint;
 
 /// Settings for a [`ContainerRegistryClient`].
 ///
@@ -271,9 +271,12 @@ impl ClientBuilder {
         }
         self.credential.check()?;
         let transport = self.take_transport(&endpoint)?;
-        let wire = Wire {
+        let clock = self.take_clock()?;
+        let sender = Sender {
             transport,
-            clock: self.take_clock()?,
+            retry: RetryPolicy::new(self.retry.clone(), clock.clone()),
+            limiter: Limiter::new(clock.clone(), self.limiter.clone()),
+            clock,
             idle_timeout: self.idle_timeout,
             body_timeout: self.body_timeout,
             min_rate: self.min_rate,
@@ -282,21 +285,17 @@ impl ClientBuilder {
         let audience = self
             .audience
             .unwrap_or_else(|| Audience::of_host(endpoint.host()));
-        let retry = RetryPolicy::new(self.retry, wire.clock.clone());
-        let limiter = Limiter::new(wire.clock.clone(), self.limiter);
-        let sender = Sender {
-            wire: wire.clone(),
-            retry: retry.clone(),
-            limiter: limiter.clone(),
-        };
-        let (credential, known) = (self.credential, self.assume_azure_auth);
-        let authorizer = Authorizer::new(sender, endpoint.clone(), credential, audience, known)?;
+        let authorizer = Authorizer::new(
+            sender.clone(),
+            endpoint.clone(),
+            self.credential,
+            audience,
+            self.assume_azure_auth,
+        )?;
         Ok(ContainerRegistryClient::over(Pipeline::new(Shared {
             endpoint,
-            wire,
+            sender,
             authorizer,
-            retry,
-            limiter,
             max_json_size: self.max_json_size,
             kept_referrers: Kept::default(),
         })))

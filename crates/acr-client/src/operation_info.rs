@@ -1,0 +1,70 @@
+//! What the client has to know of an operation, apart from its request.
+
+use acr_protocol::blob::{GetBlob, HeadBlob};
+use acr_protocol::manifest::{GetManifest, HeadManifest};
+use acr_protocol::{Describe, OperationClass, RepositoryName, ScopeSet};
+
+use crate::error::Error;
+
+/// What the pipeline needs to know of an operation, apart from its request, and what its errors name.
+#[derive(Debug, Clone)]
+pub(crate) struct OperationInfo {
+    pub(crate) name: &'static str,
+    pub(crate) class: OperationClass,
+    /// Whether doing it twice does no harm.
+    pub(crate) repeatable: bool,
+    pub(crate) repository: Option<RepositoryName>,
+    /// The tag or digest that it works on.
+    pub(crate) reference: Option<String>,
+    pub(crate) scope: ScopeSet,
+    /// The most bytes of a body that is read whole.
+    pub(crate) limit: usize,
+    /// Whether a redirect of a `GET` or `HEAD` is followed, or is the response.
+    pub(crate) follows: bool,
+    /// Whether it is followed to another origin too.
+    pub(crate) leaves: bool,
+}
+
+impl OperationInfo {
+    /// Describes an operation whose body may have this many bytes.
+    pub(crate) fn of<O: Describe>(operation: &O, limit: usize) -> Self {
+        let content = [
+            GetManifest::NAME,
+            HeadManifest::NAME,
+            GetBlob::NAME,
+            HeadBlob::NAME,
+        ];
+        Self {
+            name: O::NAME,
+            class: O::CLASS,
+            repeatable: O::IDEMPOTENT,
+            repository: operation.repository().cloned(),
+            reference: None,
+            scope: operation.scope(),
+            limit,
+            follows: true,
+            leaves: content.contains(&O::NAME),
+        }
+    }
+
+    /// Describes what has no [`Describe`] of its own; redirects are the response.
+    pub(crate) fn new(name: &'static str, class: OperationClass, scope: ScopeSet) -> Self {
+        Self {
+            name,
+            class,
+            repeatable: true,
+            repository: None,
+            reference: None,
+            scope,
+            limit: 0,
+            follows: false,
+            leaves: false,
+        }
+    }
+
+    /// Says in an error what it happened in; what was said further inside stays.
+    pub(crate) fn annotate(&self, error: Error, attempts: u32) -> Error {
+        let repository = self.repository.as_ref().map(RepositoryName::as_str);
+        error.in_operation(self.name, repository, self.reference.as_deref(), attempts)
+    }
+}

@@ -1,0 +1,196 @@
+//! The lists of referrers that clients keep by hand, as indexes under tags, where a registry has no API for
+//! them (OCI 1.1): a manifest with a subject that is in no list is lost to everybody who looks for it.
+
+use acr_protocol::manifest::{AcceptedManifest, GetManifest, SetManifest};
+use acr_protocol::referrers::{ListReferrers, fallback_tag, referrer};
+use acr_protocol::{Describe, Descriptor, Digest, ErrorCode, Manifest, Operation, Reference, Tag};
+
+use super::kept::Change;
+use super::lacks_the_api;
+use crate::audience::Audience;
+use crate::error::{Error, ErrorKind};
+use crate::manifest::MAX_MANIFEST_SIZE;
+use crate::repository::RepositoryClient;
+
+impl RepositoryClient {
+    /// Sees to it that a manifest that was set is in the list of its subject's referrers.
+    pub(crate) async fn list_referrer(
+        &self,
+        manifest: &Manifest,
+        accepted: &AcceptedManifest,
+    ) -> Result<(), Error> {
+        let kept = self.pipeline.kept_referrers();
+        if accepted.subject.is_some() {
+            kept.learn(true);
+            return Ok(());
+        }
+        if self.is_azure() || kept.known() == Some(true) {
+            return Ok(());
+        }
+        let Some((subject, mut entry)) = referrer(manifest) else {
+            return Ok(());
+        };
+        entry.digest.clone_from(&accepted.digest);
+        let listed = async {
+            if self.has_referrers_api(&subject).await? {
+                return Ok(());
+            }
+            let of = accepted.digest.clone();
+            self.change_kept(&subject, of, Some(entry)).await?;
+            kept.learn(false);
+            Ok(())
+        };
+        let listed: Result<(), Error> = listed.await;
+        listed.map_err(|cause| {
+            let text = format!(
+                "the manifest {} is set, but is not in the list of the referrers of {subject}, which \
+                 this registry leaves to its clients; set it again",
+                accepted.digest
+            );
+            wrapped(text, SetManifest::NAME, self, cause)
+        })
+    }
+
+    /// Finds the subject in whose list of referrers a manifest is that is to be deleted, where such
+    /// lists are kept by clients.
+    ///
+    /// What cannot be found out holds up no delete: who may delete need not have the right to read.
+    pub(crate) async fn listed_under(&self, digest: &Digest) -> Option<Digest> {
+        if self.is_azure() || self.has_referrers_api(digest).await.unwrap_or(true) {
+            return None;
+        }
+        let digest = Reference::from(digest);
+        let asked = self.impatient();
+        let got = asked.get_reference(digest, GetManifest::NAME);
+        let manifest = got.await.ok()?;
+        // It is a registry that said so.
+        self.pipeline.kept_referrers().learn(false);
+        let (subject, _) = referrer(&manifest)?;
+        Some(subject)
+    }
+
+    /// Takes a manifest that was deleted out of the list of its subject's referrers. An index without
+    /// entries stays: another client may be about to add one.
+    pub(crate) async fn unlist_referrer(
+        &self,
+        subject: &Digest,
+        digest: Digest,
+    ) -> Result<(), Error> {
+        let changed = self.change_kept(subject, digest.clone(), None).await;
+        changed.map_err(|cause| {
+            let text = format!(
+                "the manifest {digest} is deleted, but is still in the list of the referrers of {subject}"
+            );
+            wrapped(text, "delete_manifest", self, cause)
+        })
+    }
+
+    /// Gets the index that clients keep under a tag; `None` where a registry says that there is none.
+    pub(super) async fn kept_index(&self, tag: &Tag) -> Result<Option<Manifest>, Error> {
+        let tag = Reference::Tag(tag.clone());
+        let got = self.impatient().get_reference(tag, GetManifest::NAME).await;
+        match got {
+            Err(error) if error.tells_absence() || is_absence_to_harbor(&error) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Reads the index, changes it, and reads it again, until all that this client wants of it is so.
+    async fn change_kept(
+        &self,
+        subject: &Digest,
+        of: Digest,
+        entry: Option<Descriptor>,
+    ) -> Result<(), Error> {
+        let Some(tag) = fallback_tag(subject) else {
+            return Ok(());
+        };
+        let key = (self.name.clone(), subject.clone());
+        let change = Change::begin(self.pipeline.kept_referrers(), key, of, entry);
+        for _ in 0..change.max_rounds {
+            let index = self.kept_index(&tag).await?;
+            let Some(changed) = change.apply(index.as_ref())? else {
+                return Ok(());
+            };
+            let set = SetManifest {
+                repository: self.name.clone(),
+                reference: Reference::Tag(tag.clone()),
+                media_type: changed.media_type,
+                bytes: changed.bytes,
+                tags: Vec::new(),
+            };
+            crate::manifest::check(&set)?;
+            self.pipeline.run(&set).await?;
+        }
+        Err(Error::new(
+            ErrorKind::Registry,
+            format!(
+                "{tag} was changed by others each of {} times that it was set",
+                change.max_rounds
+            ),
+        ))
+    }
+
+    /// Asks the registry whether it keeps the lists itself, unless that is known.
+    async fn has_referrers_api(&self, subject: &Digest) -> Result<bool, Error> {
+        let kept = self.pipeline.kept_referrers();
+        if let Some(known) = kept.known() {
+            return Ok(known);
+        }
+        let list = ListReferrers {
+            repository: self.name.clone(),
+            digest: subject.clone(),
+            artifact_type: None,
+            query: acr_protocol::ListQuery::default(),
+        };
+        let mut info = self.pipeline.info(&list);
+        // A page that is too long is one all the same.
+        info.limit = MAX_MANIFEST_SIZE;
+        let asked = self.impatient().pipeline;
+        match asked.run_with(&list, &info, list.request()).await {
+            Ok(_) => kept.learn(true),
+            Err(error) if error.kind() == ErrorKind::TooLarge => kept.learn(true),
+            // Who says so may be a proxy, so it is remembered only once a registry has spoken.
+            Err(error) if lacks_the_api(&error) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// Whether the registry is one of Azure's, which all have the API.
+    fn is_azure(&self) -> bool {
+        Audience::is_azure_host(self.pipeline.endpoint().host())
+    }
+
+    /// The same repository, where what is not found is not waited for.
+    fn impatient(&self) -> Self {
+        Self {
+            pipeline: self.pipeline.without_patience(),
+            name: self.name.clone(),
+        }
+    }
+}
+
+/// Whether the registry says so in the words of Harbor, whose code is not of the protocol. What another code
+/// says is no reason to begin a new index in the place of the one that may be there.
+fn is_absence_to_harbor(error: &Error) -> bool {
+    let code = error.code().map(ErrorCode::as_str);
+    error.kind() == ErrorKind::NotFound && error.is_own() && code == Some("NOT_FOUND")
+}
+
+/// An error with another text, but the kind and the status, so that the advice is the same.
+fn wrapped(text: String, name: &'static str, of: &RepositoryClient, cause: Error) -> Error {
+    let error = Error::new(cause.kind(), text);
+    let error = match cause.status() {
+        Some(status) => error.with_response(
+            status,
+            cause.request_id().map(str::to_owned),
+            cause.retry_after(),
+        ),
+        None => error,
+    };
+    let attempts = cause.attempts();
+    error
+        .with_source(cause)
+        .in_operation(name, Some(of.name.as_str()), None, attempts)
+}
