@@ -7,7 +7,7 @@ use acr_protocol::manifest::{
     AcceptedManifest, DeleteManifest, GetManifest, HeadManifest, SetManifest,
 };
 use acr_protocol::{
-    ArtifactManifestOrder, ArtifactManifestProperties, ChangeableAttributes, DecodeError, Describe,
+    ArtifactManifestOrder, ArtifactManifestProperties, ChangeableAttributes, DecodeError,
     Descriptor, Digest, ListQuery, Manifest, MediaType, Operation, Page, PageToken, Reference,
 };
 use bytes::Bytes;
@@ -113,7 +113,7 @@ impl RepositoryClient {
         reference: impl TryInto<Reference, Error: Into<Error>>,
     ) -> Result<Manifest, Error> {
         let reference = reference.try_into().map_err(Into::into)?;
-        self.get_reference(reference, GetManifest::NAME).await
+        self.get_reference(reference, GetManifest::SPEC.name).await
     }
 
     /// Gets a manifest for an operation of this name.
@@ -255,7 +255,7 @@ impl RepositoryClient {
             reference: (&digest).into(),
         };
         let deleted = async {
-            let was_there = self.pipeline.run(&operation).await?;
+            let was_there = self.pipeline.run(&operation).await?.was_there();
             if let Some(subject) = subject {
                 Box::pin(self.unlist_referrer(&subject, digest)).await?;
             }
@@ -282,9 +282,9 @@ impl RepositoryClient {
         let info = self.pipeline.info(&operation);
         let opened = self
             .pipeline
-            .open(&info, operation.request(), HeadManifest::SUCCESS);
+            .open(&info, operation.request(), HeadManifest::SPEC.success);
         let found = match opened.await {
-            Ok(response) => match operation.decode(&response.head, Bytes::new()) {
+            Ok(response) => match operation.read(&response.head, Bytes::new()) {
                 Ok(descriptor) => {
                     let checked = check_type(&descriptor.media_type).map(|()| descriptor);
                     Some(checked.map_err(|error| info.annotate(error, 1)))
@@ -303,7 +303,7 @@ impl RepositoryClient {
         match found {
             Some(found) => found.map_err(|error| error.about(operation.reference.as_str())),
             None => {
-                let got = self.get_reference(operation.reference, HeadManifest::NAME);
+                let got = self.get_reference(operation.reference, HeadManifest::SPEC.name);
                 Ok(got.await?.descriptor())
             }
         }

@@ -2,7 +2,7 @@
 
 use acr_protocol::blob::{GetBlob, HeadBlob};
 use acr_protocol::manifest::{GetManifest, HeadManifest};
-use acr_protocol::{Describe, OperationClass, RepositoryName, ScopeSet};
+use acr_protocol::{Operation, OperationClass, RepositoryName, ScopeSet};
 
 use crate::error::Error;
 
@@ -27,27 +27,27 @@ pub(crate) struct OperationInfo {
 
 impl OperationInfo {
     /// Describes an operation whose body may have this many bytes.
-    pub(crate) fn of<O: Describe>(operation: &O, limit: usize) -> Self {
+    pub(crate) fn of<O: Operation>(operation: &O, limit: usize) -> Self {
         let content = [
-            GetManifest::NAME,
-            HeadManifest::NAME,
-            GetBlob::NAME,
-            HeadBlob::NAME,
+            GetManifest::SPEC.name,
+            HeadManifest::SPEC.name,
+            GetBlob::SPEC.name,
+            HeadBlob::SPEC.name,
         ];
         Self {
-            name: O::NAME,
-            class: O::CLASS,
-            repeatable: O::IDEMPOTENT,
+            name: O::SPEC.name,
+            class: O::SPEC.class,
+            repeatable: O::SPEC.idempotent,
             repository: operation.repository().cloned(),
             reference: None,
             scope: operation.scope(),
             limit,
             follows: true,
-            leaves: content.contains(&O::NAME),
+            leaves: content.contains(&O::SPEC.name),
         }
     }
 
-    /// Describes what has no [`Describe`] of its own; redirects are the response.
+    /// Describes what is no [`Operation`]; redirects are the response.
     pub(crate) fn new(name: &'static str, class: OperationClass, scope: ScopeSet) -> Self {
         Self {
             name,

@@ -264,7 +264,10 @@ impl<T> Stream for Pages<T> {
                 Next::At(token) => Some(token.clone()),
                 Next::First | Next::End => None,
             };
-            return Poll::Ready(Some(Ok(Page { items, next })));
+            return Poll::Ready(Some(Ok(Page {
+                next,
+                ..Page::complete(items)
+            })));
         }
         let work = match (&mut this.in_progress, &this.next) {
             (Some(work), _) => work,
@@ -316,6 +319,7 @@ mod tests {
                 Ok(Page {
                     items: vec![2 * page, 2 * page + 1],
                     next,
+                    ..Page::default()
                 })
             })
         })
@@ -346,6 +350,7 @@ mod tests {
                 Ok(Page {
                     items: vec![number],
                     next,
+                    ..Page::default()
                 })
             })
         });
@@ -388,6 +393,7 @@ mod tests {
                 Ok(Page {
                     items: vec![next.to_owned()],
                     next: Some(token(next)),
+                    ..Page::default()
                 })
             })
         });
@@ -415,6 +421,7 @@ mod tests {
                 Ok(Page {
                     items: Vec::new(),
                     next: Some(token(&format!("/{page}"))),
+                    ..Page::default()
                 })
             })
         });

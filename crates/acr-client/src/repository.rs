@@ -102,6 +102,7 @@ impl RepositoryClient {
     #[doc(alias = "Delete")]
     pub async fn delete_repository(&self) -> Result<Option<DeletedRepository>, Error> {
         let repository = self.name.clone();
-        self.pipeline.run(&DeleteRepository { repository }).await
+        let deleted = self.pipeline.run(&DeleteRepository { repository }).await?;
+        Ok(deleted.deleted())
     }
 }

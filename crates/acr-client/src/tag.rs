@@ -112,7 +112,9 @@ impl RepositoryClient {
         let repository = self.name.clone();
         let operation = DeleteTag { repository, tag };
         let deleted = self.pipeline.run(&operation).await;
-        deleted.map_err(|error| error.about(operation.tag.as_str()))
+        deleted
+            .map(|deleted| deleted.was_there())
+            .map_err(|error| error.about(operation.tag.as_str()))
     }
 
     /// Lists the names of the tags, ordered by name: `GET /v2/{name}/tags/list`.

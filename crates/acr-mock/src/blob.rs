@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use acr_protocol::blob::{DeleteBlob, GetBlob, HeadBlob, MountBlob};
+use acr_protocol::blob::{DeleteBlob, GetBlob, HeadBlob};
 use acr_protocol::operation::headers::DOCKER_CONTENT_DIGEST;
-use acr_protocol::upload::UploadStart;
-use acr_protocol::{Descriptor, MediaType};
+use acr_protocol::upload::{MountBlob, UploadStart};
+use acr_protocol::{Deletion, Descriptor, MediaType};
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Response, StatusCode};
 
@@ -97,12 +97,12 @@ impl Registry {
             }
             store.remove_blob(&operation.repository, &operation.digest)
         };
-        let was_there = removed.is_some();
+        let deletion = Deletion::from(removed.is_some().then_some(()));
         if let Some(blob) = removed {
             self.waste().put_blob(blob);
             self.shed_all().await;
         }
-        Ok(respond(operation, &was_there))
+        Ok(respond(operation, &deletion))
     }
 
     /// `POST /v2/{name}/blobs/uploads/?mount=&from=`: where the source has no such blob, an upload begins; where none is

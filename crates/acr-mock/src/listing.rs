@@ -52,22 +52,19 @@ fn push_tag(text: &mut Vec<u8>, tag: &TagRecord) {
         true => push_quoted(text, created),
         false => push_quoted(text, tag.last_updated_on.encode(&mut buffer)),
     }
-    let extra = tag.extra.as_deref();
-    match extra.map(|extra| extra.get("signed")) {
+    match tag.extra.as_deref() {
         None => text.extend_from_slice(b",\"signed\":false"),
-        Some(None) => {}
-        Some(Some(signed)) => push_member(text, "signed", signed),
+        Some(extra) => {
+            for (name, value) in extra {
+                push_member(text, name, value);
+            }
+        }
     }
     text.extend_from_slice(b",\"changeableAttributes\":");
     if tag.switches.are_all_on() {
         text.extend_from_slice(ALL_ON);
     } else {
         push_json(text, &tag.switches.to_attributes());
-    }
-    for (name, value) in extra.into_iter().flatten() {
-        if name != "signed" {
-            push_member(text, name, value);
-        }
     }
     text.push(b'}');
 }
@@ -107,7 +104,7 @@ mod tests {
     use acr_protocol::tag::ListTagProperties;
     use acr_protocol::{
         ArtifactTagOrder, ArtifactTagProperties, Attributes, ChangeableAttributes, Digest,
-        ListQuery, Listing, Operation as _, Tag,
+        ListQuery, Operation as _, Page, Tag,
     };
     use futures_util::FutureExt as _;
     use http_body_util::BodyExt as _;
@@ -137,11 +134,9 @@ mod tests {
             attributes: tag.switches.to_attributes(),
             extra: tag.extra(),
         });
-        let response = operation.respond(&Listing {
+        let response = operation.respond(&Page {
             registry_login_server: login_server.to_owned(),
-            repository_name: repository.clone(),
-            items: items.collect(),
-            next: None,
+            ..Page::complete(items.collect())
         });
         String::from_utf8(response.into_body().into()).unwrap()
     }

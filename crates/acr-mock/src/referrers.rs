@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use acr_protocol::PageToken;
-use acr_protocol::referrers::{ListReferrers, Referrers};
+use acr_protocol::referrers::ListReferrers;
+use acr_protocol::{Page, PageToken};
 use form_urlencoded::Serializer;
 use http::Response;
 
@@ -57,10 +57,11 @@ impl Registry {
             has_more = true;
         }
         let next = page.last().filter(|_| has_more);
-        let output = Referrers {
+        let output = Page {
             items: page.iter().map(|referrer| referrer.descriptor()).collect(),
             filtered: operation.artifact_type.is_some(),
             next: next.and_then(|last| next_page(call, operation, size, last)),
+            ..Page::default()
         };
         Ok(respond(operation, &output))
     }

@@ -394,7 +394,7 @@ impl Registry {
 
     /// Counts an operation whose credentials are good.
     pub(crate) fn admit(&self, call: &RequestContext, route: &Route) -> Result<(), ErrorResponse> {
-        self.0.throttles.admit(route.class(), call.now())
+        self.0.throttles.admit(route.spec().class, call.now())
     }
 
     /// A number that no seed had before, so that each has content of its own.

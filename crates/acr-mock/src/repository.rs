@@ -7,7 +7,7 @@ use acr_protocol::repository::{
     UpdateRepositoryProperties,
 };
 use acr_protocol::{
-    DeletedRepository, ListQuery, Page, RepositoryName, RepositoryProperties, Route,
+    DeletedRepository, Deletion, ListQuery, Page, RepositoryName, RepositoryProperties, Route,
 };
 use http::Response;
 
@@ -65,7 +65,11 @@ impl Registry {
         let last = items.last().filter(|_| has_more);
         let next = last
             .and_then(|name| next_link(call, size, Order::Name, &Marker::Name(name.to_string())));
-        Ok(Page { items, next })
+        Ok(Page {
+            items,
+            next,
+            ..Page::default()
+        })
     }
 
     /// `GET /acr/v1/{name}`
@@ -109,13 +113,13 @@ impl Registry {
         let removed = {
             let mut store = self.store();
             let Some(repository) = store.repository(&operation.repository) else {
-                return Ok(respond(operation, &None));
+                return Ok(respond(operation, &Deletion::NotFound));
             };
             locks::delete_repository(repository)?;
             Removed::new(self, store.remove_repository(&operation.repository))
         };
         // It is out of the others' way from here on: there may be a million names to be written and dropped.
-        let mut response = respond(operation, &Some(DeletedRepository::default()));
+        let mut response = respond(operation, &Deletion::Deleted(DeletedRepository::default()));
         if let Some(repository) = removed.repository() {
             let manifests = repository.manifests().walk(Order::Name, None);
             let tags = repository.tags().walk(Order::Name, None, None);

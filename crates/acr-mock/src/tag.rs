@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use acr_protocol::operation::headers::INT_DOCKER_CONTENT_DIGEST;
 use acr_protocol::tag::{
     DeleteTag, GetTagProperties, ListTagProperties, ListTags, UpdateTagProperties,
 };
 use acr_protocol::{
-    ArtifactTagOrder, ArtifactTagProperties, Digest, Listing, Page, PageToken, RepositoryName, Tag,
+    ArtifactTagOrder, ArtifactTagProperties, Deletion, Digest, Page, PageToken, RepositoryName, Tag,
 };
-use http::{HeaderValue, Response};
+use http::Response;
 use serde_json::json;
 
 use crate::error::ErrorResponse;
@@ -43,11 +42,9 @@ impl Registry {
         let next = next_page(call, size, order, has_more, &page);
         let mut response = respond(
             operation,
-            &Listing {
-                registry_login_server: String::new(),
-                repository_name: operation.repository.clone(),
-                items: Vec::new(),
+            &Page {
                 next,
+                ..Page::default()
             },
         );
         *response.body_mut() = listing::tags(call.login_server(), &operation.repository, &page);
@@ -99,15 +96,8 @@ impl Registry {
         operation: &DeleteTag,
     ) -> Result<Response<Body>, ErrorResponse> {
         let removed = self.untag(call, &operation.repository, &operation.tag)?;
-        let mut response = respond(operation, &removed.is_some());
-        if let Some(Ok(digest)) =
-            removed.map(|removed| HeaderValue::try_from(removed.digest.as_str()))
-        {
-            response
-                .headers_mut()
-                .insert(INT_DOCKER_CONTENT_DIGEST, digest);
-        }
-        Ok(response)
+        let deletion = Deletion::from(removed.map(|removed| Some(removed.digest.clone())));
+        Ok(respond(operation, &deletion))
     }
 
     /// Takes a tag away, if it is there and no lock holds it.
@@ -145,7 +135,14 @@ impl Registry {
         let next = next_page(call, size, Order::Name, has_more, &page);
         let items: Vec<Tag> = page.iter().map(|tag| tag.name.clone()).collect();
         let is_empty = items.is_empty() && !self.settings().profile.null_for_empty_tags();
-        let mut response = respond(operation, &Page { items, next });
+        let mut response = respond(
+            operation,
+            &Page {
+                items,
+                next,
+                ..Page::default()
+            },
+        );
         if is_empty {
             let body = json!({ "name": operation.repository, "tags": [] });
             *response.body_mut() = Body::from(format!("{body}\n"));

@@ -1,30 +1,31 @@
-//! Blobs: getting them whole or in part, asking for them, mounting them from another repository, deleting them.
+//! Blobs: getting them whole or in part, asking for them, deleting them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, response};
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
+use http::{Method, Request, Response, StatusCode, response};
 
-use crate::auth::{Action, Scope, ScopeSet};
+use crate::auth::scope::Action;
+use crate::deletion::Deletion;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
-use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, excerpt, was_there};
-use crate::media_type::MediaType;
-use crate::operation::{
-    Describe, Operation, OperationClass, check_status, content_digest, empty_request,
-    empty_response, headers, insert, json_response, required_length, required_text, text,
+use crate::error::{DecodeError, ErrorCode, InvalidRequest, RegistryError};
+use crate::http_parts::{
+    check_digest, empty_response, headers, insert, insert_length, number, required_length,
+    required_text, text,
 };
+use crate::media_type::MediaType;
+use crate::operation::{Operation, OperationClass, Spec};
 use crate::path::PathBuilder;
 use crate::reference::RepositoryName;
-use crate::upload::UploadStart;
-use crate::verify::DigestMismatch;
+use crate::text::excerpt;
 
 /// Gets a blob or a part of it: `GET /v2/{name}/blobs/{digest}`.
 ///
 /// ACR responds with 307 to a storage origin, which must not be sent the registry's token; others respond to 200 or 206 at once.
-/// The content is a stream, so there is [`GetBlob::decode_head`] in the place of an `Operation`.
+/// The content is a stream, which the output says the part of: neither `decode` nor `respond` has to do with it.
 #[doc(alias = "download_blob")]
 #[doc(alias = "DownloadBlobContent")]
 #[doc(alias = "DownloadBlobStreaming")]
@@ -41,41 +42,29 @@ pub struct GetBlob {
     pub range: Option<ByteRange>,
 }
 
-impl Describe for GetBlob {
-    const NAME: &'static str = "get_blob";
-    const CLASS: OperationClass = OperationClass::Blob;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::PULL]).into()
-    }
+impl Operation for GetBlob {
+    const SPEC: Spec = Spec::new("get_blob", OperationClass::Blob, &[Action::PULL])
+        .success(&[StatusCode::OK, StatusCode::PARTIAL_CONTENT]);
+    type Output = BlobHead;
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
     }
-}
 
-impl GetBlob {
-    /// The statuses that mean success.
-    pub const SUCCESS: &'static [StatusCode] = &[StatusCode::OK, StatusCode::PARTIAL_CONTENT];
-
-    /// The request: method, path, and the range.
-    #[must_use]
-    pub fn request(&self) -> Request<Bytes> {
-        let mut request =
-            empty_request(Method::GET, blob_path(&self.repository, &self.digest).uri());
-        if let Some(range) = self.range {
-            insert_header(request.headers_mut(), RANGE, &range.to_string());
-        }
-        request
+    fn reference(&self) -> Option<&str> {
+        Some(self.digest.as_str())
     }
 
-    /// Reads the head of the response. A server may respond to a range with the whole (200).
-    ///
-    /// # Errors
-    /// [`DecodeError`]: the status is no success, or a header is missing or malformed.
-    pub fn decode_head(&self, head: &response::Parts) -> Result<BlobHead, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        let mut request = blob_path(&self.repository, &self.digest).builder(Method::GET);
+        if let Some(range) = self.range {
+            request = request.header(RANGE, range.to_string());
+        }
+        Ok(request.body(Bytes::new())?)
+    }
+
+    /// A server may respond to a range with the whole (200).
+    fn read(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
         let content_length = match required_length(&head.headers) {
             Ok(length) => Some(length),
             Err(DecodeError::MissingHeader(_)) => None,
@@ -93,6 +82,18 @@ impl GetBlob {
             content_length,
             content_range,
         })
+    }
+
+    fn respond(&self, output: &Self::Output) -> Response<Bytes> {
+        let mut response = empty_response(StatusCode::OK);
+        if let Some(length) = output.content_length {
+            insert_length(&mut response, length);
+        }
+        if let Some(range) = output.content_range {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            insert(&mut response, CONTENT_RANGE, &range.to_string());
+        }
+        response
     }
 }
 
@@ -241,33 +242,23 @@ pub struct HeadBlob {
     pub digest: Digest,
 }
 
-impl Describe for HeadBlob {
-    const NAME: &'static str = "head_blob";
-    const CLASS: OperationClass = OperationClass::Blob;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::PULL]).into()
-    }
+impl Operation for HeadBlob {
+    const SPEC: Spec = Spec::new("head_blob", OperationClass::Blob, &[Action::PULL]);
+    type Output = Descriptor;
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
     }
-}
 
-impl Operation for HeadBlob {
-    type Output = Descriptor;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
-
-    fn request(&self) -> Request<Bytes> {
-        empty_request(
-            Method::HEAD,
-            blob_path(&self.repository, &self.digest).uri(),
-        )
+    fn reference(&self) -> Option<&str> {
+        Some(self.digest.as_str())
     }
 
-    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        blob_path(&self.repository, &self.digest).request(Method::HEAD)
+    }
+
+    fn read(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
         let size = required_length(&head.headers)?;
         check_digest(&head.headers, &self.digest, size)?;
         let media_type = text(&head.headers, &CONTENT_TYPE)?;
@@ -285,69 +276,8 @@ impl Operation for HeadBlob {
             headers::DOCKER_CONTENT_DIGEST,
             output.digest.as_str(),
         );
+        insert_length(&mut response, output.size);
         response
-            .headers_mut()
-            .insert(CONTENT_LENGTH, HeaderValue::from(output.size));
-        response
-    }
-}
-
-/// Takes a blob over from another repository without sending it: `POST /v2/{name}/blobs/uploads/?mount=&from=`.
-///
-/// Where the source does not hold it, the registry begins an ordinary upload in its stead.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct MountBlob {
-    /// The repository that shall hold it.
-    pub repository: RepositoryName,
-    /// Which blob.
-    pub digest: Digest,
-    /// The repository that holds it. Optional in OCI; ACR then always begins an upload.
-    pub from: Option<RepositoryName>,
-}
-
-impl Describe for MountBlob {
-    const NAME: &'static str = "mount_blob";
-    const CLASS: OperationClass = OperationClass::Blob;
-    /// Mounted twice is mounted once; an upload that is opened instead and not gone on with expires.
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        let target = Scope::repository(&self.repository, [Action::PULL, Action::PUSH]);
-        let source = self
-            .from
-            .as_ref()
-            .map(|source| Scope::repository(source, [Action::PULL]));
-        std::iter::once(target).chain(source).collect()
-    }
-
-    fn repository(&self) -> Option<&RepositoryName> {
-        Some(&self.repository)
-    }
-}
-
-impl Operation for MountBlob {
-    type Output = UploadStart;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::CREATED, StatusCode::ACCEPTED];
-
-    fn request(&self) -> Request<Bytes> {
-        let path = PathBuilder::new("/v2")
-            .name(self.repository.as_str())
-            .fixed("/blobs/uploads/");
-        empty_request(
-            Method::POST,
-            path.query_opt("from", self.from.as_ref())
-                .query("mount", self.digest.as_str())
-                .uri(),
-        )
-    }
-
-    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
-        UploadStart::decode(head, Some(&self.digest))
-    }
-
-    fn respond(&self, output: &Self::Output) -> Response<Bytes> {
-        output.respond(&self.repository)
     }
 }
 
@@ -360,44 +290,31 @@ pub struct DeleteBlob {
     pub digest: Digest,
 }
 
-impl Describe for DeleteBlob {
-    const NAME: &'static str = "delete_blob";
-    const CLASS: OperationClass = OperationClass::Delete;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::DELETE]).into()
-    }
+impl Operation for DeleteBlob {
+    const SPEC: Spec = Spec::new("delete_blob", OperationClass::Delete, &[Action::DELETE])
+        .success(Deletion::<()>::SUCCESS);
+    type Output = Deletion;
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
     }
-}
 
-impl Operation for DeleteBlob {
-    /// Whether it was there.
-    type Output = bool;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::ACCEPTED, StatusCode::NOT_FOUND];
-
-    fn request(&self) -> Request<Bytes> {
-        empty_request(
-            Method::DELETE,
-            blob_path(&self.repository, &self.digest).uri(),
-        )
+    fn reference(&self) -> Option<&str> {
+        Some(self.digest.as_str())
     }
 
-    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        blob_path(&self.repository, &self.digest).request(Method::DELETE)
+    }
+
+    fn read(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
         let absence = [ErrorCode::BLOB_UNKNOWN, ErrorCode::NAME_UNKNOWN];
-        was_there(head.status, &body, &absence)
+        Deletion::read(head, &body, &absence, || Ok(()))
     }
 
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {
-        if *output {
-            return empty_response(StatusCode::ACCEPTED);
-        }
         // Without the detail that a GET of the same digest has, and the same in an unknown repository.
-        let error = RegistryError::new(ErrorCode::BLOB_UNKNOWN, "blob unknown to registry");
-        json_response(StatusCode::NOT_FOUND, &ErrorEnvelope::from(error))
+        output.respond(|| RegistryError::new(ErrorCode::BLOB_UNKNOWN, "blob unknown to registry"))
     }
 }
 
@@ -419,38 +336,9 @@ pub(crate) fn respond_created(repository: &RepositoryName, digest: &Digest) -> R
     insert(
         &mut response,
         LOCATION,
-        &blob_path(repository, digest).uri().to_string(),
+        &blob_path(repository, digest).text(),
     );
     response
-}
-
-/// Holds the digest that the header promises against the one that is meant; one of another algorithm says nothing.
-pub(crate) fn check_digest(
-    headers: &HeaderMap,
-    expected: &Digest,
-    bytes: u64,
-) -> Result<(), DecodeError> {
-    match content_digest(headers)? {
-        Some(actual) if actual.algorithm() == expected.algorithm() && actual != *expected => {
-            Err(DigestMismatch::new(expected.clone(), actual, bytes).into())
-        }
-        _ => Ok(()),
-    }
-}
-
-pub(crate) fn number(text: &str) -> Option<u64> {
-    // `parse` alone would take a sign.
-    if text.bytes().all(|b| b.is_ascii_digit()) {
-        text.parse().ok()
-    } else {
-        None
-    }
-}
-
-fn insert_header(map: &mut HeaderMap, name: http::HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::try_from(value) {
-        map.insert(name, value);
-    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ impl Digest {
     pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidDigest> {
         let text = text.as_ref();
         check(text).map_err(|reason| InvalidDigest {
-            text: crate::error::excerpt(text),
+            text: crate::text::excerpt(text),
             reason,
         })?;
         Ok(Self(Arc::from(text)))

@@ -6,7 +6,7 @@ use http::{HeaderName, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::text::{one_line, open_text};
+use crate::text::{excerpt, one_line, open_text, without_secrets};
 use crate::verify::{DigestMismatch, UnsupportedAlgorithm};
 
 /// The code of a registry's error. Open: a code that this crate does not know is kept by name.
@@ -169,33 +169,6 @@ impl ErrorEnvelope {
     }
 }
 
-/// Whether a refusal says by its first code that what was asked for is not there.
-///
-/// Nothing else says so: a 404 is also the response of a registry that lacks the API, and of a proxy that lets nobody
-/// through, and who takes it for absence leaves behind what was to be deleted.
-pub(crate) fn is_absence(body: &[u8], codes: &[ErrorCode]) -> bool {
-    let errors = ErrorEnvelope::parse(body).errors;
-    errors
-        .first()
-        .is_some_and(|error| codes.contains(&error.code))
-}
-
-/// Reads the response to a delete: whether it was there.
-///
-/// # Errors
-/// [`DecodeError::Status`] where it says neither that it is gone nor, by one of these codes, that it was not there.
-pub(crate) fn was_there(
-    status: StatusCode,
-    body: &[u8],
-    absence: &[ErrorCode],
-) -> Result<bool, DecodeError> {
-    match status {
-        StatusCode::ACCEPTED => Ok(true),
-        StatusCode::NOT_FOUND if is_absence(body, absence) => Ok(false),
-        other => Err(DecodeError::Status(other)),
-    }
-}
-
 impl From<RegistryError> for ErrorEnvelope {
     fn from(error: RegistryError) -> Self {
         Self {
@@ -267,18 +240,20 @@ impl DecodeError {
     }
 }
 
-/// What of a URL may be shown: there may be a signature in its query, and a password before an `@`.
-pub(crate) fn without_secrets(url: &str) -> &str {
-    let path = url.split(['?', '#']).next().unwrap_or_default();
-    path.rsplit('@').next().unwrap_or_default()
+/// The request cannot be written: a text in it is too long for a URL, or not fit for a header.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request cannot be written: {0}")]
+pub struct InvalidRequest(String);
+
+impl From<http::Error> for InvalidRequest {
+    fn from(error: http::Error) -> Self {
+        Self(error.to_string())
+    }
 }
 
-/// The beginning of a text, so that an error does not carry a megabyte.
-pub(crate) fn excerpt(text: &str) -> String {
-    const MOST: usize = 160;
-    match text.char_indices().nth(MOST) {
-        Some((cut, _)) => format!("{}…", &text[..cut]),
-        None => text.to_owned(),
+impl From<serde_json::Error> for InvalidRequest {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error.to_string())
     }
 }
 
@@ -355,12 +330,5 @@ mod tests {
         let error = DecodeError::header(http::header::LOCATION, &value, "not text");
         assert!(!error.to_string().contains("hunter2"), "{error}");
         assert!(error.to_string().contains("r.example/x"), "{error}");
-        assert_eq!(without_secrets("/x#hunter2"), "/x");
-    }
-
-    #[test]
-    fn an_excerpt_cuts_between_characters() {
-        assert_eq!(excerpt(&"ä".repeat(161)).chars().count(), 161);
-        assert_eq!(excerpt("short"), "short");
     }
 }

@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::blob::number;
 use crate::digest::{Digest, InvalidDigest};
-use crate::error::excerpt;
+use crate::http_parts::number;
 use crate::reference::{InvalidRepositoryName, InvalidTag, Reference, RepositoryName, Tag};
+use crate::text::excerpt;
 
 /// Where an image is, in full: `registry/repository[:tag][@digest]`.
 ///

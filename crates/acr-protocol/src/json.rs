@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::error::{DecodeError, ErrorEnvelope, excerpt};
+use crate::error::{DecodeError, ErrorEnvelope};
+use crate::text::excerpt;
 
 /// Reads a body.
 pub(crate) fn from_json<T: DeserializeOwned>(

@@ -4,14 +4,18 @@
 mod attributes;
 pub mod auth;
 pub mod blob;
+mod deletion;
 mod descriptor;
 mod digest;
+mod envelope;
 mod error;
+mod http_parts;
 mod image_reference;
 mod json;
 pub mod manifest;
 mod media_type;
 pub mod operation;
+pub mod operations;
 mod paging;
 mod path;
 mod ping;
@@ -31,17 +35,19 @@ pub use attributes::{Attributes, ChangeableAttributes};
 pub use auth::{
     Action, Challenge, InvalidChallenge, InvalidScope, Scope, ScopeSet, Secret, TokenClaims,
 };
+pub use deletion::Deletion;
 pub use descriptor::{Descriptor, Platform};
 pub use digest::{Algorithm, Digest, InvalidDigest};
-pub use error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError};
+pub use error::{DecodeError, ErrorCode, ErrorEnvelope, InvalidRequest, RegistryError};
 pub use image_reference::{ImageReference, InvalidImageReference};
 pub use manifest::properties::{
     ArtifactManifestOrder, ArtifactManifestProperties, ArtifactManifestReference,
 };
 pub use manifest::{ImageIndex, ImageManifest, InvalidManifest, Manifest};
 pub use media_type::MediaType;
-pub use operation::{Describe, Operation, OperationClass};
-pub use paging::{InvalidLink, ListQuery, Listing, Page, PageToken};
+pub use operation::{Operation, OperationClass, Spec};
+pub use paging::{InvalidLink, ListOrder, ListQuery, Page, PageToken};
+pub use path::query_value;
 pub use ping::Ping;
 pub use reference::{
     InvalidReference, InvalidRepositoryName, InvalidTag, Reference, RepositoryName, Tag,

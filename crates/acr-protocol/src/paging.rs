@@ -7,10 +7,9 @@ use http::header::LINK;
 use http::{HeaderMap, HeaderValue, Uri};
 use serde::{Deserialize, Deserializer};
 
-use crate::error::{DecodeError, excerpt};
+use crate::error::DecodeError;
 use crate::path::PathBuilder;
-use crate::reference::RepositoryName;
-use crate::text::text_traits;
+use crate::text::{excerpt, text_traits};
 
 /// Which page of a list is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -28,6 +27,40 @@ impl ListQuery {
     }
 }
 
+/// In which order a list of tags or manifests comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ListOrder {
+    /// The service's own order: tags by name, byte by byte, manifests by digest.
+    #[default]
+    None,
+    /// The one that changed last comes first.
+    LastUpdatedOnDescending,
+    /// The one that changed last comes last.
+    LastUpdatedOnAscending,
+}
+
+impl ListOrder {
+    /// Returns the value of `orderby`; nothing is sent for [`ListOrder::None`].
+    #[must_use]
+    pub fn as_query(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::LastUpdatedOnDescending => Some("timedesc"),
+            Self::LastUpdatedOnAscending => Some("timeasc"),
+        }
+    }
+
+    /// Reads `orderby`. Two of the official SDKs send `none`, and links carry an empty one; what is unknown is no order.
+    #[must_use]
+    pub fn from_query(value: &str) -> Self {
+        match value {
+            "timedesc" => Self::LastUpdatedOnDescending,
+            "timeasc" => Self::LastUpdatedOnAscending,
+            _ => Self::None,
+        }
+    }
+}
+
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
@@ -35,35 +68,28 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// The way to the next page; `None` on the last.
     pub next: Option<PageToken>,
+    /// The registry's login server, where the list says it: those of properties do (`registry` on the wire).
+    pub registry_login_server: String,
+    /// Whether the registry has applied the filter that was asked for. Only lists of referrers say it.
+    pub filtered: bool,
 }
 
 impl<T> Page<T> {
     /// A page that is the whole list.
     #[must_use]
     pub fn complete(items: Vec<T>) -> Self {
-        Self { items, next: None }
+        Self {
+            items,
+            next: None,
+            registry_login_server: String::new(),
+            filtered: false,
+        }
     }
 }
 
-/// A page of properties, with what the envelope around it says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listing<T> {
-    /// The registry's login server (`registry` on the wire).
-    pub registry_login_server: String,
-    /// The repository (`imageName` on the wire).
-    pub repository_name: RepositoryName,
-    /// The items, in the registry's order.
-    pub items: Vec<T>,
-    /// The way to the next page; `None` on the last.
-    pub next: Option<PageToken>,
-}
-
-impl<T> From<Listing<T>> for Page<T> {
-    fn from(listing: Listing<T>) -> Self {
-        Self {
-            items: listing.items,
-            next: listing.next,
-        }
+impl<T> Default for Page<T> {
+    fn default() -> Self {
+        Self::complete(Vec::new())
     }
 }
 

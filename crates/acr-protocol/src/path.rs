@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
-use http::Uri;
+use bytes::Bytes;
+use http::{Method, Request, request};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use crate::error::InvalidRequest;
 
 /// Everything but what may stand bare in a path segment. `:` stays, as in `sha256:…`.
 const SEGMENT: &AsciiSet = &CONTROLS
@@ -79,15 +82,21 @@ impl PathBuilder {
         }
     }
 
-    pub(crate) fn uri(self) -> Uri {
-        let mut text = self.path;
-        if let Some(mut query) = self.query {
-            text.push('?');
-            text.push_str(&query.finish());
+    /// The path and query.
+    pub(crate) fn text(self) -> String {
+        match self.query {
+            Some(mut query) => format!("{}?{}", self.path, query.finish()),
+            None => self.path,
         }
-        // Every piece was escaped, so the text is a path and query. Only a marker or scope of more than 64 KiB cannot
-        // be held by `Uri`; such a request then goes to no operation at all, rather than to a part of what was meant.
-        Uri::try_from(text).unwrap_or_else(|_| Uri::from_static("/"))
+    }
+
+    pub(crate) fn builder(self, method: Method) -> request::Builder {
+        Request::builder().method(method).uri(self.text())
+    }
+
+    /// A request without a body.
+    pub(crate) fn request(self, method: Method) -> Result<Request<Bytes>, InvalidRequest> {
+        Ok(self.builder(method).body(Bytes::new())?)
     }
 }
 
@@ -98,16 +107,17 @@ pub(crate) fn decoded(path: &str) -> Cow<'_, str> {
         .unwrap_or(Cow::Borrowed(path))
 }
 
-/// The value of a query parameter, the first if there are several.
-pub(crate) fn query_value(query: &str, name: &str) -> Option<String> {
-    form_urlencoded::parse(query.as_bytes())
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.into_owned())
+/// Returns the value of a parameter of a query or form, the first if there are several.
+#[must_use]
+pub fn query_value(query: impl AsRef<[u8]>, name: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(query.as_ref());
+    let (_, value) = pairs.find(|(key, _)| key == name)?;
+    Some(value.into_owned())
 }
 
-/// Every value of a query parameter, in order.
-pub(crate) fn query_values(query: &str, name: &str) -> Vec<String> {
-    form_urlencoded::parse(query.as_bytes())
+/// Every value of a parameter, in order.
+pub(crate) fn query_values(query: impl AsRef<[u8]>, name: &str) -> Vec<String> {
+    form_urlencoded::parse(query.as_ref())
         .filter(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
         .collect()
@@ -138,20 +148,14 @@ mod tests {
             .name("a?b/c#d%2F")
             .segment("x/../y")
             .query("last", "a&b=c d")
-            .uri();
-        assert_eq!(
-            uri.to_string(),
-            "/acr/v1/a%3Fb/c%23d%252F/x%2F..%2Fy?last=a%26b%3Dc+d"
-        );
+            .text();
+        assert_eq!(uri, "/acr/v1/a%3Fb/c%23d%252F/x%2F..%2Fy?last=a%26b%3Dc+d");
     }
 
     #[test]
     fn a_digest_keeps_its_colon() {
         assert_eq!(
-            PathBuilder::new("/v2")
-                .segment("sha256:ab")
-                .uri()
-                .to_string(),
+            PathBuilder::new("/v2").segment("sha256:ab").text(),
             "/v2/sha256:ab"
         );
     }

@@ -2,43 +2,30 @@
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{Method, Request, Response, StatusCode, Uri, response};
+use http::{Request, Response, response};
 use serde_json::{Map, Value};
 
-use crate::auth::ScopeSet;
-use crate::error::DecodeError;
-use crate::operation::{
-    Describe, JSON_UTF8, Operation, OperationClass, check_status, empty_request, headers,
-};
+use crate::error::{DecodeError, InvalidRequest};
+use crate::http_parts::{JSON_UTF8, headers};
+use crate::operation::{Operation, OperationClass, Spec};
 
 /// Asks whether the registry is there and takes the credentials: `GET /v2/`. Any valid token will do.
 #[doc(alias = "CheckDockerV2Support")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ping;
 
-impl Describe for Ping {
-    const NAME: &'static str = "ping";
-    const CLASS: OperationClass = OperationClass::Token;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        ScopeSet::new()
-    }
-}
-
 impl Operation for Ping {
+    const SPEC: Spec = Spec::new("ping", OperationClass::Token, &[]);
     type Output = ();
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
 
-    fn request(&self) -> Request<Bytes> {
-        empty_request(Method::GET, Uri::from_static("/v2/"))
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        Ok(Request::get("/v2/").body(Bytes::new())?)
     }
 
     /// A registry is told by the header of its protocol, which all known ones send (Azure's, distribution, Harbor, GHCR,
     /// ECR, Docker Hub, Google's, Quay, GitLab, zot, Pulp, Artifactory, `crane registry serve`). OCI does not ask for it, so
     /// a body of `{}` or none will do. A portal or another API responds with a page or more than that.
-    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
+    fn read(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
         let says_nothing = match body.trim_ascii() {
             b"" => head.headers.get(CONTENT_TYPE).is_none_or(|of_type| {
                 let of_type = of_type.as_bytes().to_ascii_lowercase();

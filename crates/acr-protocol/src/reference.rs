@@ -7,8 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::{Digest, InvalidDigest};
-use crate::error::excerpt;
-use crate::text::{text_equality, text_newtype};
+use crate::text::{excerpt, text_equality, text_newtype};
 
 /// The name of a repository within its registry, such as `library/hello-world`. A cheap clone.
 ///
@@ -31,7 +30,7 @@ impl RepositoryName {
             text: excerpt(text),
             reason,
         };
-        if text.len() > MAX_SERVER_DELAY {
+        if text.len() > MAX_SERVER_NAME {
             return Err(fail("it is longer than 2,000 characters"));
         }
         if text
@@ -53,6 +52,15 @@ impl RepositoryName {
         };
         check_length(text).map_err(fail)?;
         text.split('/').try_for_each(check_segment).map_err(fail)
+    }
+
+    /// The name of an item that is written into an envelope, which has the true one.
+    pub(crate) fn in_envelope() -> Self {
+        Self(Arc::from(""))
+    }
+
+    pub(crate) fn is_in_envelope(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -100,7 +108,7 @@ impl Tag {
             text: excerpt(text),
             reason,
         };
-        if text.is_empty() || text.len() > MAX_SERVER_DELAY || matches!(text, "." | "..") {
+        if text.is_empty() || text.len() > MAX_SERVER_NAME || matches!(text, "." | "..") {
             return Err(fail("it is empty, too long, or a path of its own"));
         }
         if text.chars().any(|c| c == '/' || c.is_control()) {
@@ -306,7 +314,7 @@ pub enum InvalidReference {
 }
 
 /// A registry may bear longer names than the specification's clients; a URL still has to hold them.
-const MAX_SERVER_DELAY: usize = 2000;
+const MAX_SERVER_NAME: usize = 2000;
 
 fn check_length(text: &str) -> Result<(), &'static str> {
     if text.is_empty() {

@@ -4,22 +4,20 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{Method, Request, Response, StatusCode, response};
+use http::{Method, Request, Response, response};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::auth::{Action, Scope, ScopeSet};
+use crate::auth::scope::Action;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
-use crate::error::DecodeError;
+use crate::error::{DecodeError, InvalidRequest};
+use crate::http_parts::{headers, insert, page_response, text};
 use crate::json::from_json;
 use crate::manifest::{ImageIndex, InvalidManifest, Manifest};
 use crate::media_type::MediaType;
-use crate::operation::{
-    Describe, Operation, OperationClass, check_status, empty_request, headers, insert, insert_link,
-    json_response, text,
-};
-use crate::paging::{ListQuery, PageToken};
+use crate::operation::{Operation, OperationClass, Spec};
+use crate::paging::{ListQuery, Page, PageToken};
 use crate::path::PathBuilder;
 use crate::reference::{RepositoryName, Tag};
 
@@ -30,72 +28,57 @@ pub struct ListReferrers {
     pub repository: RepositoryName,
     /// The subject, which need not exist.
     pub digest: Digest,
-    /// Only referrers of this kind. A registry need not apply the filter; [`Referrers::filtered`] tells.
+    /// Only referrers of this kind. A registry need not apply the filter; [`Page::filtered`] tells.
     pub artifact_type: Option<MediaType>,
     /// Which page, where a registry leads to one by these parameters: the OCI specification leaves them to the registry,
     /// so a client follows the link and does not set them.
     pub query: ListQuery,
 }
 
-/// A page of referrers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Referrers {
-    /// The referrers. Each says its artifact type and its annotations.
-    pub items: Vec<Descriptor>,
-    /// Whether the registry has applied the filter by artifact type.
-    pub filtered: bool,
-    /// The way to the next page; `None` on the last. ACR has not been seen to page this list.
-    pub next: Option<PageToken>,
-}
-
-impl Describe for ListReferrers {
-    const NAME: &'static str = "list_referrers";
-    const CLASS: OperationClass = OperationClass::Referrers;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::PULL]).into()
-    }
+impl Operation for ListReferrers {
+    const SPEC: Spec = Spec::new("list_referrers", OperationClass::Referrers, &[Action::PULL]);
+    /// The referrers, each with its artifact type and its annotations. ACR has not been seen to page this list.
+    type Output = Page<Descriptor>;
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
     }
-}
 
-impl Operation for ListReferrers {
-    type Output = Referrers;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
+    fn reference(&self) -> Option<&str> {
+        Some(self.digest.as_str())
+    }
 
-    fn request(&self) -> Request<Bytes> {
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
         let path = PathBuilder::new("/v2")
             .name(self.repository.as_str())
             .fixed("/referrers")
-            .segment(self.digest.as_str());
-        let path = path.query_opt("artifactType", self.artifact_type.as_ref());
-        empty_request(Method::GET, self.query.apply(path).uri())
+            .segment(self.digest.as_str())
+            .query_opt("artifactType", self.artifact_type.as_ref());
+        self.query.apply(path).request(Method::GET)
     }
 
-    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
+    fn read(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
         let index: ImageIndex = from_json("a list of referrers", &body)?;
         let applied = text(&head.headers, &headers::OCI_FILTERS_APPLIED)?.unwrap_or_default();
         let filtered = applied
             .split(',')
             .any(|filter| filter.trim() == "artifactType");
-        Ok(Referrers {
+        Ok(Page {
             items: index.manifests,
             filtered,
             next: PageToken::from_headers(&head.headers)?,
+            ..Page::default()
         })
     }
 
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {
-        let mut response = json_response(StatusCode::OK, &ImageIndex::new(output.items.clone()));
+        let index = ImageIndex::new(output.items.clone());
+        let mut response = page_response(&index, output.next.as_ref());
         insert(&mut response, CONTENT_TYPE, MediaType::OCI_INDEX.as_str());
         if output.filtered {
             insert(&mut response, headers::OCI_FILTERS_APPLIED, "artifactType");
         }
-        insert_link(response, output.next.as_ref())
+        response
     }
 }
 

@@ -6,14 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::attributes::{Attributes, ChangeableAttributes};
-use crate::auth::{Action, Scope, ScopeSet};
+use crate::auth::scope::Action;
+use crate::deletion::Deletion;
 use crate::digest::Digest;
-use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, was_there};
+use crate::error::{DecodeError, ErrorCode, InvalidRequest, RegistryError};
+use crate::http_parts::{API_VERSION, json_request, json_response, page_response};
 use crate::json::from_json;
-use crate::operation::{
-    API_VERSION, Describe, Operation, OperationClass, check_status, empty_request, insert_link,
-    json_request, json_response,
-};
+use crate::operation::{Operation, OperationClass, Spec};
 use crate::paging::{ListQuery, Page, PageToken};
 use crate::path::PathBuilder;
 use crate::reference::{RepositoryName, Tag};
@@ -98,27 +97,20 @@ pub struct ListRepositoryNames {
     pub query: ListQuery,
 }
 
-impl Describe for ListRepositoryNames {
-    const NAME: &'static str = "list_repository_names";
-    const CLASS: OperationClass = OperationClass::MetadataRead;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::catalog().into()
-    }
-}
-
 impl Operation for ListRepositoryNames {
+    const SPEC: Spec = Spec::new(
+        "list_repository_names",
+        OperationClass::MetadataRead,
+        &[Action::ALL],
+    );
     type Output = Page<RepositoryName>;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
 
-    fn request(&self) -> Request<Bytes> {
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
         let path = PathBuilder::new("/acr/v1/_catalog").query(API_VERSION.0, API_VERSION.1);
-        empty_request(Method::GET, self.query.apply(path).uri())
+        self.query.apply(path).request(Method::GET)
     }
 
-    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
+    fn read(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
         decode_catalog(head, &body)
     }
 
@@ -136,29 +128,20 @@ pub struct ListRepositories {
     pub query: ListQuery,
 }
 
-impl Describe for ListRepositories {
-    const NAME: &'static str = "list_repositories";
-    const CLASS: OperationClass = OperationClass::MetadataRead;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::catalog().into()
-    }
-}
-
 impl Operation for ListRepositories {
+    const SPEC: Spec = Spec::new(
+        "list_repositories",
+        OperationClass::MetadataRead,
+        &[Action::ALL],
+    );
     type Output = Page<RepositoryName>;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
 
-    fn request(&self) -> Request<Bytes> {
-        empty_request(
-            Method::GET,
-            self.query.apply(PathBuilder::new("/v2/_catalog")).uri(),
-        )
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        let path = PathBuilder::new("/v2/_catalog");
+        self.query.apply(path).request(Method::GET)
     }
 
-    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
+    fn read(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
         decode_catalog(head, &body)
     }
 
@@ -176,30 +159,23 @@ pub struct GetRepositoryProperties {
     pub repository: RepositoryName,
 }
 
-impl Describe for GetRepositoryProperties {
-    const NAME: &'static str = "get_repository_properties";
-    const CLASS: OperationClass = OperationClass::MetadataRead;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::METADATA_READ]).into()
-    }
+impl Operation for GetRepositoryProperties {
+    const SPEC: Spec = Spec::new(
+        "get_repository_properties",
+        OperationClass::MetadataRead,
+        &[Action::METADATA_READ],
+    );
+    type Output = RepositoryProperties;
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
     }
-}
 
-impl Operation for GetRepositoryProperties {
-    type Output = RepositoryProperties;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
-
-    fn request(&self) -> Request<Bytes> {
-        empty_request(Method::GET, metadata_path(&self.repository).uri())
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        metadata_path(&self.repository).request(Method::GET)
     }
 
-    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
+    fn read(&self, _head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
         from_json("the properties of a repository", &body)
     }
 
@@ -218,34 +194,24 @@ pub struct UpdateRepositoryProperties {
     pub attributes: ChangeableAttributes,
 }
 
-impl Describe for UpdateRepositoryProperties {
-    const NAME: &'static str = "update_repository_properties";
-    const CLASS: OperationClass = OperationClass::MetadataWrite;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::METADATA_WRITE]).into()
-    }
+impl Operation for UpdateRepositoryProperties {
+    const SPEC: Spec = Spec::new(
+        "update_repository_properties",
+        OperationClass::MetadataWrite,
+        &[Action::METADATA_WRITE],
+    );
+    type Output = RepositoryProperties;
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
     }
-}
 
-impl Operation for UpdateRepositoryProperties {
-    type Output = RepositoryProperties;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
-
-    fn request(&self) -> Request<Bytes> {
-        json_request(
-            Method::PATCH,
-            metadata_path(&self.repository).uri(),
-            &self.attributes,
-        )
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        let path = metadata_path(&self.repository);
+        json_request(path.builder(Method::PATCH), &self.attributes)
     }
 
-    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
+    fn read(&self, _head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
         from_json("the properties of a repository", &body)
     }
 
@@ -261,52 +227,39 @@ pub struct DeleteRepository {
     pub repository: RepositoryName,
 }
 
-impl Describe for DeleteRepository {
-    const NAME: &'static str = "delete_repository";
-    const CLASS: OperationClass = OperationClass::Delete;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::DELETE]).into()
-    }
+impl Operation for DeleteRepository {
+    const SPEC: Spec = Spec::new(
+        "delete_repository",
+        OperationClass::Delete,
+        &[Action::DELETE],
+    )
+    .success(Deletion::<()>::SUCCESS);
+    type Output = Deletion<DeletedRepository>;
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
     }
-}
 
-impl Operation for DeleteRepository {
-    /// What went; `None` where there was no such repository.
-    type Output = Option<DeletedRepository>;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::ACCEPTED, StatusCode::NOT_FOUND];
-
-    fn request(&self) -> Request<Bytes> {
-        empty_request(Method::DELETE, metadata_path(&self.repository).uri())
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        metadata_path(&self.repository).request(Method::DELETE)
     }
 
-    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
-        if was_there(head.status, &body, &[ErrorCode::NAME_UNKNOWN])? {
-            from_json("what went with a repository", &body).map(Some)
-        } else {
-            Ok(None)
-        }
+    fn read(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
+        Deletion::read(head, &body, &[ErrorCode::NAME_UNKNOWN], || {
+            from_json("what went with a repository", &body)
+        })
     }
 
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {
-        match output {
-            Some(deleted) => json_response(StatusCode::ACCEPTED, deleted),
-            // Another wording than that of reading an unknown repository, and with a detail.
-            None => {
-                let error = RegistryError::new(
-                    ErrorCode::NAME_UNKNOWN,
-                    "repository name not known to registry",
-                );
-                json_response(
-                    StatusCode::NOT_FOUND,
-                    &ErrorEnvelope::from(error.with_detail(json!({ "name": self.repository }))),
-                )
-            }
+        if let Deletion::Deleted(deleted) = output {
+            return json_response(StatusCode::ACCEPTED, deleted);
         }
+        // Another wording than that of reading an unknown repository, and with a detail.
+        output.respond(|| {
+            let message = "repository name not known to registry";
+            RegistryError::new(ErrorCode::NAME_UNKNOWN, message)
+                .with_detail(json!({ "name": self.repository }))
+        })
     }
 }
 
@@ -336,17 +289,11 @@ fn decode_catalog(
     Ok(Page {
         items: catalog.repositories,
         next: PageToken::from_headers(&head.headers)?,
+        ..Page::default()
     })
 }
 
 fn respond_catalog(page: &Page<RepositoryName>) -> Response<Bytes> {
-    insert_link(
-        json_response(
-            StatusCode::OK,
-            &Catalog {
-                repositories: page.items.clone(),
-            },
-        ),
-        page.next.as_ref(),
-    )
+    let repositories = page.items.clone();
+    page_response(&Catalog { repositories }, page.next.as_ref())
 }

@@ -5,35 +5,17 @@ use http::header::{AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::{HeaderMap, Method, request};
 
 use crate::attributes::ChangeableAttributes;
-use crate::auth::{
-    EXCHANGE_PATH, ExchangeEntraToken, RequestAccessToken, RequestAccessTokenWithLogin, ScopeSet,
-    TOKEN_PATH,
-};
-use crate::blob::{DeleteBlob, GetBlob, HeadBlob, MountBlob};
+use crate::auth::scope::ScopeSet;
+use crate::auth::{EXCHANGE_PATH, TOKEN_PATH};
 use crate::digest::Digest;
-use crate::error::excerpt;
-use crate::manifest::properties::{
-    ArtifactManifestOrder, GetManifestProperties, ListManifestProperties, UpdateManifestProperties,
-};
-use crate::manifest::{DeleteManifest, GetManifest, HeadManifest, SetManifest};
 use crate::media_type::MediaType;
-use crate::operation::{Describe, OperationClass};
-use crate::paging::ListQuery;
+use crate::operation::{Operation, Spec};
+use crate::operations::*;
+use crate::paging::{ListOrder, ListQuery};
 use crate::path::{decoded, query_value, query_values};
-use crate::ping::Ping;
 use crate::reference::{Reference, RepositoryName, Tag};
-use crate::referrers::ListReferrers;
-use crate::repository::{
-    DeleteRepository, GetRepositoryProperties, ListRepositories, ListRepositoryNames,
-    UpdateRepositoryProperties,
-};
-use crate::tag::{
-    ArtifactTagOrder, DeleteTag, GetTagProperties, ListTagProperties, ListTags, UpdateTagProperties,
-};
-use crate::upload::{
-    CancelUpload, ChunkRange, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk,
-    UploadLocation,
-};
+use crate::text::excerpt;
+use crate::upload::{ChunkRange, UploadLocation};
 
 macro_rules! routes {
     ($($name:ident)*) => {
@@ -43,16 +25,16 @@ macro_rules! routes {
         pub enum Route { $($name($name),)* }
 
         impl Route {
+            /// The facts about the operation.
+            #[must_use]
+            pub fn spec(&self) -> Spec {
+                match self { $(Self::$name(_) => <$name as Operation>::SPEC,)* }
+            }
+
             /// The operation's one name.
             #[must_use]
             pub fn name(&self) -> &'static str {
-                match self { $(Self::$name(_) => <$name as Describe>::NAME,)* }
-            }
-
-            /// The class that the service's limits count it under.
-            #[must_use]
-            pub fn class(&self) -> OperationClass {
-                match self { $(Self::$name(_) => <$name as Describe>::CLASS,)* }
+                self.spec().name
             }
 
             /// The scopes that a token needs for it.
@@ -75,7 +57,7 @@ macro_rules! routes {
             }
 
             /// The names of all operations.
-            pub const NAMES: &'static [&'static str] = &[$(<$name as Describe>::NAME),*];
+            pub const NAMES: &'static [&'static str] = &[$(<$name as Operation>::SPEC.name),*];
         }
 
         $(impl From<$name> for Route {
@@ -86,14 +68,7 @@ macro_rules! routes {
     };
 }
 
-routes! {
-    ListRepositoryNames GetRepositoryProperties UpdateRepositoryProperties DeleteRepository
-    ListTagProperties GetTagProperties UpdateTagProperties DeleteTag
-    ListManifestProperties GetManifestProperties UpdateManifestProperties
-    Ping ListRepositories ListTags GetManifest HeadManifest SetManifest DeleteManifest ListReferrers
-    HeadBlob GetBlob DeleteBlob MountBlob StartUpload GetUploadStatus UploadChunk CompleteUpload CancelUpload
-    ExchangeEntraToken RequestAccessToken RequestAccessTokenWithLogin
-}
+crate::for_each_operation!(routes);
 
 impl Route {
     /// Reads method, path, query and headers. What is in the body comes by [`Route::with_body`].
@@ -234,8 +209,7 @@ fn metadata(head: &request::Parts, path: &str, query: &str) -> Result<Route, Rou
         },
         ("_tags", None) => {
             require_method(method, &[Method::GET])?;
-            let order =
-                ArtifactTagOrder::from_query(&query_value(query, "orderby").unwrap_or_default());
+            let order = ListOrder::from_query(&query_value(query, "orderby").unwrap_or_default());
             let (digest, fault) = optional(query, "digest", |text| Digest::new(text).ok());
             let route = with_page(query, |query| {
                 ListTagProperties {
@@ -263,9 +237,7 @@ fn metadata(head: &request::Parts, path: &str, query: &str) -> Result<Route, Rou
         }
         ("_manifests", None) => {
             require_method(method, &[Method::GET])?;
-            let order = ArtifactManifestOrder::from_query(
-                &query_value(query, "orderby").unwrap_or_default(),
-            );
+            let order = ListOrder::from_query(&query_value(query, "orderby").unwrap_or_default());
             with_page(query, |query| {
                 ListManifestProperties {
                     repository,

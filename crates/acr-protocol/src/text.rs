@@ -33,6 +33,21 @@ fn is_unfit(c: char) -> bool {
         )
 }
 
+/// What of a URL may be shown: there may be a signature in its query, and a password before an `@`.
+pub(crate) fn without_secrets(url: &str) -> &str {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.rsplit('@').next().unwrap_or_default()
+}
+
+/// The beginning of a text, so that an error does not carry a megabyte.
+pub(crate) fn excerpt(text: &str) -> String {
+    const MAX_CHARS: usize = 160;
+    match text.char_indices().nth(MAX_CHARS) {
+        Some((cut, _)) => format!("{}…", &text[..cut]),
+        None => text.to_owned(),
+    }
+}
+
 /// Gives a `struct Name(Arc<str>)` the traits that a piece of text needs: it displays (with padding),
 /// compares with and borrows as `str`, orders, hashes and serialises as its text.
 macro_rules! text_newtype {
@@ -237,7 +252,14 @@ pub(crate) use text_traits;
 
 #[cfg(test)]
 mod tests {
-    use super::one_line;
+    use super::{excerpt, one_line, without_secrets};
+
+    #[test]
+    fn an_excerpt_cuts_between_characters() {
+        assert_eq!(excerpt(&"ä".repeat(161)).chars().count(), 161);
+        assert_eq!(excerpt("short"), "short");
+        assert_eq!(without_secrets("/x#hunter2"), "/x");
+    }
 
     #[test]
     fn marks_of_direction_and_ends_of_lines_are_taken_out_as_other_controls_are() {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::error::excerpt;
+use crate::text::excerpt;
 
 /// A point in time, in seconds and nanoseconds since 1970 in UTC.
 ///

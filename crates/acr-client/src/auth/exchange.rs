@@ -112,7 +112,7 @@ where
     O: Operation<Output = Secret> + Secrets + Sync,
 {
     let info = &OperationInfo::of(operation, MAX_TOKEN_SIZE);
-    let mut request = operation.request();
+    let mut request = operation.request()?;
     *request.uri_mut() = join(url, request.uri())?;
     let attempts = sender.retry.begin(true);
     let once = || async {
@@ -121,15 +121,15 @@ where
         let sent = sender.send(request.clone(), info, Some(permit), &attempts);
         let mut response = sent.await?;
         response.secrets = Mask::of(operation.secrets());
-        if !O::SUCCESS.contains(&response.head.status) {
+        if !O::SPEC.success.contains(&response.head.status) {
             return Err(sender.refused(info, response, &attempts).await);
         }
         let read = sender.read_at_once(&mut response, info.limit, &attempts);
         let body = read.await?;
         // The decoder's words are left out, because they may repeat a part of the body.
-        operation
-            .decode(&response.head, body)
-            .map_err(|_| Error::protocol(format!("the response of {} has no token in it", O::NAME)))
+        operation.read(&response.head, body).map_err(|_| {
+            Error::protocol(format!("the response of {} has no token in it", info.name))
+        })
     };
     let token = attempts.run(once).await?;
     Ok((token, attempts.queued()))

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use acr_protocol::Digest;
+use acr_protocol::{Digest, Operation as _};
 use acr_protocol::blob::GetBlob;
 use http::{StatusCode, Uri};
 

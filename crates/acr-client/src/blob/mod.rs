@@ -2,9 +2,9 @@ mod location;
 mod save;
 mod stream;
 
-use acr_protocol::blob::{BlobHead, ByteRange, DeleteBlob, GetBlob, HeadBlob, MountBlob};
+use acr_protocol::blob::{BlobHead, ByteRange, DeleteBlob, GetBlob, HeadBlob};
 use acr_protocol::operation::headers::DOCKER_CONTENT_DIGEST;
-use acr_protocol::upload::UploadStart;
+use acr_protocol::upload::{MountBlob, UploadStart};
 use acr_protocol::{DecodeError, Descriptor, Digest, Operation, RepositoryName, Verifier};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -101,7 +101,7 @@ impl RepositoryClient {
         let repository = self.name.clone();
         let operation = HeadBlob { repository, digest };
         let info = self.pipeline.info(&operation);
-        let asked = self.ask_for(&operation, &info, operation.request());
+        let asked = self.ask_for(&operation, &info, operation.request()?);
         let found = match asked.await {
             Some(found) => found,
             None => {
@@ -113,7 +113,7 @@ impl RepositoryClient {
                     range,
                 };
                 // The response is dropped with its body unread.
-                let asked = self.ask_for(&operation, &info, get.request());
+                let asked = self.ask_for(&operation, &info, get.request()?);
                 asked.await.unwrap_or_else(|| {
                     let text = "the server tells neither by HEAD nor by GET how long the blob is";
                     Err(info.annotate(Error::protocol(text), 1))
@@ -131,14 +131,16 @@ impl RepositoryClient {
         request: Request<Bytes>,
     ) -> Option<Result<Descriptor, Error>> {
         let is_head = request.method() == Method::HEAD;
-        let opened = self.pipeline.open(info, request, HeadBlob::SUCCESS);
+        let opened = self
+            .pipeline
+            .open(info, Ok(request), HeadBlob::SPEC.success);
         let response = match opened.await {
             Ok(response) => response,
             // What it means is in the body, which a `HEAD` has not.
             Err(error) if is_head && is_moot(&error) => return None,
             Err(error) => return Some(Err(error)),
         };
-        let found = match operation.decode(&response.head, Bytes::new()) {
+        let found = match operation.read(&response.head, Bytes::new()) {
             Err(DecodeError::MissingHeader(_)) => return None,
             Err(error) => Err(response.undecodable(error)),
             // A portal on the way responds with 200 with a page of its own.
@@ -194,7 +196,9 @@ impl RepositoryClient {
         let repository = self.name.clone();
         let operation = DeleteBlob { repository, digest };
         let deleted = self.pipeline.run(&operation).await;
-        deleted.map_err(|error| error.about(operation.digest.as_str()))
+        deleted
+            .map(|deleted| deleted.was_there())
+            .map_err(|error| error.about(operation.digest.as_str()))
     }
 
     async fn open_blob(
@@ -230,9 +234,9 @@ impl RepositoryClient {
         };
         let opened = self
             .pipeline
-            .open(info, operation.request(), GetBlob::SUCCESS);
+            .open(info, operation.request(), GetBlob::SPEC.success);
         let response = opened.await?;
-        let head = operation.decode_head(&response.head);
+        let head = operation.read(&response.head, Bytes::new());
         let head = head.map_err(|error| response.undecodable(error))?;
         check_range(operation.range, &head)?;
         Ok(BlobStream::new(

@@ -190,7 +190,8 @@ impl ContainerRegistryClient {
         name: impl TryInto<RepositoryName, Error: Into<Error>>,
     ) -> Result<Option<DeletedRepository>, Error> {
         let repository = name.try_into().map_err(Into::into)?;
-        self.pipeline.run(&DeleteRepository { repository }).await
+        let deleted = self.pipeline.run(&DeleteRepository { repository }).await?;
+        Ok(deleted.deleted())
     }
 
     pub(crate) const fn over(pipeline: Pipeline) -> Self {

@@ -3,7 +3,7 @@ use std::io;
 
 use acr_protocol::{
     DigestMismatch, InvalidDigest, InvalidManifest, InvalidReference, InvalidRepositoryName,
-    InvalidTag,
+    InvalidRequest, InvalidTag,
 };
 
 use super::{Error, ErrorKind, TransportError, TransportErrorKind, cause};
@@ -31,6 +31,7 @@ invalid_input!(
     InvalidDigest,
     InvalidReference,
     InvalidRepositoryName,
+    InvalidRequest,
     InvalidTag
 );
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acr_clock::Clock;
-use acr_protocol::{DecodeError, Describe, Operation, Page, PageToken};
+use acr_protocol::{DecodeError, InvalidRequest, Operation, Page, PageToken};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri};
 use tracing::Instrument as _;
@@ -91,7 +91,7 @@ impl Pipeline {
     }
 
     /// Describes an operation.
-    pub(crate) fn info<O: Describe>(&self, operation: &O) -> OperationInfo {
+    pub(crate) fn info<O: Operation>(&self, operation: &O) -> OperationInfo {
         OperationInfo::of(operation, self.shared.max_json_size)
     }
 
@@ -144,7 +144,7 @@ impl Pipeline {
         &self,
         operation: &O,
         info: &OperationInfo,
-        request: Request<Bytes>,
+        request: Result<Request<Bytes>, InvalidRequest>,
     ) -> Result<O::Output, Error>
     where
         O: Operation + Sync,
@@ -170,7 +170,7 @@ impl Pipeline {
         let sender = self.sender();
         let mut response = self.send(info, request, attempts).await?;
         let status = response.head.status;
-        if !O::SUCCESS.contains(&status) {
+        if !O::SPEC.success.contains(&status) {
             return Err(sender.refused(info, response, attempts).await);
         }
         if status.is_client_error() {
@@ -182,7 +182,7 @@ impl Pipeline {
                 other => other?,
             };
             response.body = Body::bytes(body.clone());
-            return match operation.decode(&response.head, body) {
+            return match operation.read(&response.head, body) {
                 Err(DecodeError::Status(_)) => Err(sender.refused(info, response, attempts).await),
                 other => other.map_err(|error| response.undecodable(error)),
             };
@@ -194,7 +194,7 @@ impl Pipeline {
             let read = sender.read(&mut response, info.limit, attempts).await;
             read.map_err(|error| response.annotate(error))?
         };
-        let decoded = operation.decode(&response.head, body);
+        let decoded = operation.read(&response.head, body);
         decoded.map_err(|error| response.undecodable(error))
     }
 
@@ -203,7 +203,7 @@ impl Pipeline {
     pub(crate) async fn open(
         &self,
         info: &OperationInfo,
-        request: Request<Bytes>,
+        request: Result<Request<Bytes>, InvalidRequest>,
         success: &[StatusCode],
     ) -> Result<Received, Error> {
         let request = self.absolute(info, request)?;
@@ -224,8 +224,9 @@ impl Pipeline {
     pub(crate) fn absolute(
         &self,
         info: &OperationInfo,
-        mut request: Request<Bytes>,
+        request: Result<Request<Bytes>, InvalidRequest>,
     ) -> Result<Request<Bytes>, Error> {
+        let mut request = request.map_err(|error| info.annotate(error.into(), 0))?;
         let url = self.shared.endpoint.absolute(request.uri());
         *request.uri_mut() = url.map_err(|error| info.annotate(error, 0))?;
         Ok(request)
@@ -250,7 +251,7 @@ impl Pipeline {
             return Pager::failed(info.annotate(error, 0));
         }
         if let Some(token) = &resume
-            && let Err(error) = self.check_token(&operation.request(), token)
+            && let Err(error) = self.check_token(&operation, token)
         {
             return Pager::failed(info.annotate(error, 0));
         }
@@ -261,7 +262,7 @@ impl Pipeline {
             Box::pin(async move {
                 let (operation, info, convert) = &*shared;
                 let mut request = operation.request();
-                if let Some(token) = at {
+                if let (Ok(request), Some(token)) = (&mut request, at) {
                     let next = pipeline.next_page(request.uri(), &token);
                     *request.uri_mut() = next.map_err(|error| info.annotate(error, 0))?;
                 }
@@ -281,9 +282,10 @@ impl Pipeline {
     /// Refuses a token that leads to another list: it was kept by the caller, not just sent.
     pub(crate) fn check_token(
         &self,
-        first: &Request<Bytes>,
+        list: &impl Operation,
         token: &PageToken,
     ) -> Result<(), Error> {
+        let first = list.request()?;
         let plain = |path: &str| path.replace("%2F", "/").replace("%2f", "/");
         let of_this_list = self.next_page(first.uri(), token).is_ok_and(|path| {
             // A proxy may put a prefix before the path.

@@ -3,7 +3,7 @@
 
 use acr_protocol::manifest::{AcceptedManifest, GetManifest, SetManifest};
 use acr_protocol::referrers::{ListReferrers, fallback_tag, referrer};
-use acr_protocol::{Describe, Descriptor, Digest, ErrorCode, Manifest, Operation, Reference, Tag};
+use acr_protocol::{Descriptor, Digest, ErrorCode, Manifest, Operation, Reference, Tag};
 
 use super::kept::Change;
 use super::lacks_the_api;
@@ -47,7 +47,7 @@ impl RepositoryClient {
                  this registry leaves to its clients; set it again",
                 accepted.digest
             );
-            wrapped(text, SetManifest::NAME, self, cause)
+            wrapped(text, SetManifest::SPEC.name, self, cause)
         })
     }
 
@@ -61,7 +61,7 @@ impl RepositoryClient {
         }
         let digest = Reference::from(digest);
         let asked = self.impatient();
-        let got = asked.get_reference(digest, GetManifest::NAME);
+        let got = asked.get_reference(digest, GetManifest::SPEC.name);
         let manifest = got.await.ok()?;
         // It is a registry that said so.
         self.pipeline.kept_referrers().learn(false);
@@ -88,7 +88,10 @@ impl RepositoryClient {
     /// Gets the index that clients keep under a tag; `None` where a registry says that there is none.
     pub(super) async fn kept_index(&self, tag: &Tag) -> Result<Option<Manifest>, Error> {
         let tag = Reference::Tag(tag.clone());
-        let got = self.impatient().get_reference(tag, GetManifest::NAME).await;
+        let got = self
+            .impatient()
+            .get_reference(tag, GetManifest::SPEC.name)
+            .await;
         match got {
             Err(error) if error.tells_absence() || is_absence_to_harbor(&error) => Ok(None),
             other => other.map(Some),

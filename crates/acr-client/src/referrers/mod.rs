@@ -1,7 +1,7 @@
 mod fallback;
 mod kept;
 
-use acr_protocol::referrers::{ListReferrers, Referrers, fallback_tag};
+use acr_protocol::referrers::{ListReferrers, fallback_tag};
 use acr_protocol::{Descriptor, Digest, ErrorCode, MediaType, Operation, Page, PageToken};
 use http::StatusCode;
 
@@ -50,7 +50,7 @@ impl RepositoryClient {
             query: acr_protocol::ListQuery::default(),
         };
         if let Some(token) = &resume
-            && let Err(error) = self.pipeline.check_token(&operation.request(), token)
+            && let Err(error) = self.pipeline.check_token(&operation, token)
         {
             let info = self.pipeline.info(&operation);
             return Pager::failed(info.annotate(error, 0));
@@ -95,16 +95,12 @@ async fn page(
     let pipeline = &repository.pipeline;
     let info = pipeline.info(operation);
     let mut request = operation.request();
-    if let Some(token) = at {
+    if let (Ok(request), Some(token)) = (&mut request, at) {
         let next = pipeline.next_page(request.uri(), &token);
         *request.uri_mut() = next.map_err(|error| info.annotate(error, 0))?;
     }
     let kept = pipeline.kept_referrers();
-    let Referrers {
-        mut items,
-        filtered,
-        next,
-    } = match pipeline.run_with(operation, &info, request).await {
+    let mut page = match pipeline.run_with(operation, &info, request).await {
         Err(error) if is_first && lacks_the_api(&error) => {
             let listed = fallback(repository, operation).await?;
             kept.learn(false);
@@ -117,15 +113,15 @@ async fn page(
         }
     };
     if let Some(wanted) = &operation.artifact_type
-        && !filtered
+        && !page.filtered
     {
-        items.retain(|item| {
+        page.items.retain(|item| {
             item.artifact_type
                 .as_ref()
                 .is_some_and(|found| found.is(wanted))
         });
     }
-    Ok(Page { items, next })
+    Ok(page)
 }
 
 /// Whether the registry may not know the route. One that does responds with 404 for a repository that is
@@ -143,7 +139,7 @@ fn lacks_the_api(error: &Error) -> bool {
 async fn fallback(
     repository: &RepositoryClient,
     operation: &ListReferrers,
-) -> Result<Referrers, Error> {
+) -> Result<Page<Descriptor>, Error> {
     let mut items = Vec::new();
     if let Some(tag) = fallback_tag(&operation.digest)
         && let Some(manifest) = repository.kept_index(&tag).await?
@@ -154,9 +150,5 @@ async fn fallback(
         })?;
         items = index.manifests;
     }
-    Ok(Referrers {
-        items,
-        filtered: false,
-        next: None,
-    })
+    Ok(Page::complete(items))
 }

@@ -7,7 +7,6 @@ use acr_protocol::upload::{
 };
 use acr_protocol::{Digest, Operation};
 use bytes::Bytes;
-use http::Request;
 
 use crate::error::Error;
 use crate::operation_info::OperationInfo;
@@ -173,7 +172,7 @@ impl RepositoryClient {
         O: Operation + Sync,
         O::Output: Send,
     {
-        let mut request: Request<Bytes> = operation.request();
+        let mut request = operation.request()?;
         let base = self
             .pipeline
             .endpoint()
@@ -184,7 +183,7 @@ impl RepositoryClient {
             .own_path(&base, "Location", &request.uri().to_string());
         *request.uri_mut() = path.map_err(|error| info.annotate(error, 0))?;
         *request.body_mut() = bytes;
-        self.pipeline.run_with(operation, info, request).await
+        self.pipeline.run_with(operation, info, Ok(request)).await
     }
 }
 
@@ -196,7 +195,7 @@ pub(crate) fn relative<O: Operation>(
     mut progress: UploadProgress,
 ) -> Result<UploadProgress, Error> {
     let relative = || {
-        let base = pipeline.endpoint().absolute(operation.request().uri())?;
+        let base = pipeline.endpoint().absolute(operation.request()?.uri())?;
         let path = pipeline
             .endpoint()
             .own_path(&base, "Location", progress.location.as_str())?;

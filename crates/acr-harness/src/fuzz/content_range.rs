@@ -61,7 +61,7 @@ fn blob_responses(value: &HeaderValue) {
         digest: Digest::sha256(b""),
         range: Some(ByteRange::From(0)),
     };
-    match operation.decode_head(&head) {
+    match operation.decode(&head, Bytes::new()) {
         Ok(head) => {
             let range = head
                 .content_range

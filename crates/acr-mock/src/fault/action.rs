@@ -5,7 +5,7 @@ use std::time::Duration;
 use acr_protocol::auth::{ExchangeEntraToken, RequestAccessToken};
 use acr_protocol::manifest::SetManifest;
 use acr_protocol::manifest::properties::UpdateManifestProperties;
-use acr_protocol::operation::Describe;
+use acr_protocol::operation::Operation;
 use acr_protocol::repository::UpdateRepositoryProperties;
 use acr_protocol::tag::UpdateTagProperties;
 use acr_protocol::upload::{
@@ -269,8 +269,8 @@ const BODY: Requirement = Requirement {
     ],
 };
 
-const fn named<O: Describe>() -> (&'static str, OperationClass) {
-    (O::NAME, O::CLASS)
+const fn named<O: Operation>() -> (&'static str, OperationClass) {
+    (O::SPEC.name, O::SPEC.class)
 }
 
 /// A fault that was not injected, because it could never strike as it was meant to.

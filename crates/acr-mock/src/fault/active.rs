@@ -4,9 +4,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use acr_protocol::auth::{ExchangeEntraToken, RequestAccessToken, RequestAccessTokenWithLogin};
-use acr_protocol::operation::Describe;
 use acr_protocol::repository::{ListRepositories, ListRepositoryNames};
-use acr_protocol::{OperationClass, Ping, RepositoryName, Route};
+use acr_protocol::{Operation as _, OperationClass, Ping, RepositoryName, Route};
 
 use super::action::{FaultAction, FaultError, Requirement};
 use super::{Fault, Target};
@@ -186,7 +185,7 @@ impl ActiveFault {
         };
         let is_target = match self.target {
             CheckedTarget::Operation(name) => name == route.name(),
-            CheckedTarget::Class(class) => class == route.class(),
+            CheckedTarget::Class(class) => class == route.spec().class,
             CheckedTarget::AnyOperation => true,
             CheckedTarget::Data => false,
         };
@@ -254,10 +253,10 @@ impl CheckedTarget {
 
 /// The operations that are not about one repository.
 const WITHOUT_REPOSITORY: [&str; 6] = [
-    Ping::NAME,
-    ListRepositories::NAME,
-    ListRepositoryNames::NAME,
-    ExchangeEntraToken::NAME,
-    RequestAccessToken::NAME,
-    RequestAccessTokenWithLogin::NAME,
+    Ping::SPEC.name,
+    ListRepositories::SPEC.name,
+    ListRepositoryNames::SPEC.name,
+    ExchangeEntraToken::SPEC.name,
+    RequestAccessToken::SPEC.name,
+    RequestAccessTokenWithLogin::SPEC.name,
 ];

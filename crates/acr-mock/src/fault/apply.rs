@@ -4,7 +4,7 @@ use std::error::Error;
 use std::future::Future;
 
 use acr_protocol::upload::{ChunkRange, UploadChunk};
-use acr_protocol::{ErrorCode, Route};
+use acr_protocol::{Deletion, ErrorCode, Route};
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, Response, StatusCode};
@@ -226,10 +226,10 @@ impl FaultResponse {
 /// What the operation says where its object is not there.
 fn not_found(route: &Route) -> Result<Response<Body>, ErrorResponse> {
     Err(match route {
-        Route::DeleteRepository(operation) => return Ok(respond(operation, &None)),
-        Route::DeleteTag(operation) => return Ok(respond(operation, &false)),
-        Route::DeleteManifest(operation) => return Ok(respond(operation, &false)),
-        Route::DeleteBlob(operation) => return Ok(respond(operation, &false)),
+        Route::DeleteRepository(operation) => return Ok(respond(operation, &Deletion::NotFound)),
+        Route::DeleteTag(operation) => return Ok(respond(operation, &Deletion::NotFound)),
+        Route::DeleteManifest(operation) => return Ok(respond(operation, &Deletion::NotFound)),
+        Route::DeleteBlob(operation) => return Ok(respond(operation, &Deletion::NotFound)),
         Route::GetManifest(operation) => {
             ErrorResponse::manifest_not_found(&operation.repository, &operation.reference)
         }

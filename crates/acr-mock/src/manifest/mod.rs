@@ -60,7 +60,7 @@ impl Registry {
             Reference::Digest(digest) => digest,
             Reference::Tag(tag) if self.settings().profile.deletes_by_tag() => {
                 let removed = self.untag(call, &operation.repository, tag)?;
-                return Ok(respond(operation, &removed.is_some()));
+                return Ok(respond(operation, &removed.map(|_| ()).into()));
             }
             Reference::Tag(_) => return Err(ErrorResponse::delete_by_tag()),
         };
@@ -69,7 +69,7 @@ impl Registry {
             // Chosen: where a manifest has many tags, most go before it, and others see them go.
             match self.delete_in_a_turn(name, digest, call.now())? {
                 ControlFlow::Break(removed) => {
-                    return Ok(respond(operation, &removed.is_some()));
+                    return Ok(respond(operation, &removed.map(|_| ()).into()));
                 }
                 ControlFlow::Continue(()) => pause().await,
             }

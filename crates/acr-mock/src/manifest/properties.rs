@@ -6,7 +6,7 @@ use acr_protocol::manifest::properties::{
     GetManifestProperties, ListManifestProperties, UpdateManifestProperties,
 };
 use acr_protocol::{
-    ArtifactManifestOrder, ArtifactManifestProperties, Listing, Operation, RepositoryName, Tag,
+    ArtifactManifestOrder, ArtifactManifestProperties, Operation, Page, RepositoryName, Tag,
 };
 use bytes::Bytes;
 use http::Response;
@@ -83,11 +83,11 @@ impl Registry {
                 }
             }
         }
-        let mut listing = Listing {
+        let mut listing = Page {
             registry_login_server: call.login_server().to_owned(),
-            repository_name: name.clone(),
             items,
             next,
+            ..Page::default()
         };
         let rest = rest_of_tags(&mut listing.items);
         Ok(with_rest(operation.respond(&listing), &listing.items, rest).await)

@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
 
 use crate::auth::scope::{InvalidScope, ScopeSet};
-use crate::error::excerpt;
+use crate::text::excerpt;
 
 /// A demand for credentials, from a `WWW-Authenticate` header.
 ///

@@ -1,7 +1,7 @@
 //! Who may do what: challenges, scopes, tokens, and the three operations of `/oauth2`.
 
 mod challenge;
-mod scope;
+pub(crate) mod scope;
 mod secret;
 mod token;
 

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::error::excerpt;
 use crate::reference::RepositoryName;
+use crate::text::excerpt;
 use crate::text::open_text;
 
 /// What a token may do to a thing, such as `pull`. Open: an action of another name is kept.

@@ -10,12 +10,11 @@ use serde_json::{Map, Value, json};
 
 use crate::auth::scope::{Action, Scope, ScopeSet};
 use crate::auth::secret::Secret;
-use crate::error::DecodeError;
+use crate::error::{DecodeError, InvalidRequest};
+use crate::http_parts::{API_VERSION, json_response};
 use crate::json::from_secret_json;
-use crate::operation::{
-    API_VERSION, Describe, Operation, OperationClass, check_status, empty_request, json_response,
-};
-use crate::path::PathBuilder;
+use crate::operation::{Operation, OperationClass, Spec};
+use crate::path::{PathBuilder, query_value, query_values};
 use crate::timestamp::Timestamp;
 
 /// The path of [`ExchangeEntraToken`].
@@ -35,22 +34,12 @@ pub struct ExchangeEntraToken {
     pub access_token: Secret,
 }
 
-impl Describe for ExchangeEntraToken {
-    const NAME: &'static str = "exchange_entra_token";
-    const CLASS: OperationClass = OperationClass::Token;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        ScopeSet::new()
-    }
-}
-
 impl Operation for ExchangeEntraToken {
+    const SPEC: Spec = Spec::new("exchange_entra_token", OperationClass::Token, &[]);
     /// The refresh token.
     type Output = Secret;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
 
-    fn request(&self) -> Request<Bytes> {
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "access_token")
             .append_pair("service", &self.service);
@@ -61,12 +50,11 @@ impl Operation for ExchangeEntraToken {
         post_form(EXCHANGE_PATH, form.finish())
     }
 
-    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
+    fn read(&self, _head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
         #[derive(Deserialize)]
         struct Body {
             refresh_token: Secret,
         }
-        check_status(head, Self::SUCCESS)?;
         non_empty(
             from_secret_json::<Body>("a refresh token", &body)?.refresh_token,
             "a refresh token",
@@ -74,16 +62,16 @@ impl Operation for ExchangeEntraToken {
     }
 
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {
-        json_response(StatusCode::OK, &json!({ "refresh_token": output.expose() }))
+        token_response("refresh_token", output)
     }
 }
 
 impl ExchangeEntraToken {
     pub(crate) fn from_form(form: &[u8]) -> Self {
         Self {
-            service: field(form, "service").unwrap_or_default(),
-            tenant: field(form, "tenant").filter(|tenant| !tenant.is_empty()),
-            access_token: field(form, "access_token").unwrap_or_default().into(),
+            service: query_value(form, "service").unwrap_or_default(),
+            tenant: query_value(form, "tenant").filter(|tenant| !tenant.is_empty()),
+            access_token: query_value(form, "access_token").unwrap_or_default().into(),
         }
     }
 }
@@ -124,22 +112,12 @@ pub struct RequestAccessToken {
     pub grant: Grant,
 }
 
-impl Describe for RequestAccessToken {
-    const NAME: &'static str = "request_access_token";
-    const CLASS: OperationClass = OperationClass::Token;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        ScopeSet::new()
-    }
-}
-
 impl Operation for RequestAccessToken {
+    const SPEC: Spec = Spec::new("request_access_token", OperationClass::Token, &[]);
     /// The access token.
     type Output = Secret;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
 
-    fn request(&self) -> Request<Bytes> {
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         let (grant_type, secret) = match &self.grant {
             Grant::RefreshToken(token) => ("refresh_token", Some(("refresh_token", token))),
@@ -161,31 +139,34 @@ impl Operation for RequestAccessToken {
         post_form(TOKEN_PATH, form.finish())
     }
 
-    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
-        access_token(head, &body)
+    fn read(&self, _head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
+        read_access_token(&body)
     }
 
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {
-        json_response(StatusCode::OK, &json!({ "access_token": output.expose() }))
+        token_response("access_token", output)
     }
 }
 
 impl RequestAccessToken {
     pub(crate) fn from_form(form: &[u8]) -> Self {
-        let grant = match field(form, "grant_type").unwrap_or_default().as_str() {
-            "refresh_token" => {
-                Grant::RefreshToken(field(form, "refresh_token").unwrap_or_default().into())
-            }
-            "password" => match field(form, "username").filter(|user| !user.is_empty()) {
-                Some(user) => {
-                    Grant::Login(user, field(form, "password").unwrap_or_default().into())
-                }
+        let grant = match query_value(form, "grant_type").unwrap_or_default().as_str() {
+            "refresh_token" => Grant::RefreshToken(
+                query_value(form, "refresh_token")
+                    .unwrap_or_default()
+                    .into(),
+            ),
+            "password" => match query_value(form, "username").filter(|user| !user.is_empty()) {
+                Some(user) => Grant::Login(
+                    user,
+                    query_value(form, "password").unwrap_or_default().into(),
+                ),
                 None => Grant::Anonymous,
             },
             other => Grant::Other(other.to_owned()),
         };
         Self {
-            service: field(form, "service").unwrap_or_default(),
+            service: query_value(form, "service").unwrap_or_default(),
             scope: scopes(form),
             grant,
         }
@@ -203,48 +184,40 @@ pub struct RequestAccessTokenWithLogin {
     pub login: Option<(String, Secret)>,
 }
 
-impl Describe for RequestAccessTokenWithLogin {
-    const NAME: &'static str = "request_access_token_with_login";
-    const CLASS: OperationClass = OperationClass::Token;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        ScopeSet::new()
-    }
-}
-
 impl Operation for RequestAccessTokenWithLogin {
+    const SPEC: Spec = Spec::new(
+        "request_access_token_with_login",
+        OperationClass::Token,
+        &[],
+    );
     /// The access token.
     type Output = Secret;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
 
-    fn request(&self) -> Request<Bytes> {
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
         let mut path = PathBuilder::new(TOKEN_PATH).query("service", &self.service);
         if !self.scope.is_empty() {
             path = path.query("scope", &self.scope.to_string());
         }
-        let mut request = empty_request(Method::GET, path.uri());
+        let mut request = path.builder(Method::GET);
         if let Some((user, password)) = &self.login {
-            request
-                .headers_mut()
-                .insert(AUTHORIZATION, basic_login(user, password));
+            request = request.header(AUTHORIZATION, basic_login(user, password));
         }
-        request
+        Ok(request.body(Bytes::new())?)
     }
 
-    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
-        access_token(head, &body)
+    fn read(&self, _head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
+        read_access_token(&body)
     }
 
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {
-        json_response(StatusCode::OK, &json!({ "access_token": output.expose() }))
+        token_response("access_token", output)
     }
 }
 
 impl RequestAccessTokenWithLogin {
     pub(crate) fn from_parts(query: &str, authorization: Option<&HeaderValue>) -> Self {
         Self {
-            service: field(query.as_bytes(), "service").unwrap_or_default(),
+            service: query_value(query.as_bytes(), "service").unwrap_or_default(),
             scope: scopes(query.as_bytes()),
             login: authorization.and_then(parse_basic_login),
         }
@@ -343,14 +316,17 @@ fn access_entry(entry: &Value) -> Option<Scope> {
     .ok()
 }
 
-fn access_token(head: &response::Parts, body: &[u8]) -> Result<Secret, DecodeError> {
+fn token_response(member: &str, token: &Secret) -> Response<Bytes> {
+    json_response(StatusCode::OK, &json!({ member: token.expose() }))
+}
+
+fn read_access_token(body: &[u8]) -> Result<Secret, DecodeError> {
     /// ACR says `access_token`, Docker's token servers `token`.
     #[derive(Deserialize)]
     struct Body {
         access_token: Option<Secret>,
         token: Option<Secret>,
     }
-    check_status(head, RequestAccessToken::SUCCESS)?;
     let body: Body = from_secret_json("an access token", body)?;
     let token = body
         .access_token
@@ -370,36 +346,23 @@ fn non_empty(token: Secret, expected: &'static str) -> Result<Secret, DecodeErro
     }
 }
 
-fn post_form(path: &str, form: String) -> Request<Bytes> {
-    let uri = PathBuilder::new(path)
+fn post_form(path: &str, form: String) -> Result<Request<Bytes>, InvalidRequest> {
+    Ok(PathBuilder::new(path)
         .query(API_VERSION.0, API_VERSION.1)
-        .uri();
-    let mut request = empty_request(Method::POST, uri);
-    *request.body_mut() = Bytes::from(form);
-    request.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/x-www-form-urlencoded"),
-    );
-    request
-}
-
-fn field(form: &[u8], name: &str) -> Option<String> {
-    form_urlencoded::parse(form)
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.into_owned())
+        .builder(Method::POST)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Bytes::from(form))?)
 }
 
 /// All scopes of a form or query: one value may hold several, and the parameter may be repeated. Malformed ones give
 /// no right and so are passed over.
 fn scopes(form: &[u8]) -> ScopeSet {
-    let values = form_urlencoded::parse(form).filter(|(key, _)| key == "scope");
-    values
-        .flat_map(|(_, value)| {
-            value
-                .split_ascii_whitespace()
-                .filter_map(|scope| scope.parse().ok())
-                .collect::<Vec<Scope>>()
-        })
+    let values = query_values(form, "scope");
+    let scopes = values
+        .iter()
+        .flat_map(|value| value.split_ascii_whitespace());
+    scopes
+        .filter_map(|scope| scope.parse::<Scope>().ok())
         .collect()
 }
 

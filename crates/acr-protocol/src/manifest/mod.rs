@@ -9,22 +9,23 @@ pub use image::ImageManifest;
 pub use index::ImageIndex;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
+use http::header::{ACCEPT, CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode, response};
 
-use crate::auth::{Action, Scope, ScopeSet};
+use crate::auth::scope::Action;
+use crate::deletion::Deletion;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
-use crate::error::{DecodeError, ErrorCode, ErrorEnvelope, RegistryError, was_there};
+use crate::error::{DecodeError, ErrorCode, InvalidRequest, RegistryError};
+use crate::http_parts::{
+    check_taken, content_digest, empty_response, headers, insert, insert_length, required_length,
+    required_media_type,
+};
 use crate::json::refuse_errors;
 use crate::media_type::MediaType;
-use crate::operation::{
-    Describe, Operation, OperationClass, check_status, content_digest, empty_request,
-    empty_response, headers, insert, json_response, required_length, required_media_type,
-};
+use crate::operation::{Operation, OperationClass, Spec};
 use crate::path::PathBuilder;
 use crate::reference::{Reference, RepositoryName, Tag};
-use crate::upload::check_taken;
 use crate::verify::{DigestMismatch, Verifier};
 
 /// A manifest: its exact bytes, what they are, and their digest.
@@ -158,38 +159,28 @@ pub struct GetManifest {
     pub accept: Vec<MediaType>,
 }
 
-impl Describe for GetManifest {
-    const NAME: &'static str = "get_manifest";
-    const CLASS: OperationClass = OperationClass::Manifest;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::PULL]).into()
-    }
+impl Operation for GetManifest {
+    const SPEC: Spec = Spec::new("get_manifest", OperationClass::Manifest, &[Action::PULL]);
+    type Output = Manifest;
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
     }
-}
 
-impl Operation for GetManifest {
-    type Output = Manifest;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
+    fn reference(&self) -> Option<&str> {
+        Some(self.reference.as_str())
+    }
 
-    fn request(&self) -> Request<Bytes> {
-        accepting(
-            empty_request(
-                Method::GET,
-                manifest_path(&self.repository, &self.reference).uri(),
-            ),
-            &self.accept,
-        )
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        Ok(manifest_path(&self.repository, &self.reference)
+            .builder(Method::GET)
+            .header(ACCEPT, MediaType::accept_manifests(&self.accept))
+            .body(Bytes::new())?)
     }
 
     /// The bytes are held against the digest that was asked for, and against the header's where one is sent. A registry
     /// that converted the manifest for want of an `Accept` fails here, as it must.
-    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
+    fn read(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
         let media_type = required_media_type(&head.headers)?;
         let promised = content_digest(&head.headers)?;
         for expected in self.reference.digest().into_iter().chain(promised.as_ref()) {
@@ -227,36 +218,26 @@ pub struct HeadManifest {
     pub accept: Vec<MediaType>,
 }
 
-impl Describe for HeadManifest {
-    const NAME: &'static str = "head_manifest";
-    const CLASS: OperationClass = OperationClass::Manifest;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::PULL]).into()
-    }
+impl Operation for HeadManifest {
+    const SPEC: Spec = Spec::new("head_manifest", OperationClass::Manifest, &[Action::PULL]);
+    type Output = Descriptor;
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
     }
-}
 
-impl Operation for HeadManifest {
-    type Output = Descriptor;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::OK];
-
-    fn request(&self) -> Request<Bytes> {
-        accepting(
-            empty_request(
-                Method::HEAD,
-                manifest_path(&self.repository, &self.reference).uri(),
-            ),
-            &self.accept,
-        )
+    fn reference(&self) -> Option<&str> {
+        Some(self.reference.as_str())
     }
 
-    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        Ok(manifest_path(&self.repository, &self.reference)
+            .builder(Method::HEAD)
+            .header(ACCEPT, MediaType::accept_manifests(&self.accept))
+            .body(Bytes::new())?)
+    }
+
+    fn read(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
         let media_type = required_media_type(&head.headers)?;
         let size = required_length(&head.headers)?;
         let promised = content_digest(&head.headers)?;
@@ -276,9 +257,7 @@ impl Operation for HeadManifest {
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {
         let mut response = Response::new(Bytes::new());
         insert_manifest_headers(&mut response, &output.media_type, &output.digest);
-        response
-            .headers_mut()
-            .insert(CONTENT_LENGTH, HeaderValue::from(output.size));
+        insert_length(&mut response, output.size);
         response
     }
 }
@@ -314,44 +293,40 @@ pub struct AcceptedManifest {
     pub tags: Vec<Tag>,
 }
 
-impl Describe for SetManifest {
-    const NAME: &'static str = "set_manifest";
-    const CLASS: OperationClass = OperationClass::Manifest;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::PULL, Action::PUSH]).into()
-    }
-
-    fn repository(&self) -> Option<&RepositoryName> {
-        Some(&self.repository)
-    }
-}
-
 impl Operation for SetManifest {
-    type Output = AcceptedManifest;
-    const SUCCESS: &'static [StatusCode] = &[
+    const SPEC: Spec = Spec::new(
+        "set_manifest",
+        OperationClass::Manifest,
+        &[Action::PULL, Action::PUSH],
+    )
+    .success(&[
         StatusCode::CREATED,
         StatusCode::OK,
         StatusCode::ACCEPTED,
         StatusCode::NO_CONTENT,
-    ];
+    ]);
+    type Output = AcceptedManifest;
 
-    fn request(&self) -> Request<Bytes> {
+    fn repository(&self) -> Option<&RepositoryName> {
+        Some(&self.repository)
+    }
+
+    fn reference(&self) -> Option<&str> {
+        Some(self.reference.as_str())
+    }
+
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
         let path = self.tags.iter().fold(
             manifest_path(&self.repository, &self.reference),
             |path, tag| path.query("tag", tag.as_str()),
         );
-        let mut request = empty_request(Method::PUT, path.uri());
-        if let Ok(media_type) = HeaderValue::try_from(self.media_type.as_str()) {
-            request.headers_mut().insert(CONTENT_TYPE, media_type);
-        }
-        *request.body_mut() = self.bytes.clone();
-        request
+        Ok(path
+            .builder(Method::PUT)
+            .header(CONTENT_TYPE, self.media_type.as_str())
+            .body(self.bytes.clone())?)
     }
 
-    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
+    fn read(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
         check_taken(head)?;
         let promised = content_digest(&head.headers)?;
         if let Some(promised) = &promised {
@@ -391,8 +366,8 @@ impl Operation for SetManifest {
             output.digest.as_str(),
         );
         // Always by digest and relative, also after a push by tag.
-        let location = manifest_path(&self.repository, &Reference::from(&output.digest)).uri();
-        insert(&mut response, LOCATION, &location.to_string());
+        let location = manifest_path(&self.repository, &Reference::from(&output.digest)).text();
+        insert(&mut response, LOCATION, &location);
         if let Some(subject) = &output.subject {
             insert(&mut response, headers::OCI_SUBJECT, subject.as_str());
         }
@@ -416,50 +391,37 @@ pub struct DeleteManifest {
     pub reference: Reference,
 }
 
-impl Describe for DeleteManifest {
-    const NAME: &'static str = "delete_manifest";
-    const CLASS: OperationClass = OperationClass::Delete;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::DELETE]).into()
-    }
+impl Operation for DeleteManifest {
+    const SPEC: Spec = Spec::new("delete_manifest", OperationClass::Delete, &[Action::DELETE])
+        .success(Deletion::<()>::SUCCESS);
+    type Output = Deletion;
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
     }
-}
 
-impl Operation for DeleteManifest {
-    /// Whether it was there.
-    type Output = bool;
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::ACCEPTED, StatusCode::NOT_FOUND];
-
-    fn request(&self) -> Request<Bytes> {
-        empty_request(
-            Method::DELETE,
-            manifest_path(&self.repository, &self.reference).uri(),
-        )
+    fn reference(&self) -> Option<&str> {
+        Some(self.reference.as_str())
     }
 
-    fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        manifest_path(&self.repository, &self.reference).request(Method::DELETE)
+    }
+
+    fn read(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
         let mut absence = vec![ErrorCode::MANIFEST_UNKNOWN, ErrorCode::NAME_UNKNOWN];
         if self.reference.digest().is_none() {
             absence.push(ErrorCode::TAG_UNKNOWN);
         }
-        was_there(head.status, &body, &absence)
+        Deletion::read(head, &body, &absence, || Ok(()))
     }
 
     fn respond(&self, output: &Self::Output) -> Response<Bytes> {
-        if *output {
-            return empty_response(StatusCode::ACCEPTED);
-        }
         // Without the detail that a GET of the same digest has.
-        let error = RegistryError::new(
-            ErrorCode::MANIFEST_UNKNOWN,
-            format!("manifest {} is not found", self.reference),
-        );
-        json_response(StatusCode::NOT_FOUND, &ErrorEnvelope::from(error))
+        output.respond(|| {
+            let message = format!("manifest {} is not found", self.reference);
+            RegistryError::new(ErrorCode::MANIFEST_UNKNOWN, message)
+        })
     }
 }
 
@@ -468,13 +430,6 @@ fn manifest_path(repository: &RepositoryName, reference: &Reference) -> PathBuil
         .name(repository.as_str())
         .fixed("/manifests")
         .segment(reference.as_str())
-}
-
-fn accepting(mut request: Request<Bytes>, further: &[MediaType]) -> Request<Bytes> {
-    request
-        .headers_mut()
-        .insert(ACCEPT, MediaType::accept_manifests(further));
-    request
 }
 
 fn insert_manifest_headers(

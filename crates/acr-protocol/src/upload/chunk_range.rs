@@ -1,8 +1,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::blob::{InvalidRange, number};
-use crate::error::excerpt;
+use crate::blob::InvalidRange;
+use crate::http_parts::number;
+use crate::text::excerpt;
 
 /// The bytes of a blob that a chunk holds, as a `Content-Range` without a unit: `0-255`. ACR refuses the form with a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

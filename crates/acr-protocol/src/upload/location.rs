@@ -4,10 +4,9 @@ use http::Uri;
 use serde::{Deserialize, Deserializer};
 
 use crate::digest::Digest;
-use crate::error::{excerpt, without_secrets};
 use crate::path::{PathBuilder, query_value, without};
 use crate::reference::RepositoryName;
-use crate::text::text_traits;
+use crate::text::{excerpt, text_traits, without_secrets};
 
 /// Where an upload goes on: the `Location` of its latest response, as it came. ACR's is relative and has a query.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,8 +42,7 @@ impl UploadLocation {
             upload_path(repository, uuid)
                 .query("_nouploadcache", "false")
                 .query("_state", state)
-                .uri()
-                .to_string()
+                .text()
                 .into(),
         )
     }
@@ -78,7 +76,7 @@ impl UploadLocation {
         let path = if uri.path().rsplit('/').next() == Some(uuid) {
             uri.path().to_owned()
         } else {
-            upload_path(repository, uuid).uri().to_string()
+            upload_path(repository, uuid).text()
         };
         Self(match query {
             Some(query) => format!("{path}?{query}").into(),
@@ -86,20 +84,13 @@ impl UploadLocation {
         })
     }
 
-    pub(super) fn uri(&self) -> Uri {
-        // Both ways in have parsed it.
-        self.0.parse().unwrap_or_default()
-    }
-
     /// The location with the digest behind its query: appended, since the query is there already.
-    pub(super) fn with_digest(&self, digest: &Digest) -> Uri {
+    pub(super) fn with_digest(&self, digest: &Digest) -> String {
         let separator = if self.0.contains('?') { '&' } else { '?' };
         let pair: String = form_urlencoded::Serializer::new(String::new())
             .append_pair("digest", digest.as_str())
             .finish();
         format!("{}{separator}{pair}", self.0)
-            .parse()
-            .unwrap_or_default()
     }
 }
 
@@ -148,7 +139,7 @@ mod tests {
             (location.uuid(), location.parameter("_state").as_deref()),
             ("0f30", Some("abc="))
         );
-        let uri = location.with_digest(&digest);
+        let uri: Uri = location.with_digest(&digest).parse().unwrap();
         assert!(uri.to_string().contains("&digest=sha256%3Ae3b0"), "{uri}");
         assert_eq!(
             UploadLocation::from_request(&uri, &repository, "0f30"),
@@ -198,7 +189,7 @@ mod tests {
         ] {
             let location = UploadLocation::new(text).unwrap();
             assert_eq!(location, text);
-            let with_digest = location.with_digest(&Digest::sha512(b""));
+            let with_digest: Uri = location.with_digest(&Digest::sha512(b"")).parse().unwrap();
             assert_ne!(
                 with_digest.path_and_query().map(|path| path.as_str()),
                 Some("/")

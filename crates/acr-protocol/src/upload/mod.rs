@@ -1,4 +1,4 @@
-//! Uploading a blob: start, chunks, status, completion, cancellation.
+//! Uploading a blob: start, chunks, status, completion, cancellation; and mounting one that another repository has.
 //!
 //! Every response of an upload has a new [`UploadLocation`], which goes into the next request as it is: it is opaque,
 //! and an old one makes the service refuse the chunk.
@@ -10,17 +10,18 @@ pub use chunk_range::ChunkRange;
 pub use location::{InvalidUploadLocation, UploadLocation};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
-use http::{HeaderValue, Method, Request, Response, StatusCode, response};
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, request, response};
 
-use crate::auth::{Action, Scope, ScopeSet};
-use crate::blob::{check_digest, number, respond_created};
+use crate::auth::scope::{Action, Scope, ScopeSet};
+use crate::blob::respond_created;
 use crate::digest::Digest;
-use crate::error::DecodeError;
-use crate::operation::{
-    Describe, Operation, OperationClass, check_status, content_digest, empty_request,
-    empty_response, headers, insert, required_text, text,
+use crate::error::{DecodeError, InvalidRequest};
+use crate::http_parts::{
+    JSON_UTF8, OCTET_STREAM, check_digest, check_taken, content_digest, empty_response, headers,
+    insert, number, required_text, text,
 };
+use crate::operation::{Operation, OperationClass, Spec};
 use crate::path::PathBuilder;
 use crate::reference::RepositoryName;
 
@@ -96,9 +97,7 @@ impl UploadProgress {
     #[must_use]
     pub fn respond_stale(&self) -> Response<Bytes> {
         let mut response = self.respond(StatusCode::RANGE_NOT_SATISFIABLE);
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, crate::operation::JSON_UTF8);
+        response.headers_mut().insert(CONTENT_TYPE, JSON_UTF8);
         response
     }
 }
@@ -139,6 +138,62 @@ impl UploadStart {
     }
 }
 
+/// Takes a blob over from another repository without sending it: `POST /v2/{name}/blobs/uploads/?mount=&from=`.
+///
+/// Where the source does not hold it, the registry begins an ordinary upload in its stead.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MountBlob {
+    /// The repository that shall hold it.
+    pub repository: RepositoryName,
+    /// Which blob.
+    pub digest: Digest,
+    /// The repository that holds it. Optional in OCI; ACR then always begins an upload.
+    pub from: Option<RepositoryName>,
+}
+
+impl Operation for MountBlob {
+    /// Mounted twice is mounted once; an upload that is opened instead and not gone on with expires.
+    const SPEC: Spec = Spec::new(
+        "mount_blob",
+        OperationClass::Blob,
+        &[Action::PULL, Action::PUSH],
+    )
+    .success(&[StatusCode::CREATED, StatusCode::ACCEPTED]);
+    type Output = UploadStart;
+
+    fn repository(&self) -> Option<&RepositoryName> {
+        Some(&self.repository)
+    }
+
+    fn reference(&self) -> Option<&str> {
+        Some(self.digest.as_str())
+    }
+
+    fn scope(&self) -> ScopeSet {
+        let target = Scope::repository(&self.repository, [Action::PULL, Action::PUSH]);
+        let source = self
+            .from
+            .as_ref()
+            .map(|source| Scope::repository(source, [Action::PULL]));
+        std::iter::once(target).chain(source).collect()
+    }
+
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        uploads_path(&self.repository)
+            .query_opt("from", self.from.as_ref())
+            .query("mount", self.digest.as_str())
+            .request(Method::POST)
+    }
+
+    fn read(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
+        UploadStart::decode(head, Some(&self.digest))
+    }
+
+    fn respond(&self, output: &Self::Output) -> Response<Bytes> {
+        output.respond(&self.repository)
+    }
+}
+
 /// Begins an upload, or with a digest sends the whole blob at once: `POST /v2/{name}/blobs/uploads/`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StartUpload {
@@ -148,41 +203,31 @@ pub struct StartUpload {
     pub digest: Option<Digest>,
 }
 
-impl Describe for StartUpload {
-    const NAME: &'static str = "start_upload";
-    const CLASS: OperationClass = OperationClass::Blob;
+impl Operation for StartUpload {
     /// An upload that nobody goes on with is noticed by nobody, and expires.
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::PULL, Action::PUSH]).into()
-    }
+    const SPEC: Spec = Spec::new(
+        "start_upload",
+        OperationClass::Blob,
+        &[Action::PULL, Action::PUSH],
+    )
+    .success(STEP);
+    type Output = UploadStart;
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
     }
-}
 
-impl Operation for StartUpload {
-    type Output = UploadStart;
-    const SUCCESS: &'static [StatusCode] = STEP;
-
-    fn request(&self) -> Request<Bytes> {
-        let path = PathBuilder::new("/v2")
-            .name(self.repository.as_str())
-            .fixed("/blobs/uploads/");
-        let mut request = empty_request(
-            Method::POST,
-            path.query_opt("digest", self.digest.as_ref()).uri(),
-        );
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        let mut request = uploads_path(&self.repository)
+            .query_opt("digest", self.digest.as_ref())
+            .builder(Method::POST);
         if self.digest.is_some() {
-            request.headers_mut().insert(CONTENT_TYPE, OCTET_STREAM);
+            request = request.header(CONTENT_TYPE, OCTET_STREAM);
         }
-        request
+        Ok(request.body(Bytes::new())?)
     }
 
-    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
+    fn read(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
         UploadStart::decode(head, self.digest.as_ref())
     }
 
@@ -202,38 +247,25 @@ pub struct UploadChunk {
     pub range: Option<ChunkRange>,
 }
 
-impl Describe for UploadChunk {
-    const NAME: &'static str = "upload_chunk";
-    const CLASS: OperationClass = OperationClass::Blob;
-    const IDEMPOTENT: bool = false;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::PULL, Action::PUSH]).into()
-    }
+impl Operation for UploadChunk {
+    const SPEC: Spec = Spec::new(
+        "upload_chunk",
+        OperationClass::Blob,
+        &[Action::PULL, Action::PUSH],
+    )
+    .success(STEP)
+    .not_idempotent();
+    type Output = UploadProgress;
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
     }
-}
 
-impl Operation for UploadChunk {
-    type Output = UploadProgress;
-    const SUCCESS: &'static [StatusCode] = STEP;
-
-    fn request(&self) -> Request<Bytes> {
-        let mut request = empty_request(Method::PATCH, self.location.uri());
-        request.headers_mut().insert(CONTENT_TYPE, OCTET_STREAM);
-        if let Some(Ok(value)) = self
-            .range
-            .map(|range| HeaderValue::try_from(range.to_string()))
-        {
-            request.headers_mut().insert(CONTENT_RANGE, value);
-        }
-        request
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        content_request(Request::patch(self.location.as_str()), self.range)
     }
 
-    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
+    fn read(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
         UploadProgress::decode(head)
     }
 
@@ -251,31 +283,20 @@ pub struct GetUploadStatus {
     pub location: UploadLocation,
 }
 
-impl Describe for GetUploadStatus {
-    const NAME: &'static str = "get_upload_status";
-    const CLASS: OperationClass = OperationClass::Blob;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::PULL]).into()
-    }
+impl Operation for GetUploadStatus {
+    const SPEC: Spec = Spec::new("get_upload_status", OperationClass::Blob, &[Action::PULL])
+        .success(&[StatusCode::NO_CONTENT, StatusCode::ACCEPTED, StatusCode::OK]);
+    type Output = UploadProgress;
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
     }
-}
 
-impl Operation for GetUploadStatus {
-    type Output = UploadProgress;
-    const SUCCESS: &'static [StatusCode] =
-        &[StatusCode::NO_CONTENT, StatusCode::ACCEPTED, StatusCode::OK];
-
-    fn request(&self) -> Request<Bytes> {
-        empty_request(Method::GET, self.location.uri())
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        Ok(Request::get(self.location.as_str()).body(Bytes::new())?)
     }
 
-    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
+    fn read(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
         UploadProgress::decode(head)
     }
 
@@ -297,44 +318,30 @@ pub struct CompleteUpload {
     pub range: Option<ChunkRange>,
 }
 
-impl Describe for CompleteUpload {
-    const NAME: &'static str = "complete_upload";
-    const CLASS: OperationClass = OperationClass::Blob;
-    const IDEMPOTENT: bool = false;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::PULL, Action::PUSH]).into()
-    }
+impl Operation for CompleteUpload {
+    const SPEC: Spec = Spec::new(
+        "complete_upload",
+        OperationClass::Blob,
+        &[Action::PULL, Action::PUSH],
+    )
+    .success(&[StatusCode::CREATED, StatusCode::OK, StatusCode::NO_CONTENT])
+    .not_idempotent();
+    /// The digest of the blob.
+    type Output = Digest;
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
     }
-}
 
-impl Operation for CompleteUpload {
-    /// The digest of the blob.
-    type Output = Digest;
-    const SUCCESS: &'static [StatusCode] =
-        &[StatusCode::CREATED, StatusCode::OK, StatusCode::NO_CONTENT];
-
-    fn request(&self) -> Request<Bytes> {
-        let uri = self.digest.as_ref().map_or_else(
-            || self.location.uri(),
-            |digest| self.location.with_digest(digest),
-        );
-        let mut request = empty_request(Method::PUT, uri);
-        request.headers_mut().insert(CONTENT_TYPE, OCTET_STREAM);
-        if let Some(Ok(value)) = self
-            .range
-            .map(|range| HeaderValue::try_from(range.to_string()))
-        {
-            request.headers_mut().insert(CONTENT_RANGE, value);
-        }
-        request
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        let request = match &self.digest {
+            Some(digest) => Request::put(self.location.with_digest(digest)),
+            None => Request::put(self.location.as_str()),
+        };
+        content_request(request, self.range)
     }
 
-    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)?;
+    fn read(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
         check_taken(head)?;
         let promised = content_digest(&head.headers)?;
         match (&self.digest, promised) {
@@ -358,30 +365,21 @@ pub struct CancelUpload {
     pub location: UploadLocation,
 }
 
-impl Describe for CancelUpload {
-    const NAME: &'static str = "cancel_upload";
-    const CLASS: OperationClass = OperationClass::Delete;
-    const IDEMPOTENT: bool = true;
-
-    fn scope(&self) -> ScopeSet {
-        Scope::repository(&self.repository, [Action::DELETE]).into()
-    }
+impl Operation for CancelUpload {
+    const SPEC: Spec = Spec::new("cancel_upload", OperationClass::Delete, &[Action::DELETE])
+        .success(&[StatusCode::NO_CONTENT]);
+    type Output = ();
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
     }
-}
 
-impl Operation for CancelUpload {
-    type Output = ();
-    const SUCCESS: &'static [StatusCode] = &[StatusCode::NO_CONTENT];
-
-    fn request(&self) -> Request<Bytes> {
-        empty_request(Method::DELETE, self.location.uri())
+    fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
+        Ok(Request::delete(self.location.as_str()).body(Bytes::new())?)
     }
 
-    fn decode(&self, head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
-        check_status(head, Self::SUCCESS)
+    fn read(&self, _head: &response::Parts, _body: Bytes) -> Result<Self::Output, DecodeError> {
+        Ok(())
     }
 
     fn respond(&self, _output: &Self::Output) -> Response<Bytes> {
@@ -404,23 +402,20 @@ const STEP: &[StatusCode] = &[
     StatusCode::OK,
 ];
 
-/// Whether a response that is not the 201 that is due says that something was taken: by its address or its digest.
-/// A portal on the way responds to everything with 200.
-pub(crate) fn check_taken(head: &response::Parts) -> Result<(), DecodeError> {
-    let names = |name| head.headers.contains_key(name);
-    if head.status == StatusCode::CREATED
-        || names(&LOCATION)
-        || names(&headers::DOCKER_CONTENT_DIGEST)
-    {
-        return Ok(());
-    }
-    Err(DecodeError::MissingHeader(LOCATION))
+fn uploads_path(repository: &RepositoryName) -> PathBuilder {
+    PathBuilder::new("/v2")
+        .name(repository.as_str())
+        .fixed("/blobs/uploads/")
 }
 
-const OCTET_STREAM: HeaderValue = HeaderValue::from_static("application/octet-stream");
-
-/// The announced length of a body, for callers that hold it against a chunk's range.
-#[must_use]
-pub fn content_length(headers: &http::HeaderMap) -> Option<u64> {
-    number(headers.get(CONTENT_LENGTH)?.to_str().ok()?)
+/// A request whose body, with the bytes of this range, is the caller's to add.
+fn content_request(
+    mut request: request::Builder,
+    range: Option<ChunkRange>,
+) -> Result<Request<Bytes>, InvalidRequest> {
+    request = request.header(CONTENT_TYPE, OCTET_STREAM);
+    if let Some(range) = range {
+        request = request.header(CONTENT_RANGE, range.to_string());
+    }
+    Ok(request.body(Bytes::new())?)
 }

@@ -4,29 +4,12 @@
 use std::error::Error;
 use std::fmt::{Debug, Display};
 
-use acr_protocol::auth::{
-    ExchangeEntraToken, Grant, RequestAccessToken, RequestAccessTokenWithLogin,
-};
-use acr_protocol::blob::{
-    BlobHead, ByteRange, ContentRange, DeleteBlob, GetBlob, HeadBlob, InvalidRange, MountBlob,
-};
-use acr_protocol::manifest::properties::{
-    GetManifestProperties, ListManifestProperties, UpdateManifestProperties,
-};
-use acr_protocol::manifest::{
-    AcceptedManifest, DeleteManifest, GetManifest, HeadManifest, SetManifest,
-};
-use acr_protocol::referrers::{ListReferrers, Referrers};
-use acr_protocol::repository::{
-    DeleteRepository, GetRepositoryProperties, ListRepositories, ListRepositoryNames,
-    UpdateRepositoryProperties,
-};
-use acr_protocol::tag::{
-    DeleteTag, GetTagProperties, ListTagProperties, ListTags, UpdateTagProperties,
-};
+use acr_protocol::auth::Grant;
+use acr_protocol::blob::{BlobHead, ByteRange, ContentRange, InvalidRange};
+use acr_protocol::manifest::AcceptedManifest;
+use acr_protocol::operations::*;
 use acr_protocol::upload::{
-    CancelUpload, ChunkRange, CompleteUpload, GetUploadStatus, InvalidUploadLocation, StartUpload,
-    UploadChunk, UploadLocation, UploadProgress, UploadStart,
+    ChunkRange, InvalidUploadLocation, UploadLocation, UploadProgress, UploadStart,
 };
 use acr_protocol::*;
 use http::StatusCode;
@@ -51,6 +34,7 @@ fn values_go_between_threads() {
         ChangeableAttributes,
         Challenge,
         DeletedRepository,
+        Deletion<Tag>,
         Descriptor,
         Digest,
         Digester,
@@ -60,7 +44,7 @@ fn values_go_between_threads() {
         ImageManifest,
         ImageReference,
         ListQuery,
-        Listing<Tag>,
+        Spec,
         Manifest,
         MediaType,
         OperationClass,
@@ -86,7 +70,6 @@ fn values_go_between_threads() {
         ChunkRange,
         ContentRange,
         Grant,
-        Referrers,
         UploadStart,
         UploadLocation,
         UploadProgress,

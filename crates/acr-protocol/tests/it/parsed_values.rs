@@ -233,7 +233,7 @@ proptest! {
             digest: Some(Digest::sha256(b"")),
             range: None,
         };
-        let request = complete.request();
+        let request = complete.request()?;
         prop_assert_eq!(request.uri().scheme(), target.scheme());
         prop_assert_eq!(request.uri().authority(), target.authority());
         prop_assert_eq!(request.uri().path(), target.path());

@@ -13,10 +13,10 @@ fn referrers_are_an_index_and_empty_rather_than_absent() {
     let index = ("content-type", "application/vnd.oci.image.index.v1+json");
     let start =
         r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":"#;
-    let output = Referrers {
+    let output = Page {
         items: vec![],
         filtered: false,
-        next: None,
+        ..Page::default()
     };
     golden(
         &operation,
@@ -26,10 +26,10 @@ fn referrers_are_an_index_and_empty_rather_than_absent() {
     let mut item = Descriptor::new(MediaType::OCI_MANIFEST, operation.digest.clone(), 859)
         .with_annotation("k", "v");
     item.artifact_type = Some("application/x".into());
-    let output = Referrers {
+    let output = Page {
         items: vec![item],
         filtered: true,
-        next: None,
+        ..Page::default()
     };
     let body = format!(
         r#"{start}[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{DIGEST}","size":859,"annotations":{{"k":"v"}},"artifactType":"application/x"}}]}}"#
@@ -252,7 +252,7 @@ fn the_head_of_a_blob_says_how_much_of_it_follows() {
         range: None,
     };
     let read = |status, headers: &[(&'static str, &str)]| {
-        get.decode_head(&response(status, headers, "").into_parts().0)
+        get.decode(&response(status, headers, "").into_parts().0, Bytes::new())
     };
     let whole = read(200, &[("content-length", "1472")]).unwrap();
     assert_eq!(

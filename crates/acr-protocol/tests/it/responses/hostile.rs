@@ -76,21 +76,13 @@ fn no_response_makes_an_operation_panic() {
                 media_type: MediaType::OCI_MANIFEST, tags: vec![],
             };
             HeadBlob { repository: repository.clone(), digest: digest.clone() };
+            GetBlob { repository: repository.clone(), digest: digest.clone(), range: None };
             MountBlob { repository: repository.clone(), digest: digest.clone(), from: None };
             StartUpload { repository: repository.clone(), digest: None };
             UploadChunk { repository: repository.clone(), location: location.clone(), range: None };
             CompleteUpload { repository: repository.clone(), location: location.clone(), digest: None, range: None };
             ExchangeEntraToken::default();
             RequestAccessToken::default();
-        }
-        let get = GetBlob {
-            repository,
-            digest,
-            range: None,
-        };
-        for status in [200, 206, 307] {
-            head.status = StatusCode::from_u16(status).expect("a status");
-            let _read = get.decode_head(&head);
         }
         Ok(())
     });

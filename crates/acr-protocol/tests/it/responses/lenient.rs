@@ -10,7 +10,7 @@ fn decode<O: Operation>(operation: &O, status: u16, body: &str) -> O::Output {
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     let (head, ()) = response.into_parts();
     let decoded = operation.decode(&head, Bytes::from(body.to_owned()));
-    decoded.unwrap_or_else(|error| panic!("{} of {body}: {error}", O::NAME))
+    decoded.unwrap_or_else(|error| panic!("{} of {body}: {error}", O::SPEC.name))
 }
 
 #[test]
@@ -37,15 +37,13 @@ fn an_empty_list_may_be_null_absent_or_an_empty_object() {
             order: ArtifactTagOrder::None,
             digest: None,
         };
-        let listing = decode(&tags, 200, &body("tags"));
-        assert!(listing.items.is_empty() && listing.repository_name == "a");
+        assert!(decode(&tags, 200, &body("tags")).items.is_empty());
         let manifests = ListManifestProperties {
             repository: repository.clone(),
             query: query.clone(),
             order: ArtifactManifestOrder::None,
         };
-        let listing = decode(&manifests, 200, &body("manifests"));
-        assert!(listing.items.is_empty() && listing.repository_name == "a");
+        assert!(decode(&manifests, 200, &body("manifests")).items.is_empty());
         let digest = Digest::sha256(b"");
         let referrers = ListReferrers {
             repository: repository.clone(),
@@ -61,7 +59,7 @@ fn an_empty_list_may_be_null_absent_or_an_empty_object() {
             202,
             &body("tagsDeleted"),
         );
-        assert!(deleted.unwrap().deleted_tags.is_empty());
+        assert!(deleted.deleted().unwrap().deleted_tags.is_empty());
     }
 }
 

@@ -38,7 +38,11 @@ fn a_deleted_repository_without_tags_says_null() {
         deleted_manifests,
         deleted_tags: vec![],
     };
-    golden(&operation, response(202, &[JSON], &body), &Some(output));
+    golden(
+        &operation,
+        response(202, &[JSON], &body),
+        &Deletion::Deleted(output),
+    );
 }
 
 #[test]
@@ -50,14 +54,18 @@ fn what_is_not_there_to_be_deleted_is_told_in_each_api_s_own_words() {
             repository: repository.clone(),
         },
         response(404, &[JSON], body),
-        &None,
+        &Deletion::NotFound,
     );
     let body = "{\"errors\":[{\"code\":\"TAG_UNKNOWN\",\"message\":\"the specified tag does not exist\"}]}\n";
     let operation = DeleteTag {
         repository: repository.clone(),
         tag: tag_named("v1"),
     };
-    golden(&operation, response(404, &[JSON], body), &false);
+    golden(
+        &operation,
+        response(404, &[JSON], body),
+        &Deletion::NotFound,
+    );
     let body = format!(
         "{{\"errors\":[{{\"code\":\"MANIFEST_UNKNOWN\",\"message\":\"manifest {DIGEST} is not found\"}}]}}\n"
     );
@@ -65,13 +73,17 @@ fn what_is_not_there_to_be_deleted_is_told_in_each_api_s_own_words() {
         repository: repository.clone(),
         reference: (&digest).into(),
     };
-    golden(&operation, response(404, &[JSON], &body), &false);
+    golden(
+        &operation,
+        response(404, &[JSON], &body),
+        &Deletion::NotFound,
+    );
     let body =
         "{\"errors\":[{\"code\":\"BLOB_UNKNOWN\",\"message\":\"blob unknown to registry\"}]}\n";
     golden(
         &DeleteBlob { repository, digest },
         response(404, &[JSON], body),
-        &false,
+        &Deletion::NotFound,
     );
 }
 
@@ -82,16 +94,19 @@ fn what_was_there_to_be_deleted_is_told_by_the_status_alone() {
         repository: repository.clone(),
         tag: tag_named("v1"),
     };
-    golden(&operation, response(202, &[], ""), &true);
+    golden(&operation, response(202, &[], ""), &Deletion::Deleted(None));
+    let pointed_at = [("x-ms-int-docker-content-digest", DIGEST)];
+    let deleted = Deletion::Deleted(Some(digest.clone()));
+    golden(&operation, response(202, &pointed_at, ""), &deleted);
     let operation = DeleteManifest {
         repository: repository.clone(),
         reference: (&digest).into(),
     };
-    golden(&operation, response(202, &[], ""), &true);
+    golden(&operation, response(202, &[], ""), &Deletion::Deleted(()));
     golden(
         &DeleteBlob { repository, digest },
         response(202, &[], ""),
-        &true,
+        &Deletion::Deleted(()),
     );
 }
 
@@ -99,11 +114,9 @@ fn what_was_there_to_be_deleted_is_told_by_the_status_alone() {
 fn a_list_without_tags_says_null() {
     let operation = list_tag_properties(name("alpine"));
     let body = "{\"registry\":\"r.azurecr.io\",\"imageName\":\"alpine\",\"tags\":null}\n";
-    let output = Listing {
+    let output = Page {
         registry_login_server: "r.azurecr.io".into(),
-        repository_name: name("alpine"),
-        items: vec![],
-        next: None,
+        ..Page::default()
     };
     golden(&operation, response(200, &[JSON], body), &output);
 }
@@ -131,13 +144,13 @@ fn a_page_of_tags_is_written_with_its_link_as_the_service_does() {
         },
         extra: [("signed".to_owned(), false.into())].into_iter().collect(),
     };
-    let output = Listing {
+    let output = Page {
         registry_login_server: "r.azurecr.io".into(),
-        repository_name: name("alpine"),
         items: vec![item],
         next: Some(valid(PageToken::new(
             "/acr/v1/alpine/_tags?last=3.15.6&n=1&orderby=",
         ))),
+        ..Page::default()
     };
     golden(
         &operation,
@@ -251,6 +264,7 @@ fn catalogues_and_tag_names_are_written_as_the_service_does() {
         next: Some(valid(PageToken::new(
             "/acr/v1/_catalog?last=b&n=2&orderby=",
         ))),
+        ..Page::default()
     };
     let body = "{\"repositories\":[\"a\",\"b\"]}\n";
     golden(

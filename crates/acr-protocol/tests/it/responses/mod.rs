@@ -10,35 +10,17 @@ mod values;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use acr_protocol::auth::{
-    ExchangeEntraToken, Grant, RequestAccessToken, RequestAccessTokenWithLogin,
-};
-use acr_protocol::blob::{ContentRange, DeleteBlob, GetBlob, HeadBlob, MountBlob};
-use acr_protocol::manifest::properties::{
-    ArtifactManifestReference, GetManifestProperties, ListManifestProperties,
-    UpdateManifestProperties,
-};
-use acr_protocol::manifest::{
-    AcceptedManifest, DeleteManifest, GetManifest, HeadManifest, SetManifest,
-};
+use acr_protocol::auth::Grant;
+use acr_protocol::blob::{BlobHead, ContentRange};
+use acr_protocol::manifest::AcceptedManifest;
 use acr_protocol::operation::headers;
-use acr_protocol::referrers::{ListReferrers, Referrers};
-use acr_protocol::repository::{
-    DeleteRepository, DeletedRepository, GetRepositoryProperties, ListRepositories,
-    ListRepositoryNames, UpdateRepositoryProperties,
-};
-use acr_protocol::tag::{
-    DeleteTag, GetTagProperties, ListTagProperties, ListTags, UpdateTagProperties,
-};
-use acr_protocol::upload::{
-    CancelUpload, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk, UploadLocation,
-    UploadProgress, UploadStart,
-};
+use acr_protocol::operations::*;
+use acr_protocol::upload::{UploadLocation, UploadProgress, UploadStart};
 use acr_protocol::{
-    ArtifactManifestOrder, ArtifactManifestProperties, ArtifactTagOrder, ArtifactTagProperties,
-    Attributes, ChangeableAttributes, DecodeError, Descriptor, Digest, Digester, ErrorEnvelope,
-    ListQuery, Listing, Manifest, MediaType, Operation, Page, PageToken, Ping, Reference,
-    RepositoryName, RepositoryProperties, Route, Tag,
+    ArtifactManifestOrder, ArtifactManifestProperties, ArtifactManifestReference, ArtifactTagOrder,
+    ArtifactTagProperties, Attributes, ChangeableAttributes, DecodeError, DeletedRepository,
+    Deletion, Descriptor, Digest, Digester, ErrorEnvelope, ListQuery, Manifest, MediaType,
+    Operation, Page, PageToken, Reference, RepositoryName, RepositoryProperties, Route, Tag,
 };
 use bytes::Bytes;
 use http::header::{

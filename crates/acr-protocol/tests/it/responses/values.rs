@@ -116,11 +116,11 @@ pub(crate) fn manifest_properties() -> impl Strategy<Value = ArtifactManifestPro
         )
 }
 
-/// A page of properties: every item within the same envelope.
+/// A page of properties of a repository: every item within the same envelope.
 pub(crate) fn listing<T: Debug + Clone>(
     item: impl Strategy<Value = T>,
     within: impl Fn(&mut T, &str, &RepositoryName),
-) -> impl Strategy<Value = Listing<T>> {
+) -> impl Strategy<Value = (RepositoryName, Page<T>)> {
     (
         odd_text(),
         repository_name(),
@@ -132,18 +132,33 @@ pub(crate) fn listing<T: Debug + Clone>(
                 for item in &mut items {
                     within(item, &registry_login_server, &repository_name);
                 }
-                Listing {
+                let page = Page {
                     registry_login_server,
-                    repository_name,
                     items,
                     next,
-                }
+                    ..Page::default()
+                };
+                (repository_name, page)
             },
         )
 }
 
 pub(crate) fn page<T: Debug>(item: impl Strategy<Value = T>) -> impl Strategy<Value = Page<T>> {
-    (vec(item, 0..5), option::of(page_token())).prop_map(|(items, next)| Page { items, next })
+    (vec(item, 0..5), option::of(page_token())).prop_map(|(items, next)| Page {
+        next,
+        ..Page::complete(items)
+    })
+}
+
+pub(crate) fn content_range() -> impl Strategy<Value = ContentRange> {
+    (any::<u64>(), any::<u64>(), any::<bool>()).prop_map(|(a, b, sized)| {
+        let (first, last) = (a.min(b), a.max(b).min(u64::MAX - 1));
+        ContentRange {
+            first: first.min(last),
+            last,
+            size: sized.then_some(last + 1),
+        }
+    })
 }
 
 pub(crate) fn progress() -> impl Strategy<Value = (RepositoryName, UploadProgress)> {

@@ -127,12 +127,12 @@ pub(crate) fn list_query() -> impl Strategy<Value = ListQuery> {
 }
 
 pub(crate) fn tag_order() -> impl Strategy<Value = ArtifactTagOrder> {
-    use ArtifactTagOrder::{LastUpdatedOnAscending, LastUpdatedOnDescending, None};
+    use acr_protocol::ListOrder::{LastUpdatedOnAscending, LastUpdatedOnDescending, None};
     select(&[None, LastUpdatedOnAscending, LastUpdatedOnDescending][..])
 }
 
 pub(crate) fn manifest_order() -> impl Strategy<Value = ArtifactManifestOrder> {
-    use ArtifactManifestOrder::{LastUpdatedOnAscending, LastUpdatedOnDescending, None};
+    use acr_protocol::ListOrder::{LastUpdatedOnAscending, LastUpdatedOnDescending, None};
     select(&[None, LastUpdatedOnAscending, LastUpdatedOnDescending][..])
 }
 

@@ -1,25 +1,10 @@
 //! Every operation with arbitrary valid values, and the one place where the tests list them all.
 
-use acr_protocol::auth::{
-    ExchangeEntraToken, Grant, RequestAccessToken, RequestAccessTokenWithLogin,
-};
-use acr_protocol::blob::{ByteRange, DeleteBlob, GetBlob, HeadBlob, MountBlob};
-use acr_protocol::manifest::properties::{
-    GetManifestProperties, ListManifestProperties, UpdateManifestProperties,
-};
-use acr_protocol::manifest::{DeleteManifest, GetManifest, HeadManifest, SetManifest};
-use acr_protocol::referrers::ListReferrers;
-use acr_protocol::repository::{
-    DeleteRepository, GetRepositoryProperties, ListRepositories, ListRepositoryNames,
-    UpdateRepositoryProperties,
-};
-use acr_protocol::tag::{
-    DeleteTag, GetTagProperties, ListTagProperties, ListTags, UpdateTagProperties,
-};
-use acr_protocol::upload::{
-    CancelUpload, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk, UploadLocation,
-};
-use acr_protocol::{MediaType, Operation, Ping, RepositoryName, Route};
+use acr_protocol::auth::Grant;
+use acr_protocol::blob::ByteRange;
+use acr_protocol::operations::*;
+use acr_protocol::upload::UploadLocation;
+use acr_protocol::{MediaType, Operation, RepositoryName, Route, for_each_operation};
 use bytes::Bytes;
 use http::Request;
 use proptest::collection::vec;
@@ -31,18 +16,11 @@ use super::*;
 /// The request of whatever operation a route holds.
 pub(crate) fn request(route: &Route) -> Request<Bytes> {
     macro_rules! each {
-        ($($name:ident)*) => {
-            match route { $(Route::$name(operation) => operation.request(),)* }
+        ($route:ident: $($name:ident)*) => {
+            match $route { $(Route::$name(operation) => operation.request(),)* }
         };
     }
-    each! {
-        ListRepositoryNames GetRepositoryProperties UpdateRepositoryProperties DeleteRepository
-        ListTagProperties GetTagProperties UpdateTagProperties DeleteTag
-        ListManifestProperties GetManifestProperties UpdateManifestProperties
-        Ping ListRepositories ListTags GetManifest HeadManifest SetManifest DeleteManifest ListReferrers
-        HeadBlob GetBlob DeleteBlob MountBlob StartUpload GetUploadStatus UploadChunk CompleteUpload CancelUpload
-        ExchangeEntraToken RequestAccessToken RequestAccessTokenWithLogin
-    }
+    for_each_operation!(each, route:).expect("valid values make a request")
 }
 
 /// A strategy for each operation.
