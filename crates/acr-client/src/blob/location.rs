@@ -1,7 +1,7 @@
 use std::fmt;
 
-use acr_protocol::{Digest, Operation as _};
 use acr_protocol::blob::GetBlob;
+use acr_protocol::{Digest, Operation as _};
 use http::{StatusCode, Uri};
 
 use crate::error::Error;
