@@ -8,7 +8,7 @@ use acr_protocol::manifest::{
 };
 use acr_protocol::{
     ArtifactManifestOrder, ArtifactManifestProperties, ChangeableAttributes, DecodeError,
-    Descriptor, Digest, ListQuery, Manifest, MediaType, Operation, Page, PageToken, Reference,
+    Descriptor, Digest, ListQuery, Manifest, MediaType, Operation, PageToken, Reference,
 };
 use bytes::Bytes;
 use http::StatusCode;
@@ -49,7 +49,8 @@ impl RepositoryClient {
             },
             order,
         };
-        self.pipeline.list(operation, page_size, resume, Page::from)
+        self.pipeline
+            .list(operation, page_size, resume, |page| page)
     }
 
     /// Reads the properties of a manifest: `GET /acr/v1/{name}/_manifests/{digest}`.

@@ -2,8 +2,8 @@ use acr_protocol::tag::{
     DeleteTag, GetTagProperties, ListTagProperties, ListTags, UpdateTagProperties,
 };
 use acr_protocol::{
-    ArtifactTagOrder, ArtifactTagProperties, ChangeableAttributes, Digest, ListQuery, Page,
-    PageToken, Tag,
+    ArtifactTagOrder, ArtifactTagProperties, ChangeableAttributes, Digest, ListQuery, PageToken,
+    Tag,
 };
 
 use crate::error::Error;
@@ -47,8 +47,7 @@ impl RepositoryClient {
             digest: digest.clone(),
         };
         self.pipeline
-            .list(operation, page_size, resume, move |listing| {
-                let mut page = Page::from(listing);
+            .list(operation, page_size, resume, move |mut page| {
                 // The service drops the filter from its links, so pages from the second on hold
                 // the tags of all manifests.
                 if let Some(digest) = &digest {
