@@ -31,19 +31,40 @@ pub struct Snapshot {
     pub seeds: u64,
 }
 
-/// A repository in a [`Snapshot`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RepositorySnapshot {
-    /// When its first manifest came.
+/// What repositories, manifests and tags have alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Properties {
+    /// When it came.
     pub created_on: Timestamp,
     /// When it last changed.
     pub last_updated_on: Timestamp,
     /// Its locks.
     #[serde(default)]
     pub attributes: Attributes,
-    /// Further members of its properties.
+    /// Further members of its properties, such as `signed` of a tag.
     #[serde(default)]
     pub extra: Map<String, Value>,
+}
+
+impl Properties {
+    /// Creates the properties of something that came at this time: it is not locked.
+    #[must_use]
+    pub fn new(time: Timestamp) -> Self {
+        Self {
+            created_on: time,
+            last_updated_on: time,
+            attributes: Attributes::enabled(),
+            extra: Map::new(),
+        }
+    }
+}
+
+/// A repository in a [`Snapshot`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositorySnapshot {
+    /// Its times and locks.
+    #[serde(flatten)]
+    pub properties: Properties,
     /// Its manifests. A repository without any does not exist.
     pub manifests: BTreeMap<Digest, ManifestSnapshot>,
     /// Its tags.
@@ -56,13 +77,9 @@ pub struct RepositorySnapshot {
 pub struct ManifestSnapshot {
     /// What it is.
     pub media_type: MediaType,
-    /// When it first came.
-    pub created_on: Timestamp,
-    /// When it last changed.
-    pub last_updated_on: Timestamp,
-    /// Its locks.
-    #[serde(default)]
-    pub attributes: Attributes,
+    /// Its times and locks.
+    #[serde(flatten)]
+    pub properties: Properties,
     /// The size of the image in bytes (`imageSize`).
     pub image_size: Option<u64>,
     /// The processor that the image is for.
@@ -78,11 +95,27 @@ pub struct ManifestSnapshot {
     pub subject: Option<Digest>,
     /// What kind of artifact the list of the subject's referrers says it is.
     pub artifact_type: Option<MediaType>,
-    /// Further members of its properties.
-    #[serde(default)]
-    pub extra: Map<String, Value>,
     /// The bytes.
     pub content: Content,
+}
+
+impl ManifestSnapshot {
+    /// Creates a manifest of these bytes, of which nothing else is known.
+    #[must_use]
+    pub fn new(media_type: impl Into<MediaType>, content: Content, properties: Properties) -> Self {
+        Self {
+            media_type: media_type.into(),
+            properties,
+            image_size: None,
+            architecture: None,
+            operating_system: None,
+            config_media_type: None,
+            references: Vec::new(),
+            subject: None,
+            artifact_type: None,
+            content,
+        }
+    }
 }
 
 /// A tag in a [`Snapshot`].
@@ -90,16 +123,9 @@ pub struct ManifestSnapshot {
 pub struct TagSnapshot {
     /// The manifest that it points at.
     pub digest: Digest,
-    /// When it was first set.
-    pub created_on: Timestamp,
-    /// When it last moved.
-    pub last_updated_on: Timestamp,
-    /// Its locks.
-    #[serde(default)]
-    pub attributes: Attributes,
-    /// Further members of its properties; `signed` in every tag of the service.
-    #[serde(default)]
-    pub extra: Map<String, Value>,
+    /// Its times and locks.
+    #[serde(flatten)]
+    pub properties: Properties,
 }
 
 /// A blob in a [`Snapshot`].

@@ -4,4 +4,5 @@
 
 pub mod memory;
 pub mod mock;
+pub(crate) mod raw_http;
 pub mod requests;

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     };
     let exchanges = match fidelity::read(&files) {
         Ok(exchanges) => exchanges,
-        Err(problem) => return unreadable(&problem),
+        Err(error) => return unreadable(&chain(&*error)),
     };
     match fidelity::replay(exchanges) {
         Ok(report) => {

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::pattern::{fits, is_placeholder, is_placeholder_host, is_uuid, without_values};
+use super::placeholder::{fits, is_placeholder};
 
 /// What of a header is compared beside its presence and its count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
+pub(super) enum Rule {
     /// Nothing at all, not even the presence: it depends on a history that is not known.
     Nothing,
     /// The value changes from call to call.
@@ -19,119 +19,72 @@ pub enum Rule {
     Rate,
     /// What the service calls itself: two names are recorded.
     Server,
-    /// The value, but for states, signatures and placeholders.
+    /// How a blob was written: one of three ways.
+    BlobType,
+    /// The value, but for placeholders.
     Value,
 }
 
 impl Rule {
-    /// The rule of a header. `storage` says whether the response is that of the data origin.
-    pub fn of(name: &str, storage: bool) -> Self {
-        let name = name.to_ascii_lowercase();
-        match name.as_str() {
+    /// Returns the rule of a header. `storage` says whether the response is that of the storage.
+    pub(super) fn of(name: &str, storage: bool) -> Self {
+        let of_the_writer = |begin: &&str| name.starts_with(*begin);
+        match name {
             "date" => Self::Presence,
             "server" => Self::Server,
-            "x-ms-correlation-request-id" | "x-ms-request-id" | "docker-upload-uuid" => Self::Id,
+            "x-ms-correlation-request-id" | "x-ms-request-id" => Self::Id,
             "x-ms-client-request-id" => Self::ClientId,
             "x-ms-ratelimit-remaining-calls-per-second" => Self::Rate,
             "etag" | "last-modified" | "x-ms-creation-time" if storage => Self::Presence,
-            name if storage
-                && (name.starts_with("x-ms-copy-") || name.starts_with("x-ms-meta-")) =>
-            {
-                Self::Nothing
-            }
+            "x-ms-blob-type" if storage => Self::BlobType,
+            _ if storage && OF_THE_WRITER.iter().any(of_the_writer) => Self::Nothing,
             _ => Self::Value,
         }
     }
-}
 
-/// Whether the recorder has added the header: `Retry-After: 0` comes from a proxy that replays it without waiting.
-pub fn is_of_the_recorder(name: &str, value: &str, status: u16) -> bool {
-    name.eq_ignore_ascii_case("retry-after") && value == "0" && !matches!(status, 429 | 503)
-}
-
-/// A text without what changes from call to call: upload states, signatures, ids within messages.
-pub fn steady(text: &str) -> String {
-    let text = without_values(text, "_state=");
-    let text = without_values(&text, "sig=");
-    without_correlation(&text)
-}
-
-/// The signature in a location, as it is written there; `None` if it is hidden.
-pub fn signature(location: &str) -> Option<&str> {
-    let (_, query) = location.split_once('?')?;
-    let signature = query
-        .split('&')
-        .find_map(|parameter| parameter.strip_prefix("sig="))?;
-    Some(signature).filter(|signature| !is_placeholder(signature))
-}
-
-/// A location without the id of its upload.
-pub fn without_upload_id(location: &str) -> String {
-    match upload_id(location) {
-        Some(id) => location.replacen(&format!("/blobs/uploads/{id}"), "/blobs/uploads/...", 1),
-        None => location.to_owned(),
-    }
-}
-
-/// The id of the upload that a location names.
-pub fn upload_id(location: &str) -> Option<&str> {
-    let path = location.split('?').next()?;
-    let (_, id) = path.split_once("/blobs/uploads/")?;
-    Some(id).filter(|id| !id.is_empty() && !id.contains('/'))
-}
-
-/// Newer refusals name the correlation's id in their message.
-fn without_correlation(text: &str) -> String {
-    const MARK: &str = "CorrelationId: ";
-    let Some(at) = text.find(MARK) else {
-        return text.to_owned();
-    };
-    let (before, behind) = text.split_at(at + MARK.len());
-    let end = behind
-        .find(|c: char| !(c.is_ascii_hexdigit() || c == '-'))
-        .unwrap_or(behind.len());
-    format!("{before}...{}", &behind[end..])
-}
-
-/// The recorded challenge, with hosts that a recorder made up replaced by the real one of this replay, and a scope that
-/// it made up by a placeholder: each of the service's scopes has colons.
-pub fn challenge(recorded: &str, login_server: &str) -> String {
-    let mut text = recorded.to_owned();
-    for (begin, end) in [("realm=\"https://", '/'), ("service=\"", '"')] {
-        let host = text
-            .split_once(begin)
-            .and_then(|(_, rest)| rest.split(end).next())
-            .filter(|host| is_placeholder_host(host) && !is_placeholder(host))
-            .map(str::to_owned);
-        if let Some(host) = host {
-            text = text.replacen(
-                &format!("{begin}{host}{end}"),
-                &format!("{begin}{login_server}{end}"),
-                1,
-            );
+    /// Returns whether the lines of a header are the same as far as this rule goes.
+    pub(super) fn accepts(self, recorded: &str, actual: &str, is_token_request: bool) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Presence => !actual.is_empty(),
+            Self::Id if is_uuid(recorded) => is_uuid(actual),
+            Self::Id | Self::ClientId => recorded.is_empty() == actual.is_empty(),
+            Self::Rate if is_placeholder(recorded) => is_number(actual),
+            Self::Rate => {
+                let padded = |text: &str| {
+                    text.split_once('.')
+                        .is_some_and(|(_, part)| part.len() == 6)
+                };
+                let fits = is_token_request || padded(recorded) == padded(actual);
+                is_number(recorded) && is_number(actual) && fits
+            }
+            Self::Server => {
+                let fronts = |name| ["openresty", "AzureContainerRegistry"].contains(&name);
+                recorded == actual || is_placeholder(recorded) || fronts(recorded) && fronts(actual)
+            }
+            Self::BlobType => ["AppendBlob", "BlockBlob", "PageBlob"].contains(&recorded),
+            Self::Value => same_value(recorded, actual),
         }
     }
-    let scope = text
-        .split_once("scope=\"")
-        .and_then(|(_, rest)| rest.split('"').next())
-        .filter(|scope| !scope.is_empty() && !scope.contains(':'));
-    match scope {
-        Some(scope) => text.replacen(&format!("scope=\"{scope}\""), "scope=\"Sanitized\"", 1),
-        None => text,
-    }
 }
 
-/// Whether two counts of calls have the same form.
-pub fn same_rate(recorded: &str, actual: &str, is_token: bool) -> bool {
-    if is_placeholder(recorded) {
-        return is_number(actual);
-    }
-    let padded = |text: &str| {
-        text.split_once('.')
-            .is_some_and(|(_, digits)| digits.len() == 6)
-    };
-    let fits = is_token || padded(recorded) == padded(actual);
-    is_number(recorded) && is_number(actual) && fits
+/// What the storage says of a blob that depends on who wrote it, by the beginnings of the headers' names.
+const OF_THE_WRITER: [&str; 5] = [
+    "content-md5",
+    "x-ms-access-tier",
+    "x-ms-blob-content-md5",
+    "x-ms-copy-",
+    "x-ms-meta-",
+];
+
+/// Returns whether the recorder has added the header: `Retry-After: 0` comes from a proxy that replays it without waiting.
+pub(super) fn is_of_the_recorder(name: &str, value: &str, status: u16) -> bool {
+    name == "retry-after" && value == "0" && !matches!(status, 429 | 503)
+}
+
+/// Returns whether two texts are the same, but for placeholders.
+pub(super) fn same_value(recorded: &str, actual: &str) -> bool {
+    recorded == actual || fits(recorded, actual)
 }
 
 fn is_number(text: &str) -> bool {
@@ -142,60 +95,37 @@ fn is_number(text: &str) -> bool {
     }
 }
 
-/// Whether an id has the form of the recorded one.
-pub fn same_id(recorded: &str, actual: &str) -> bool {
-    if is_uuid(recorded) {
-        is_uuid(actual)
-    } else {
-        recorded.is_empty() == actual.is_empty()
-    }
-}
-
-/// Whether both are names of the service's front, or the same name.
-pub fn same_server(recorded: &str, actual: &str) -> bool {
-    const FRONTS: [&str; 2] = ["openresty", "AzureContainerRegistry"];
-    recorded == actual
-        || is_placeholder(recorded) && !actual.is_empty()
-        || FRONTS.contains(&recorded) && FRONTS.contains(&actual)
-}
-
-/// Whether two header values are the same, but for what may differ.
-pub fn same_value(recorded: &str, actual: &str) -> bool {
-    recorded == actual || fits(&steady(recorded), &steady(actual))
+fn is_uuid(text: &str) -> bool {
+    let groups = text.split('-').map(str::len);
+    groups.eq([8, 4, 4, 4, 12]) && text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit())
 }
 
 /// Replaces what a path such as `errors.0.detail` or `manifests[*].imageSize` names by `null`.
-pub fn clear(value: &mut Value, path: &str) {
+pub(super) fn clear(value: &mut Value, path: &str) {
     let path = path.replace('[', ".").replace(']', "");
-    let (first, rest) = match path.split_once('.') {
-        Some((first, rest)) => (first, Some(rest)),
-        None => (path.as_str(), None),
-    };
-    if first.is_empty() {
-        if let Some(rest) = rest {
-            clear(value, rest);
-        }
-        return;
+    let mut values = vec![value];
+    for part in path.split('.').filter(|part| !part.is_empty()) {
+        let inner = values.into_iter().flat_map(|value| children(value, part));
+        values = inner.collect();
     }
-    let inner = |value: &mut Value| match rest {
-        Some(rest) => clear(value, rest),
-        None => *value = Value::Null,
-    };
+    for value in values {
+        *value = Value::Null;
+    }
+}
+
+fn children<'a>(value: &'a mut Value, part: &str) -> Vec<&'a mut Value> {
+    let is_named = |name: &str| part == "*" || part == name;
     match value {
-        Value::Array(items) if first == "*" => items.iter_mut().for_each(inner),
         Value::Array(items) => {
-            let index = first.parse::<usize>().ok();
-            if let Some(item) = index.and_then(|index| items.get_mut(index)) {
-                inner(item);
-            }
+            let items = items.iter_mut().enumerate();
+            let named = items.filter(|(index, _)| is_named(&index.to_string()));
+            named.map(|(_, item)| item).collect()
         }
-        Value::Object(members) if first == "*" => members.values_mut().for_each(inner),
         Value::Object(members) => {
-            if let Some(member) = members.get_mut(first) {
-                inner(member);
-            }
+            let named = members.iter_mut().filter(|(name, _)| is_named(name));
+            named.map(|(_, member)| member).collect()
         }
-        _ => {}
+        _ => Vec::new(),
     }
 }
 
@@ -207,76 +137,50 @@ mod tests {
 
     #[test]
     fn each_header_has_the_rule_of_the_origin_that_sends_it() {
-        assert_eq!(Rule::of("ETag", false), Rule::Value);
-        assert_eq!(Rule::of("ETag", true), Rule::Presence);
+        assert_eq!(Rule::of("etag", false), Rule::Value);
+        assert_eq!(Rule::of("etag", true), Rule::Presence);
         assert_eq!(Rule::of("x-ms-copy-id", true), Rule::Nothing);
         assert_eq!(Rule::of("x-ms-copy-id", false), Rule::Value);
-        assert_eq!(Rule::of("x-ms-blob-type", true), Rule::Value);
-        assert_eq!(Rule::of("CONTENT-LENGTH", false), Rule::Value);
-    }
-
-    #[test]
-    fn only_states_signatures_and_placeholders_may_differ() {
-        let recorded = "/v2/a/blobs/uploads/1?_nouploadcache=false&_state=REDACTED";
-        assert!(same_value(
-            recorded,
-            "/v2/a/blobs/uploads/1?_nouploadcache=false&_state=ab%3D"
-        ));
-        assert!(!same_value(
-            recorded,
-            "/v2/a/blobs/uploads/1?_nouploadcache=true&_state=ab"
-        ));
-        assert!(!same_value(
-            recorded,
-            "/v2/a/blobs/uploads/1?_nouploadcache=false"
-        ));
-        assert!(!same_value("0-0", "0-1"));
-        assert_eq!(
-            steady("grant access. CorrelationId: 12-ab.\""),
-            "grant access. CorrelationId: ....\""
-        );
+        assert_eq!(Rule::of("x-ms-blob-type", true), Rule::BlobType);
+        assert_eq!(Rule::of("content-length", false), Rule::Value);
     }
 
     #[test]
     fn counts_ids_and_names_are_compared_by_form() {
-        assert!(same_rate("8.000000", "7.000000", false));
-        assert!(!same_rate("8.000000", "7", false));
-        assert!(!same_rate("8.000000", "x", false));
-        assert!(same_rate("166.5", "166.666666", true));
-        assert!(same_server("openresty", "AzureContainerRegistry"));
-        assert!(!same_server("openresty", "nginx"));
-        assert!(!same_id("5f47a34c-a896-4a74-99ee-b0cff529fd28", "x"));
-        assert!(same_id("", "") && !same_id("", "x") && same_id("Sanitized", "x"));
-    }
-
-    #[test]
-    fn a_made_up_host_in_a_challenge_is_the_replay_s() {
-        let recorded = "Bearer realm=\"https://myregistry.azurecr.io/oauth2/token\",service=\"real.azurecr.io\"";
-        assert_eq!(
-            challenge(recorded, "real.azurecr.io"),
-            "Bearer realm=\"https://real.azurecr.io/oauth2/token\",service=\"real.azurecr.io\""
-        );
-        assert_eq!(
-            challenge("Bearer scope=\"fake_scope\"", "real.azurecr.io"),
-            "Bearer scope=\"Sanitized\""
-        );
-        let scoped = "Bearer scope=\"registry:catalog:*\"";
-        assert_eq!(challenge(scoped, "real.azurecr.io"), scoped);
-        let wrong = recorded.replace("myregistry", "other");
-        assert_eq!(challenge(&wrong, "real.azurecr.io"), wrong);
+        let uuid = "5f47a34c-a896-4a74-99ee-b0cff529fd28";
+        for (rule, recorded, actual, expected) in [
+            (Rule::Rate, "8.000000", "7.000000", true),
+            (Rule::Rate, "8.000000", "7", false),
+            (Rule::Rate, "8.000000", "x", false),
+            (Rule::Server, "openresty", "AzureContainerRegistry", true),
+            (Rule::Server, "openresty", "nginx", false),
+            (Rule::Id, uuid, "x", false),
+            (Rule::Id, uuid, uuid, true),
+            (Rule::Id, "", "", true),
+            (Rule::Id, "", "x", false),
+            (Rule::Id, "Sanitized", "x", true),
+            (Rule::BlobType, "BlockBlob", "AppendBlob", true),
+            (Rule::BlobType, "0BlockBlob", "AppendBlob", false),
+            (Rule::Value, "0-0", "0-1", false),
+        ] {
+            assert_eq!(
+                rule.accepts(recorded, actual, false),
+                expected,
+                "{recorded} {actual}"
+            );
+        }
+        assert!(Rule::Rate.accepts("166.5", "166.666666", true));
     }
 
     #[test]
     fn a_path_into_json_clears_what_it_names() {
         let mut value = json!({"m": [{"a": 1, "b": 2}, {"a": 3}], "n": 4});
-        clear(&mut value, "m[*].a");
-        clear(&mut value, "n");
-        clear(&mut value, "x.y");
-        assert_eq!(
-            value,
-            json!({"m": [{"a": null, "b": 2}, {"a": null}], "n": null})
-        );
-        clear(&mut value, "m.0.b");
+        for path in ["m[*].a", "n", "x.y"] {
+            clear(&mut value, path);
+        }
+        let cleared = json!({"m": [{"a": null, "b": 2}, {"a": null}], "n": null});
+        assert_eq!(value, cleared);
+        clear(&mut value, ".m.0.b");
         assert_eq!(value["m"][0]["b"], json!(null));
     }
 }

@@ -1,59 +1,59 @@
 //! How true acr-mock is, as a number: recorded exchanges with the real service are replayed on it, and the responses
 //! compared, header by header and byte by byte. `cargo xtask fidelity [FILE...]`.
 //!
-//! Each exchange (or session of exchanges) gets a mock of its own, which [`state`] brings into the state that the
-//! recording supposes, by general rules. [`mod@replay`] sends the request over TLS by [`raw_http`], and [`compare`] holds
-//! the response against the recording; [`mask`] says what may differ. [`report`] prints the outcome.
-//!
-//! The paths and scopes of the recordings are read by [`target`], not by acr-protocol: the mock is made of that, and
-//! would agree with its mistakes.
+//! The recorded bytes are the oracle. [`step`] reads an exchange with the types of acr-protocol, [`preconditions`] says what
+//! it needs to be there, and [`state`] brings a registry into that state by a snapshot. [`replay`] sends the requests in the
+//! same process; [`compare`] holds the responses against the recording, and [`mask`] and [`rename`] say what may differ.
+//! A mistake of acr-protocol cannot hide: the response would not have the recorded bytes, whoever has seeded the mock.
 
-pub mod body;
-pub mod clock;
 pub mod compare;
-pub mod exchange;
-pub mod handed;
-pub mod mask;
-pub mod pattern;
-pub mod raw_http;
+mod mask;
+mod page;
+mod placeholder;
+mod preconditions;
+mod rename;
 pub mod replay;
 pub mod report;
-pub mod request;
-pub mod settle;
-pub mod state;
-pub mod target;
+mod request;
+mod resource;
+mod service;
+mod state;
+mod step;
+mod upload;
 
 use std::path::{Path, PathBuf};
 
+use acr_mock::Registry;
+use acr_protocol::Digest;
+use acr_record::Exchange;
 use bytes::Bytes;
 
-use self::exchange::Exchange;
-use self::replay::play;
+use self::replay::{Send, in_process, replay_session};
 use self::report::Report;
 use crate::Result;
 
-/// The exchange files of this repository: `fixtures/<area>/<operation>.jsonl`.
+/// An exchange and its place: file and line.
+pub type Placed = (String, Exchange);
+
+/// Returns the exchange files of this repository: `fixtures/<area>/<operation>.jsonl`.
 ///
 /// # Errors
 ///
-/// If the folder cannot be read.
+/// The folder cannot be read.
 pub fn own_files() -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for area in std::fs::read_dir(fixtures())? {
         let area = area?.path();
-        if !area.is_dir() {
-            continue;
-        }
-        for file in std::fs::read_dir(area)? {
-            let file = file?.path();
-            if file
-                .extension()
-                .is_some_and(|extension| extension == "jsonl")
-            {
-                files.push(file);
+        if area.is_dir() {
+            for file in std::fs::read_dir(area)? {
+                files.push(file?.path());
             }
         }
     }
+    files.retain(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "jsonl")
+    });
     files.sort();
     Ok(files)
 }
@@ -63,62 +63,74 @@ pub fn own_files() -> Result<Vec<PathBuf>> {
 /// # Errors
 ///
 /// A file or a line cannot be read; the message begins with the place.
-pub fn read(files: &[PathBuf]) -> Result<Vec<Exchange>, String> {
+pub fn read(files: &[PathBuf]) -> Result<Vec<Placed>> {
     let mut exchanges = Vec::new();
     for file in files {
-        exchanges.extend(Exchange::read_file(file)?);
+        let name = file.display();
+        let text = std::fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+        for line in acr_record::read(&text) {
+            let (line, exchange) = line.map_err(|error| format!("{name}: {error}"))?;
+            exchanges.push((format!("{name}:{line}"), exchange));
+        }
     }
     Ok(exchanges)
 }
 
-/// Replays exchanges: each alone, but for those of a session, which share a mock and are played in the order of their
-/// steps.
+/// Replays exchanges in process: each alone, but for those of a session, which share a registry and are played in the
+/// order of their steps.
 ///
 /// # Errors
 ///
-/// If a mock cannot be started.
-pub fn replay(exchanges: Vec<Exchange>) -> Result<Report> {
+/// None in process.
+pub fn replay(exchanges: Vec<Placed>) -> Result<Report> {
+    replay_on(exchanges, &|registry| Ok(in_process(registry)))
+}
+
+/// Replays exchanges on registries that `connect` makes reachable.
+///
+/// # Errors
+///
+/// A registry cannot be reached.
+pub fn replay_on(
+    exchanges: Vec<Placed>,
+    connect: &dyn Fn(Registry) -> Result<Box<Send<'static>>>,
+) -> Result<Report> {
     let mut outcomes = Vec::new();
-    for play_of in plays(exchanges) {
-        outcomes.extend(play(play_of, &in_fixture_images)?);
+    for session in sessions(exchanges) {
+        outcomes.extend(replay_session(session, &in_fixture_images, connect)?);
     }
     Ok(Report::new(outcomes))
 }
 
-/// The exchanges by play. Sessions of two files are two, even if they have one name.
-fn plays(exchanges: Vec<Exchange>) -> Vec<Vec<Exchange>> {
-    let mut plays: Vec<Vec<Exchange>> = Vec::new();
-    let file = |exchange: &Exchange| {
-        let place = exchange.place.rsplit_once(':');
-        place.map(|(file, _)| file.to_owned())
+/// The exchanges by session. Sessions of two files are two, even if they have one name.
+fn sessions(exchanges: Vec<Placed>) -> Vec<Vec<Placed>> {
+    let mut sessions: Vec<Vec<Placed>> = Vec::new();
+    let name = |(place, exchange): &Placed| {
+        let file = place.rsplit_once(':').map(|(file, _)| file.to_owned());
+        Some((file, exchange.session.clone()?))
     };
     for exchange in exchanges {
-        let same = plays.iter_mut().find(|play| {
-            exchange.session.is_some()
-                && play[0].session == exchange.session
-                && file(&play[0]) == file(&exchange)
-        });
+        let own = name(&exchange).filter(|_| exchange.1.session.is_some());
+        let same = sessions
+            .iter_mut()
+            .find(|session| own.is_some() && name(&session[0]) == own);
         match same {
-            Some(play) => play.push(exchange),
-            None => plays.push(vec![exchange]),
+            Some(session) => session.push(exchange),
+            None => sessions.push(vec![exchange]),
         }
     }
-    for play in &mut plays {
+    for session in &mut sessions {
         // Steps that have no number stay in the order of the file.
-        play.sort_by_key(|exchange| exchange.step);
+        session.sort_by_key(|(_, exchange)| exchange.step);
     }
-    plays
+    sessions
 }
 
 /// The bytes of a blob of a fixture image.
-fn in_fixture_images(digest: &str) -> Option<Bytes> {
-    let hex = digest.strip_prefix("sha256:")?;
-    if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
+fn in_fixture_images(digest: &Digest) -> Option<Bytes> {
     let images = std::fs::read_dir(fixtures().join("images")).ok()?;
     images.flatten().find_map(|image| {
-        let blob = image.path().join("blobs/sha256").join(hex);
+        let blob = image.path().join("blobs/sha256").join(digest.hex());
         std::fs::read(blob).ok().map(Bytes::from)
     })
 }
@@ -137,7 +149,7 @@ mod tests {
             let line = format!(
                 r#"{{{session}"request":{{"method":"GET","path":"/v2/"}},"response":{{"status":200}}}}"#
             );
-            Exchange::read(place, &line).expect("a line")
+            (place.to_owned(), serde_json::from_str(&line).unwrap())
         };
         let exchanges = vec![
             line("f:1", r#""session":"s","step":2,"#),
@@ -146,12 +158,13 @@ mod tests {
             line("f:4", ""),
             line("g:1", r#""session":"s","step":3,"#),
         ];
-        let ids: Vec<Vec<String>> = plays(exchanges)
-            .into_iter()
-            .map(|play| play.into_iter().map(|exchange| exchange.id).collect())
+        let sessions = sessions(exchanges);
+        let places: Vec<Vec<&str>> = sessions
+            .iter()
+            .map(|session| session.iter().map(|(place, _)| place.as_str()).collect())
             .collect();
         assert_eq!(
-            ids,
+            places,
             [vec!["f:3", "f:1"], vec!["f:2"], vec!["f:4"], vec!["g:1"]]
         );
     }
@@ -159,8 +172,8 @@ mod tests {
     #[test]
     fn the_bytes_of_a_fixture_image_are_found_by_their_digest() {
         let hex = "8d0c7d38e243de8aff3ccb019fa8293882fb28eea0f9b1870f9b83de2dee5798";
-        let bytes = in_fixture_images(&format!("sha256:{hex}")).expect("a blob of the image v1");
-        assert_eq!(body::sha256(&bytes), hex);
-        assert_eq!(in_fixture_images("sha256:../../index"), None);
+        let digest = Digest::new(format!("sha256:{hex}")).unwrap();
+        let bytes = in_fixture_images(&digest).expect("a blob of the image v1");
+        assert_eq!(Digest::sha256(bytes), digest);
     }
 }

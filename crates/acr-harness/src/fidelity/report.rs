@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::compare::{Difference, Kind};
-use super::replay::{Ending, Outcome};
+use super::compare::{Difference, KINDS};
+use super::replay::{Outcome, Verdict};
 
 /// The outcomes of all exchanges.
 #[derive(Clone, Debug, Default)]
@@ -25,22 +25,22 @@ impl Report {
 
     /// How many exchanges match.
     pub fn matches(&self) -> usize {
-        self.count(|ending| matches!(ending, Ending::Match))
+        self.count(|verdict| matches!(verdict, Verdict::Match))
     }
 
     /// How many exchanges differ.
     pub fn mismatches(&self) -> usize {
-        self.count(|ending| matches!(ending, Ending::Mismatch(_)))
+        self.count(|verdict| matches!(verdict, Verdict::Mismatch(_)))
     }
 
     /// How many exchanges were not replayed.
     pub fn skipped(&self) -> usize {
-        self.count(|ending| matches!(ending, Ending::Skipped(_)))
+        self.count(|verdict| matches!(verdict, Verdict::Skipped(_)))
     }
 
-    fn count(&self, is: impl Fn(&Ending) -> bool) -> usize {
+    fn count(&self, is: impl Fn(&Verdict) -> bool) -> usize {
         let outcomes = self.outcomes.iter();
-        outcomes.filter(|outcome| is(&outcome.ending)).count()
+        outcomes.filter(|outcome| is(&outcome.verdict)).count()
     }
 
     fn write_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,7 +48,7 @@ impl Report {
         let mut total = Row::default();
         for outcome in &self.outcomes {
             for row in [areas.entry(&outcome.area).or_default(), &mut total] {
-                row.add(&outcome.ending);
+                row.add(&outcome.verdict);
             }
         }
         write!(
@@ -56,8 +56,8 @@ impl Report {
             "{:<14}{:>7}{:>8}{:>9}  ",
             "area", "match", "differ", "skipped"
         )?;
-        for kind in Kind::ALL {
-            write!(f, "{:>11}", kind.as_str())?;
+        for kind in KINDS {
+            write!(f, "{:>11}", kind)?;
         }
         writeln!(f)?;
         for (area, row) in areas.into_iter().chain([("all", total)]) {
@@ -70,7 +70,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for outcome in &self.outcomes {
-            if let Ending::Mismatch(differences) = &outcome.ending {
+            if let Verdict::Mismatch(differences) = &outcome.verdict {
                 writeln!(f, "{} ({}) differs:", outcome.id, outcome.place)?;
                 for difference in differences {
                     write_difference(f, difference)?;
@@ -81,7 +81,7 @@ impl fmt::Display for Report {
         if self.skipped() > 0 {
             writeln!(f, "skipped:")?;
             for outcome in &self.outcomes {
-                if let Ending::Skipped(reason) = &outcome.ending {
+                if let Verdict::Skipped(reason) = &outcome.verdict {
                     writeln!(f, "  {}: {reason}", outcome.id)?;
                 }
             }
@@ -106,20 +106,20 @@ impl fmt::Display for Report {
 #[derive(Default)]
 struct Row {
     counts: [usize; 3],
-    kinds: BTreeMap<Kind, usize>,
+    kinds: BTreeMap<&'static str, usize>,
 }
 
 impl Row {
-    fn add(&mut self, ending: &Ending) {
-        match ending {
-            Ending::Match => self.counts[0] += 1,
-            Ending::Mismatch(differences) => {
+    fn add(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Match => self.counts[0] += 1,
+            Verdict::Mismatch(differences) => {
                 self.counts[1] += 1;
                 for difference in differences {
                     *self.kinds.entry(difference.kind).or_default() += 1;
                 }
             }
-            Ending::Skipped(_) => self.counts[2] += 1,
+            Verdict::Skipped(_) => self.counts[2] += 1,
         }
     }
 }
@@ -128,8 +128,8 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [matches, differ, skipped] = self.counts;
         write!(f, "{matches:>7}{differ:>8}{skipped:>9}  ")?;
-        for kind in Kind::ALL {
-            let count = self.kinds.get(&kind).copied().unwrap_or_default();
+        for kind in KINDS {
+            let count = self.kinds.get(kind).copied().unwrap_or_default();
             write!(f, "{count:>11}")?;
         }
         Ok(())
@@ -137,7 +137,7 @@ impl fmt::Display for Row {
 }
 
 fn write_difference(f: &mut fmt::Formatter<'_>, difference: &Difference) -> fmt::Result {
-    writeln!(f, "  {}: {}", difference.kind.as_str(), difference.part)?;
+    writeln!(f, "  {}: {}", difference.kind, difference.part)?;
     let recorded = lines_of(&difference.recorded);
     let actual = lines_of(&difference.actual);
     let same = recorded.iter().zip(&actual);
@@ -185,35 +185,30 @@ fn lines_of(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn outcome(id: &str, area: &str, ending: Ending) -> Outcome {
+    fn outcome(id: &str, area: &str, verdict: Verdict) -> Outcome {
         Outcome {
             id: id.to_owned(),
             place: "f:1".to_owned(),
             area: area.to_owned(),
-            ending,
+            verdict,
         }
     }
 
-    fn body(recorded: &str, actual: &str) -> Ending {
-        Ending::Mismatch(vec![Difference {
-            kind: Kind::Body,
-            part: "body".to_owned(),
-            recorded: recorded.to_owned(),
-            actual: actual.to_owned(),
-        }])
+    fn body(recorded: &str, actual: &str) -> Verdict {
+        Verdict::Mismatch(vec![Difference::new("body", "body", recorded, actual)])
     }
 
     #[test]
     fn the_last_line_counts_and_the_rest_tells() {
         let report = Report::new(vec![
-            outcome("a", "tag", Ending::Match),
+            outcome("a", "tag", Verdict::Match),
             outcome(
                 "b",
                 "tag",
                 body("{\"x\":1,\"y\":2}\n", "{\"x\":1,\"y\":3}\n"),
             ),
-            outcome("c", "blob", Ending::Skipped("no bytes".to_owned())),
-            outcome("d", "blob", Ending::Match),
+            outcome("c", "blob", Verdict::Skipped("no bytes".to_owned())),
+            outcome("d", "blob", Verdict::Match),
         ]);
         let text = report.to_string();
         let last = text.lines().last();

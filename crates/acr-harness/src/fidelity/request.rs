@@ -1,140 +1,116 @@
-//! Writes the request of an exchange as bytes, with what the replay puts in the place of what was hidden.
+//! The request of a step, with what the replay puts in the place of what was hidden.
 
-use std::fmt::Write as _;
-
+use acr_mock::{ClientAddress, Registry};
+use acr_protocol::auth::basic_login;
+use acr_protocol::{Attributes, ChangeableAttributes, Route};
+use acr_record::Body;
 use bytes::Bytes;
-use serde_json::Value;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Request};
+use serde_json::{Value, json};
 
-use super::body::Body;
-use super::exchange::{Exchange, escape, pairs};
-use super::state::content::filler;
-use super::state::service::has_no_form;
-use super::state::supposed::{codes, pushed_bytes};
-use super::state::upload::{request_bytes, request_length};
-use super::target::Target;
+use super::preconditions::missing_blobs;
+use super::service::{
+    CLIENT, ENTRA_TOKEN, ENTRA_TOKEN_WITHOUT_ROLE, PASSWORD, USER, challenge, refused_client,
+};
+use super::step::Step;
+use crate::Result;
 
-/// A request that is ready to be sent.
-#[derive(Clone, Debug)]
-pub struct Prepared {
-    /// In upper case.
-    pub method: String,
-    /// Path and query.
-    pub target: String,
-    /// The host.
-    pub host: String,
-    /// The header lines beside `Host`, `Authorization` and `Content-Length`.
-    pub headers: Vec<(String, String)>,
-    /// The credential, if one is sent.
-    pub authorization: Option<String>,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl Prepared {
-    /// The request of an exchange, as recorded but for its credential.
-    pub fn of(exchange: &Exchange, host: &str) -> Self {
-        let request = &exchange.request;
-        let mut headers: Vec<(String, String)> = request
-            .headers
-            .iter()
-            .filter(|(name, _)| !OWN.iter().any(|own| own.eq_ignore_ascii_case(name)))
-            .flat_map(|(name, lines)| lines.iter().map(|line| (name.to_owned(), line.clone())))
-            .collect();
-        // The service gives the client's id back: who got one has sent it.
-        let echoed = exchange.response.headers.first(CLIENT_ID);
-        if let Some(id) = echoed.filter(|id| !id.is_empty() && !request.headers.has(CLIENT_ID)) {
-            headers.push((CLIENT_ID.to_owned(), id.to_owned()));
-        }
-        if exchange.response.headers.first("Connection") == Some("close") {
-            headers.push(("Connection".to_owned(), "close".to_owned()));
-        }
-        let body = body_of(exchange);
-        let is_push = matches!(exchange.target, Target::Manifest { .. }) && request.method == "PUT";
-        if is_push && !request.headers.has("Content-Type") {
-            headers.push(("Content-Type".to_owned(), stated_type(&body)));
-        }
-        let mut target = request.path.clone();
-        if !request.query.is_empty() {
-            let _infallible = write!(target, "?{}", request.query);
-        }
-        Self {
-            method: request.method.clone(),
-            target,
-            host: host.to_owned(),
-            headers,
-            authorization: None,
-            body,
-        }
-    }
-
-    /// The client's id that is sent.
-    pub fn client_id(&self) -> Option<String> {
-        let found = self
-            .headers
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(CLIENT_ID));
-        found.map(|(_, value)| value.clone())
-    }
-
-    /// The bytes on the wire.
-    pub fn bytes(&self) -> Vec<u8> {
-        let mut head = format!(
-            "{} {} HTTP/1.1\r\nHost: {}\r\n",
-            self.method,
-            sendable(&self.target),
-            self.host
-        );
-        let mut line = |name: &str, value: &str| {
-            let value: String = value.chars().filter(|c| !c.is_control()).collect();
-            let _infallible = write!(head, "{name}: {value}\r\n");
-        };
-        if let Some(authorization) = &self.authorization {
-            line("Authorization", authorization);
-        }
-        for (name, value) in &self.headers {
-            line(name, value);
-        }
-        if !self.body.is_empty() || matches!(self.method.as_str(), "POST" | "PUT" | "PATCH") {
-            line("Content-Length", &self.body.len().to_string());
-        }
-        head.push_str("\r\n");
-        let mut bytes = head.into_bytes();
-        bytes.extend_from_slice(&self.body);
-        bytes
-    }
-}
-
-const CLIENT_ID: &str = "X-Ms-Client-Request-Id";
-
-/// Headers that the replay writes by itself, and those of a connection that is no longer.
-const OWN: &[&str] = &[
-    "Host",
-    "Authorization",
-    "Content-Length",
-    "Transfer-Encoding",
-    "Expect",
-    "Connection",
+/// Headers that the replay writes itself, or that are of a connection that is no longer.
+const REPLACED: [&str; 5] = [
+    "host",
+    "authorization",
+    "content-length",
+    "transfer-encoding",
+    "expect",
 ];
 
-/// The body: the recorded bytes, or what they must have been in so far as the response tells.
-fn body_of(exchange: &Exchange) -> Bytes {
-    let request = &exchange.request;
-    match (&exchange.target, request.method.as_str()) {
-        (Target::Manifest { .. }, "PUT") => {
-            let length = request_length(request).unwrap_or_default();
-            pushed_bytes(exchange)
-                .or_else(|| manifest_with_missing(exchange))
-                .unwrap_or_else(|| filler(length))
-        }
-        (
-            Target::Repository { .. } | Target::Tag { .. } | Target::ManifestProperties { .. },
-            "PATCH",
-        ) if request.body == Body::None && exchange.succeeds() => shown_attributes(exchange),
-        _ => {
-            let length = request_length(request).unwrap_or_default();
-            request_bytes(request).unwrap_or_else(|| filler(length))
+/// The header of the client's id, which the service gives back.
+pub(super) const CLIENT_ID: &str = "x-ms-client-request-id";
+
+/// Writes the request of a step to this target, with a credential by which the response can be the recorded one.
+///
+/// # Errors
+///
+/// The target is not valid in a URL.
+pub(super) fn request(
+    step: &Step,
+    host: &str,
+    target: &str,
+    body: Bytes,
+    registry: &Registry,
+) -> Result<Request<Bytes>> {
+    let url = format!("https://{host}{target}");
+    let mut request = step.exchange.request.to_http(body)?;
+    *request.uri_mut() = url.parse()?;
+    let headers = request.headers_mut();
+    for name in REPLACED {
+        headers.remove(name);
+    }
+    // Who got an id has sent it.
+    let echoed = step
+        .response
+        .headers
+        .get(CLIENT_ID)
+        .filter(|id| !id.is_empty());
+    if let Some(id) = echoed {
+        headers.entry(CLIENT_ID).or_insert(id.clone());
+    }
+    if step.header("Connection") == Some("close") {
+        headers.insert("connection", HeaderValue::from_static("close"));
+    }
+    if let Some(credential) = credential(step, registry) {
+        headers.insert(AUTHORIZATION, credential);
+    }
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let is_form = step.is_token_request() && step.exchange.request.method == "POST";
+    if is_form {
+        headers.entry(CONTENT_TYPE).or_insert(form);
+    }
+    let client = refused_client(step).unwrap_or(CLIENT);
+    request.extensions_mut().insert(ClientAddress(client));
+    if matches!(step.route, Some(Route::SetManifest(_))) {
+        let stated = stated_type(request.body());
+        if let Ok(stated) = HeaderValue::try_from(stated) {
+            request.headers_mut().entry(CONTENT_TYPE).or_insert(stated);
         }
     }
+    Ok(request)
+}
+
+/// Returns the body of the request: the recorded bytes, or what they must have been as far as the response tells.
+pub(super) fn body(step: &Step, login_server: &str, registry: &Registry) -> Bytes {
+    let filler = || {
+        let length = step.sent_length().unwrap_or_default().min(1 << 30);
+        vec![b' '; usize::try_from(length).unwrap_or_default()].into()
+    };
+    let update = |attributes: Option<Attributes>| {
+        // An update whose body the recorder dropped has set some of the switches that the response shows.
+        let shown = attributes.filter(|_| step.exchange.request.body == Body::Empty)?;
+        Some(json!(ChangeableAttributes::from(&shown)).to_string().into())
+    };
+    let known = match &step.route {
+        Some(Route::ExchangeEntraToken(_) | Route::RequestAccessToken(_)) => {
+            Some(form(step, login_server, registry))
+        }
+        Some(Route::SetManifest(_)) => {
+            return step
+                .manifest()
+                .or_else(|| manifest_with_missing(step))
+                .unwrap_or_else(filler);
+        }
+        Some(Route::UpdateRepositoryProperties(operation)) => {
+            update(step.output(operation).map(|shown| shown.attributes))
+        }
+        Some(Route::UpdateTagProperties(operation)) => {
+            update(step.output(operation).map(|shown| shown.attributes))
+        }
+        Some(Route::UpdateManifestProperties(operation)) => {
+            update(step.output(operation).map(|shown| shown.attributes))
+        }
+        _ => None,
+    };
+    known.or_else(|| step.sent()).unwrap_or_else(filler)
 }
 
 /// The type that a manifest says it has, for a push whose `Content-Type` the recorder has dropped.
@@ -147,152 +123,94 @@ fn stated_type(manifest: &[u8]) -> String {
     manifest["mediaType"].as_str().unwrap_or(usual).to_owned()
 }
 
-/// A manifest that names what a refusal says is missing: the config first, then the layers.
-fn manifest_with_missing(exchange: &Exchange) -> Option<Bytes> {
-    let is_missing = |code: &String| code == "MANIFEST_BLOB_UNKNOWN";
-    if !codes(exchange).iter().any(is_missing) {
-        return None;
-    }
-    let body = exchange.response.body.json()?;
-    let digests = body["errors"].as_array()?.iter();
-    let mut blobs = digests.filter_map(|error| error["detail"].as_str()).map(|digest| {
-        serde_json::json!({ "mediaType": "application/octet-stream", "size": 1, "digest": digest })
-    });
+/// A manifest that names what an error says is missing: the config first, then the layers.
+fn manifest_with_missing(step: &Step) -> Option<Bytes> {
+    let mut blobs = missing_blobs(step).map(
+        |digest| json!({ "mediaType": "application/octet-stream", "size": 1, "digest": digest }),
+    );
     let config = blobs.next()?;
-    let media_type = exchange.request.headers.first("Content-Type");
+    let media_type = step.sent_header("Content-Type");
     let media_type = media_type.unwrap_or("application/vnd.oci.image.manifest.v1+json");
-    let manifest = serde_json::json!({
+    let manifest = json!({
         "schemaVersion": 2, "mediaType": media_type, "config": config, "layers": blobs.collect::<Vec<_>>()
     });
     Some(manifest.to_string().into())
 }
 
-/// The switches that a response shows: an update whose body the recorder dropped has set some of them.
-fn shown_attributes(exchange: &Exchange) -> Bytes {
-    let body = exchange.response.body.json().unwrap_or_default();
-    let shown = [&body, &body["tag"], &body["manifest"]]
-        .into_iter()
-        .find_map(|object| object["changeableAttributes"].as_object());
-    let switches = shown.into_iter().flatten();
-    let switches = switches.filter(|(_, value)| value.is_boolean());
-    let change: serde_json::Map<String, Value> = switches
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    Value::Object(change).to_string().into()
-}
-
-/// The form of a token request, with other values for some of its members.
-pub fn form(exchange: &Exchange, service: &str, tokens: &[(&str, String)]) -> Bytes {
-    let mut members = match &exchange.request.body {
-        body if !has_no_form(exchange) => pairs(body.text().unwrap_or_default()),
-        // The recorder has taken the form out: the least that such a request needs.
-        _ if exchange.target == Target::Exchange => {
-            let members = [("grant_type", "access_token"), ("service", service)];
-            members
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into()
-        }
-        _ => {
-            let members = [
-                ("grant_type", "refresh_token"),
-                ("service", service),
-                ("scope", ""),
-            ];
-            members
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into()
-        }
+/// The form of a token request, with the tokens of the replay.
+fn form(step: &Step, login_server: &str, registry: &Registry) -> Bytes {
+    let is_exchange = matches!(step.route, Some(Route::ExchangeEntraToken(_)));
+    let secret = if is_exchange {
+        "access_token"
+    } else {
+        "refresh_token"
     };
-    for (name, value) in tokens {
-        match members.iter_mut().find(|(member, _)| member == name) {
-            Some((_, old)) => old.clone_from(value),
-            None => members.push(((*name).to_owned(), value.clone())),
-        }
+    // Where the recorder has taken the form out: the least that such a request needs.
+    let least = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("grant_type", secret), ("service", login_server)])
+        .finish();
+    let text = step.form_text().unwrap_or(&least);
+    let member = |name: &str| step.form(name).unwrap_or_default();
+    let token = if is_exchange {
+        exchanged_token(step, member("access_token").is_empty())
+    } else {
+        let by_token = step.succeeds() && (member("grant_type") != "password");
+        registry.refresh_token(ENTRA_TOKEN).filter(|_| by_token)
+    };
+    let members = form_urlencoded::parse(text.as_bytes());
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in members.filter(|(name, _)| name != secret || token.is_none()) {
+        form.append_pair(&name, &value);
     }
-    let members: Vec<String> = members
-        .iter()
-        .map(|(name, value)| format!("{}={}", escape(name), escape(value)))
-        .collect();
-    members.join("&").into()
+    if let Some(token) = token {
+        form.append_pair(secret, &token);
+    }
+    form.finish().into()
 }
 
-/// A target without characters that cannot stand in a request line.
-fn sendable(target: &str) -> String {
-    let mut text = String::with_capacity(target.len());
-    for c in target.chars() {
-        if c.is_ascii_graphic()
-            && !matches!(c, '"' | '<' | '>' | '\\' | '^' | '`' | '{' | '|' | '}')
-        {
-            text.push(c);
+/// The Entra token that has the recorded fate. One that is refused without a word is empty; any other is not valid.
+fn exchanged_token(step: &Step, is_empty: bool) -> Option<String> {
+    let is_json = step.response.headers.contains_key(CONTENT_TYPE) || !step.json().is_null();
+    match step.status() {
+        _ if step.succeeds() => Some(ENTRA_TOKEN.to_owned()),
+        403 if refused_client(step).is_none() => Some(ENTRA_TOKEN_WITHOUT_ROLE.to_owned()),
+        401 if !is_json => Some(String::new()),
+        401 if is_empty => Some("not-valid".to_owned()),
+        _ => None,
+    }
+}
+
+fn credential(step: &Step, registry: &Registry) -> Option<HeaderValue> {
+    let recorded = step.exchange.request.headers.get(AUTHORIZATION);
+    if step.data.is_some() {
+        // The storage wants none, and says so if it gets one.
+        return recorded.cloned();
+    }
+    let scheme = step.sent_header("Authorization").unwrap_or_default();
+    let is_basic = scheme.to_ascii_lowercase().starts_with("basic");
+    let refused = step.status() == 401;
+    if is_basic {
+        let password = if refused {
+            "another-password"
         } else {
-            text.push_str(&escape(c.encode_utf8(&mut [0; 4])));
+            PASSWORD
+        };
+        return Some(basic_login(USER, &password.into()));
+    }
+    let route = step.route.as_ref().filter(|_| !step.is_token_request())?;
+    let scope = match challenge(step).as_ref().map(|challenge| challenge.error()) {
+        _ if !refused => route.scope().to_string(),
+        Some(Some("invalid_token")) => {
+            return Some(HeaderValue::from_static(
+                "Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl",
+            ));
         }
-    }
-    text
+        Some(Some(_)) => OTHER_SCOPE.to_owned(),
+        _ => return None,
+    };
+    let token = registry.access_token(&scope).ok()?;
+    HeaderValue::try_from(format!("Bearer {token}")).ok()
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn exchange(request: Value, response: Value) -> Exchange {
-        let line = json!({ "request": request, "response": response });
-        Exchange::read("f:1", &line.to_string()).expect("a line")
-    }
-
-    #[test]
-    fn a_request_is_sent_as_recorded_with_a_credential_and_a_length_of_our_own() {
-        let exchange = exchange(
-            json!({
-                "method": "PATCH", "path": "/acr/v1/a b/_tags/x", "query": "q=1",
-                "headers": {"Authorization": "Bearer REDACTED", "content-length": "9", "A": ["1", "2"]},
-                "body": {"writeEnabled": false}
-            }),
-            json!({"status": 202, "headers": {"x-ms-client-request-id": "7"}}),
-        );
-        let mut prepared = Prepared::of(&exchange, "h");
-        prepared.authorization = Some("Bearer t".to_owned());
-        let text = String::from_utf8(prepared.bytes()).expect("text");
-        assert_eq!(
-            text,
-            "PATCH /acr/v1/a%20b/_tags/x?q=1 HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer t\r\nA: 1\r\nA: 2\r\n\
-             X-Ms-Client-Request-Id: 7\r\nContent-Length: 22\r\n\r\n{\"writeEnabled\":false}"
-        );
-    }
-
-    #[test]
-    fn a_body_that_is_not_known_is_what_the_answer_tells_of_it() {
-        let dropped = exchange(
-            json!({"method": "PATCH", "path": "/acr/v1/a"}),
-            json!({"status": 200, "body": {"changeableAttributes": {"writeEnabled": true, "x": "y"}}}),
-        );
-        assert_eq!(Prepared::of(&dropped, "h").body, "{\"writeEnabled\":true}");
-        let missing = exchange(
-            json!({"method": "PUT", "path": "/v2/a/manifests/x"}),
-            json!({"status": 400, "body": {"errors": [
-                {"code": "MANIFEST_BLOB_UNKNOWN", "detail": "sha256:1"}, {"code": "MANIFEST_BLOB_UNKNOWN", "detail": "sha256:2"}
-            ]}}),
-        );
-        let body: Value = serde_json::from_slice(&Prepared::of(&missing, "h").body).expect("JSON");
-        assert_eq!(body["config"]["digest"], "sha256:1");
-        assert_eq!(body["layers"][0]["digest"], "sha256:2");
-    }
-
-    #[test]
-    fn a_form_keeps_its_members_and_their_order() {
-        let exchange = exchange(
-            json!({
-                "method": "POST", "path": "/oauth2/token",
-                "body": "grant_type=refresh_token&refresh_token=REDACTED&scope=repository%3Aa%3Apull%2Cpush+x"
-            }),
-            json!({"status": 200}),
-        );
-        let form = form(&exchange, "h", &[("refresh_token", "a/b".to_owned())]);
-        assert_eq!(
-            form,
-            "grant_type=refresh_token&refresh_token=a%2Fb&scope=repository%3Aa%3Apull%2Cpush%20x"
-        );
-    }
-}
+/// A scope that no operation of a recording needs.
+const OTHER_SCOPE: &str = "repository:replay/other:metadata_read";

@@ -2,9 +2,16 @@
 
 use std::path::Path;
 
-use acr_harness::fidelity::exchange::Exchange;
+use acr_client::transport::{HyperTransport, Transport as _};
+use acr_harness::fidelity::replay::Send;
 use acr_harness::fidelity::report::Report;
-use acr_harness::fidelity::{own_files, read, replay};
+use acr_harness::fidelity::{own_files, read, replay, replay_on};
+use acr_mock::{AcrMock, Registry};
+use acr_protocol::Digest;
+use acr_record::Exchange;
+use http::header::HOST;
+use http::{HeaderValue, Request, Response};
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 #[test]
@@ -13,6 +20,51 @@ fn the_repository_s_exchanges_match_to_the_byte() {
     assert!(exchanges.len() > 150, "the fixtures are there");
     let report = replay(exchanges).unwrap();
     assert_eq!((report.mismatches(), report.skipped()), (0, 0), "{report}");
+}
+
+/// A server adds the headers of the connection, and names the framing.
+#[test]
+fn the_repository_s_uploads_and_pages_match_over_tls() {
+    let mut files = own_files().unwrap();
+    files.retain(|file| {
+        ["upload", "paging"]
+            .iter()
+            .any(|area| file.parent().unwrap().ends_with(area))
+    });
+    let report = replay_on(read(&files).unwrap(), &over_tls).unwrap();
+    assert!(report.matches() > 10, "{report}");
+    assert_eq!((report.mismatches(), report.skipped()), (0, 0), "{report}");
+}
+
+fn over_tls(registry: Registry) -> acr_harness::Result<Box<Send<'static>>> {
+    let mock = AcrMock::builder().registry(registry).start()?;
+    let transport = HyperTransport::builder()
+        .platform_roots(false)
+        .root_certificate_pem(mock.ca_pem().unwrap_or_default())
+        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(Box::new(move |request: Request<bytes::Bytes>| {
+        let (mut head, body) = request.into_parts();
+        let host = head
+            .uri
+            .authority()
+            .map_or("", |authority| authority.as_str());
+        head.headers.insert(HOST, HeaderValue::try_from(host)?);
+        let target = head
+            .uri
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
+        head.uri = format!("https://{}{target}", mock.local_addr()).parse()?;
+        runtime.block_on(async {
+            let response = transport
+                .send(Request::from_parts(head, body.into()))
+                .await?;
+            let (head, body) = response.into_parts();
+            Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
+        })
+    }))
 }
 
 #[test]
@@ -169,6 +221,15 @@ fn recordings_of_other_years_and_recorders_match() {
             }),
         ),
         (
+            "an update whose body was dropped",
+            json!({"method": "PATCH", "path": "/acr/v1/a"}),
+            json!({"status": 200, "body": {
+                "registry": "r.azurecr.io", "imageName": "a", "createdTime": "2024-01-01T00:00:00Z",
+                "lastUpdateTime": "2024-01-01T00:00:00Z", "manifestCount": 3, "tagCount": 1,
+                "changeableAttributes": {"deleteEnabled": true, "writeEnabled": false, "readEnabled": true, "listEnabled": true}
+            }}),
+        ),
+        (
             "a push that was refused, of which only the refusal is known",
             json!({"method": "PUT", "path": "/v2/a/manifests/v1"}),
             json!({"status": 400, "body": {"errors": [
@@ -179,6 +240,48 @@ fn recordings_of_other_years_and_recorders_match() {
     ] {
         let report = replay_line(&json!({ "request": request, "response": response }));
         assert_eq!(report.matches(), 1, "{what}: {report}");
+    }
+}
+
+/// What recorders drop of uploads is taken for any bytes of the size, unless another step shows them.
+#[test]
+fn uploads_of_which_only_the_sizes_are_known_match() {
+    let (content, upload) = (
+        "later",
+        "/v2/a/blobs/uploads/5f47a34c-a896-4a74-99ee-b0cff529fd28",
+    );
+    let digest = Digest::sha256(content);
+    let blob = format!("/v2/a/blobs/{digest}");
+    let location = format!("{upload}?_nouploadcache=false&_state=REDACTED");
+    let uploaded = |body: Value| {
+        let shown = json!({"Docker-Content-Digest": digest, "Location": blob});
+        [
+            json!({
+                "request": {"method": "PATCH", "path": upload, "body": body},
+                "response": {"status": 202, "headers": {"Range": "0-4", "Location": location}}
+            }),
+            json!({
+                "request": {"method": "PUT", "path": upload, "query": format!("digest={digest}")},
+                "response": {"status": 201, "headers": shown}
+            }),
+        ]
+    };
+    let head = json!({
+        "request": {"method": "HEAD", "path": blob},
+        "response": {"status": 200, "headers": {"Content-Length": "5"}}
+    });
+    let get = json!({
+        "request": {"method": "GET", "path": blob}, "response": {"status": 200, "body": content}
+    });
+    for (body, shown) in [
+        (json!(content), &get),
+        (json!({"sha256": null, "size": 5}), &head),
+        (json!(null), &get),
+    ] {
+        let mut session = uploaded(body.clone()).to_vec();
+        session.push(shown.clone());
+        let report = replay_session(&session);
+        assert_eq!(report.matches(), 3, "{body} {report}");
     }
 }
 
@@ -213,10 +316,10 @@ fn a_file_that_cannot_be_read_is_named_with_its_line() {
     let path = folder.path().join("broken.jsonl");
     let good = r#"{"request":{"method":"GET","path":"/v2/"},"response":{"status":401}}"#;
     std::fs::write(&path, format!("{good}\n\n{{\n")).unwrap();
-    let error = read(std::slice::from_ref(&path)).unwrap_err();
-    assert!(error.contains("broken.jsonl:3: is not JSON"), "{error}");
+    let error = read(std::slice::from_ref(&path)).unwrap_err().to_string();
+    assert!(error.contains("broken.jsonl: line 3, column"), "{error}");
     let error = read(&[folder.path().join("absent.jsonl")]).unwrap_err();
-    assert!(error.contains("absent.jsonl: cannot be read"), "{error}");
+    assert!(error.to_string().contains("absent.jsonl: "), "{error}");
 }
 
 /// Headers whose value changes from call to call, so that only their presence and form are compared.
@@ -301,7 +404,16 @@ fn lines(path: &Path) -> Vec<Value> {
         .collect()
 }
 
+fn replay_session(lines: &[Value]) -> Report {
+    let exchanges = lines.iter().enumerate().map(|(index, line)| {
+        let mut exchange: Exchange = serde_json::from_value(line.clone()).expect("a line");
+        exchange.session = Some("session".to_owned());
+        (format!("session:{index}"), exchange)
+    });
+    replay(exchanges.collect()).expect("a registry")
+}
+
 fn replay_line(line: &Value) -> Report {
-    let exchange = Exchange::read("changed:1", &line.to_string()).expect("a line");
-    replay(vec![exchange]).expect("a mock")
+    let exchange: Exchange = serde_json::from_value(line.clone()).expect("a line");
+    replay(vec![("changed:1".to_owned(), exchange)]).expect("a registry")
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::paging::Order;
 use crate::quota::Quota;
 use crate::snapshot::{
-    self, BlobSnapshot, ManifestSnapshot, RepositorySnapshot, Snapshot, TagSnapshot,
+    self, BlobSnapshot, ManifestSnapshot, Properties, RepositorySnapshot, Snapshot, TagSnapshot,
 };
 use crate::store::{
     Content, Held, ManifestRecord, PlatformWords, RareMembers, RepositoryRecord, Store, TagRecord,
@@ -40,31 +40,39 @@ impl Store {
                 continue;
             }
             let mut record = store.record_mut(&name);
-            record.switches = repository.attributes.into();
-            record.created_on = repository.created_on;
-            record.last_updated_on = repository.last_updated_on;
-            record.extra = (!repository.extra.is_empty()).then(|| Box::new(repository.extra));
+            let Properties {
+                created_on,
+                last_updated_on,
+                attributes,
+                extra,
+            } = repository.properties;
+            (record.created_on, record.last_updated_on) = (created_on, last_updated_on);
+            record.switches = attributes.into();
+            record.extra = (!extra.is_empty()).then(|| Box::new(extra));
             for (digest, manifest) in repository.manifests {
+                let properties = manifest.properties;
                 record.restore_manifest(ManifestRecord {
                     digest,
                     bytes: quota.keep(&manifest.content.into_bytes()),
                     media_type: manifest.media_type,
-                    created_on: manifest.created_on,
-                    last_updated_on: manifest.last_updated_on,
-                    switches: manifest.attributes.into(),
+                    created_on: properties.created_on,
+                    last_updated_on: properties.last_updated_on,
+                    switches: properties.attributes.into(),
                     image_size: manifest.image_size,
                     platform: PlatformWords::new(manifest.architecture, manifest.operating_system),
                     config_media_type: manifest.config_media_type,
                     subject: manifest.subject,
                     artifact_type: manifest.artifact_type,
-                    rare: RareMembers::new(manifest.references, manifest.extra),
+                    rare: RareMembers::new(manifest.references, properties.extra),
                 });
             }
             for (name, tag) in repository.tags {
+                let properties = tag.properties;
+                let record_of_tag = TagRecord::new(name, tag.digest, properties.last_updated_on);
                 record.restore_tag(TagRecord {
-                    created_on: tag.created_on,
-                    switches: tag.attributes.into(),
-                    ..TagRecord::new(name, tag.digest, tag.last_updated_on).with_extra(tag.extra)
+                    created_on: properties.created_on,
+                    switches: properties.attributes.into(),
+                    ..record_of_tag.with_extra(properties.extra)
                 });
             }
         }
@@ -94,10 +102,12 @@ impl From<&RepositoryRecord> for RepositorySnapshot {
         let manifests = record.manifests.walk(Order::Name, None);
         let tags = record.tags.walk(Order::Name, None, None);
         Self {
-            created_on: record.created_on,
-            last_updated_on: record.last_updated_on,
-            attributes: record.switches.to_attributes(),
-            extra: record.extra.as_deref().cloned().unwrap_or_default(),
+            properties: Properties {
+                created_on: record.created_on,
+                last_updated_on: record.last_updated_on,
+                attributes: record.switches.to_attributes(),
+                extra: record.extra.as_deref().cloned().unwrap_or_default(),
+            },
             manifests: manifests
                 .map(|manifest| (manifest.digest.clone(), ManifestSnapshot::from(&**manifest)))
                 .collect(),
@@ -112,9 +122,12 @@ impl From<&ManifestRecord> for ManifestSnapshot {
     fn from(record: &ManifestRecord) -> Self {
         Self {
             media_type: record.media_type.clone(),
-            created_on: record.created_on,
-            last_updated_on: record.last_updated_on,
-            attributes: record.switches.to_attributes(),
+            properties: Properties {
+                created_on: record.created_on,
+                last_updated_on: record.last_updated_on,
+                attributes: record.switches.to_attributes(),
+                extra: record.extra(),
+            },
             image_size: record.image_size,
             architecture: record.architecture().map(str::to_owned),
             operating_system: record.operating_system().map(str::to_owned),
@@ -122,7 +135,6 @@ impl From<&ManifestRecord> for ManifestSnapshot {
             references: record.references().to_vec(),
             subject: record.subject.clone(),
             artifact_type: record.artifact_type.clone(),
-            extra: record.extra(),
             content: snapshot::Content::Bytes(record.bytes.to_vec().into()),
         }
     }
@@ -132,10 +144,12 @@ impl From<&TagRecord> for TagSnapshot {
     fn from(record: &TagRecord) -> Self {
         Self {
             digest: record.digest.clone(),
-            created_on: record.created_on,
-            last_updated_on: record.last_updated_on,
-            attributes: record.switches.to_attributes(),
-            extra: record.extra(),
+            properties: Properties {
+                created_on: record.created_on,
+                last_updated_on: record.last_updated_on,
+                attributes: record.switches.to_attributes(),
+                extra: record.extra(),
+            },
         }
     }
 }

@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::Result;
-use crate::fidelity::raw_http::{RawResponse, read_response};
+use crate::bench::raw_http::{RawResponse, read_response};
 
 /// The responses that a bare server gives: to paths of `/v2/`, and to all others.
 #[derive(Debug)]

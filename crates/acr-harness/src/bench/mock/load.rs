@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::Result;
-use crate::fidelity::raw_http::{RawResponse, read_response};
+use crate::bench::raw_http::{RawResponse, read_response};
 use crate::interop::output_of;
 
 /// How many connections there are.

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::load::{Generator, Load, Target};
 use super::usage;
 use crate::Result;
-use crate::fidelity::raw_http::RawResponse;
+use crate::bench::raw_http::RawResponse;
 use crate::interop::docker_registry::DockerRegistry;
 use crate::interop::mock::MockProcess;
 use crate::layout::OciLayout;

@@ -12,7 +12,7 @@ use acr_mock::{AcrMock, Registry, ServerEvent};
 
 use super::figures::median;
 use crate::Result;
-use crate::fidelity::raw_http::read_response;
+use crate::bench::raw_http::read_response;
 
 /// How many things the large operations are about.
 const MANY: u32 = 1_000_000;

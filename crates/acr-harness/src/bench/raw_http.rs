@@ -1,31 +1,24 @@
-//! HTTP/1.1 written and read by hand over TLS, so that nothing of a response is hidden: each header line, the framing,
-//! every byte, and bytes that should not be there.
+//! HTTP/1.1 read by hand, so that nothing of a response is hidden: each header line, the framing, every byte, and bytes that
+//! should not be there.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::time::Duration;
-
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::io::{self, Read};
 
 use crate::Result;
 
-/// An respond as it came.
+/// A response as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RawResponse {
+pub(crate) struct RawResponse {
     /// The number in the first line.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Header lines in their order.
-    pub headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     /// The body, taken out of its chunks.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl RawResponse {
     /// The lines of a header.
-    pub fn all(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         let lines = self
             .headers
             .iter()
@@ -34,66 +27,10 @@ impl RawResponse {
     }
 
     /// The first line of a header.
-    pub fn first(&self, name: &str) -> Option<&str> {
+    pub(crate) fn first(&self, name: &str) -> Option<&str> {
         self.all(name).first().copied()
     }
 }
-
-/// Reaches one server, trusting its CA alone.
-#[derive(Clone, Debug)]
-pub struct Connector {
-    address: SocketAddr,
-    config: Arc<ClientConfig>,
-}
-
-impl Connector {
-    /// Reaches the server at `address`, whose CA is `ca_pem`.
-    ///
-    /// # Errors
-    ///
-    /// If the PEM holds no certificate.
-    pub fn new(address: SocketAddr, ca_pem: &str) -> Result<Self> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes())?)?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self {
-            address,
-            config: Arc::new(config),
-        })
-    }
-
-    /// Sends a request, byte for byte, and reads its response. A connection serves one request only.
-    ///
-    /// # Errors
-    ///
-    /// If the server cannot be reached, says nothing for half a minute, or responds what is not HTTP/1.1; also if bytes
-    /// follow that belong to no response, such as the body of a response to HEAD.
-    pub fn send(&self, request: &[u8]) -> Result<RawResponse> {
-        let socket = TcpStream::connect_timeout(&self.address, PATIENCE)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.set_write_timeout(Some(PATIENCE))?;
-        socket.set_nodelay(true)?;
-        let name = ServerName::IpAddress(self.address.ip().into());
-        let connection = ClientConnection::new(self.config.clone(), name)?;
-        let mut stream = StreamOwned::new(connection, socket);
-        stream.write_all(request)?;
-        stream.flush()?;
-        let is_head = request.starts_with(b"HEAD ");
-        let (respond, rest) = read_response(&mut stream, is_head)?;
-        if !rest.is_empty() {
-            let count = rest.len();
-            return Err(format!("{count} bytes follow the response that belong to none").into());
-        }
-        Ok(respond)
-    }
-}
-
-/// How long a server may be silent.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The most that a head or a line between chunks may have, in bytes.
 const HEAD_LIMIT: usize = 256 * 1024;
