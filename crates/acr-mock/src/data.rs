@@ -37,18 +37,11 @@ pub(crate) fn is_data_request(uri: &Uri) -> bool {
 
 /// The URL at which a blob can be read for a while: signed, so that nobody else can make one.
 pub(crate) fn signed_url(registry: &Registry, call: &RequestContext, digest: &Digest) -> String {
-    let storage = registry.recording().storage.clone();
-    let registry_id = storage.registry_id.unwrap_or_else(|| registry_id(registry));
-    let host = match storage.host {
-        Some(host) => format!("{}://{host}", call.origin().scheme()),
-        None => call.origin().data_base_url(),
-    };
-    let version = storage.version.as_deref().unwrap_or(VERSION);
+    let registry_id = registry_id(registry);
     let hex = digest.hex();
     let prefix = hex.get(..2).unwrap_or_default();
     let path = format!(
-        "/{}{MARK}{}/{prefix}/{hex}/data",
-        storage.folder.as_deref().unwrap_or(&registry_id),
+        "/{registry_id}{MARK}{}/{prefix}/{hex}/data",
         digest.algorithm()
     );
     // Whole seconds.
@@ -60,7 +53,8 @@ pub(crate) fn signed_url(registry: &Registry, call: &RequestContext, digest: &Di
     );
     let escape = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
     format!(
-        "{host}{path}?se={}&sig={}&sp=r&spr=https&sr=b&sv={version}&regid={registry_id}",
+        "{}{path}?se={}&sig={}&sp=r&spr=https&sr=b&sv={VERSION}&regid={registry_id}",
+        call.origin().data_base_url(),
         escape(&end),
         escape(&signature),
     )
@@ -309,9 +303,6 @@ fn describe(content: &Content, headers: &mut HeaderMap) {
     if let Some(time) = date(content.created_on()) {
         headers.insert(LAST_MODIFIED, time.clone());
         headers.insert(HeaderName::from_static("x-ms-creation-time"), time);
-    }
-    for (name, value) in content.properties() {
-        headers.insert(name, value.clone());
     }
 }
 

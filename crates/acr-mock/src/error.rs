@@ -99,13 +99,9 @@ impl ErrorResponse {
     }
 
     /// The challenge: no credentials, or not enough of them.
-    pub(crate) fn challenge(challenge: &str, detail: Value, short_message: bool) -> Self {
-        let message = match short_message {
-            false => {
-                "authentication required, visit https://aka.ms/acr/authorization for more information."
-            }
-            true => "authentication required",
-        };
+    pub(crate) fn challenge(challenge: &str, detail: Value) -> Self {
+        let message =
+            "authentication required, visit https://aka.ms/acr/authorization for more information.";
         Self::unauthorised(message, Some(detail)).with_challenge(challenge)
     }
 
@@ -278,13 +274,10 @@ impl ErrorResponse {
     }
 
     /// The firewall's word to a client that it does not let in.
-    pub(crate) fn not_allowed_access(client: IpAddr, correlation: Option<uuid::Uuid>) -> Self {
-        let mut message = format!(
+    pub(crate) fn not_allowed_access(client: IpAddr) -> Self {
+        let message = format!(
             "client with IP '{client}' is not allowed access. Refer https://aka.ms/acr/firewall to grant access."
         );
-        if let Some(id) = correlation {
-            message.push_str(&format!(" CorrelationId: {id}."));
-        }
         let error = RegistryError::new(ErrorCode::DENIED, message);
         Self {
             kind: HeaderSet::Unauthorised,

@@ -18,10 +18,6 @@ pub struct ClientAddress(
 impl Registry {
     /// Lets a client in whose address is allowed.
     pub(crate) fn pass_firewall(&self, call: &RequestContext) -> Result<(), ErrorResponse> {
-        if let Some((client, names_correlation)) = self.recording().refused_client {
-            let correlation = names_correlation.then(|| call.ids().next());
-            return Err(ErrorResponse::not_allowed_access(client, correlation));
-        }
         let Some(allowed) = &self.settings().firewall else {
             return Ok(());
         };
@@ -29,7 +25,7 @@ impl Registry {
         if allowed.contains(&address) {
             Ok(())
         } else {
-            Err(ErrorResponse::not_allowed_access(address, None))
+            Err(ErrorResponse::not_allowed_access(address))
         }
     }
 }

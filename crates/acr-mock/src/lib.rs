@@ -19,7 +19,6 @@ mod profile;
 mod quota;
 mod random;
 mod rate;
-mod recording;
 mod referrers;
 mod registry;
 mod removed;
@@ -56,7 +55,6 @@ pub use crate::origin::Origin;
 pub use crate::profile::{Profile, UnknownProfile};
 pub use crate::registry::Registry;
 pub use crate::requests::RequestCounts;
-pub use crate::seed::recorded;
 pub use crate::seed::{RepositorySeed, SeedError};
 #[cfg(feature = "server")]
 pub use crate::server::{AcrMock, AcrMockBuilder, ServerEvent, StartError};

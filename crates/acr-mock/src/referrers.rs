@@ -41,7 +41,7 @@ impl Registry {
                             .flatten()
                     },
                     |manifest| {
-                        let fits = wanted.is_none() || wanted == manifest.listed_type();
+                        let fits = wanted.is_none() || wanted == manifest.artifact_type.as_ref();
                         fits.then(|| Arc::clone(manifest))
                     },
                     |manifest| {

@@ -17,7 +17,6 @@ use crate::fault::{ConnectionReset, Faults};
 use crate::quota::Quota;
 use crate::random::Ids;
 use crate::rate::{self, Counter};
-use crate::recording::Recording;
 use crate::request_body::{self, ReadBody};
 use crate::request_context::RequestContext;
 use crate::requests::Counters;
@@ -60,7 +59,6 @@ struct Inner {
     throttles: Throttles,
     ids: Arc<Ids>,
     challenges: AtomicU64,
-    recording: Mutex<Recording>,
     faults: Arc<Faults>,
     counters: Counters,
 }
@@ -98,7 +96,6 @@ impl Registry {
             token_calls: Mutex::new(token_calls),
             throttles,
             challenges,
-            recording: Mutex::default(),
             faults: Arc::default(),
             counters: Counters::default(),
         }))
@@ -436,11 +433,6 @@ impl Registry {
     /// What was taken out of the state, and is still to be dropped. Never taken within the lock of the state.
     pub(crate) fn waste(&self) -> MutexGuard<'_, Waste> {
         lock(&self.0.waste)
-    }
-
-    /// What a replay has told of its recording; nothing in a registry that replays none.
-    pub(crate) fn recording(&self) -> MutexGuard<'_, Recording> {
-        lock(&self.0.recording)
     }
 
     /// Whether this challenge names its actions the other way round.

@@ -191,8 +191,8 @@ fn properties(
         name: name.clone(),
         created_on: repository.created_on,
         last_updated_on: repository.last_updated_on,
-        manifest_count: repository.manifest_count(),
-        tag_count: repository.tag_count(),
+        manifest_count: repository.manifests().len() as u64,
+        tag_count: repository.tags().len() as u64,
         attributes: repository.switches.to_attributes(),
         extra: repository.extra.as_deref().cloned().unwrap_or_default(),
     }

@@ -196,9 +196,7 @@ impl Registry {
         let (mut content, mut digester) = (taken.content, taken.digester);
         hash_in_turns(&mut digester, &chunks).await;
         content.append(chunks, self.quota());
-        if taken.claimed.as_ref() != Some(digest) {
-            verify(digest, &content, Some(digester)).await?;
-        }
+        verify(digest, &content, Some(digester)).await?;
         let mut store = self.store();
         self.appendable(&store, repository, id, offset, length)?;
         store.take_upload(repository, id);

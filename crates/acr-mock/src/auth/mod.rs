@@ -19,7 +19,6 @@ use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
 use crate::error::ErrorResponse;
-use crate::recorded::ScopeOrder;
 use crate::registry::Registry;
 use crate::request_context::RequestContext;
 
@@ -133,10 +132,8 @@ impl Registry {
         needed: &ScopeSet,
         error: Option<&str>,
     ) -> ErrorResponse {
-        let wording = self.recording().wording;
-        let detail = detail(&in_order(call, needed), wording.small_letters);
-        let text = self.challenge_text(call, needed, error);
-        ErrorResponse::challenge(&text, detail, wording.short_message)
+        let detail = detail(&in_order(call, needed));
+        ErrorResponse::challenge(&self.challenge_text(call, needed, error), detail)
     }
 
     fn challenge_text(
@@ -157,15 +154,11 @@ impl Registry {
     /// The scopes as the service writes them: the target of a mount first, the actions of each in an order that changes
     /// from call to call.
     fn shuffled(&self, call: &RequestContext, needed: &ScopeSet) -> String {
-        let recorded = self.recording().scope_order.take();
-        let order = recorded.unwrap_or_else(|| ScopeOrder {
-            actions_reversed: self.next_scope_order(),
-            scopes_reversed: false,
-        });
+        let is_reversed = self.next_scope_order();
         let one = |scope: &Scope| {
             let mut actions: Vec<&str> =
                 scope.actions().map(acr_protocol::Action::as_str).collect();
-            if order.actions_reversed {
+            if is_reversed {
                 actions.reverse();
             }
             format!(
@@ -175,10 +168,7 @@ impl Registry {
                 actions.join(",")
             )
         };
-        let mut scopes = in_order(call, needed);
-        if order.scopes_reversed {
-            scopes.reverse();
-        }
+        let scopes = in_order(call, needed);
         scopes.iter().map(one).collect::<Vec<_>>().join(" ")
     }
 }
@@ -194,23 +184,15 @@ fn in_order(call: &RequestContext, needed: &ScopeSet) -> Vec<Scope> {
 }
 
 /// The `detail` of a challenge's body: one element for each action, `pull` before `push`; `null` where any token will do.
-fn detail(needed: &[Scope], small_letters: bool) -> Value {
+fn detail(needed: &[Scope]) -> Value {
     if needed.is_empty() {
         return Value::Null;
     }
     let elements = needed.iter().flat_map(|scope| {
-        let elements: Vec<Value> = scope
-            .actions()
-            .map(|action| match small_letters {
-                false => {
-                    json!({ "Type": scope.resource_type(), "Name": scope.name(), "Action": action })
-                }
-                true => {
-                    json!({ "type": scope.resource_type(), "name": scope.name(), "action": action })
-                }
-            })
-            .collect();
-        elements
+        let actions = scope.actions().cloned().collect::<Vec<_>>().into_iter();
+        actions.map(|action| {
+            json!({ "Type": scope.resource_type(), "Name": scope.name(), "Action": action })
+        })
     });
     Value::Array(elements.collect())
 }

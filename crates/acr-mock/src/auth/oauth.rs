@@ -13,7 +13,6 @@ use crate::Body;
 use crate::auth::Login;
 use crate::auth::token::{AccessToken, RefreshToken};
 use crate::error::ErrorResponse;
-use crate::recorded::EntraError;
 use crate::registry::Registry;
 use crate::request_context::RequestContext;
 use crate::service_headers::{SERVER, TRANSPORT_SECURITY};
@@ -25,23 +24,15 @@ impl Registry {
         call: &RequestContext,
         operation: &ExchangeEntraToken,
     ) -> Response<Body> {
-        let recorded = self.recording().entra_refusal;
-        if let Some(refusal) = recorded {
-            return self.refuse_entra_token(call, refusal);
-        }
         let Some(subject) = self
             .settings()
             .identities
             .entra(operation.access_token.expose())
         else {
-            let is_empty = operation.access_token.is_empty();
-            return self.refuse_entra_token(
-                call,
-                match is_empty {
-                    true => EntraError::Silent,
-                    false => EntraError::Validation,
-                },
-            );
+            return match operation.access_token.is_empty() {
+                true => self.refuse_silently(call),
+                false => self.entra_token_invalid(call),
+            };
         };
         // A valid identity without a role on the registry.
         if self
@@ -50,7 +41,7 @@ impl Registry {
             .rights_of(&subject)
             .is_some_and(|rights| rights.is_empty())
         {
-            return self.refuse_entra_token(call, EntraError::NoRole);
+            return refused(call, ErrorResponse::no_permissions());
         }
         let life = self.settings().refresh_token_life;
         let token = self.tokens().refresh(&RefreshToken {
@@ -61,15 +52,6 @@ impl Registry {
             abac: self.settings().abac,
         });
         self.granted(call, operation.respond(&token.into()))
-    }
-
-    fn refuse_entra_token(&self, call: &RequestContext, refusal: EntraError) -> Response<Body> {
-        match refusal {
-            EntraError::Silent => self.refuse_silently(call),
-            EntraError::Validation => self.entra_refused(call, "token validation failed"),
-            EntraError::Permissions => self.entra_refused(call, "retrieving permissions failed"),
-            EntraError::NoRole => refused(call, ErrorResponse::no_permissions()),
-        }
     }
 
     /// Most failures: no body, no challenge.
@@ -194,7 +176,8 @@ impl Registry {
     }
 
     /// The one JSON error of the exchange: without charset, without a newline at its end.
-    fn entra_refused(&self, call: &RequestContext, message: &str) -> Response<Body> {
+    fn entra_token_invalid(&self, call: &RequestContext) -> Response<Body> {
+        let message = "token validation failed";
         let mut response = ErrorResponse::entra_token_refused(message).into_response();
         *response.body_mut() = Body::from(format!(
             r#"{{"errors":[{{"code":"UNAUTHORIZED","message":"{message}"}}]}}"#

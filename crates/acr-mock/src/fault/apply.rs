@@ -187,7 +187,7 @@ impl Registry {
                 let needed = self.settings().profile.scope(route);
                 self.challenge(call, &needed, Some("invalid_token"))
             }
-            StatusCode::FORBIDDEN => ErrorResponse::not_allowed_access(client_address(call), None),
+            StatusCode::FORBIDDEN => ErrorResponse::not_allowed_access(client_address(call)),
             StatusCode::NOT_FOUND => return not_found(route),
             StatusCode::METHOD_NOT_ALLOWED => ErrorResponse::disallowed(),
             StatusCode::PAYLOAD_TOO_LARGE => ErrorResponse::body_too_large(),

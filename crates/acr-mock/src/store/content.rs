@@ -1,6 +1,5 @@
 use acr_protocol::Timestamp;
 use bytes::Bytes;
-use http::HeaderMap;
 
 use crate::quota::Quota;
 
@@ -11,7 +10,6 @@ pub(crate) struct Content {
     length: u64,
     created_on: Timestamp,
     blocks: u64,
-    properties: HeaderMap,
 }
 
 /// The most that storage appends at once, in bytes.
@@ -73,15 +71,6 @@ impl Content {
     /// How many blocks storage has appended to hold it: one for each request that brought bytes, or more for a long one.
     pub(crate) fn blocks(&self) -> u64 {
         self.blocks
-    }
-
-    /// Says what storage tells of it, in the place of what it would tell by itself.
-    pub(crate) fn with_properties(self, properties: HeaderMap) -> Self {
-        Self { properties, ..self }
-    }
-
-    pub(crate) fn properties(&self) -> &HeaderMap {
-        &self.properties
     }
 
     pub(crate) fn chunks(&self) -> &[Bytes] {

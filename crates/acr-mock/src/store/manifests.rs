@@ -39,8 +39,6 @@ pub(crate) struct RareMembers {
     pub(crate) references: Vec<ArtifactManifestReference>,
     /// Further members of its properties, which only a snapshot brings.
     pub(crate) extra: Map<String, Value>,
-    /// How it stands in the list of its subject's referrers, where a recording shows that.
-    pub(crate) descriptor: Option<Descriptor>,
 }
 
 impl RareMembers {
@@ -50,13 +48,7 @@ impl RareMembers {
         extra: Map<String, Value>,
     ) -> Option<Box<Self>> {
         let is_any = !references.is_empty() || !extra.is_empty();
-        is_any.then(|| {
-            Box::new(Self {
-                references,
-                extra,
-                descriptor: None,
-            })
-        })
+        is_any.then(|| Box::new(Self { references, extra }))
     }
 }
 
@@ -77,9 +69,6 @@ impl ManifestRecord {
 
     /// How it stands in the list of its subject's referrers.
     pub(crate) fn descriptor(&self) -> Descriptor {
-        if let Some(descriptor) = self.recorded_descriptor() {
-            return descriptor.clone();
-        }
         let size = self.bytes.len() as u64;
         let mut descriptor = Descriptor::new(&self.media_type, self.digest.clone(), size);
         descriptor.artifact_type.clone_from(&self.artifact_type);
@@ -90,14 +79,6 @@ impl ManifestRecord {
             .and_then(|annotated| annotated.annotations)
             .unwrap_or_default();
         descriptor
-    }
-
-    /// What kind of artifact the list of referrers says it is.
-    pub(crate) fn listed_type(&self) -> Option<&MediaType> {
-        match self.recorded_descriptor() {
-            Some(descriptor) => descriptor.artifact_type.as_ref(),
-            None => self.artifact_type.as_ref(),
-        }
     }
 
     /// The processor that an image is for.
@@ -120,10 +101,6 @@ impl ManifestRecord {
         self.rare
             .as_ref()
             .map_or_else(Map::new, |rare| rare.extra.clone())
-    }
-
-    fn recorded_descriptor(&self) -> Option<&Descriptor> {
-        self.rare.as_ref()?.descriptor.as_ref()
     }
 }
 

@@ -18,9 +18,6 @@ pub(crate) struct RepositoryRecord {
     pub(super) blobs: Index<ByDigest, Held>,
     /// Further members of its properties, which only a snapshot brings.
     pub(crate) extra: Option<Box<Map<String, Value>>>,
-    /// Manifests and tags that a recording counts, but does not show.
-    pub(crate) unseen_manifests: u64,
-    pub(crate) unseen_tags: u64,
     pub(super) manifests: Manifests,
     pub(super) tags: Tags,
 }
@@ -33,8 +30,6 @@ impl Default for RepositoryRecord {
             last_updated_on: Timestamp::default(),
             blobs: Index::default(),
             extra: None,
-            unseen_manifests: 0,
-            unseen_tags: 0,
             manifests: Manifests::default(),
             tags: Tags::default(),
         }
@@ -44,17 +39,7 @@ impl Default for RepositoryRecord {
 impl RepositoryRecord {
     /// Whether there is a manifest in it.
     pub(crate) fn exists(&self) -> bool {
-        !self.manifests.is_empty() || self.unseen_manifests > 0
-    }
-
-    /// How many manifests it has.
-    pub(crate) fn manifest_count(&self) -> u64 {
-        self.manifests.len() as u64 + self.unseen_manifests
-    }
-
-    /// How many tags it has.
-    pub(crate) fn tag_count(&self) -> u64 {
-        self.tags.len() as u64 + self.unseen_tags
+        !self.manifests.is_empty()
     }
 
     /// A blob of it.

@@ -1,6 +1,6 @@
 use acr_protocol::{Attributes, ChangeableAttributes};
 
-/// The switches of a repository, a tag or a manifest: two words, unless a recording shows members beyond the four.
+/// The switches of a repository, a tag or a manifest: two words, unless a snapshot has members beyond the four.
 #[derive(Clone, Debug)]
 pub(crate) struct Switches(Form);
 

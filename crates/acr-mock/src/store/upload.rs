@@ -1,4 +1,4 @@
-use acr_protocol::{Digest, Digester, RepositoryName, Timestamp};
+use acr_protocol::{Digester, RepositoryName, Timestamp};
 
 use crate::store::content::Content;
 
@@ -10,8 +10,6 @@ pub(crate) struct Upload {
     started_on: Timestamp,
     pub(crate) content: Content,
     pub(crate) digester: Digester,
-    /// What its digest counts as, where a replay has filled it with other bytes than the recorded ones.
-    pub(crate) claimed: Option<Digest>,
     /// Whether a chunk has come that may only be the last.
     pub(crate) is_closed: bool,
     /// When it ends if no further byte comes.
@@ -26,7 +24,6 @@ impl Upload {
             started_on,
             content: Content::default(),
             digester: Digester::sha256(),
-            claimed: None,
             is_closed: false,
             end: started_on,
         }

@@ -89,23 +89,32 @@ impl fmt::Debug for Waste {
 
 #[cfg(test)]
 mod tests {
-    use acr_protocol::{Digest, RepositoryName, Tag, Timestamp};
+    use acr_protocol::{Digest, MediaType, RepositoryName, Tag, Timestamp};
 
     use super::*;
-    use crate::store::{Content, Store, TagRecord};
+    use crate::quota::Quota;
+    use crate::snapshot::{self, ManifestSnapshot, Properties, RepositorySnapshot, TagSnapshot};
+    use crate::store::{Content, Store};
 
     #[test]
     fn what_was_removed_is_dropped_bit_by_bit() {
-        let mut store = Store::default();
         let name = RepositoryName::new("app").unwrap();
-        let mut repository = store.record_mut(&name);
-        repository.unseen_manifests = 1;
-        let digest = Digest::sha256("x");
-        for number in 0..100 {
-            let tag = Tag::new(format!("v{number}")).unwrap();
-            repository.restore_tag(TagRecord::new(tag, digest.clone(), Timestamp::default()));
-        }
-        drop(repository);
+        let (digest, properties) = (Digest::sha256("x"), Properties::new(Timestamp::default()));
+        let content = snapshot::Content::default();
+        let manifest = ManifestSnapshot::new(MediaType::OCI_INDEX, content, properties.clone());
+        let tag = |number: u8| {
+            let (digest, properties) = (digest.clone(), properties.clone());
+            let name = Tag::new(format!("v{number}")).unwrap();
+            (name, TagSnapshot { digest, properties })
+        };
+        let repository = RepositorySnapshot {
+            tags: (0..100).map(tag).collect(),
+            manifests: [(digest.clone(), manifest)].into(),
+            properties,
+        };
+        let mut content = snapshot::Snapshot::default();
+        content.repositories.insert(name.clone(), repository);
+        let mut store = Store::from_snapshot(content, &Quota::new(None));
         let chunks = vec![Bytes::from_static(b"chunk"); 100];
         let content = Content::from_chunks(chunks);
         store.put_blob(&name, digest, content, Timestamp::default());
@@ -119,8 +128,8 @@ mod tests {
         while waste.shed(10) {
             turns += 1;
         }
-        // Each tag in each of its four orders, the blob and each of its pieces.
-        assert_eq!(turns, (4 * 100 + 1 + 100_usize).div_ceil(10));
+        // The manifest in two orders, each tag in four, the blob and each of its pieces.
+        assert_eq!(turns, (2 + 4 * 100 + 1 + 100_usize).div_ceil(10));
         assert_eq!(store.statistics().blobs, 0);
         assert!(!waste.shed(10));
     }

@@ -1,7 +1,5 @@
 //! Content for tests: images, indexes and artifacts that are there before the first request.
 
-pub mod recorded;
-
 use acr_protocol::manifest::SetManifest;
 use acr_protocol::{
     Descriptor, Digest, ImageIndex, ImageManifest, InvalidReference, InvalidRepositoryName,
