@@ -2,7 +2,7 @@
 
 use crate::cargo::Steps;
 use crate::tools::{DENY, DOCS_RS, EXTERNAL_TYPES, FEATURE_SETS, MINIMAL_VERSIONS, OLDEST, WASM};
-use crate::{external_types, fuzz, package, release, tidy};
+use crate::{external_types, fuzz, package, release, tidy, workspace};
 
 /// Looks for what `check` needs beyond a toolchain. It comes before all else, so that nobody waits to be told.
 pub(crate) fn equip(steps: &mut Steps) -> Result<(), String> {
@@ -38,16 +38,11 @@ fn lints(steps: &mut Steps) -> Result<(), String> {
     let deny = ["--", "-D", "warnings"];
     let all = ["clippy", "--workspace", "--all-targets", "--all-features"];
     steps.cargo(&[&all[..], &deny].concat())?;
-    let metadata = tidy::metadata(steps.root())?;
-    for package in tidy::published(&metadata) {
-        let name = package["name"].as_str().unwrap_or_default();
-        let bare = ["clippy", "--package", name, "--no-default-features"];
+    for member in workspace::published(steps.root())? {
+        let bare = ["clippy", "--package", &member.name, "--no-default-features"];
         // Without `--all-targets` no development dependency can lend a feature that the library forgot to ask for.
         steps.cargo(&[&bare[..], &deny].concat())?;
-        if package["features"]
-            .as_object()
-            .is_some_and(|features| !features.is_empty())
-        {
+        if member.has_features() {
             // The tests, too, change with the features.
             steps.cargo(&[&bare[..], &["--all-targets"], &deny].concat())?;
         }

@@ -3,21 +3,20 @@
 //! the list, in `package.metadata.cargo_check_external_types`.
 
 use crate::cargo::{self, Call, Steps};
-use crate::tidy;
 use crate::tools::EXTERNAL_TYPES;
+use crate::workspace;
 
 pub(crate) fn run(steps: &mut Steps) -> Result<(), String> {
     if !steps.can(&EXTERNAL_TYPES) {
         return Ok(());
     }
-    let metadata = tidy::metadata(steps.root())?;
-    for package in tidy::published(&metadata) {
-        let manifest = package["manifest_path"].as_str().unwrap_or_default();
+    for member in workspace::published(steps.root())? {
+        let manifest = member.manifest_path.display().to_string();
         let arguments = [
             "check-external-types",
             "--all-features",
             "--manifest-path",
-            manifest,
+            &manifest,
         ];
         let call = Call::of(&cargo::nightly(), steps.root());
         let call = call.with(&[("CARGO_NET_OFFLINE", "true")], &arguments);

@@ -16,6 +16,7 @@ mod report;
 mod test;
 mod tidy;
 mod tools;
+mod workspace;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -2,18 +2,15 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::cargo::{self, Call, Steps};
 use crate::report::{Finding, conclude};
-use crate::tidy;
+use crate::workspace::{self, Member};
 
 pub(crate) fn run(steps: &mut Steps) -> Result<(), String> {
     let root = steps.root().to_path_buf();
-    let metadata = tidy::metadata(&root)?;
-    let published: Vec<&Value> = tidy::published(&metadata).collect();
-    for package in &published {
-        let name = package["name"].as_str().unwrap_or_default();
+    let published = workspace::published(&root)?;
+    for member in &published {
+        let name = member.name.as_str();
         let list = cargo::ask(
             &root,
             &["package", "--list", "--allow-dirty", "--package", name],
@@ -22,10 +19,8 @@ pub(crate) fn run(steps: &mut Steps) -> Result<(), String> {
         // Members that are not yet on crates.io come from their folders. Cargo can also take them from each other's
         // packages (`cargo package --workspace`), but it keeps those by name and version: from the second run on it
         // would build against packages of before the last change.
-        let patches: Vec<String> = needs(name, &published)
-            .into_iter()
-            .map(|member| patch(&root, member))
-            .collect();
+        let needed = needs(member, &published).into_iter();
+        let patches: Vec<String> = needed.map(|member| patch(&root, member)).collect();
         let mut arguments = vec!["package", "--package", name, "--allow-dirty", "--locked"];
         for patch in &patches {
             arguments.extend(["--config", patch.as_str()]);
@@ -68,44 +63,37 @@ const REQUIRED: &[&str] = &[
 ];
 const GENERATED: &[&str] = &[".cargo_vcs_info.json", "Cargo.lock", "Cargo.toml.orig"];
 
-/// The members that `name` depends on, at any distance, tests not counted.
-fn needs<'a>(name: &str, published: &[&'a Value]) -> Vec<&'a Value> {
-    let mut found: Vec<&Value> = Vec::new();
-    let mut open = vec![name.to_owned()];
-    while let Some(name) = open.pop() {
-        let package = published.iter().find(|package| package["name"] == name);
-        let dependencies = package.and_then(|package| package["dependencies"].as_array());
-        for dependency in dependencies.into_iter().flatten() {
-            let member = published
-                .iter()
-                .find(|member| member["name"] == dependency["name"]);
-            if let Some(member) = member
-                && dependency["kind"] != "dev"
-                && !found.contains(member)
-            {
-                found.push(member);
-                open.extend(member["name"].as_str().map(str::to_owned));
-            }
+/// The members that `member` depends on, at any distance, tests not counted.
+fn needs<'a>(member: &Member, published: &'a [Member]) -> Vec<&'a Member> {
+    let mut found: Vec<&Member> = Vec::new();
+    for dependency in &member.dependencies {
+        let needed = published.iter().find(|other| other.name == dependency.name);
+        if let Some(needed) = needed
+            && dependency.kind.as_deref() != Some("dev")
+        {
+            found.push(needed);
+            found.extend(needs(needed, published));
         }
     }
+    found.sort_unstable_by_key(|member| &member.name);
+    found.dedup_by_key(|member| &member.name);
     found
 }
 
 /// The setting that has cargo take a member from its folder, by a path from the root.
-fn patch(root: &Path, member: &Value) -> String {
-    let name = member["name"].as_str().unwrap_or_default();
-    let manifest = Path::new(member["manifest_path"].as_str().unwrap_or_default());
-    let folder = manifest.parent().unwrap_or(root);
-    let folder = folder.strip_prefix(root).unwrap_or(folder);
+fn patch(root: &Path, member: &Member) -> String {
+    let folder = member
+        .folder()
+        .strip_prefix(root)
+        .unwrap_or(member.folder());
     // A path in TOML quotes: forward slashes need no escape.
     let folder = folder.display().to_string().replace('\\', "/");
-    format!("patch.crates-io.{name}.path=\"{folder}\"")
+    format!("patch.crates-io.{}.path=\"{folder}\"", member.name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_package_has_what_its_users_need_and_nothing_else() {
@@ -127,21 +115,18 @@ mod tests {
 
     #[test]
     fn members_are_found_at_any_distance_but_not_through_tests() {
-        let member = |name: &str, kind: Option<&str>, dependency: &str| {
-            json!({"name": name, "manifest_path": format!("/w/crates/{name}/Cargo.toml"),
-                "dependencies": [{"name": dependency, "kind": kind}, {"name": "serde", "kind": null}]})
+        let published = [
+            Member::made_up("top", &[("middle", None, "^0.1.0"), ("serde", None, "^1")]),
+            Member::made_up("middle", &[("bottom", None, "^0.1.0")]),
+            Member::made_up("bottom", &[("top", Some("dev"), "*")]),
+        ];
+        let names = |member: &Member| {
+            let needed = needs(member, &published).into_iter();
+            needed.map(|member| member.name.clone()).collect::<Vec<_>>()
         };
-        let (top, middle, bottom) = (
-            member("top", None, "middle"),
-            member("middle", None, "bottom"),
-            member("bottom", Some("dev"), "top"),
-        );
-        let published = [&top, &middle, &bottom];
-        assert_eq!(needs("top", &published), [&middle, &bottom]);
-        assert_eq!(needs("bottom", &published), Vec::<&Value>::new());
-        assert_eq!(
-            patch(Path::new("/w"), &middle),
-            "patch.crates-io.middle.path=\"crates/middle\""
-        );
+        assert_eq!(names(&published[0]), ["bottom", "middle"]);
+        assert_eq!(names(&published[2]), Vec::<String>::new());
+        let patch = patch(Path::new("/w"), &published[1]);
+        assert_eq!(patch, "patch.crates-io.middle.path=\"crates/middle\"");
     }
 }

@@ -2,13 +2,15 @@
 //! the manifests promise, the build of docs.rs.
 
 use crate::cargo::{self, Steps};
-use crate::tidy;
 use crate::tools::{DENY, DOCS_RS, MINIMAL_VERSIONS, OLDEST, WASM};
+use crate::workspace;
 
 pub(crate) fn run(steps: &mut Steps) -> Result<(), String> {
-    let metadata = tidy::metadata(steps.root())?;
-    let published = tidy::published(&metadata).filter_map(|package| package["name"].as_str());
-    let published: Vec<&str> = published.flat_map(|name| ["--package", name]).collect();
+    let published = workspace::published(steps.root())?;
+    let published = published
+        .iter()
+        .flat_map(|member| ["--package", &member.name]);
+    let published: Vec<&str> = published.collect();
     deny(steps)?;
     if steps.can(&WASM) {
         // The core with a transport of the program's own, as a web page would have it.

@@ -5,10 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
-
-use super::{published, words};
+use super::words;
 use crate::report::Finding;
+use crate::workspace::Member;
 
 const MAX_LINES: usize = 600;
 
@@ -27,7 +26,7 @@ const SEED: &str = "seed: Some(";
 const LICENCES: &[&str] = &["LICENSE-MIT", "LICENSE-APACHE"];
 
 /// Checks every text file that git knows or would add, and the folder of each published member.
-pub(super) fn check(root: &Path, metadata: &Value) -> Result<Vec<Finding>, String> {
+pub(super) fn check(root: &Path, members: &[Member]) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
     for place in files(root)? {
         // A file that is gone, but not yet from git, has no text.
@@ -36,8 +35,8 @@ pub(super) fn check(root: &Path, metadata: &Value) -> Result<Vec<Finding>, Strin
             findings.extend(words::check(&place, &text));
         }
     }
-    for package in published(metadata) {
-        findings.extend(check_licences(root, package)?);
+    for member in members.iter().filter(|member| member.is_published()) {
+        findings.extend(check_licences(root, member.folder())?);
     }
     Ok(findings)
 }
@@ -103,9 +102,7 @@ fn unseeded_marks(place: &str, text: &str) -> Vec<&'static str> {
     }
 }
 
-fn check_licences(root: &Path, package: &Value) -> Result<Vec<Finding>, String> {
-    let manifest = package["manifest_path"].as_str().unwrap_or_default();
-    let folder = Path::new(manifest).parent().unwrap_or(root);
+fn check_licences(root: &Path, folder: &Path) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
     for name in LICENCES {
         let wanted = fs::read(root.join(name)).map_err(|error| format!("{name}: {error}"))?;

@@ -9,12 +9,9 @@ mod graph;
 mod modules;
 
 use std::fs;
-use std::path::Path;
 
-use serde_json::Value;
-
-use super::published;
 use crate::report::Finding;
+use crate::workspace::Member;
 
 use self::modules::Modules;
 
@@ -22,20 +19,23 @@ use self::modules::Modules;
 const NOT_YET: &[&str] = &["acr-protocol", "acr-record", "acr-client", "acr-mock"];
 
 /// Looks for circles in the library of every published member.
-pub(super) fn check(metadata: &Value) -> Result<Vec<Finding>, String> {
+pub(super) fn check(members: &[Member]) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
-    for package in published(metadata) {
-        let name = package["name"].as_str().unwrap_or_default();
-        let targets = package["targets"].as_array().into_iter().flatten();
-        let library = targets.filter(|target| target["kind"][0] == "lib");
-        for target in library.filter(|_| !NOT_YET.contains(&name)) {
-            let root = Path::new(target["src_path"].as_str().unwrap_or_default());
-            let folder = root.parent().unwrap_or(root);
-            let file = root.file_name().unwrap_or_default().to_string_lossy();
-            let load = |file: &str| fs::read_to_string(folder.join(file)).ok();
-            let circles = circles(&file, &load)?.into_iter();
-            findings.extend(circles.map(|circle| {
-                Finding::new("import-circle", name, format!("has a circle:\n{circle}"))
+    for member in members.iter().filter(|member| member.is_published()) {
+        let Some(root) = member.library() else {
+            continue;
+        };
+        let folder = root.parent().unwrap_or(root);
+        let file = root.file_name().unwrap_or_default().to_string_lossy();
+        let load = |file: &str| fs::read_to_string(folder.join(file)).ok();
+        let circles = circles(&file, &load)?;
+        if !NOT_YET.contains(&member.name.as_str()) {
+            findings.extend(circles.into_iter().map(|circle| {
+                Finding::new(
+                    "import-circle",
+                    &member.name,
+                    format!("has a circle:\n{circle}"),
+                )
             }));
         }
     }
