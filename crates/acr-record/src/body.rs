@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::exchange::Failure;
-
 /// A body in the form in which a recording holds it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(into = "Value", try_from = "Value")]
@@ -35,21 +33,6 @@ pub enum Body {
         /// The number of bytes, if it is known.
         size: Option<u64>,
     },
-}
-
-/// How a body ended.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum BodyEnd {
-    /// With its last byte.
-    #[default]
-    Complete,
-    /// Its reader stopped before the end.
-    Unread,
-    /// With an error.
-    #[serde(untagged)]
-    Failed(Failure),
 }
 
 /// The form of [`Body::Exact`] and [`Body::Omitted`].
@@ -133,14 +116,6 @@ impl Body {
             Ok(text) if !is_manifest => Self::Text(text.to_owned()),
             _ => Self::Exact(bytes),
         }
-    }
-}
-
-impl BodyEnd {
-    /// Returns whether the body ended with its last byte.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        *self == Self::Complete
     }
 }
 

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::body::{Body, BodyEnd, sha256};
+use crate::body::{Body, sha256};
 use crate::http_form;
 
 /// One request and its response, or the error that came instead.
@@ -115,6 +115,21 @@ pub struct Response {
     /// How the body ended.
     #[serde(default, skip_serializing_if = "BodyEnd::is_complete")]
     pub end: BodyEnd,
+}
+
+/// How a body ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum BodyEnd {
+    /// With its last byte.
+    #[default]
+    Complete,
+    /// Its reader stopped before the end.
+    Unread,
+    /// With an error.
+    #[serde(untagged)]
+    Failed(Failure),
 }
 
 /// The error of a transport.
@@ -338,6 +353,14 @@ impl Response {
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers.clone();
         response
+    }
+}
+
+impl BodyEnd {
+    /// Returns whether the body ended with its last byte.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        *self == Self::Complete
     }
 }
 

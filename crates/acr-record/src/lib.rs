@@ -22,8 +22,8 @@ mod request_key;
 #[cfg(feature = "transport")]
 mod tee;
 
-pub use body::{Body, BodyEnd};
-pub use exchange::{Exchange, Failure, FailureKind, Origin, Request, Response};
+pub use body::Body;
+pub use exchange::{BodyEnd, Exchange, Failure, FailureKind, Origin, Request, Response};
 #[cfg(feature = "transport")]
 pub use recorder::Recorder;
 pub use recording::{ReadError, Recording, read};

@@ -13,8 +13,8 @@ use http::{HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use sha2::{Digest as _, Sha256};
 
-use crate::body::{BodyEnd, sha256};
-use crate::exchange::{self, Exchange};
+use crate::body::sha256;
+use crate::exchange::{self, BodyEnd, Exchange};
 use crate::recording::Recording;
 use crate::redact;
 use crate::request_key::RequestKey;

@@ -13,8 +13,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use sha2::{Digest as _, Sha256};
 
-use crate::body::{Body as RecordedBody, BodyEnd};
-use crate::exchange::Failure;
+use crate::body::Body as RecordedBody;
+use crate::exchange::{BodyEnd, Failure};
 
 /// What was read of a body so far. Clones share it.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::auth::identity::ANONYMOUS;
 use crate::auth::key::SigningKey;
-use crate::auth::verified::Verified;
+use crate::auth::verified::{Access, Verified};
 use crate::random::Ids;
 
 /// Makes and reads the registry's tokens.
@@ -41,40 +41,6 @@ impl TokenKind {
             Self::Access => "access_token",
             Self::Refresh => "refresh_token",
         }
-    }
-}
-
-/// What a token allows.
-#[derive(Debug)]
-pub(crate) struct Access {
-    scopes: ScopeSet,
-    /// The first moment at which it does not hold any more.
-    end: Timestamp,
-}
-
-impl Access {
-    /// An anonymous token names only `pull`, and yet reads properties and lists (recorded).
-    pub(crate) fn new(mut scopes: ScopeSet, anonymous: bool, end: Timestamp) -> Self {
-        if anonymous
-            && scopes
-                .iter()
-                .any(|scope| scope.resource_type() == "repository")
-        {
-            scopes.extend(anonymous_rights());
-        }
-        Self { scopes, end }
-    }
-
-    pub(crate) fn covers(&self, needed: &ScopeSet) -> bool {
-        self.scopes.covers(needed)
-    }
-
-    pub(crate) fn scopes(&self) -> &ScopeSet {
-        &self.scopes
-    }
-
-    pub(crate) fn end(&self) -> Timestamp {
-        self.end
     }
 }
 
@@ -279,10 +245,6 @@ const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 fn purpose(kind: TokenKind, generation: u64) -> String {
     format!("{} {generation}", kind.grant())
-}
-
-fn anonymous_rights() -> Option<Scope> {
-    Scope::new("repository", "*", [Action::PULL, Action::METADATA_READ]).ok()
 }
 
 fn access_claim(scopes: &ScopeSet) -> Value {

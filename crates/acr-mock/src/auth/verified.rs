@@ -1,9 +1,41 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use acr_protocol::Timestamp;
+use acr_protocol::{Action, Scope, ScopeSet, Timestamp};
 
-use crate::auth::token::Access;
+/// What a token allows.
+#[derive(Debug)]
+pub(crate) struct Access {
+    scopes: ScopeSet,
+    /// The first moment at which it does not hold any more.
+    end: Timestamp,
+}
+
+impl Access {
+    /// An anonymous token names only `pull`, and yet reads properties and lists (recorded).
+    pub(crate) fn new(mut scopes: ScopeSet, anonymous: bool, end: Timestamp) -> Self {
+        if anonymous
+            && scopes
+                .iter()
+                .any(|scope| scope.resource_type() == "repository")
+        {
+            scopes.extend(anonymous_rights());
+        }
+        Self { scopes, end }
+    }
+
+    pub(crate) fn covers(&self, needed: &ScopeSet) -> bool {
+        self.scopes.covers(needed)
+    }
+
+    pub(crate) fn scopes(&self) -> &ScopeSet {
+        &self.scopes
+    }
+
+    pub(crate) fn end(&self) -> Timestamp {
+        self.end
+    }
+}
 
 /// Access tokens whose signature held: a client sends the same one with every request, and to check it anew takes longer
 /// than most operations.
@@ -87,6 +119,10 @@ fn signature(token: &str) -> &str {
     token
         .rsplit_once('.')
         .map_or(token, |(_, signature)| signature)
+}
+
+fn anonymous_rights() -> Option<Scope> {
+    Scope::new("repository", "*", [Action::PULL, Action::METADATA_READ]).ok()
 }
 
 #[cfg(test)]

@@ -14,8 +14,6 @@ use acr_protocol::upload::{
 use acr_protocol::{InvalidRepositoryName, OperationClass, Route};
 use http::StatusCode;
 
-use super::active::Candidate;
-
 /// What becomes of a request that a [`Fault`](super::Fault) has struck.
 ///
 /// Where the connection ends, [`Registry::try_handle`](crate::Registry::try_handle) gives a
@@ -225,6 +223,17 @@ impl FaultResponse {
         }
         Ok(())
     }
+}
+
+/// A request, as faults see it.
+#[derive(Debug)]
+pub(crate) enum Candidate<'a> {
+    Operation {
+        route: &'a Route,
+        /// Whether its credentials are good.
+        authorised: bool,
+    },
+    Data,
 }
 
 /// What only the requests of some operations have.

@@ -7,7 +7,7 @@ use acr_protocol::auth::{ExchangeEntraToken, RequestAccessToken, RequestAccessTo
 use acr_protocol::repository::{ListRepositories, ListRepositoryNames};
 use acr_protocol::{Operation as _, OperationClass, Ping, RepositoryName, Route};
 
-use super::action::{FaultAction, FaultError, Requirement};
+use super::action::{Candidate, FaultAction, FaultError, Requirement};
 use super::{Fault, Target};
 use crate::random;
 
@@ -38,17 +38,6 @@ impl FaultHandle {
     pub fn remove(&self) {
         self.faults.remove(&self.fault);
     }
-}
-
-/// A request, as faults see it.
-#[derive(Debug)]
-pub(crate) enum Candidate<'a> {
-    Operation {
-        route: &'a Route,
-        /// Whether its credentials are good.
-        authorised: bool,
-    },
-    Data,
 }
 
 /// All faults of a registry, in the order they were injected.

@@ -7,9 +7,10 @@ mod action;
 mod active;
 mod apply;
 
+pub(crate) use self::action::Candidate;
 pub use self::action::{FaultAction, FaultError, FaultResponse};
 pub use self::active::FaultHandle;
-pub(crate) use self::active::{Candidate, Faults};
+pub(crate) use self::active::Faults;
 pub use self::apply::ConnectionReset;
 
 use acr_protocol::OperationClass;

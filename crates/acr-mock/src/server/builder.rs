@@ -1,7 +1,6 @@
 //! How a server is set up, and why it may not start.
 
 use std::collections::BTreeSet;
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,7 +16,7 @@ use super::listen::Listeners;
 use super::names::Names;
 use super::run::ServerThread;
 use super::timeouts::Timeouts;
-use super::{AcrMock, ServerEvent};
+use super::{AcrMock, ServerEvent, StartError};
 use crate::Registry;
 use crate::tls::Identity;
 
@@ -226,51 +225,6 @@ impl fmt::Debug for AcrMockBuilder {
             .field("hosts", &self.hosts)
             .finish_non_exhaustive()
     }
-}
-
-/// Why a server did not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// Another program (or another server of this one) listens there.
-    #[error(
-        "cannot listen on {address}: the address is in use; choose another port, or 0 for a free one"
-    )]
-    AddressInUse {
-        /// The address that is taken.
-        address: SocketAddr,
-    },
-    /// The address cannot be listened on: it is no address of this machine, or its port is reserved.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address that was asked for.
-        address: SocketAddr,
-        /// What the operating system says.
-        source: io::Error,
-    },
-    /// Other machines can reach the address, and the registry lets everybody do everything though nobody said so.
-    #[error(
-        "cannot serve at {address}, which other machines can reach, a registry that asks for no credentials: listen at \
-         127.0.0.1, leave `authentication` on, or let everybody in with `accept_any_entra_token`"
-    )]
-    Unprotected {
-        /// The address that was asked for.
-        address: SocketAddr,
-    },
-    /// A name given to [`AcrMockBuilder::host`] is neither a host name nor an IP address.
-    #[error(
-        "`{name}` is neither a host name nor an IP address; give it without scheme, port or path"
-    )]
-    InvalidHost {
-        /// The name as it was given.
-        name: String,
-    },
-    /// The CA or the certificate could not be made.
-    #[error("cannot make the server's certificate")]
-    Certificate(#[source] Box<dyn Error + Send + Sync>),
-    /// The operating system refused what the server's thread needs.
-    #[error("cannot start the server's thread")]
-    Thread(#[source] io::Error),
 }
 
 /// The address under which a client of this machine reaches the one listened on.

@@ -11,6 +11,7 @@ mod names;
 mod request_body;
 mod reserved;
 mod run;
+mod start_error;
 #[cfg(test)]
 mod tests;
 mod timeouts;
@@ -21,9 +22,10 @@ use std::ops::Deref;
 use std::panic::resume_unwind;
 use std::thread;
 
-pub use self::builder::{AcrMockBuilder, StartError};
+pub use self::builder::AcrMockBuilder;
 pub use self::event::ServerEvent;
 use self::run::ServerThread;
+pub use self::start_error::StartError;
 use crate::{Origin, Registry};
 
 /// A running registry: two ports of this machine, one thread, and the [`Registry`] itself, to which it derefs.

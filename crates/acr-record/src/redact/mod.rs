@@ -12,8 +12,8 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderValue};
 use serde_json::Value;
 
-use crate::body::{Body, BodyEnd};
-use crate::exchange::{Exchange, Failure, Request};
+use crate::body::Body;
+use crate::exchange::{BodyEnd, Exchange, Failure, Request};
 use crate::{REDACTED, Response};
 
 /// The headers that keep their values, but for unsafe parameters of URLs in them.
