@@ -70,8 +70,7 @@ impl RepositoryClient {
             repository: self.name.clone(),
             digest: self.digest_of(&reference).await?,
         };
-        let properties = self.pipeline.run(&operation).await;
-        properties.map_err(|error| error.about(operation.digest.as_str()))
+        self.pipeline.run(&operation).await
     }
 
     /// Changes the locks of a manifest: `PATCH /acr/v1/{name}/_manifests/{digest}`. What is not set
@@ -94,8 +93,7 @@ impl RepositoryClient {
             digest: self.digest_of(&reference).await?,
             attributes,
         };
-        let properties = self.pipeline.run(&operation).await;
-        properties.map_err(|error| error.about(operation.digest.as_str()))
+        self.pipeline.run(&operation).await
     }
 
     /// Gets a manifest with its bytes as they are stored: `GET /v2/{name}/manifests/{reference}`.

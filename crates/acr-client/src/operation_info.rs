@@ -39,7 +39,7 @@ impl OperationInfo {
             class: O::SPEC.class,
             repeatable: O::SPEC.idempotent,
             repository: operation.repository().cloned(),
-            reference: None,
+            reference: operation.reference().map(str::to_owned),
             scope: operation.scope(),
             limit,
             follows: true,

@@ -69,8 +69,7 @@ impl RepositoryClient {
         let tag = tag.try_into().map_err(Into::into)?;
         let repository = self.name.clone();
         let operation = GetTagProperties { repository, tag };
-        let properties = self.pipeline.run(&operation).await;
-        properties.map_err(|error| error.about(operation.tag.as_str()))
+        self.pipeline.run(&operation).await
     }
 
     /// Changes the locks of a tag: `PATCH /acr/v1/{name}/_tags/{tag}`. What is not set stays as it
@@ -90,8 +89,7 @@ impl RepositoryClient {
             tag,
             attributes,
         };
-        let properties = self.pipeline.run(&operation).await;
-        properties.map_err(|error| error.about(operation.tag.as_str()))
+        self.pipeline.run(&operation).await
     }
 
     /// Deletes a tag: `DELETE /acr/v1/{name}/_tags/{tag}`. The manifest stays, and so do its other
@@ -110,10 +108,7 @@ impl RepositoryClient {
         let tag = tag.try_into().map_err(Into::into)?;
         let repository = self.name.clone();
         let operation = DeleteTag { repository, tag };
-        let deleted = self.pipeline.run(&operation).await;
-        deleted
-            .map(|deleted| deleted.was_there())
-            .map_err(|error| error.about(operation.tag.as_str()))
+        Ok(self.pipeline.run(&operation).await?.was_there())
     }
 
     /// Lists the names of the tags, ordered by name: `GET /v2/{name}/tags/list`.

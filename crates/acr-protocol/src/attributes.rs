@@ -19,32 +19,20 @@ use serde_json::{Map, Value};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ChangeableAttributes {
     /// Whether it may be deleted (`deleteEnabled`).
-    #[serde(
-        rename = "deleteEnabled",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "deleteEnabled")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub can_delete: Option<bool>,
     /// Whether it may be overwritten, or, for a tag or manifest, deleted (`writeEnabled`).
-    #[serde(
-        rename = "writeEnabled",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "writeEnabled")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub can_write: Option<bool>,
     /// Whether it may be pulled (`readEnabled`).
-    #[serde(
-        rename = "readEnabled",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "readEnabled")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub can_read: Option<bool>,
     /// Whether it appears in lists (`listEnabled`).
-    #[serde(
-        rename = "listEnabled",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "listEnabled")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub can_list: Option<bool>,
 }
 

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use http::{Method, Request, Response, StatusCode, response};
 
-use crate::auth::scope::Action;
 use crate::deletion::Deletion;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
@@ -17,7 +16,7 @@ use crate::http_parts::{
     required_text, text,
 };
 use crate::media_type::MediaType;
-use crate::operation::{Operation, OperationClass, Spec};
+use crate::operation::{DELETE, Operation, OperationClass as Class, PULL, Spec};
 use crate::path::PathBuilder;
 use crate::reference::RepositoryName;
 use crate::text::excerpt;
@@ -43,7 +42,7 @@ pub struct GetBlob {
 }
 
 impl Operation for GetBlob {
-    const SPEC: Spec = Spec::new("get_blob", OperationClass::Blob, &[Action::PULL])
+    const SPEC: Spec = Spec::new("get_blob", Class::Blob, PULL)
         .success(&[StatusCode::OK, StatusCode::PARTIAL_CONTENT]);
     type Output = BlobHead;
 
@@ -243,7 +242,7 @@ pub struct HeadBlob {
 }
 
 impl Operation for HeadBlob {
-    const SPEC: Spec = Spec::new("head_blob", OperationClass::Blob, &[Action::PULL]);
+    const SPEC: Spec = Spec::new("head_blob", Class::Blob, PULL);
     type Output = Descriptor;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -291,8 +290,8 @@ pub struct DeleteBlob {
 }
 
 impl Operation for DeleteBlob {
-    const SPEC: Spec = Spec::new("delete_blob", OperationClass::Delete, &[Action::DELETE])
-        .success(Deletion::<()>::SUCCESS);
+    const SPEC: Spec =
+        Spec::new("delete_blob", Class::Delete, DELETE).success(Deletion::<()>::SUCCESS);
     type Output = Deletion;
 
     fn repository(&self) -> Option<&RepositoryName> {

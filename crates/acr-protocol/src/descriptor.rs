@@ -14,11 +14,8 @@ use crate::media_type::MediaType;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Descriptor {
     /// What the content is. Empty where a manifest does not say.
-    #[serde(
-        rename = "mediaType",
-        default = "unknown",
-        deserialize_with = "media_type"
-    )]
+    #[serde(rename = "mediaType")]
+    #[serde(default = "unknown", deserialize_with = "media_type")]
     pub media_type: MediaType,
     /// The content's address.
     pub digest: Digest,
@@ -27,11 +24,8 @@ pub struct Descriptor {
     #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub size: u64,
     /// Where else the content can be had.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "crate::json::null_is_default")]
     pub urls: Vec<String>,
     /// The content itself in base64, where it is embedded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,18 +34,12 @@ pub struct Descriptor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
     /// Remarks, by key.
-    #[serde(
-        default,
-        skip_serializing_if = "BTreeMap::is_empty",
-        deserialize_with = "crate::json::texts"
-    )]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "crate::json::texts")]
     pub annotations: BTreeMap<String, String>,
     /// What kind of artifact the manifest is.
-    #[serde(
-        rename = "artifactType",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "artifactType")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<MediaType>,
 }
 
@@ -125,19 +113,13 @@ pub struct Platform {
     #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub os: String,
     /// The version of the operating system.
-    #[serde(
-        rename = "os.version",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "os.version")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
     /// Features that the operating system must have.
-    #[serde(
-        rename = "os.features",
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(rename = "os.features")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "crate::json::null_is_default")]
     pub os_features: Vec<String>,
     /// The variant of the processor, such as `v8`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -98,11 +98,8 @@ pub struct RegistryError {
     #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub message: String,
     /// More about it, of any form: a string, an object, an array or `null`; `None` where the member is missing.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "crate::json::present"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "crate::json::present")]
     pub detail: Option<Value>,
 }
 

@@ -115,6 +115,15 @@ impl Spec {
     }
 }
 
+pub(crate) const NONE: &[Action] = &[];
+pub(crate) const READ: &[Action] = &[Action::METADATA_READ];
+pub(crate) const WRITE: &[Action] = &[Action::METADATA_WRITE];
+pub(crate) const PULL: &[Action] = &[Action::PULL];
+/// A push asks for `pull` too, as all clients do.
+pub(crate) const PUSH: &[Action] = &[Action::PULL, Action::PUSH];
+pub(crate) const DELETE: &[Action] = &[Action::DELETE];
+pub(crate) const CATALOG: &[Action] = &[Action::ALL];
+
 /// The class of an operation: the service limits each class by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]

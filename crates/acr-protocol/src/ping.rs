@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{DecodeError, InvalidRequest};
 use crate::http_parts::{JSON_UTF8, headers};
-use crate::operation::{Operation, OperationClass, Spec};
+use crate::operation::{NONE, Operation, OperationClass as Class, Spec};
 
 /// Asks whether the registry is there and takes the credentials: `GET /v2/`. Any valid token will do.
 #[doc(alias = "CheckDockerV2Support")]
@@ -15,7 +15,7 @@ use crate::operation::{Operation, OperationClass, Spec};
 pub struct Ping;
 
 impl Operation for Ping {
-    const SPEC: Spec = Spec::new("ping", OperationClass::Token, &[]);
+    const SPEC: Spec = Spec::new("ping", Class::Token, NONE);
     type Output = ();
 
     fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {

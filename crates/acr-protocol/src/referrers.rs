@@ -8,7 +8,6 @@ use http::{Method, Request, Response, response};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::auth::scope::Action;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
 use crate::error::{DecodeError, InvalidRequest};
@@ -16,7 +15,7 @@ use crate::http_parts::{headers, insert, page_response, text};
 use crate::json::from_json;
 use crate::manifest::{ImageIndex, InvalidManifest, Manifest};
 use crate::media_type::MediaType;
-use crate::operation::{Operation, OperationClass, Spec};
+use crate::operation::{Operation, OperationClass as Class, PULL, Spec};
 use crate::paging::{ListQuery, Page, PageToken};
 use crate::path::PathBuilder;
 use crate::reference::{RepositoryName, Tag};
@@ -36,7 +35,7 @@ pub struct ListReferrers {
 }
 
 impl Operation for ListReferrers {
-    const SPEC: Spec = Spec::new("list_referrers", OperationClass::Referrers, &[Action::PULL]);
+    const SPEC: Spec = Spec::new("list_referrers", Class::Referrers, PULL);
     /// The referrers, each with its artifact type and its annotations. ACR has not been seen to page this list.
     type Output = Page<Descriptor>;
 

@@ -6,13 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::attributes::{Attributes, ChangeableAttributes};
-use crate::auth::scope::Action;
 use crate::deletion::Deletion;
 use crate::digest::Digest;
 use crate::error::{DecodeError, ErrorCode, InvalidRequest, RegistryError};
 use crate::http_parts::{API_VERSION, json_request, json_response, page_response};
 use crate::json::from_json;
-use crate::operation::{Operation, OperationClass, Spec};
+use crate::operation::{CATALOG, DELETE, Operation, OperationClass as Class, READ, Spec, WRITE};
 use crate::paging::{ListQuery, Page, PageToken};
 use crate::path::PathBuilder;
 use crate::reference::{RepositoryName, Tag};
@@ -23,11 +22,8 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepositoryProperties {
     /// The registry's login server (`registry` on the wire).
-    #[serde(
-        rename = "registry",
-        default,
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(rename = "registry")]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub registry_login_server: String,
     /// The repository's name (`imageName`).
     #[serde(rename = "imageName")]
@@ -39,25 +35,16 @@ pub struct RepositoryProperties {
     #[serde(rename = "lastUpdateTime")]
     pub last_updated_on: Timestamp,
     /// How many manifests it holds.
-    #[serde(
-        rename = "manifestCount",
-        default,
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(rename = "manifestCount")]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub manifest_count: u64,
     /// How many tags it holds.
-    #[serde(
-        rename = "tagCount",
-        default,
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(rename = "tagCount")]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub tag_count: u64,
     /// Its locks (`changeableAttributes`).
-    #[serde(
-        rename = "changeableAttributes",
-        default,
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(rename = "changeableAttributes")]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub attributes: Attributes,
     /// Members that this crate does not know.
     #[serde(flatten)]
@@ -70,20 +57,14 @@ pub struct RepositoryProperties {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletedRepository {
     /// The manifests, by ascending digest.
-    #[serde(
-        rename = "manifestsDeleted",
-        default,
-        serialize_with = "crate::json::empty_is_null",
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(rename = "manifestsDeleted")]
+    #[serde(default, serialize_with = "crate::json::empty_is_null")]
+    #[serde(deserialize_with = "crate::json::null_is_default")]
     pub deleted_manifests: Vec<Digest>,
     /// The tags. The service says `null` where there were none.
-    #[serde(
-        rename = "tagsDeleted",
-        default,
-        serialize_with = "crate::json::empty_is_null",
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(rename = "tagsDeleted")]
+    #[serde(default, serialize_with = "crate::json::empty_is_null")]
+    #[serde(deserialize_with = "crate::json::null_is_default")]
     pub deleted_tags: Vec<Tag>,
 }
 
@@ -98,11 +79,7 @@ pub struct ListRepositoryNames {
 }
 
 impl Operation for ListRepositoryNames {
-    const SPEC: Spec = Spec::new(
-        "list_repository_names",
-        OperationClass::MetadataRead,
-        &[Action::ALL],
-    );
+    const SPEC: Spec = Spec::new("list_repository_names", Class::MetadataRead, CATALOG);
     type Output = Page<RepositoryName>;
 
     fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
@@ -129,11 +106,7 @@ pub struct ListRepositories {
 }
 
 impl Operation for ListRepositories {
-    const SPEC: Spec = Spec::new(
-        "list_repositories",
-        OperationClass::MetadataRead,
-        &[Action::ALL],
-    );
+    const SPEC: Spec = Spec::new("list_repositories", Class::MetadataRead, CATALOG);
     type Output = Page<RepositoryName>;
 
     fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
@@ -160,11 +133,7 @@ pub struct GetRepositoryProperties {
 }
 
 impl Operation for GetRepositoryProperties {
-    const SPEC: Spec = Spec::new(
-        "get_repository_properties",
-        OperationClass::MetadataRead,
-        &[Action::METADATA_READ],
-    );
+    const SPEC: Spec = Spec::new("get_repository_properties", Class::MetadataRead, READ);
     type Output = RepositoryProperties;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -195,11 +164,7 @@ pub struct UpdateRepositoryProperties {
 }
 
 impl Operation for UpdateRepositoryProperties {
-    const SPEC: Spec = Spec::new(
-        "update_repository_properties",
-        OperationClass::MetadataWrite,
-        &[Action::METADATA_WRITE],
-    );
+    const SPEC: Spec = Spec::new("update_repository_properties", Class::MetadataWrite, WRITE);
     type Output = RepositoryProperties;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -228,12 +193,8 @@ pub struct DeleteRepository {
 }
 
 impl Operation for DeleteRepository {
-    const SPEC: Spec = Spec::new(
-        "delete_repository",
-        OperationClass::Delete,
-        &[Action::DELETE],
-    )
-    .success(Deletion::<()>::SUCCESS);
+    const SPEC: Spec =
+        Spec::new("delete_repository", Class::Delete, DELETE).success(Deletion::<()>::SUCCESS);
     type Output = Deletion<DeletedRepository>;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -273,11 +234,8 @@ pub(crate) fn metadata_path(repository: &RepositoryName) -> PathBuilder {
 #[derive(Serialize, Deserialize)]
 struct Catalog {
     /// `null`, not an empty list, where there is none (recorded).
-    #[serde(
-        default,
-        serialize_with = "crate::json::empty_is_null",
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(default, serialize_with = "crate::json::empty_is_null")]
+    #[serde(deserialize_with = "crate::json::null_is_default")]
     repositories: Vec<RepositoryName>,
 }
 

@@ -6,14 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::attributes::{Attributes, ChangeableAttributes};
-use crate::auth::scope::Action;
 use crate::deletion::Deletion;
 use crate::digest::Digest;
 use crate::envelope::{Enveloped, item_response, list_response, read_item, read_page};
 use crate::error::{DecodeError, ErrorCode, InvalidRequest, RegistryError};
 use crate::http_parts::{headers, insert, json_request, page_response, text};
 use crate::json::from_json;
-use crate::operation::{Operation, OperationClass, Spec};
+use crate::operation::{DELETE, Operation, OperationClass as Class, READ, Spec, WRITE};
 use crate::paging::{ListOrder, ListQuery, Page, PageToken};
 use crate::path::PathBuilder;
 use crate::reference::{RepositoryName, Tag};
@@ -26,18 +25,13 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArtifactTagProperties {
     /// The registry's login server (`registry` on the wire, around the tag).
-    #[serde(
-        rename = "registry",
-        default,
-        skip_serializing_if = "String::is_empty",
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(rename = "registry")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(deserialize_with = "crate::json::null_is_default")]
     pub registry_login_server: String,
     /// The repository (`imageName` on the wire, around the tag).
-    #[serde(
-        rename = "imageName",
-        skip_serializing_if = "RepositoryName::is_in_envelope"
-    )]
+    #[serde(rename = "imageName")]
+    #[serde(skip_serializing_if = "RepositoryName::is_in_envelope")]
     pub repository_name: RepositoryName,
     /// The tag.
     pub name: Tag,
@@ -53,11 +47,8 @@ pub struct ArtifactTagProperties {
     #[serde(flatten)]
     pub extra: Map<String, Value>,
     /// Its locks (`changeableAttributes`).
-    #[serde(
-        rename = "changeableAttributes",
-        default,
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(rename = "changeableAttributes")]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub attributes: Attributes,
 }
 
@@ -105,11 +96,7 @@ pub struct ListTagProperties {
 }
 
 impl Operation for ListTagProperties {
-    const SPEC: Spec = Spec::new(
-        "list_tag_properties",
-        OperationClass::MetadataRead,
-        &[Action::METADATA_READ],
-    );
+    const SPEC: Spec = Spec::new("list_tag_properties", Class::MetadataRead, READ);
     type Output = Page<ArtifactTagProperties>;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -144,11 +131,7 @@ pub struct GetTagProperties {
 }
 
 impl Operation for GetTagProperties {
-    const SPEC: Spec = Spec::new(
-        "get_tag_properties",
-        OperationClass::MetadataRead,
-        &[Action::METADATA_READ],
-    );
+    const SPEC: Spec = Spec::new("get_tag_properties", Class::MetadataRead, READ);
     type Output = ArtifactTagProperties;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -184,11 +167,7 @@ pub struct UpdateTagProperties {
 }
 
 impl Operation for UpdateTagProperties {
-    const SPEC: Spec = Spec::new(
-        "update_tag_properties",
-        OperationClass::MetadataWrite,
-        &[Action::METADATA_WRITE],
-    );
+    const SPEC: Spec = Spec::new("update_tag_properties", Class::MetadataWrite, WRITE);
     type Output = ArtifactTagProperties;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -224,8 +203,8 @@ pub struct DeleteTag {
 }
 
 impl Operation for DeleteTag {
-    const SPEC: Spec = Spec::new("delete_tag", OperationClass::Delete, &[Action::DELETE])
-        .success(Deletion::<()>::SUCCESS);
+    const SPEC: Spec =
+        Spec::new("delete_tag", Class::Delete, DELETE).success(Deletion::<()>::SUCCESS);
     /// The digest that it pointed at, where the registry says it; ACR does.
     type Output = Deletion<Option<Digest>>;
 
@@ -277,11 +256,7 @@ pub struct ListTags {
 }
 
 impl Operation for ListTags {
-    const SPEC: Spec = Spec::new(
-        "list_tags",
-        OperationClass::MetadataRead,
-        &[Action::METADATA_READ],
-    );
+    const SPEC: Spec = Spec::new("list_tags", Class::MetadataRead, READ);
     type Output = Page<Tag>;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -323,10 +298,7 @@ fn tag_path(repository: &RepositoryName, tag: &Tag) -> PathBuilder {
 struct TagNames {
     #[serde(default, deserialize_with = "crate::json::null_is_default")]
     name: String,
-    #[serde(
-        default,
-        deserialize_with = "crate::json::null_is_default",
-        serialize_with = "crate::json::empty_is_null"
-    )]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
+    #[serde(serialize_with = "crate::json::empty_is_null")]
     tags: Vec<Tag>,
 }

@@ -60,7 +60,7 @@ impl RepositoryClient {
             })
         };
         let found: Result<_, Error> = found.await;
-        found.map_err(|error| info.annotate(error, 1).about(operation.digest.as_str()))
+        found.map_err(|error| info.annotate(error, 1))
     }
 }
 

@@ -195,10 +195,7 @@ impl RepositoryClient {
         let digest = digest.try_into().map_err(Into::into)?;
         let repository = self.name.clone();
         let operation = DeleteBlob { repository, digest };
-        let deleted = self.pipeline.run(&operation).await;
-        deleted
-            .map(|deleted| deleted.was_there())
-            .map_err(|error| error.about(operation.digest.as_str()))
+        Ok(self.pipeline.run(&operation).await?.was_there())
     }
 
     async fn open_blob(
@@ -211,10 +208,9 @@ impl RepositoryClient {
             digest,
             range,
         };
-        let mut info = self.pipeline.info(&operation);
-        info.reference = Some(operation.digest.to_string());
+        let info = self.pipeline.info(&operation);
         let opened = self.open(&operation, &info).await;
-        opened.map_err(|error| info.annotate(error, 0).about(operation.digest.as_str()))
+        opened.map_err(|error| info.annotate(error, 0))
     }
 
     async fn open(&self, operation: &GetBlob, info: &OperationInfo) -> Result<BlobStream, Error> {

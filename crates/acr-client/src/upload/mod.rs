@@ -152,12 +152,11 @@ impl RepositoryClient {
         let operation = CompleteUpload {
             repository: self.name.clone(),
             location: location.clone(),
-            digest: Some(digest.clone()),
+            digest: Some(digest),
             range,
         };
         let info = self.pipeline.info(&operation);
-        let completed = self.step(&operation, &info, bytes).await;
-        completed.map_err(|error| error.about(digest.as_str()))
+        self.step(&operation, &info, bytes).await
     }
 
     /// Runs one step at the upload's location, which must be on the registry: it may come from

@@ -13,7 +13,7 @@ use crate::auth::secret::Secret;
 use crate::error::{DecodeError, InvalidRequest};
 use crate::http_parts::{API_VERSION, json_response};
 use crate::json::from_secret_json;
-use crate::operation::{Operation, OperationClass, Spec};
+use crate::operation::{NONE, Operation, OperationClass as Class, Spec};
 use crate::path::{PathBuilder, query_value, query_values};
 use crate::timestamp::Timestamp;
 
@@ -35,7 +35,7 @@ pub struct ExchangeEntraToken {
 }
 
 impl Operation for ExchangeEntraToken {
-    const SPEC: Spec = Spec::new("exchange_entra_token", OperationClass::Token, &[]);
+    const SPEC: Spec = Spec::new("exchange_entra_token", Class::Token, NONE);
     /// The refresh token.
     type Output = Secret;
 
@@ -113,7 +113,7 @@ pub struct RequestAccessToken {
 }
 
 impl Operation for RequestAccessToken {
-    const SPEC: Spec = Spec::new("request_access_token", OperationClass::Token, &[]);
+    const SPEC: Spec = Spec::new("request_access_token", Class::Token, NONE);
     /// The access token.
     type Output = Secret;
 
@@ -185,11 +185,7 @@ pub struct RequestAccessTokenWithLogin {
 }
 
 impl Operation for RequestAccessTokenWithLogin {
-    const SPEC: Spec = Spec::new(
-        "request_access_token_with_login",
-        OperationClass::Token,
-        &[],
-    );
+    const SPEC: Spec = Spec::new("request_access_token_with_login", Class::Token, NONE);
     /// The access token.
     type Output = Secret;
 

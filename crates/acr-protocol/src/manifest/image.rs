@@ -14,21 +14,15 @@ use crate::media_type::MediaType;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageManifest {
     /// Always 2. Missing in some of the service's older artifacts; then 0 here.
-    #[serde(
-        rename = "schemaVersion",
-        default,
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(rename = "schemaVersion")]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub schema_version: u32,
     /// What the manifest says of itself. Optional in OCI's, required in Docker's.
     #[serde(rename = "mediaType", default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<MediaType>,
     /// What kind of artifact it is, where it is not a container image.
-    #[serde(
-        rename = "artifactType",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "artifactType")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<MediaType>,
     /// The config.
     pub config: Descriptor,
@@ -39,11 +33,8 @@ pub struct ImageManifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Remarks, by key.
-    #[serde(
-        default,
-        skip_serializing_if = "BTreeMap::is_empty",
-        deserialize_with = "crate::json::texts"
-    )]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "crate::json::texts")]
     pub annotations: BTreeMap<String, String>,
 }
 

@@ -13,21 +13,15 @@ use crate::media_type::MediaType;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageIndex {
     /// Always 2.
-    #[serde(
-        rename = "schemaVersion",
-        default,
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(rename = "schemaVersion")]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub schema_version: u32,
     /// What the index says of itself.
     #[serde(rename = "mediaType", default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<MediaType>,
     /// What kind of artifact it is.
-    #[serde(
-        rename = "artifactType",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "artifactType")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<MediaType>,
     /// The manifests.
     #[serde(default, deserialize_with = "crate::json::null_is_default")]
@@ -36,11 +30,8 @@ pub struct ImageIndex {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Remarks, by key.
-    #[serde(
-        default,
-        skip_serializing_if = "BTreeMap::is_empty",
-        deserialize_with = "crate::json::texts"
-    )]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "crate::json::texts")]
     pub annotations: BTreeMap<String, String>,
 }
 

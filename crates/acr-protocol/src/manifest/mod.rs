@@ -12,7 +12,6 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderValue, Method, Request, Response, StatusCode, response};
 
-use crate::auth::scope::Action;
 use crate::deletion::Deletion;
 use crate::descriptor::Descriptor;
 use crate::digest::Digest;
@@ -23,7 +22,7 @@ use crate::http_parts::{
 };
 use crate::json::refuse_errors;
 use crate::media_type::MediaType;
-use crate::operation::{Operation, OperationClass, Spec};
+use crate::operation::{DELETE, Operation, OperationClass as Class, PULL, PUSH, Spec};
 use crate::path::PathBuilder;
 use crate::reference::{Reference, RepositoryName, Tag};
 use crate::verify::{DigestMismatch, Verifier};
@@ -160,7 +159,7 @@ pub struct GetManifest {
 }
 
 impl Operation for GetManifest {
-    const SPEC: Spec = Spec::new("get_manifest", OperationClass::Manifest, &[Action::PULL]);
+    const SPEC: Spec = Spec::new("get_manifest", Class::Manifest, PULL);
     type Output = Manifest;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -219,7 +218,7 @@ pub struct HeadManifest {
 }
 
 impl Operation for HeadManifest {
-    const SPEC: Spec = Spec::new("head_manifest", OperationClass::Manifest, &[Action::PULL]);
+    const SPEC: Spec = Spec::new("head_manifest", Class::Manifest, PULL);
     type Output = Descriptor;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -294,12 +293,7 @@ pub struct AcceptedManifest {
 }
 
 impl Operation for SetManifest {
-    const SPEC: Spec = Spec::new(
-        "set_manifest",
-        OperationClass::Manifest,
-        &[Action::PULL, Action::PUSH],
-    )
-    .success(&[
+    const SPEC: Spec = Spec::new("set_manifest", Class::Manifest, PUSH).success(&[
         StatusCode::CREATED,
         StatusCode::OK,
         StatusCode::ACCEPTED,
@@ -392,8 +386,8 @@ pub struct DeleteManifest {
 }
 
 impl Operation for DeleteManifest {
-    const SPEC: Spec = Spec::new("delete_manifest", OperationClass::Delete, &[Action::DELETE])
-        .success(Deletion::<()>::SUCCESS);
+    const SPEC: Spec =
+        Spec::new("delete_manifest", Class::Delete, DELETE).success(Deletion::<()>::SUCCESS);
     type Output = Deletion;
 
     fn repository(&self) -> Option<&RepositoryName> {

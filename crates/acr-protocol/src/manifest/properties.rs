@@ -6,13 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::attributes::{Attributes, ChangeableAttributes};
-use crate::auth::scope::Action;
 use crate::digest::Digest;
 use crate::envelope::{Enveloped, item_response, list_response, read_item, read_page};
 use crate::error::{DecodeError, InvalidRequest};
 use crate::http_parts::json_request;
 use crate::media_type::MediaType;
-use crate::operation::{Operation, OperationClass, Spec};
+use crate::operation::{Operation, OperationClass as Class, READ, Spec, WRITE};
 use crate::paging::{ListOrder, ListQuery, Page};
 use crate::path::PathBuilder;
 use crate::reference::{RepositoryName, Tag};
@@ -26,18 +25,13 @@ use crate::timestamp::Timestamp;
 #[serde(rename_all = "camelCase")]
 pub struct ArtifactManifestProperties {
     /// The registry's login server (`registry` on the wire, around the manifest).
-    #[serde(
-        rename = "registry",
-        default,
-        skip_serializing_if = "String::is_empty",
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(rename = "registry")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(deserialize_with = "crate::json::null_is_default")]
     pub registry_login_server: String,
     /// The repository (`imageName` on the wire, around the manifest).
-    #[serde(
-        rename = "imageName",
-        skip_serializing_if = "RepositoryName::is_in_envelope"
-    )]
+    #[serde(rename = "imageName")]
+    #[serde(skip_serializing_if = "RepositoryName::is_in_envelope")]
     pub repository_name: RepositoryName,
     /// The manifest's digest.
     pub digest: Digest,
@@ -64,25 +58,16 @@ pub struct ArtifactManifestProperties {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_media_type: Option<MediaType>,
     /// The tags that point at it, by name. Empty where the member is absent: the manifest is untagged.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "crate::json::null_is_default")]
     pub tags: Vec<Tag>,
     /// Its locks (`changeableAttributes`).
-    #[serde(
-        rename = "changeableAttributes",
-        default,
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(rename = "changeableAttributes")]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub attributes: Attributes,
     /// The manifests of an index. Only in the response for a single manifest, not in lists.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "crate::json::null_is_default"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "crate::json::null_is_default")]
     pub references: Vec<ArtifactManifestReference>,
     /// Members that this crate does not know.
     #[serde(flatten)]
@@ -152,11 +137,7 @@ pub struct ListManifestProperties {
 }
 
 impl Operation for ListManifestProperties {
-    const SPEC: Spec = Spec::new(
-        "list_manifest_properties",
-        OperationClass::MetadataRead,
-        &[Action::METADATA_READ],
-    );
+    const SPEC: Spec = Spec::new("list_manifest_properties", Class::MetadataRead, READ);
     type Output = Page<ArtifactManifestProperties>;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -190,11 +171,7 @@ pub struct GetManifestProperties {
 }
 
 impl Operation for GetManifestProperties {
-    const SPEC: Spec = Spec::new(
-        "get_manifest_properties",
-        OperationClass::MetadataRead,
-        &[Action::METADATA_READ],
-    );
+    const SPEC: Spec = Spec::new("get_manifest_properties", Class::MetadataRead, READ);
     type Output = ArtifactManifestProperties;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -230,11 +207,7 @@ pub struct UpdateManifestProperties {
 }
 
 impl Operation for UpdateManifestProperties {
-    const SPEC: Spec = Spec::new(
-        "update_manifest_properties",
-        OperationClass::MetadataWrite,
-        &[Action::METADATA_WRITE],
-    );
+    const SPEC: Spec = Spec::new("update_manifest_properties", Class::MetadataWrite, WRITE);
     type Output = ArtifactManifestProperties;
 
     fn repository(&self) -> Option<&RepositoryName> {

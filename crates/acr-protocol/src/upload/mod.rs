@@ -21,7 +21,7 @@ use crate::http_parts::{
     JSON_UTF8, OCTET_STREAM, check_digest, check_taken, content_digest, empty_response, headers,
     insert, number, required_text, text,
 };
-use crate::operation::{Operation, OperationClass, Spec};
+use crate::operation::{DELETE, Operation, OperationClass as Class, PULL, PUSH, Spec};
 use crate::path::PathBuilder;
 use crate::reference::RepositoryName;
 
@@ -153,12 +153,8 @@ pub struct MountBlob {
 
 impl Operation for MountBlob {
     /// Mounted twice is mounted once; an upload that is opened instead and not gone on with expires.
-    const SPEC: Spec = Spec::new(
-        "mount_blob",
-        OperationClass::Blob,
-        &[Action::PULL, Action::PUSH],
-    )
-    .success(&[StatusCode::CREATED, StatusCode::ACCEPTED]);
+    const SPEC: Spec = Spec::new("mount_blob", Class::Blob, PUSH)
+        .success(&[StatusCode::CREATED, StatusCode::ACCEPTED]);
     type Output = UploadStart;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -205,12 +201,7 @@ pub struct StartUpload {
 
 impl Operation for StartUpload {
     /// An upload that nobody goes on with is noticed by nobody, and expires.
-    const SPEC: Spec = Spec::new(
-        "start_upload",
-        OperationClass::Blob,
-        &[Action::PULL, Action::PUSH],
-    )
-    .success(STEP);
+    const SPEC: Spec = Spec::new("start_upload", Class::Blob, PUSH).success(STEP);
     type Output = UploadStart;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -248,13 +239,9 @@ pub struct UploadChunk {
 }
 
 impl Operation for UploadChunk {
-    const SPEC: Spec = Spec::new(
-        "upload_chunk",
-        OperationClass::Blob,
-        &[Action::PULL, Action::PUSH],
-    )
-    .success(STEP)
-    .not_idempotent();
+    const SPEC: Spec = Spec::new("upload_chunk", Class::Blob, PUSH)
+        .success(STEP)
+        .not_idempotent();
     type Output = UploadProgress;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -284,8 +271,11 @@ pub struct GetUploadStatus {
 }
 
 impl Operation for GetUploadStatus {
-    const SPEC: Spec = Spec::new("get_upload_status", OperationClass::Blob, &[Action::PULL])
-        .success(&[StatusCode::NO_CONTENT, StatusCode::ACCEPTED, StatusCode::OK]);
+    const SPEC: Spec = Spec::new("get_upload_status", Class::Blob, PULL).success(&[
+        StatusCode::NO_CONTENT,
+        StatusCode::ACCEPTED,
+        StatusCode::OK,
+    ]);
     type Output = UploadProgress;
 
     fn repository(&self) -> Option<&RepositoryName> {
@@ -319,18 +309,18 @@ pub struct CompleteUpload {
 }
 
 impl Operation for CompleteUpload {
-    const SPEC: Spec = Spec::new(
-        "complete_upload",
-        OperationClass::Blob,
-        &[Action::PULL, Action::PUSH],
-    )
-    .success(&[StatusCode::CREATED, StatusCode::OK, StatusCode::NO_CONTENT])
-    .not_idempotent();
+    const SPEC: Spec = Spec::new("complete_upload", Class::Blob, PUSH)
+        .success(&[StatusCode::CREATED, StatusCode::OK, StatusCode::NO_CONTENT])
+        .not_idempotent();
     /// The digest of the blob.
     type Output = Digest;
 
     fn repository(&self) -> Option<&RepositoryName> {
         Some(&self.repository)
+    }
+
+    fn reference(&self) -> Option<&str> {
+        self.digest.as_ref().map(Digest::as_str)
     }
 
     fn request(&self) -> Result<Request<Bytes>, InvalidRequest> {
@@ -366,8 +356,8 @@ pub struct CancelUpload {
 }
 
 impl Operation for CancelUpload {
-    const SPEC: Spec = Spec::new("cancel_upload", OperationClass::Delete, &[Action::DELETE])
-        .success(&[StatusCode::NO_CONTENT]);
+    const SPEC: Spec =
+        Spec::new("cancel_upload", Class::Delete, DELETE).success(&[StatusCode::NO_CONTENT]);
     type Output = ();
 
     fn repository(&self) -> Option<&RepositoryName> {
