@@ -15,21 +15,16 @@ use crate::paging::{Page, PageToken};
 use crate::reference::RepositoryName;
 
 /// Properties that the service puts into an envelope.
-pub(crate) trait Enveloped: Serialize + DeserializeOwned {
+pub(crate) trait Enveloped: Clone + Serialize + DeserializeOwned {
     /// The member that holds one of them, and the member that holds a list.
     const MEMBERS: (&str, &str);
     /// What a body of one of them, and of a list, is called in errors.
     const EXPECTED: (&str, &str);
 
-    fn registry(&self) -> &str;
-    fn repository(&self) -> &RepositoryName;
-
-    /// The same without registry and repository.
-    fn bare(&self) -> Self;
-    /// The same as it is in a list.
-    fn listed(&self) -> Self {
-        self.bare()
-    }
+    /// Takes registry and repository out.
+    fn split(&mut self) -> (String, RepositoryName);
+    /// Takes out what a list does not tell.
+    fn shorten(&mut self) {}
 }
 
 pub(crate) fn read_item<T: Enveloped>(body: &[u8]) -> Result<T, DecodeError> {
@@ -41,11 +36,13 @@ pub(crate) fn read_item<T: Enveloped>(body: &[u8]) -> Result<T, DecodeError> {
 }
 
 pub(crate) fn item_response<T: Enveloped>(item: &T) -> Response<Bytes> {
+    let mut content = item.clone();
+    let (registry, repository) = content.split();
     let body = Written {
-        registry: item.registry(),
-        repository: item.repository(),
+        registry: &registry,
+        repository: &repository,
         member: T::MEMBERS.0,
-        content: item.bare(),
+        content,
     };
     json_response(StatusCode::OK, &body)
 }
@@ -77,7 +74,11 @@ pub(crate) fn list_response<T: Enveloped>(
     repository: &RepositoryName,
     page: &Page<T>,
 ) -> Response<Bytes> {
-    let items: Vec<T> = page.items.iter().map(T::listed).collect();
+    let mut items = page.items.clone();
+    for item in &mut items {
+        item.split();
+        item.shorten();
+    }
     let body = Written {
         registry: &page.registry_login_server,
         repository,

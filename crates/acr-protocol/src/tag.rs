@@ -56,20 +56,13 @@ impl Enveloped for ArtifactTagProperties {
     const MEMBERS: (&str, &str) = ("tag", "tags");
     const EXPECTED: (&str, &str) = ("the properties of a tag", "a list of tags");
 
-    fn registry(&self) -> &str {
-        &self.registry_login_server
-    }
-
-    fn repository(&self) -> &RepositoryName {
-        &self.repository_name
-    }
-
-    fn bare(&self) -> Self {
-        Self {
-            registry_login_server: String::new(),
-            repository_name: RepositoryName::in_envelope(),
-            ..self.clone()
-        }
+    fn split(&mut self) -> (String, RepositoryName) {
+        let registry = std::mem::take(&mut self.registry_login_server);
+        let in_envelope = RepositoryName::in_envelope();
+        (
+            registry,
+            std::mem::replace(&mut self.repository_name, in_envelope),
+        )
     }
 }
 

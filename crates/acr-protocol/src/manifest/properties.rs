@@ -78,27 +78,17 @@ impl Enveloped for ArtifactManifestProperties {
     const MEMBERS: (&str, &str) = ("manifest", "manifests");
     const EXPECTED: (&str, &str) = ("the properties of a manifest", "a list of manifests");
 
-    fn registry(&self) -> &str {
-        &self.registry_login_server
+    fn split(&mut self) -> (String, RepositoryName) {
+        let registry = std::mem::take(&mut self.registry_login_server);
+        let in_envelope = RepositoryName::in_envelope();
+        (
+            registry,
+            std::mem::replace(&mut self.repository_name, in_envelope),
+        )
     }
 
-    fn repository(&self) -> &RepositoryName {
-        &self.repository_name
-    }
-
-    fn bare(&self) -> Self {
-        Self {
-            registry_login_server: String::new(),
-            repository_name: RepositoryName::in_envelope(),
-            ..self.clone()
-        }
-    }
-
-    fn listed(&self) -> Self {
-        Self {
-            references: Vec::new(),
-            ..self.bare()
-        }
+    fn shorten(&mut self) {
+        self.references.clear();
     }
 }
 
