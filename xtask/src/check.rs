@@ -2,7 +2,7 @@
 
 use crate::cargo::Steps;
 use crate::tools::{DENY, DOCS_RS, EXTERNAL_TYPES, FEATURE_SETS, MINIMAL_VERSIONS, OLDEST, WASM};
-use crate::{external_types, fuzz, package, release, tidy, workspace};
+use crate::{external_types, package, release, tidy, workspace};
 
 /// Looks for what `check` needs beyond a toolchain. It comes before all else, so that nobody waits to be told.
 pub(crate) fn equip(steps: &mut Steps) -> Result<(), String> {
@@ -21,7 +21,6 @@ pub(crate) fn equip(steps: &mut Steps) -> Result<(), String> {
 pub(crate) fn run(steps: &mut Steps) -> Result<(), String> {
     steps.fetch()?;
     steps.cargo_as_given(&["fmt", "--all", "--check"])?;
-    steps.cargo_as_given(&["fmt", "--manifest-path", fuzz::MANIFEST, "--check"])?;
     tidy::run(steps)?;
     lints(steps)?;
     steps.cargo_with(

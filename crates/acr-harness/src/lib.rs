@@ -9,14 +9,12 @@
 //! | [`cleanup`] | finds what may be deleted when the newest images are to stay |
 //! | [`conformance`] | the OCI conformance suite on our mock |
 //! | [`fidelity`] | recorded exchanges of the real service on our mock, compared to the byte |
-//! | [`fuzz`] | what has to hold of everything that reads a server's bytes |
 //! | [`interop`] | other people's software on our mock, our client on other people's servers |
 
 pub mod bench;
 pub mod cleanup;
 pub mod conformance;
 pub mod fidelity;
-pub mod fuzz;
 pub mod image;
 pub mod interop;
 pub mod layout;

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: libFuzzer on the functions of acr-harness's module `fuzz`, where the tools for it are there.
+//! `cargo xtask fuzz`: libFuzzer on the functions of acr-fuzz, where the tools for it are there.
 //!
 //! What it writes is below `target/fuzz`: the inputs that reached something new, those that break a property, and what
 //! the programs said. The files of `fixtures/fuzz` are read and never written.
@@ -15,8 +15,8 @@ use crate::cargo;
 use crate::fixtures;
 use crate::tools::FUZZ;
 
-/// The fuzz crate's manifest. It is in no workspace but its own.
-pub(crate) const MANIFEST: &str = "crates/acr-harness/fuzz/Cargo.toml";
+/// The fuzz crate's folder.
+const CRATE: &str = "crates/fuzz";
 
 /// What is asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -97,8 +97,7 @@ enum Ended {
 
 /// The names of the programs, which are those of the functions.
 fn targets(root: &Path) -> Result<Vec<String>, String> {
-    let folder = root.join(MANIFEST).with_file_name("fuzz_targets");
-    let paths = fixtures::entries(&folder)?;
+    let paths = fixtures::entries(&root.join(CRATE).join("src/bin"))?;
     Ok(paths
         .iter()
         .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
@@ -114,7 +113,8 @@ fn run_targets(root: &Path, targets: &[String], seconds: u32) -> Result<Ended, S
         )));
     }
     let started = Instant::now();
-    let programs = build(root, &targets_to_build(targets))?;
+    // cargo-fuzz builds one program, if it is named, or all.
+    let programs = build(root, if targets.len() == 1 { targets } else { &[] })?;
     let (mut runs, mut failed) = (0, Vec::new());
     for target in targets {
         let outcome = run_target(root, &programs, target, seconds)?;
@@ -138,31 +138,17 @@ fn run_targets(root: &Path, targets: &[String], seconds: u32) -> Result<Ended, S
     )))
 }
 
-/// cargo-fuzz builds one program, if it is named, or all.
-fn targets_to_build(targets: &[String]) -> Vec<&str> {
-    match targets {
-        [one] => vec![one],
-        _ => Vec::new(),
-    }
-}
-
-/// Builds the programs and gives the folder that they are in. This is the only step that may need the network: the
-/// first time, for libFuzzer's own crates, which are not in the workspace's Cargo.lock.
-fn build(root: &Path, targets: &[&str]) -> Result<PathBuf, String> {
-    let manifest = root.join(MANIFEST);
-    let lock = manifest.with_file_name("Cargo.lock");
-    // Every crate that the workspace knows keeps its version; cargo adds the others.
-    fs::copy(root.join("Cargo.lock"), &lock)
-        .map_err(|error| format!("{}: {error}", lock.display()))?;
+/// Builds the programs and gives the folder that they are in.
+fn build(root: &Path, targets: &[String]) -> Result<PathBuf, String> {
     let host = host(root)?;
+    // This is the only step that may need the network.
     let mut fetch = cargo::command(root);
-    fetch.args(["fetch", "--manifest-path", MANIFEST, "--target", &host]);
+    fetch.args(["fetch", "--locked"]);
     cargo::succeed(fetch, "cargo fetch")?;
     let folder = root.join("target/fuzz/build");
     let mut build = cargo::toolchain(root, &cargo::nightly(), "cargo");
     build
-        .args(["fuzz", "build", "--target", &host, "--fuzz-dir"])
-        .arg(manifest.parent().unwrap_or(root))
+        .args(["fuzz", "build", "--target", &host, "--fuzz-dir", CRATE])
         .arg("--target-dir")
         .arg(&folder)
         .args(targets)

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
 mod fidelity;
-mod fuzz_corpus;
 mod images;
 mod interop;
 mod quickstart;

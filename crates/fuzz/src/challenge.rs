@@ -1,8 +1,8 @@
 use acr_protocol::Challenge;
 use http::header::WWW_AUTHENTICATE;
 
-use super::check::{error_is_bounded, tells_the_secret, text_and_header, through_text};
-use super::hostile::a_challenge_moves_no_credential;
+use crate::check::{error_is_bounded, tells_the_secret, text_and_header, through_text};
+use crate::hostile::a_challenge_moves_no_credential;
 
 /// `WWW-Authenticate`: what is read is written and read back, every name is one, and a client with a password gives it
 /// to nobody but the registry, whatever realm it is sent to.

@@ -14,7 +14,7 @@ use acr_client::{
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 
-use super::check::{SECRET, error_hides_the_secret, error_is_bounded};
+use crate::check::{SECRET, error_hides_the_secret, error_is_bounded};
 
 /// The one place that may see the credential.
 const REGISTRY: &str = "https://registry.example";
@@ -26,7 +26,7 @@ const MAX_REQUESTS: usize = 12;
 const MAX_POLLS: usize = 1000;
 
 /// A response of the registry, to a request that is authorised.
-pub(super) fn response(
+pub(crate) fn response(
     status: StatusCode,
     headers: &[(HeaderName, HeaderValue)],
     body: &str,
@@ -39,7 +39,7 @@ pub(super) fn response(
 
 /// Runs calls of a client that has a password. Whatever the registry responses, nothing is sent to another place, the
 /// calls end, and no error shows the password.
-pub(super) fn no_request_leaves_the_registry<T>(
+pub(crate) fn no_request_leaves_the_registry<T>(
     responses: impl Fn(&Request<Body>) -> Response<String> + Send + Sync + 'static,
     calls: impl AsyncFnOnce(RepositoryClient) -> Result<T, Error>,
 ) -> Result<T, Error> {
@@ -58,7 +58,7 @@ pub(super) fn no_request_leaves_the_registry<T>(
 
 /// Runs a call of clients with and without a password against a registry that challenges everything in these words.
 /// The password goes to the registry alone, and a client without one sends nothing that could be taken for it.
-pub(super) fn a_challenge_moves_no_credential(challenge: &HeaderValue) {
+pub(crate) fn a_challenge_moves_no_credential(challenge: &HeaderValue) {
     for credential in [
         Credential::password("robot", SECRET),
         Credential::anonymous(),

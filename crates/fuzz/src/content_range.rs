@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_RANGE, LOCATION, RANGE};
 use http::{HeaderName, HeaderValue, Response, StatusCode, response};
 
-use super::check::{error_is_bounded, text_and_header, through_text};
+use crate::check::{error_is_bounded, text_and_header, through_text};
 
 /// The ranges: `Content-Range` of a blob and of a chunk, `Range` of a request and of an upload's response. What is read
 /// is written and read back, no range ends before it begins or beyond its whole, and none is longer than it can be.

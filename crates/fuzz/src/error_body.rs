@@ -1,7 +1,7 @@
 use acr_protocol::ErrorEnvelope;
 use serde_json::Value;
 
-use super::check::through_text;
+use crate::check::through_text;
 
 /// The body of an error response, whatever it is: an error stands in an envelope or is none, has a code, can be shown, and
 /// is written and read back.

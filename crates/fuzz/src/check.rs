@@ -7,16 +7,16 @@ use std::str::FromStr;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// A text that stands for a password or signature, and so may be in no error.
-pub(super) const SECRET: &str = "hunter2.is.in.no.error";
+pub(crate) const SECRET: &str = "hunter2.is.in.no.error";
 
 /// Whether the input gives the secret away itself, as a fuzzer comes to do that sees what is compared.
-pub(super) fn tells_the_secret(data: &[u8]) -> bool {
+pub(crate) fn tells_the_secret(data: &[u8]) -> bool {
     data.windows(SECRET.len())
         .any(|part| part == SECRET.as_bytes())
 }
 
 /// The value's text is read back as the value, and has the same text again.
-pub(super) fn through_text<T>(value: &T)
+pub(crate) fn through_text<T>(value: &T)
 where
     T: FromStr<Err: Display> + Display + PartialEq + Debug,
 {
@@ -31,7 +31,7 @@ where
 }
 
 /// An error says something, and little of what came: a server can make a header of a megabyte.
-pub(super) fn error_is_bounded(error: &dyn Error) {
+pub(crate) fn error_is_bounded(error: &dyn Error) {
     let mut next = Some(error);
     while let Some(error) = next {
         for text in [error.to_string(), format!("{error:?}")] {
@@ -43,7 +43,7 @@ pub(super) fn error_is_bounded(error: &dyn Error) {
 }
 
 /// The secret stands neither in the error nor in what caused it.
-pub(super) fn error_hides_the_secret(error: &dyn Error) {
+pub(crate) fn error_hides_the_secret(error: &dyn Error) {
     let mut next = Some(error);
     while let Some(error) = next {
         assert!(!error.to_string().contains(SECRET), "{error}");
@@ -53,7 +53,7 @@ pub(super) fn error_hides_the_secret(error: &dyn Error) {
 }
 
 /// The bytes as text, and as a header where they can be one.
-pub(super) fn text_and_header(name: HeaderName, data: &[u8]) -> (String, Option<HeaderMap>) {
+pub(crate) fn text_and_header(name: HeaderName, data: &[u8]) -> (String, Option<HeaderMap>) {
     let header = HeaderValue::from_bytes(data).ok();
     let headers = header.map(|value| HeaderMap::from_iter([(name, value)]));
     (String::from_utf8_lossy(data).into_owned(), headers)

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use http::header::{LOCATION, RANGE};
 use http::{HeaderValue, Request, StatusCode, Uri};
 
-use super::check::{
+use crate::check::{
     SECRET, error_hides_the_secret, error_is_bounded, tells_the_secret, text_and_header,
     through_text,
 };
-use super::hostile::{no_request_leaves_the_registry, response};
+use crate::hostile::{no_request_leaves_the_registry, response};
 
 /// The `Location` of an upload: kept to the letter, requests go to it and to nowhere else, a digest changes nothing
 /// of it, and a client sends no byte to another place than the registry.

@@ -2,8 +2,8 @@ use acr_protocol::PageToken;
 use http::StatusCode;
 use http::header::LINK;
 
-use super::check::{error_is_bounded, tells_the_secret, text_and_header, through_text};
-use super::hostile::{no_request_leaves_the_registry, response};
+use crate::check::{error_is_bounded, tells_the_secret, text_and_header, through_text};
+use crate::hostile::{no_request_leaves_the_registry, response};
 
 /// `Link`, and the token of a page: what is read is written and read back, what passes for a path stays with the
 /// registry, and a client follows no link to another place.

@@ -1,12 +1,12 @@
-//! Runs every function of `acr_harness::fuzz` over its files in `fixtures/fuzz`, over mutations of them and over random
-//! bytes: the same in every run. `cargo xtask fuzz` looks further.
+//! Runs every function over its files in `fixtures/fuzz`, over mutations of them and over random bytes: the same in
+//! every run. `cargo xtask fuzz` looks further.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
-use acr_harness::fuzz::{TARGETS, Target};
+use crate::{TARGETS, Target};
 
 const MUTATIONS_OF_A_FILE: u64 = 40;
 const RANDOM_INPUTS: u64 = 400;
@@ -14,39 +14,18 @@ const RANDOM_INPUTS: u64 = 400;
 #[test]
 fn every_function_has_files_and_a_program_and_every_file_a_function() {
     let functions: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(
-        names(&fixtures()),
-        functions,
-        "the folders of fixtures/fuzz"
-    );
+    assert_eq!(names(&fixtures()), functions, "folders of fixtures/fuzz");
+    let programs: BTreeSet<String> = functions.iter().map(|name| format!("{name}.rs")).collect();
+    assert_eq!(names(&package().join("src/bin")), programs);
+    let manifest = fs::read_to_string(package().join("Cargo.toml")).unwrap();
     for name in &functions {
-        assert!(
-            names(&fixtures().join(name)).len() >= 10,
-            "{name} has few files"
-        );
-    }
-    let programs: BTreeSet<String> = names(&root().join("crates/acr-harness/fuzz/fuzz_targets"))
-        .iter()
-        .filter_map(|name| Some(name.strip_suffix(".rs")?.to_owned()))
-        .collect();
-    let with_function: BTreeSet<String> =
-        TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(programs, with_function, "the files of fuzz_targets");
-    let manifest = fs::read_to_string(root().join("crates/acr-harness/fuzz/Cargo.toml")).unwrap();
-    for name in &programs {
-        let program = fs::read_to_string(
-            root().join(format!("crates/acr-harness/fuzz/fuzz_targets/{name}.rs")),
-        );
-        assert!(
-            program
-                .unwrap()
-                .contains(&format!("acr_fuzz::{name}(data)")),
-            "{name}.rs runs another function"
-        );
-        assert!(
-            manifest.contains(&format!("name = \"{name}\"\n")),
-            "{name} is not in the manifest"
-        );
+        let files = names(&fixtures().join(name)).len();
+        assert!(files >= 10, "{name} has {files} files");
+        let program = package().join(format!("src/bin/{name}.rs"));
+        let program = fs::read_to_string(program).unwrap();
+        assert!(program.contains(&format!("program!({name});")), "{program}");
+        // A program that the manifest does not name has tests, and so is one more executable of them.
+        assert!(manifest.contains(&format!("name = \"{name}\"\n")), "{name}");
     }
 }
 
@@ -193,12 +172,12 @@ const PIECES: &[&str] = &[
 
 const MAX_BYTES: usize = 4096;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+fn package() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn fixtures() -> PathBuf {
-    root().join("fixtures/fuzz")
+    package().join("../../fixtures/fuzz")
 }
 
 fn names(folder: &Path) -> BTreeSet<String> {

@@ -1,16 +1,15 @@
 //! What has to hold of everything that reads a server's bytes: one function a parser, which takes any bytes and panics
 //! where a property does not hold.
 //!
-//! `cargo xtask fuzz` has libFuzzer look for bytes that break one. `tests/fuzz_corpus.rs` runs them over the files of
-//! `fixtures/fuzz` and over mutations of those, always. The folder of a function's files, and its program in
-//! `fuzz/fuzz_targets`, have the function's name.
-//!
-//! This module stands on acr-protocol and acr-client alone, because the fuzz crate builds it without the rest of
-//! this crate.
+//! `cargo xtask fuzz` has libFuzzer look for bytes that break one. The unit tests run them over the files of
+//! `fixtures/fuzz`, mutations of those and random bytes. The folder of a function's files, and its program in `src/bin`,
+//! have the function's name.
 
 mod challenge;
 mod check;
 mod content_range;
+#[cfg(test)]
+mod corpus;
 mod docker_config;
 mod error_body;
 mod hostile;
@@ -42,3 +41,14 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("location", location),
     ("retry_after", retry_after),
 ];
+
+/// Writes the program of one function. Without cargo-fuzz, which sets `cfg(fuzzing)`, it does nothing.
+#[macro_export]
+macro_rules! program {
+    ($function:ident) => {
+        #[cfg(fuzzing)]
+        ::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::$function(data));
+        #[cfg(not(fuzzing))]
+        fn main() {}
+    };
+}

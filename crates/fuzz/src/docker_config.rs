@@ -1,6 +1,6 @@
 use acr_client::{Credential, DockerConfig};
 
-use super::check::{SECRET, error_hides_the_secret, error_is_bounded, tells_the_secret};
+use crate::check::{SECRET, error_hides_the_secret, error_is_bounded, tells_the_secret};
 
 /// Docker's `config.json`: a login is found for the registry it stands for, and for no other; neither an error nor what
 /// `Debug` shows repeats one. No helper is started: only what stands in the file is looked up.

@@ -3,7 +3,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::check::through_text;
+use crate::check::through_text;
 
 /// The life of a token: read off the bytes as a token, and as the payload of one. Times are those of the payload where
 /// a calendar has them, and no right is read that cannot be written.
