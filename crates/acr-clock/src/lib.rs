@@ -7,6 +7,13 @@ mod timers;
 mod tokio;
 mod virtual_clock;
 
+// The example names the crate as its users do.
+#[cfg(test)]
+extern crate self as acr_clock;
+#[cfg(test)]
+#[path = "../examples/virtual_time.rs"]
+mod example;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;

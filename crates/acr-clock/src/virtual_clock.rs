@@ -309,6 +309,11 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
+    fn the_example_runs() {
+        crate::example::main();
+    }
+
+    #[test]
     fn time_stands_still_until_it_is_moved() {
         let clock = VirtualClock::starting_at(SystemTime::UNIX_EPOCH);
         assert_eq!(clock.now(), SystemTime::UNIX_EPOCH);

@@ -6,6 +6,8 @@ mod autotrait;
 #[cfg(feature = "blocking")]
 mod blocking;
 #[cfg(feature = "hyper")]
+mod examples;
+#[cfg(feature = "hyper")]
 mod hostile;
 #[cfg(feature = "azure-core")]
 mod identity_azure;

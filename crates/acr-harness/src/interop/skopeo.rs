@@ -18,9 +18,6 @@ use super::report::Report;
 use super::{Ending, output_of, without_acr_api};
 use crate::Result;
 use crate::image::Image;
-use crate::layout::OciLayout;
-use crate::pull::pull;
-use crate::push::push;
 
 const REPOSITORY: &str = "interop/app";
 
@@ -80,9 +77,8 @@ async fn on_mock(mock: &MockProcess, report: &mut Report) -> Result<()> {
 
     let server = "acr-mock";
     for name in IMAGES {
-        let layout = OciLayout::fixture(name)?;
-        let image = layout.image()?;
-        let outcome = skopeo.push(&layout, name);
+        let image = Image::fixture(name)?;
+        let outcome = skopeo.push(&image, name);
         report.note(
             "skopeo",
             server,
@@ -98,7 +94,7 @@ async fn on_mock(mock: &MockProcess, report: &mut Report) -> Result<()> {
             &format!("pull {name}: the same bytes"),
             outcome,
         );
-        let outcome = pull_and_compare(&repository, name, &image).await;
+        let outcome = image.pull_and_compare(&repository, name).await;
         report.note(
             "acr-client",
             server,
@@ -106,8 +102,8 @@ async fn on_mock(mock: &MockProcess, report: &mut Report) -> Result<()> {
             outcome,
         );
     }
-    let image = OciLayout::fixture("v2")?.image()?;
-    let outcome = push(&repository, &image, "v2").await.map(|_| ());
+    let image = Image::fixture("v2")?;
+    let outcome = image.push(&repository, "v2").await;
     report.note("acr-client", server, "push v2, all platforms", outcome);
     let outcome = skopeo
         .pull("v2")
@@ -128,7 +124,7 @@ async fn on_mock(mock: &MockProcess, report: &mut Report) -> Result<()> {
     let stranger = Skopeo::new(mock.ready("login_server")?)?
         .with_ca(mock.ca()?)?
         .with_login(user, "not the password");
-    let outcome = match stranger.push(&OciLayout::fixture("v1")?, "v1") {
+    let outcome = match stranger.push(&Image::fixture("v1")?, "v1") {
         Ok(()) => Err("it was let in".into()),
         Err(failure) if failure.to_string().contains("unauthorized") => Ok(()),
         Err(failure) => Err(failure),
@@ -167,15 +163,15 @@ async fn on_docker_registry(
         client.ping().await.map_err(Into::into),
     );
     for name in IMAGES {
-        let image = OciLayout::fixture(name)?.image()?;
-        let outcome = push(&repository, &image, name).await.map(|_| ());
+        let image = Image::fixture(name)?;
+        let outcome = image.push(&repository, name).await;
         report.note(
             "acr-client",
             server,
             &format!("push {name}, all platforms"),
             outcome,
         );
-        let outcome = pull_and_compare(&repository, name, &image).await;
+        let outcome = image.pull_and_compare(&repository, name).await;
         report.note(
             "acr-client",
             server,
@@ -264,9 +260,9 @@ impl Skopeo {
     }
 
     /// Copies an image of all platforms to the registry.
-    fn push(&self, layout: &OciLayout, tag: &str) -> Result<()> {
+    fn push(&self, image: &Image, tag: &str) -> Result<()> {
         // Without a name, because this version finds an OCI index by name, but no Docker list.
-        let source = format!("oci:{}", layout.path().display());
+        let source = format!("oci:{}", image.folder.display());
         let mut command = self.command(&["copy", "--all", "--preserve-digests"], "dest-");
         command.args([source, self.place(tag)]);
         run_quietly(command)
@@ -344,14 +340,6 @@ async fn tags(repository: &RepositoryClient) -> Result<Vec<String>> {
     Ok(tags.iter().map(ToString::to_string).collect())
 }
 
-async fn pull_and_compare(repository: &RepositoryClient, tag: &str, image: &Image) -> Result<()> {
-    if pull(repository, tag).await? == *image {
-        Ok(())
-    } else {
-        Err("the bytes differ".into())
-    }
-}
-
 async fn delete_and_miss(repository: &RepositoryClient, tag: &str) -> Result<()> {
     if !repository.delete_manifest(tag).await? {
         return Err(format!("{tag} was not there").into());
@@ -412,10 +400,9 @@ fn same_tags(mut found: Vec<String>, expected: &[&str]) -> Result<()> {
 
 /// Compares a folder that skopeo wrote with an image: no byte more or less.
 fn same_files(folder: &Path, image: &Image) -> Result<()> {
-    let root = image.root()?;
     let mut expected: BTreeMap<String, &[u8]> = BTreeMap::new();
-    for manifest in &image.manifests {
-        let name = if manifest == root {
+    for (number, manifest) in image.manifests.iter().enumerate() {
+        let name = if number == 0 {
             "manifest.json".to_owned()
         } else {
             format!("{}.manifest.json", manifest.digest.hex())
@@ -496,7 +483,7 @@ mod tests {
             let name = format!("{}.manifest.json", manifest.digest.hex());
             fs::write(folder.path().join(name), &manifest.bytes).unwrap();
         }
-        let root = image.root().unwrap();
+        let root = &image.manifests[0];
         let name = format!("{}.manifest.json", root.digest.hex());
         fs::rename(
             folder.path().join(name),
@@ -511,7 +498,7 @@ mod tests {
 
     #[test]
     fn files_differ_by_a_byte_a_missing_and_a_further_one() {
-        let image = OciLayout::fixture("v1").unwrap().image().unwrap();
+        let image = Image::fixture("v1").unwrap();
         let layer = image.blobs.keys().next().unwrap().hex();
         let folder = write(&image);
         same_files(folder.path(), &image).unwrap();

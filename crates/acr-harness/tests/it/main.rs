@@ -3,7 +3,5 @@
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
 mod fidelity;
-mod images;
 mod interop;
-mod quickstart;
 mod record;

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "cli")]
 mod binary;
+mod examples;
 mod fault;
 mod raw;
 mod server;

@@ -16,10 +16,9 @@ use super::load::{Generator, Load, Target};
 use super::usage;
 use crate::Result;
 use crate::bench::raw_http::RawResponse;
+use crate::image::Image;
 use crate::interop::docker_registry::DockerRegistry;
 use crate::interop::mock::MockProcess;
-use crate::layout::OciLayout;
-use crate::push::push;
 
 const REPOSITORY: &str = "bench/app";
 const USER: &str = "bench";
@@ -157,9 +156,12 @@ async fn fill(endpoint: &str, credential: Credential, tags: usize) -> Result<()>
         .danger_allow_http(true)
         .build()?;
     let repository = client.repository_client(REPOSITORY)?;
-    let image = OciLayout::fixture("v1")?.image()?;
-    for number in 0..tags {
-        push(&repository, &image, &tag(number)).await?;
+    let image = Image::fixture("v1")?;
+    image.push(&repository, &tag(0)).await?;
+    for number in 1..tags {
+        repository
+            .set_manifest(tag(number), &image.manifests[0])
+            .await?;
     }
     Ok(())
 }

@@ -11,15 +11,24 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use acr_client::{
     ArtifactManifestOrder, ArtifactTagOrder, ChangeableAttributes, ContainerRegistryClient,
-    Credential, ErrorKind, RepositoryClient,
+    Credential, Descriptor, Digest, ErrorKind, Manifest, Platform, RepositoryClient,
 };
-use acr_harness::layout::OciLayout;
-use acr_harness::{Result, cleanup, pull, push};
 use acr_mock::AcrMock;
+
+// The other examples, for what they do: their `main` is not needed here.
+#[allow(dead_code)]
+mod clean_up;
+#[allow(dead_code)]
+mod pull_image;
+#[allow(dead_code)]
+mod push_image;
+
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// The images to push, the oldest first: folders in `fixtures/images`, and their tags.
 const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
@@ -60,7 +69,7 @@ fn hint(error: &acr_client::Error) -> Option<&'static str> {
     }
 }
 
-async fn run() -> Result<()> {
+async fn run() -> Result {
     let Some(target) = Target::from_arguments(std::env::args().skip(1))? else {
         println!("{USAGE}");
         return Ok(());
@@ -72,7 +81,7 @@ async fn run() -> Result<()> {
     client.ping().await?;
     say(format!("{} knows who we are", client.endpoint()));
 
-    let name = format!("acr-quickstart/{:08x}", getrandom::u32()?);
+    let name = format!("acr-quickstart/{:08x}", fastrand::u32(..));
     let repository = client.repository_client(name.as_str())?;
     match repository.get_repository_properties().await {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -109,20 +118,21 @@ async fn remove(repository: &RepositoryClient) {
     }
 }
 
-async fn tour(client: &ContainerRegistryClient, repository: &RepositoryClient) -> Result<()> {
+async fn tour(client: &ContainerRegistryClient, repository: &RepositoryClient) -> Result {
     step("Push three versions of an image, each for two platforms");
+    let mut roots = Vec::new();
     for tag in VERSIONS {
-        let image = OciLayout::fixture(tag)?.image()?;
-        let pushed = push::push(repository, &image, tag).await?;
-        say(format!("{tag}  {}", image.root()?.digest));
-        for (platform, manifest) in image.platforms()? {
-            say(format!("    {}  {platform}", manifest.digest));
+        let pushed = push_image::push(repository, &fixture(tag), tag).await?;
+        say(format!("{tag}  {}", pushed.root));
+        for (digest, platform) in platforms(&repository.get_manifest(tag).await?)? {
+            say(format!("    {digest}  {platform}"));
         }
-        let bytes: usize = pushed.uploaded.values().sum();
-        let (new, old) = (pushed.uploaded.len(), pushed.present.len());
+        let (new, old) = (pushed.sent.len(), pushed.present);
+        let bytes: u64 = pushed.sent.iter().map(|blob| blob.size).sum();
         say(format!(
             "    {new} blobs sent ({bytes} bytes), {old} were there already"
         ));
+        roots.push(pushed.root);
     }
 
     step("List repositories, then tags and manifests, newest first");
@@ -179,21 +189,19 @@ async fn tour(client: &ContainerRegistryClient, repository: &RepositoryClient) -
     ));
 
     step("Pull v3 with all its platforms, and compare it with what was pushed");
-    let pulled = pull::pull(repository, "v3").await?;
-    if pulled != OciLayout::fixture("v3")?.image()? {
+    let folder = std::env::temp_dir().join(repository.name().as_str());
+    let pulled = pull_image::pull(repository, "v3", None, &folder).await?;
+    fs::remove_dir_all(&folder)?;
+    // Everything was verified against its digest, from the first one on.
+    if roots.last() != pulled.first().map(|image| &image.digest) {
         return Err("the image that came back is another one".into());
     }
-    for digest in pulled
-        .manifests
-        .iter()
-        .map(|manifest| &manifest.digest)
-        .chain(pulled.blobs.keys())
-    {
+    for Descriptor { digest, .. } in &pulled {
         say(format!("{digest}  verified"));
     }
 
     step("Keep the two newest images with all that they refer to, delete the rest");
-    let plan = cleanup::plan(repository, 2).await?;
+    let plan = clean_up::plan(repository, 2).await?;
     for digest in &plan.keep {
         say(format!("{digest}  kept"));
     }
@@ -209,12 +217,14 @@ async fn tour(client: &ContainerRegistryClient, repository: &RepositoryClient) -
 
     step("Pull what was kept, on each platform");
     for tag in ["v2", "v3"] {
-        for (platform, _) in OciLayout::fixture(tag)?.image()?.platforms()? {
-            let image = pull::pull_platform(repository, tag, &platform).await?;
-            let bytes: usize = image.blobs.iter().sum();
+        for (_, platform) in platforms(&repository.get_manifest(tag).await?)? {
+            let pulled = pull_image::pull(repository, tag, Some(&platform), &folder).await?;
+            fs::remove_dir_all(&folder)?;
+            let (manifest, blobs) = (&pulled[0], &pulled[1..]);
+            let bytes: u64 = blobs.iter().map(|blob| blob.size).sum();
             say(format!(
                 "{tag}  {}  {platform}, {bytes} bytes",
-                image.digest
+                manifest.digest
             ));
         }
     }
@@ -234,6 +244,23 @@ async fn tour(client: &ContainerRegistryClient, repository: &RepositoryClient) -
     ));
     print("\nDone.");
     Ok(())
+}
+
+/// An image in the repository of this example.
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../fixtures/images"
+    ))
+    .join(name)
+}
+
+/// The manifests of an index, by their platforms.
+fn platforms(index: &Manifest) -> Result<Vec<(Digest, Platform)>> {
+    let children = index.as_index()?.manifests.into_iter();
+    Ok(children
+        .filter_map(|child| Some((child.digest, child.platform?)))
+        .collect())
 }
 
 /// Which registry to use.

@@ -1,16 +1,13 @@
-//! The example `quickstart` as its users start it: as a program of its own. `cargo test` builds it before this.
+//! The example `quickstart`: what it shows, what it leaves alone, and how it fails.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Command, Output};
-use std::{env, fs, thread};
+use std::process::Output;
+use std::thread;
 
 use acr_client::protocol::ScopeSet;
-use acr_client::{ContainerRegistryClient, Credential, RetryOptions};
-use acr_harness::layout::OciLayout;
-use acr_harness::push::push;
-use acr_mock::{AcrMock, Registry};
-use tempfile::NamedTempFile;
+use acr_mock::Registry;
+
+use super::{Running, fixture, run, text};
 
 #[test]
 fn it_runs_on_a_registry_of_its_own_and_shows_the_digests() {
@@ -18,12 +15,8 @@ fn it_runs_on_a_registry_of_its_own_and_shows_the_digests() {
     let stdout = text(&output.stdout);
     assert!(output.status.success(), "{stdout}{}", text(&output.stderr));
     for version in ["v1", "v2", "v3"] {
-        let image = OciLayout::fixture(version).unwrap().image().unwrap();
-        for manifest in &image.manifests {
-            assert!(
-                stdout.contains(manifest.digest.as_str()),
-                "{version}: {stdout}"
-            );
+        for digest in manifests(version) {
+            assert!(stdout.contains(&digest), "{version}: {stdout}");
         }
     }
     assert!(
@@ -38,8 +31,11 @@ async fn on_a_running_registry_it_leaves_everything_else_alone() {
     let mock = Running::start(Registry::builder().user("dev", "secret"));
     let client = mock.client();
     let other = client.repository_client("acr-quickstart/other").unwrap();
-    let image = OciLayout::fixture("v1").unwrap().image().unwrap();
-    push(&other, &image, "v1").await.unwrap();
+    mock.server
+        .seed("acr-quickstart/other")
+        .unwrap()
+        .image("v1")
+        .unwrap();
     let before = other.get_repository_properties().await.unwrap();
 
     let login = [("USERNAME", "dev"), ("PASSWORD", "secret")];
@@ -156,82 +152,23 @@ fn a_missing_a_double_and_a_wrong_login_are_told_apart() {
     }
 }
 
-/// A registry over TLS, and its CA in a file.
-struct Running {
-    server: AcrMock,
-    endpoint: String,
-    ca: NamedTempFile,
-}
-
-impl Running {
-    fn start(registry: acr_mock::RegistryBuilder) -> Self {
-        let server = AcrMock::builder()
-            .registry(registry.build())
-            .start()
-            .unwrap();
-        let ca = NamedTempFile::new().unwrap();
-        fs::write(ca.path(), server.ca_pem().unwrap()).unwrap();
-        let endpoint = server.endpoint();
-        Self {
-            server,
-            endpoint,
-            ca,
-        }
-    }
-
-    /// `--endpoint URL --ca FILE`
-    fn arguments(&self) -> [&str; 4] {
-        [
-            "--endpoint",
-            &self.endpoint,
-            "--ca",
-            self.ca.path().to_str().unwrap(),
-        ]
-    }
-
-    fn client(&self) -> ContainerRegistryClient {
-        self.client_with("any token")
-    }
-
-    fn client_with(&self, token: &str) -> ContainerRegistryClient {
-        ContainerRegistryClient::builder(&self.endpoint)
-            .credential(Credential::entra_token(token))
-            .root_certificate_pem(self.server.ca_pem().unwrap())
-            .retry(RetryOptions::none())
-            .build()
-            .unwrap()
-    }
+/// The digests of a fixture's image and of its platforms.
+fn manifests(version: &str) -> Vec<String> {
+    let read = |file: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(fixture(version).join(file)).unwrap()).unwrap()
+    };
+    let digests = |index: serde_json::Value| -> Vec<String> {
+        let manifests = index["manifests"].as_array().unwrap().iter();
+        let digests = manifests.map(|manifest| manifest["digest"].as_str().unwrap().to_owned());
+        digests.collect()
+    };
+    let mut all = digests(read("index.json"));
+    let root = all[0].replace(':', "/");
+    all.extend(digests(read(&format!("blobs/{root}"))));
+    all
 }
 
 /// Runs the example with these arguments and variables (without `AZURE_CONTAINERREGISTRY_`), and with no others.
 fn quickstart(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let program = program();
-    let mut command = Command::new(&program);
-    for (name, _) in env::vars_os() {
-        if name.to_string_lossy().starts_with("AZURE_") {
-            command.env_remove(name);
-        }
-    }
-    let variables = variables
-        .iter()
-        .map(|(name, value)| (format!("AZURE_CONTAINERREGISTRY_{name}"), value));
-    let output = command.args(arguments).envs(variables).output();
-    output.unwrap_or_else(|error| {
-        panic!(
-            "{}: {error}; `cargo build --example quickstart` makes it",
-            program.display()
-        )
-    })
-}
-
-/// Where cargo puts examples: beside the folder of this test.
-fn program() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
-    let name = format!("quickstart{}", env::consts::EXE_SUFFIX);
-    profile.join("examples").join(name)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    run("quickstart", arguments, variables, &[])
 }

@@ -1,0 +1,42 @@
+//! Lists the tags of all repositories, the newest first.
+//!
+//! ```text
+//! cargo run -p acr-client --example list_tags     # on a mock inside this program
+//! AZURE_CONTAINERREGISTRY_ENDPOINT=https://name.azurecr.io cargo run -p acr-client --example list_tags
+//! ```
+
+use acr_client::transport::from_fn;
+use acr_client::{ArtifactTagOrder, ContainerRegistryClient, Credential};
+use acr_mock::Registry;
+
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result {
+    let client = connect()?;
+    // Pages are fetched as they are needed.
+    let mut names = client.list_repository_names();
+    while let Some(name) = names.try_next().await? {
+        let repository = client.repository_client(name.as_str())?;
+        let newest_first = ArtifactTagOrder::LastUpdatedOnDescending;
+        let mut tags = repository.list_tag_properties_with(newest_first);
+        while let Some(tag) = tags.try_next().await? {
+            let (tag, digest, updated) = (&tag.name, &tag.digest, tag.last_updated_on);
+            println!("{name}:{tag}  {digest}  {updated}");
+        }
+    }
+    Ok(())
+}
+
+/// Connects to the registry that the environment names, or to a mock inside this program.
+fn connect() -> Result<ContainerRegistryClient> {
+    if std::env::var_os("AZURE_CONTAINERREGISTRY_ENDPOINT").is_some() {
+        return Ok(ContainerRegistryClient::from_env()?);
+    }
+    let mock = Registry::new();
+    mock.seed("samples/app")?.index("v1")?;
+    Ok(ContainerRegistryClient::builder("https://mock.azurecr.io")
+        .credential(Credential::entra_token("any"))
+        .transport(from_fn(move |request| mock.handle(request)))
+        .build()?)
+}

@@ -1,0 +1,112 @@
+//! The examples `push_image`, `pull_image` and `clean_up` on one registry.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use acr_client::{Descriptor, ImageManifest, Manifest, MediaType};
+use acr_mock::Registry;
+
+use super::{Running, fixture};
+
+const NAME: &str = "samples/app";
+
+fn push(mock: &Running, image: &str, tag: &str) -> String {
+    let folder = fixture(image);
+    mock.run("push_image", &[folder.to_str().unwrap(), NAME, tag])
+}
+
+/// The blobs and manifests of a layout, by their digests without the algorithm.
+fn blobs(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder.join("blobs/sha256")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .map(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read(&path).unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_pulled_is_what_was_pushed() {
+    let mock = Running::start(Registry::builder());
+    for image in ["v1", "docker-v2"] {
+        push(&mock, image, image);
+        let folder = tempfile::tempdir().unwrap();
+        let files = folder.path().to_str().unwrap();
+        mock.run("pull_image", &[NAME, image, files]);
+        assert_eq!(blobs(folder.path()), blobs(&fixture(image)), "{image}");
+        // The layout can be pushed again, and is the same image.
+        let again = mock.run("push_image", &[files, NAME, "again"]);
+        assert!(again.contains("0 blobs sent, 6 present"), "{again}");
+    }
+    let platform = tempfile::tempdir().unwrap();
+    let files = platform.path().to_str().unwrap();
+    let arguments = [NAME, "v1", files, "linux", "amd64"];
+    mock.run("pull_image", &arguments);
+    // A manifest, a config and two layers.
+    assert_eq!(blobs(platform.path()).len(), 4);
+}
+
+#[test]
+fn a_push_sends_only_the_blobs_that_are_missing() {
+    let mock = Running::start(Registry::builder());
+    for (image, expected) in [
+        ("v1", "6 blobs sent, 0 present"),
+        ("v1", "0 blobs sent, 6 present"),
+        ("v2", "4 blobs sent, 2 present"),
+    ] {
+        let output = push(&mock, image, image);
+        assert!(output.contains(expected), "{image}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn clean_up_keeps_what_belongs_to_the_newest_images() {
+    let mock = Running::start(Registry::builder());
+    let repository = mock.client().repository_client(NAME).unwrap();
+    let mut signatures = Vec::new();
+    let mut roots = Vec::new();
+    for image in ["v1", "v2", "v3"] {
+        push(&mock, image, image);
+        let root = repository.get_manifest(image).await.unwrap();
+        // Neither a signature nor the manifest of a platform has a tag.
+        let mut config = repository.upload_blob(b"{}").await.unwrap();
+        config.media_type = MediaType::OCI_EMPTY;
+        let signature = ImageManifest::new(config, Vec::<Descriptor>::new());
+        let signature = Manifest::try_from(&signature.with_subject(root.descriptor())).unwrap();
+        let digest = &signature.digest;
+        repository.set_manifest(digest, &signature).await.unwrap();
+        signatures.push(signature.digest);
+        roots.push(root);
+    }
+    // Two tags are one image, and an old image that is tagged anew is new.
+    push(&mock, "v1", "stable");
+    push(&mock, "v3", "latest");
+    let output = mock.run("clean_up", &[NAME, "2"]);
+
+    let deleted: Vec<&str> = output
+        .lines()
+        .filter_map(|line| line.strip_suffix("  deleted"))
+        .collect();
+    let place = |digest: &str| deleted.iter().position(|deleted| *deleted == digest);
+    let index = place(roots[1].digest.as_str()).expect("v2 is the oldest");
+    assert!(place(signatures[1].as_str()).unwrap() < index);
+    assert_eq!(deleted.len(), 4, "{output}");
+    for child in roots[1].references().unwrap() {
+        assert!(place(child.digest.as_str()).unwrap() > index);
+    }
+    for (root, signature) in roots.iter().zip(&signatures) {
+        let kept = usize::from(root != &roots[1]);
+        assert_eq!(count(&repository, root.digest.as_str()).await, kept);
+        assert_eq!(count(&repository, signature.as_str()).await, kept);
+        for child in root.references().unwrap() {
+            assert_eq!(count(&repository, child.digest.as_str()).await, kept);
+        }
+    }
+}
+
+async fn count(repository: &acr_client::RepositoryClient, digest: &str) -> usize {
+    usize::from(repository.get_manifest(digest).await.is_ok())
+}

@@ -1,0 +1,148 @@
+//! The examples as their users start them: as programs of their own, which `cargo test` builds before this.
+
+mod images;
+mod quickstart;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{env, fs};
+
+use acr_client::{ContainerRegistryClient, Credential};
+use acr_mock::{AcrMock, RegistryBuilder};
+use tempfile::NamedTempFile;
+
+use crate::seeded;
+
+#[test]
+fn every_example_runs_without_a_registry() {
+    let folder = tempfile::tempdir().unwrap();
+    let pull = ["samples/app", "v1", folder.path().to_str().unwrap()];
+    let mut examples: Vec<(&str, &[&str], &str)> = vec![
+        ("list_tags", &[], "samples/app:v1  sha256:"),
+        ("lock_release", &[], "refused: "),
+        ("push_image", &[], "samples/app:v1 is sha256:"),
+        ("pull_image", &pull, "bytes"),
+        ("clean_up", &[], "deleted"),
+        ("custom_transport", &[], "get_manifest  200 OK"),
+        ("testing_with_the_mock", &[], "after two refusals"),
+        ("parallel_blobs", &pull, "blobs, "),
+    ];
+    if cfg!(feature = "blocking") {
+        examples.push(("blocking", &[], "read and verified"));
+    }
+    if cfg!(feature = "azure-core") {
+        examples.push(("azure_identity", &[], "signed in at"));
+    }
+    for (example, arguments, expected) in examples {
+        // Without programs either: one of them would ask the Azure CLI.
+        let output = run(example, arguments, &[], &[("PATH", "")]);
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{example}: {stdout}{stderr}");
+        assert!(stdout.contains(expected), "{example}: {stdout}");
+    }
+}
+
+/// A registry over TLS, and its CA in a file.
+struct Running {
+    server: AcrMock,
+    endpoint: String,
+    ca: NamedTempFile,
+}
+
+impl Running {
+    fn start(registry: RegistryBuilder) -> Self {
+        let server = AcrMock::builder()
+            .registry(registry.build())
+            .start()
+            .unwrap();
+        let ca = NamedTempFile::new().unwrap();
+        fs::write(ca.path(), server.ca_pem().unwrap()).unwrap();
+        let endpoint = server.endpoint();
+        Self {
+            server,
+            endpoint,
+            ca,
+        }
+    }
+
+    /// `--endpoint URL --ca FILE`
+    fn arguments(&self) -> [&str; 4] {
+        [
+            "--endpoint",
+            &self.endpoint,
+            "--ca",
+            self.ca.path().to_str().unwrap(),
+        ]
+    }
+
+    fn client(&self) -> ContainerRegistryClient {
+        self.client_with("any token")
+    }
+
+    fn client_with(&self, token: &str) -> ContainerRegistryClient {
+        seeded::builder(&self.endpoint)
+            .credential(Credential::entra_token(token))
+            .root_certificate_pem(self.server.ca_pem().unwrap())
+            .build()
+            .unwrap()
+    }
+
+    /// Runs an example on this registry.
+    fn run(&self, example: &str, arguments: &[&str]) -> String {
+        let login = [
+            ("ENDPOINT", self.endpoint.as_str()),
+            ("ENTRA_TOKEN", "any token"),
+        ];
+        let ca = [("SSL_CERT_FILE", self.ca.path().to_str().unwrap())];
+        let output = run(example, arguments, &login, &ca);
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{example}: {stdout}{stderr}");
+        stdout
+    }
+}
+
+/// Runs an example with these arguments, these variables of `AZURE_CONTAINERREGISTRY_` and these of other names.
+fn run(
+    example: &str,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+    others: &[(&str, &str)],
+) -> Output {
+    let program = program(example);
+    let mut command = Command::new(&program);
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("AZURE_") {
+            command.env_remove(name);
+        }
+    }
+    let variables = variables
+        .iter()
+        .map(|(name, value)| (format!("AZURE_CONTAINERREGISTRY_{name}"), value));
+    command.args(arguments).envs(variables);
+    let output = command.envs(others.iter().copied()).output();
+    output.unwrap_or_else(|error| {
+        panic!(
+            "{}: {error}; `cargo build --example {example}` makes it",
+            program.display()
+        )
+    })
+}
+
+/// Where cargo puts examples: beside the folder of this test.
+fn program(example: &str) -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
+    let name = format!("{example}{}", env::consts::EXE_SUFFIX);
+    profile.join("examples").join(name)
+}
+
+/// An image in `fixtures/images`.
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fixtures/images")
+        .join(name)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
