@@ -2,6 +2,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use acr_clock::Clock;
 use acr_protocol::Secret;
 use async_trait::async_trait;
 
@@ -24,30 +25,46 @@ use crate::error::Error;
 /// let either = azure.clone().or(Credential::anonymous());
 /// # let _ = (pulls, robot, azure, either);
 /// ```
-#[derive(Clone, Default)]
-pub struct Credential(pub(crate) Kind);
+#[derive(Clone)]
+pub struct Credential(pub(super) Vec<Link>);
 
-#[derive(Clone, Default)]
-pub(crate) enum Kind {
-    #[default]
+/// One of those that are tried in turn.
+#[derive(Clone)]
+pub(super) enum Link {
+    Known(Identity),
+    /// What is looked up anew each time that a token is fetched.
+    #[cfg_attr(
+        not(feature = "docker-config"),
+        expect(dead_code, reason = "nothing else is looked up so far")
+    )]
+    Lookup(Arc<dyn Lookup>),
+}
+
+/// What a token is fetched with.
+#[derive(Clone)]
+pub(super) enum Identity {
     Anonymous,
-    Password {
-        user: String,
-        password: Secret,
-    },
+    Password { user: String, password: Secret },
     RefreshToken(Secret),
     Entra(Arc<dyn TokenSource>),
     Provider(Arc<dyn TokenProvider>),
-    #[cfg(feature = "docker-config")]
-    Docker(super::docker::DockerConfig),
-    Chain(Arc<[Credential]>),
+}
+
+/// Where identities are kept for several registries.
+#[async_trait]
+pub(super) trait Lookup: fmt::Debug + Send + Sync {
+    /// What it is, for messages.
+    fn name(&self) -> &'static str;
+
+    /// Finds the identity for a registry.
+    async fn look_up(&self, registry: &str, clock: &dyn Clock) -> Result<Identity, Error>;
 }
 
 impl Credential {
     /// Nobody in particular. Where anonymous pull is on, that is enough to read.
     #[must_use]
-    pub const fn anonymous() -> Self {
-        Self(Kind::Anonymous)
+    pub fn anonymous() -> Self {
+        Self::of(Identity::Anonymous)
     }
 
     /// A user name and password: the admin user, a service principal (application id and secret),
@@ -60,7 +77,7 @@ impl Credential {
     /// `az acr login --expose-token` gives it.
     #[must_use]
     pub fn password(user: impl Into<String>, password: impl Into<Secret>) -> Self {
-        Self(Kind::Password {
+        Self::of(Identity::Password {
             user: user.into(),
             password: password.into(),
         })
@@ -69,7 +86,7 @@ impl Credential {
     /// A refresh token of this registry, which lives for about three hours.
     #[must_use]
     pub fn refresh_token(token: impl Into<Secret>) -> Self {
-        Self(Kind::RefreshToken(token.into()))
+        Self::of(Identity::RefreshToken(token.into()))
     }
 
     /// An Entra ID token that is at hand, such as the one `az account get-access-token` prints.
@@ -89,32 +106,13 @@ impl Credential {
     #[doc(alias = "DefaultAzureCredential")]
     #[doc(alias = "TokenCredential")]
     pub fn entra(source: impl TokenSource) -> Self {
-        Self(Kind::Entra(Arc::new(source)))
+        Self::of(Identity::Entra(Arc::new(source)))
     }
 
     /// Access tokens of the registry from a provider of one's own; the client then fetches none.
     #[must_use]
     pub fn token_provider(provider: impl TokenProvider) -> Self {
-        Self(Kind::Provider(Arc::new(provider)))
-    }
-
-    /// What docker's configuration has for the registry: the user name and password or the identity
-    /// token of a `docker login` or `az acr login`, or what a credential helper brings.
-    ///
-    /// It is looked up when a token is needed, not before, so that a later login is seen. Where the
-    /// configuration has nothing for the registry, the operation fails with
-    /// [`ErrorKind::Credential`](crate::ErrorKind::Credential), or a [`chain`](Self::chain) goes on.
-    ///
-    /// ```
-    /// use acr_client::{Credential, DockerConfig};
-    ///
-    /// let credential = Credential::docker_config(DockerConfig::new()).or(Credential::anonymous());
-    /// # let _ = credential;
-    /// ```
-    #[cfg(feature = "docker-config")]
-    #[must_use]
-    pub const fn docker_config(config: super::docker::DockerConfig) -> Self {
-        Self(Kind::Docker(config))
+        Self::of(Identity::Provider(Arc::new(provider)))
     }
 
     /// Several credentials in the order in which they are tried.
@@ -139,7 +137,7 @@ impl Credential {
     #[must_use]
     #[doc(alias = "ChainedTokenCredential")]
     pub fn chain(credentials: impl IntoIterator<Item = Self>) -> Self {
-        Self(Kind::Chain(credentials.into_iter().collect()))
+        Self(credentials.into_iter().flat_map(|one| one.0).collect())
     }
 
     /// This credential, and another one after it; see [`chain`](Self::chain).
@@ -151,44 +149,79 @@ impl Credential {
     /// Returns whether this is [`anonymous`](Self::anonymous), or a chain of nothing else.
     #[must_use]
     pub fn is_anonymous(&self) -> bool {
-        match &self.0 {
-            Kind::Anonymous => true,
-            Kind::Chain(links) => links.iter().all(Self::is_anonymous),
-            _ => false,
-        }
+        let is_anonymous = |link: &Link| matches!(link, Link::Known(Identity::Anonymous));
+        self.0.iter().all(is_anonymous)
     }
 
-    /// Whether somebody else fetches the registry's tokens, so that nothing goes to its token server.
-    pub(crate) const fn fetches_its_own_tokens(&self) -> bool {
-        matches!(self.0, Kind::Provider(_))
+    pub(super) fn of(identity: Identity) -> Self {
+        Self(vec![Link::Known(identity)])
     }
 
     /// Refuses what no registry can have given, such as a password with the line break of the file that
     /// it was read from. Nothing of it is shown.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        match &self.0 {
-            Kind::Password { user, password } => {
-                check_secret("the user name", user)?;
-                check_secret("the password", password.expose())
-            }
-            Kind::RefreshToken(token) => check_secret("the refresh token", token.expose()),
-            Kind::Chain(links) => links.iter().try_for_each(Self::check),
-            // What a source brings is looked at when it does.
-            _ => Ok(()),
+        self.0.iter().try_for_each(|link| match link {
+            Link::Known(identity) => identity.check(),
+            // What is looked up is checked when it is.
+            Link::Lookup(_) => Ok(()),
+        })
+    }
+}
+
+impl Default for Credential {
+    /// Nobody in particular.
+    fn default() -> Self {
+        Self::anonymous()
+    }
+}
+
+impl Link {
+    /// What it is, for messages.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Known(identity) => identity.name(),
+            Self::Lookup(lookup) => lookup.name(),
         }
     }
 
-    /// What it is, for messages.
-    pub(crate) const fn name(&self) -> &'static str {
-        match self.0 {
-            Kind::Anonymous => "anonymous access",
-            Kind::Password { .. } => "the password",
-            Kind::RefreshToken(_) => "the refresh token",
-            Kind::Entra(_) => "the Entra token",
-            Kind::Provider(_) => "the token provider",
-            #[cfg(feature = "docker-config")]
-            Kind::Docker(_) => "docker's configuration",
-            Kind::Chain(_) => "the chain",
+    /// What of it is sent to a token server and must not go to another one than the registry's own.
+    pub(super) fn secret(&self) -> Option<&'static str> {
+        match self {
+            Self::Known(identity) => identity.secret(),
+            Self::Lookup(lookup) => Some(lookup.name()),
+        }
+    }
+}
+
+impl Identity {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous access",
+            Self::Password { .. } => "the password",
+            Self::RefreshToken(_) => "the refresh token",
+            Self::Entra(_) => "the Entra token",
+            Self::Provider(_) => "the token provider",
+        }
+    }
+
+    /// What of it is sent to a token server and must not go to another one than the registry's own.
+    pub(super) const fn secret(&self) -> Option<&'static str> {
+        match self {
+            // A provider fetches the tokens itself.
+            Self::Anonymous | Self::Provider(_) => None,
+            secret => Some(secret.name()),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Password { user, password } => {
+                check_secret("the user name", user)?;
+                check_secret("the password", password.expose())
+            }
+            Self::RefreshToken(token) => check_secret("the refresh token", token.expose()),
+            // What a source brings is looked at when it does.
+            Self::Anonymous | Self::Entra(_) | Self::Provider(_) => Ok(()),
         }
     }
 }
@@ -220,18 +253,33 @@ pub(crate) fn without_line_break(text: &str) -> &str {
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Anonymous => f.write_str("Anonymous"),
-            Kind::Password { user, .. } => f
+        match &*self.0 {
+            [link] => link.fmt(f),
+            links => f.debug_list().entries(links).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(identity) => identity.fmt(f),
+            Self::Lookup(lookup) => lookup.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Anonymous => f.write_str("Anonymous"),
+            Self::Password { user, .. } => f
                 .debug_struct("Password")
                 .field("user", user)
                 .finish_non_exhaustive(),
-            Kind::RefreshToken(_) => f.write_str("RefreshToken(***)"),
-            Kind::Entra(source) => f.debug_tuple("Entra").field(source).finish(),
-            Kind::Provider(provider) => f.debug_tuple("Provider").field(provider).finish(),
-            #[cfg(feature = "docker-config")]
-            Kind::Docker(config) => f.debug_tuple("Docker").field(config).finish(),
-            Kind::Chain(links) => f.debug_list().entries(links.iter()).finish(),
+            Self::RefreshToken(_) => f.write_str("RefreshToken(***)"),
+            Self::Entra(source) => f.debug_tuple("Entra").field(source).finish(),
+            Self::Provider(provider) => f.debug_tuple("Provider").field(provider).finish(),
         }
     }
 }

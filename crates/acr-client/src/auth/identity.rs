@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use acr_clock::Clock;
 
-use super::credential::{Credential, Kind};
+use super::credential::{Credential, Identity, Link};
 use crate::error::{Error, ErrorKind};
 
 /// The credentials of a client in their order, and the one that is in force.
 #[derive(Debug)]
 pub(super) struct CredentialChain {
-    links: Vec<Credential>,
+    links: Vec<Link>,
     active: Mutex<InForce>,
 }
 
@@ -23,18 +23,9 @@ struct InForce {
 }
 
 impl CredentialChain {
-    /// Takes a credential apart: a chain into its links, those of chains within it too.
     pub(super) fn new(credential: Credential) -> Self {
-        fn flatten(credential: Credential, into: &mut Vec<Credential>) {
-            match credential.0 {
-                Kind::Chain(links) => links.iter().for_each(|link| flatten(link.clone(), into)),
-                kind => into.push(Credential(kind)),
-            }
-        }
-        let mut links = Vec::new();
-        flatten(credential, &mut links);
         Self {
-            links,
+            links: credential.0,
             active: Mutex::new(InForce {
                 place: 0,
                 since: SystemTime::UNIX_EPOCH,
@@ -47,7 +38,7 @@ impl CredentialChain {
     }
 
     /// Whether this is true of one of them.
-    pub(super) fn any(&self, is_true: impl Fn(&Credential) -> bool) -> bool {
+    pub(super) fn any(&self, is_true: impl Fn(&Link) -> bool) -> bool {
         self.links.iter().any(is_true)
     }
 
@@ -81,33 +72,21 @@ impl CredentialChain {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The credential at a place for a registry, with what stands elsewhere looked up.
-    pub(super) async fn credential(
+    /// The identity at a place for a registry, with what stands elsewhere looked up.
+    pub(super) async fn identity(
         &self,
         place: usize,
         registry: &str,
         clock: &dyn Clock,
-    ) -> Result<Credential, Error> {
-        let Some(credential) = self.links.get(place) else {
-            return Err(Error::new(
+    ) -> Result<Identity, Error> {
+        match self.links.get(place) {
+            Some(Link::Known(identity)) => Ok(identity.clone()),
+            Some(Link::Lookup(lookup)) => lookup.look_up(registry, clock).await,
+            None => Err(Error::new(
                 ErrorKind::Credential,
                 "the chain of credentials is empty",
-            ));
-        };
-        #[cfg(feature = "docker-config")]
-        if let Kind::Docker(config) = &credential.0 {
-            let found = config.find(registry, clock).await?.ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Credential,
-                    format!("docker's configuration has no credential for {registry}"),
-                )
-            })?;
-            found.check()?;
-            return Ok(found);
+            )),
         }
-        #[cfg(not(feature = "docker-config"))]
-        let _ = (registry, clock);
-        Ok(credential.clone())
     }
 
     /// The error of a chain of which no link brought a token: what became of each.
@@ -120,7 +99,7 @@ impl CredentialChain {
         if failures.is_empty() {
             return last;
         }
-        let name = |place: usize| self.links.get(place).map_or("", Credential::name);
+        let name = |place: usize| self.links.get(place).map_or("", Link::name);
         let mut text = String::from("no credential of the chain is accepted:");
         for (place, failure) in &failures {
             text.push_str(&format!(" {}: {failure};", name(*place)));

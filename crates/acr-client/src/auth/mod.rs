@@ -32,7 +32,7 @@ use acr_protocol::{Challenge, ScopeSet, Secret};
 use http::{HeaderMap, HeaderValue};
 
 use self::cache::{CachedToken, SingleFlight, TokenCache};
-use self::credential::Kind;
+use self::credential::Identity;
 pub(crate) use self::credential::without_line_break;
 pub use self::credential::{Credential, TokenSource};
 #[cfg(feature = "docker-config")]
@@ -259,12 +259,11 @@ impl Authorizer {
         let mut failure = None;
         let now = self.0.sender.clock.now();
         for place in self.0.identities.try_order(now) {
-            match self.credential(place).await {
-                Ok(credential) => {
-                    if let Kind::Password { user, password } = &credential.0 {
-                        return Ok(Some(basic_login(user, password)));
-                    }
+            match self.identity(place).await {
+                Ok(Identity::Password { user, password }) => {
+                    return Ok(Some(basic_login(&user, &password)));
                 }
+                Ok(_) => {}
                 Err(error) => failure = Some(error),
             }
         }
@@ -306,7 +305,7 @@ impl Authorizer {
             let (realm, is_new) = if self
                 .0
                 .identities
-                .any(|one| realm.check_may_receive(one).is_ok())
+                .any(|link| realm.check_may_receive(link.secret()).is_ok())
             {
                 state.remember(realm)
             } else {
@@ -326,10 +325,10 @@ impl Authorizer {
         Ok(ChallengeOutcome::Retry(retry))
     }
 
-    async fn credential(&self, place: usize) -> Result<Credential, Error> {
+    async fn identity(&self, place: usize) -> Result<Identity, Error> {
         let registry = self.0.endpoint.authority();
         let clock = &*self.0.sender.clock;
-        self.0.identities.credential(place, &registry, clock).await
+        self.0.identities.identity(place, &registry, clock).await
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

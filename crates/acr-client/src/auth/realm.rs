@@ -4,7 +4,6 @@ use acr_protocol::Challenge;
 use acr_protocol::auth::TOKEN_PATH;
 use http::Uri;
 
-use super::credential::Credential;
 use crate::error::{Error, ErrorKind};
 use crate::url::{Endpoint, absolute, origin_text};
 
@@ -55,14 +54,11 @@ impl Realm {
         })
     }
 
-    /// Refuses a credential that must not be sent there: it belongs to the registry alone.
-    pub(super) fn check_may_receive(&self, credential: &Credential) -> Result<(), Error> {
-        match &self.elsewhere {
-            // The client sends nothing there for somebody who fetches tokens elsewhere.
-            Some(_) if credential.fetches_its_own_tokens() => Ok(()),
-            Some(origin) if !credential.is_anonymous() => Err(refused(format!(
-                "the registry wants {} to be sent to another server, {origin}",
-                credential.name()
+    /// Refuses a secret that must not be sent there: it belongs to the registry alone.
+    pub(super) fn check_may_receive(&self, secret: Option<&str>) -> Result<(), Error> {
+        match (&self.elsewhere, secret) {
+            (Some(origin), Some(secret)) => Err(refused(format!(
+                "the registry wants {secret} to be sent to another server, {origin}"
             ))),
             _ => Ok(()),
         }
@@ -80,11 +76,12 @@ fn refused(reason: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Credential;
 
     fn realm(text: &str, endpoint: &str, credential: &Credential) -> Result<Realm, Error> {
         let challenge = Challenge::bearer(text, "service", None, None);
         let realm = Realm::of(&challenge, &Endpoint::parse(endpoint).unwrap())?;
-        realm.check_may_receive(credential)?;
+        realm.check_may_receive(credential.0[0].secret())?;
         Ok(realm)
     }
 

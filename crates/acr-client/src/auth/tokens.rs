@@ -8,7 +8,7 @@ use acr_protocol::{ScopeSet, Secret, TokenClaims};
 use http::{HeaderValue, StatusCode};
 
 use super::cache::{CachedToken, Flight};
-use super::credential::{Credential, Kind, check_secret};
+use super::credential::{Identity, TokenSource, check_secret};
 use super::exchange;
 use super::identity::moves_on;
 use super::provider::TokenRequest;
@@ -116,21 +116,20 @@ impl Authorizer {
     ) -> Result<CachedToken, Error> {
         let sender = &self.0.sender;
         let patience = sender.retry.begin(true);
-        let credential = patience.with_deadline(pin!(self.credential(place))).await?;
-        realm.check_may_receive(&credential)?;
+        let identity = patience.with_deadline(pin!(self.identity(place))).await?;
+        realm.check_may_receive(identity.secret())?;
         let new = |(secret, queued): (Secret, Duration)| {
             let mut token = CachedToken::new(secret, sender.clock.now(), place);
             token.queued = queued;
             token
         };
-        match &credential.0 {
-            Kind::Anonymous => Ok(new(exchange::anonymously(sender, realm, scope).await?)),
-            Kind::Password { user, password } => {
-                let login = Some((user.clone(), password.clone()));
+        match identity {
+            Identity::Anonymous => Ok(new(exchange::anonymously(sender, realm, scope).await?)),
+            Identity::Password { user, password } => {
+                let login = Some((user, password));
                 Ok(new(exchange::with_login(sender, realm, scope, login).await?))
             }
-            Kind::RefreshToken(token) => {
-                let token = token.clone();
+            Identity::RefreshToken(token) => {
                 if names_every_repository(scope) && is_of_abac(&token) {
                     return Err(ignores_wildcards(scope));
                 }
@@ -139,11 +138,8 @@ impl Authorizer {
                 )
                 .await?))
             }
-            Kind::Entra(_) => {
-                self.fetch_by_exchange(place, realm, scope, credential)
-                    .await
-            }
-            Kind::Provider(provider) => {
+            Identity::Entra(source) => self.fetch_by_exchange(place, realm, scope, source).await,
+            Identity::Provider(provider) => {
                 let request = TokenRequest {
                     registry: self.0.endpoint.authority(),
                     service: realm.service.clone(),
@@ -167,10 +163,6 @@ impl Authorizer {
                 check_secret("the token of the token provider", brought.expose())?;
                 Ok(new((brought, Duration::ZERO)))
             }
-            // `CredentialChain` has taken chains apart and looked docker's configuration up.
-            #[cfg(feature = "docker-config")]
-            Kind::Docker(_) => Err(Error::new(ErrorKind::Credential, "a look-up in a look-up")),
-            Kind::Chain(_) => Err(Error::new(ErrorKind::Credential, "a chain in a chain")),
         }
     }
 
@@ -181,11 +173,11 @@ impl Authorizer {
         place: usize,
         realm: &Arc<Realm>,
         scope: &ScopeSet,
-        credential: Credential,
+        source: Arc<dyn TokenSource>,
     ) -> Result<CachedToken, Error> {
         let sender = &self.0.sender;
         let (mut refresh, mut was_at_hand) =
-            self.refresh_token(place, realm, &credential, None).await?;
+            self.refresh_token(place, realm, &source, None).await?;
         let mut queued = if was_at_hand {
             Duration::ZERO
         } else {
@@ -208,7 +200,7 @@ impl Authorizer {
                     if was_at_hand && refusal.status() == Some(StatusCode::UNAUTHORIZED) =>
                 {
                     let refused = Some(&refresh.secret);
-                    let renewed = self.refresh_token(place, realm, &credential, refused);
+                    let renewed = self.refresh_token(place, realm, &source, refused);
                     (refresh, _) = renewed.await?;
                     queued = queued.saturating_add(refresh.queued);
                     // One new refresh token is all that a request gets.
@@ -225,7 +217,7 @@ impl Authorizer {
         &self,
         place: usize,
         realm: &Arc<Realm>,
-        credential: &Credential,
+        source: &Arc<dyn TokenSource>,
         refused: Option<&Secret>,
     ) -> Result<(CachedToken, bool), Error> {
         let now = self.0.sender.clock.now();
@@ -244,9 +236,7 @@ impl Authorizer {
                 return Ok((token.clone(), true));
             }
             let flight = state.exchanges.in_progress(&place).unwrap_or_else(|| {
-                let work = self
-                    .clone()
-                    .exchange(place, realm.clone(), credential.clone());
+                let work = self.clone().exchange(place, realm.clone(), source.clone());
                 state.exchanges.begin(place, work)
             });
             (held.filter(|token| token.is_alive(now)), flight)
@@ -268,12 +258,8 @@ impl Authorizer {
     }
 
     /// Exchanges an Entra token for a refresh token and keeps that.
-    fn exchange(self, place: usize, realm: Arc<Realm>, credential: Credential) -> Flight {
+    fn exchange(self, place: usize, realm: Arc<Realm>, source: Arc<dyn TokenSource>) -> Flight {
         Box::pin(async move {
-            let Kind::Entra(source) = &credential.0 else {
-                // Only `fetch` comes here, and only with such a credential.
-                return Err(Error::new(ErrorKind::Credential, "there is no Entra token"));
-            };
             let sender = &self.0.sender;
             let (endpoint, audience) = (&self.0.endpoint, &self.0.audience);
             let (secret, queued) =

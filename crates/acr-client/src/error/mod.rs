@@ -3,7 +3,7 @@
 pub(crate) mod cause;
 mod convert;
 mod kind;
-mod transport;
+pub(crate) mod transport;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -16,7 +16,7 @@ use http::StatusCode;
 pub use self::kind::{Advice, ErrorKind};
 pub(crate) use self::kind::{is_absence, is_transient};
 pub use self::transport::{TransportError, TransportErrorKind};
-pub(crate) use self::transport::{decisive, kind_within};
+pub(crate) use self::transport::decisive;
 
 /// Why an operation failed.
 ///

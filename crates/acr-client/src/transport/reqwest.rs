@@ -11,7 +11,8 @@ use http_body_util::BodyExt as _;
 use reqwest::redirect::Policy;
 
 use super::{Body, Transport, TransportError, TransportErrorKind};
-use crate::error::{decisive, kind_within};
+use crate::error::decisive;
+use crate::error::transport::kind_within;
 
 /// A transport over a client of the crate `reqwest`, with its TLS, its proxies and its settings.
 ///

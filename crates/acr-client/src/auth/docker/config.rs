@@ -1,11 +1,10 @@
 //! What docker's `config.json` says about one registry.
 
-use acr_protocol::Secret;
-use docker_credential::DockerCredential;
 use serde_json::{Map, Value, json};
 
+use super::convert::{NoUser, identity};
 use super::helper::Helper;
-use crate::auth::credential::{Credential, without_line_break};
+use crate::auth::credential::Identity;
 use crate::error::{Error, ErrorKind};
 
 /// A configuration that was read.
@@ -16,10 +15,10 @@ pub(super) struct Config {
 }
 
 /// Where the credential of one registry is.
-pub(super) enum Lookup {
+pub(super) enum Entry {
     Nowhere,
     /// In the file itself.
-    Here(Credential),
+    Here(Identity),
     /// A program has it.
     With(Helper),
 }
@@ -49,16 +48,16 @@ impl Config {
 
     /// Finds who has the credential, in docker's order: the registry's own helper, then the general
     /// one, and only without either the file. A helper that has nothing is the last word.
-    pub(super) fn look_up(&self, registry: &str) -> Result<Lookup, Error> {
+    pub(super) fn look_up(&self, registry: &str) -> Result<Entry, Error> {
         let registry = Registry::new(registry)?;
         if let Some(helper) = self.helper(&registry)? {
-            return Ok(Lookup::With(helper));
+            return Ok(Entry::With(helper));
         }
         let Some((_, entry)) = self.entry(&registry)? else {
-            return Ok(Lookup::Nowhere);
+            return Ok(Entry::Nowhere);
         };
         let found = self.credential_in(entry, &registry)?;
-        Ok(found.map_or(Lookup::Nowhere, Lookup::Here))
+        Ok(found.map_or(Entry::Nowhere, Entry::Here))
     }
 
     fn helper(&self, registry: &Registry<'_>) -> Result<Option<Helper>, Error> {
@@ -114,7 +113,7 @@ impl Config {
         &self,
         entry: &Value,
         registry: &Registry<'_>,
-    ) -> Result<Option<Credential>, Error> {
+    ) -> Result<Option<Identity>, Error> {
         let unusable = |what: &str| {
             Error::invalid(format!(
                 "the entry of {server} in {} {what}; sign in again with `docker login {server}` or \
@@ -151,7 +150,7 @@ impl Config {
         let config = json!({ "auths": { server: entry } }).to_string();
         let found = docker_credential::get_credential_from_reader(config.as_bytes(), server)
             .map_err(|_| unusable("has a member auth that is no user and password in base64"))?;
-        credential(found).map_err(|NoUser| unusable("has a password, but no user name"))
+        identity(found).map_err(|NoUser| unusable("has a password, but no user name"))
     }
 
     fn object(&self, name: &str) -> Result<Option<&Map<String, Value>>, Error> {
@@ -175,33 +174,6 @@ fn member<'a>(members: &'a Map<String, Value>, name: &str) -> Option<&'a Value> 
     members
         .get(name)
         .or_else(|| other().map(|(_, value)| value))
-}
-
-/// There is a password, but nobody whose it is.
-#[derive(Debug)]
-pub(super) struct NoUser;
-
-/// What a credential of docker's is to this crate. One without a secret is none: docker keeps an entry
-/// for a registry whose secret is elsewhere, and some helpers response so when they have nothing.
-pub(super) fn credential(found: DockerCredential) -> Result<Option<Credential>, NoUser> {
-    let (user, secret) = match found {
-        DockerCredential::IdentityToken(token) => (None, without_line_break(&token).to_owned()),
-        DockerCredential::UsernamePassword(user, password) => {
-            // Old versions of docker padded the password, and `echo` adds a line break to what is
-            // encoded by hand.
-            let password = without_line_break(password.trim_matches('\0'));
-            (Some(user), password.to_owned())
-        }
-    };
-    let secret = Some(Secret::from(secret)).filter(|secret| !secret.is_empty());
-    match (user.as_deref(), secret) {
-        (_, None) => Ok(None),
-        // `az acr login` signs docker in as nobody, with a refresh token for the password. It is
-        // used as what it is, so that it goes to the token endpoint as a refresh token.
-        (None | Some(NOBODY), Some(token)) => Ok(Some(Credential::refresh_token(token))),
-        (Some(""), Some(_)) => Err(NoUser),
-        (Some(user), Some(password)) => Ok(Some(Credential::password(user, password))),
-    }
 }
 
 /// A registry by the name that docker knows it by.
@@ -266,5 +238,4 @@ fn is_docker_hub(host: &str) -> bool {
 /// Names of Docker Hub, which docker keeps under a name of old.
 const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
-const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 pub(super) const MAX_CONFIG_SIZE: usize = 1 << 20;

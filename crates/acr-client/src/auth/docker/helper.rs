@@ -9,8 +9,8 @@ use futures_util::FutureExt;
 use futures_util::future::{RemoteHandle, Shared};
 use serde_json::json;
 
-use super::config::{NoUser, credential};
-use crate::auth::credential::Credential;
+use super::convert::{NoUser, identity};
+use crate::auth::credential::Identity;
 use crate::error::{Error, ErrorKind};
 
 /// A program and what it is asked for.
@@ -21,7 +21,7 @@ pub(super) struct Helper {
     address: String,
 }
 
-pub(super) type Outcome = Result<Option<Credential>, Error>;
+pub(super) type Outcome = Result<Option<Identity>, Error>;
 
 impl Helper {
     /// Takes a name that can be the end of a program's name and nothing else: no path, no option.
@@ -53,7 +53,7 @@ impl Helper {
         let (address, name) = (self.address.as_str(), self.name.as_str());
         let config = json!({ "credHelpers": { address: name } }).to_string();
         match docker_credential::get_credential_from_reader(config.as_bytes(), address) {
-            Ok(found) => credential(found)
+            Ok(found) => identity(found)
                 .map_err(|NoUser| self.failed("responded with a secret, but without a user name")),
             Err(Failure::HelperFailure { stdout, .. }) => match stdout.trim() {
                 NOT_FOUND => Ok(None),

@@ -2,6 +2,7 @@
 //! helpers that it names.
 
 mod config;
+mod convert;
 mod helper;
 #[cfg(test)]
 mod tests;
@@ -16,12 +17,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use acr_clock::Clock;
+use async_trait::async_trait;
 use futures_util::future::{Either, select};
 
-use self::config::{Config, Lookup, MAX_CONFIG_SIZE};
+use self::config::{Config, Entry, MAX_CONFIG_SIZE};
 use self::helper::Running;
-use super::credential::Credential;
+use super::credential::{Credential, Identity, Link, Lookup};
 use crate::error::{Error, ErrorKind};
+
+impl Credential {
+    /// What docker's configuration has for the registry: the user name and password or the identity
+    /// token of a `docker login` or `az acr login`, or what a credential helper brings.
+    ///
+    /// It is looked up when a token is needed, not before, so that a later login is seen. Where the
+    /// configuration has nothing for the registry, the operation fails with
+    /// [`ErrorKind::Credential`](crate::ErrorKind::Credential), or a [`chain`](Self::chain) goes on.
+    ///
+    /// ```
+    /// use acr_client::{Credential, DockerConfig};
+    ///
+    /// let credential = Credential::docker_config(DockerConfig::new()).or(Credential::anonymous());
+    /// # let _ = credential;
+    /// ```
+    #[must_use]
+    pub fn docker_config(config: DockerConfig) -> Self {
+        Self(vec![Link::Lookup(Arc::new(config))])
+    }
+}
 
 /// Where docker keeps its credentials: the file `config.json`, and the helpers that it names.
 ///
@@ -117,22 +139,18 @@ impl DockerConfig {
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when it, or what it says about this registry, is
     /// malformed.
     pub fn stored(&self, registry: &str) -> Result<Option<Credential>, Error> {
-        match self.look_up(registry)? {
-            Lookup::Here(credential) => Ok(Some(credential)),
-            Lookup::Nowhere | Lookup::With(_) => Ok(None),
+        match self.entry(registry)? {
+            Entry::Here(credential) => Ok(Some(Credential::of(credential))),
+            Entry::Nowhere | Entry::With(_) => Ok(None),
         }
     }
 
     /// Finds the credential of a registry, where a helper is responsible by asking that.
-    pub(crate) async fn find(
-        &self,
-        registry: &str,
-        clock: &dyn Clock,
-    ) -> Result<Option<Credential>, Error> {
-        let helper = match self.look_up(registry)? {
-            Lookup::Nowhere => return Ok(None),
-            Lookup::Here(credential) => return Ok(Some(credential)),
-            Lookup::With(helper) => helper,
+    async fn find(&self, registry: &str, clock: &dyn Clock) -> Result<Option<Identity>, Error> {
+        let helper = match self.entry(registry)? {
+            Entry::Nowhere => return Ok(None),
+            Entry::Here(credential) => return Ok(Some(credential)),
+            Entry::With(helper) => helper,
         };
         // The program works in real time. A virtual clock that went on by itself would be at the end of
         // the time limit before the program has begun; held, it gets there when a test moves it.
@@ -155,18 +173,36 @@ impl DockerConfig {
         }
     }
 
-    fn look_up(&self, registry: &str) -> Result<Lookup, Error> {
+    fn entry(&self, registry: &str) -> Result<Entry, Error> {
         match &self.place {
-            Place::Nowhere => Ok(Lookup::Nowhere),
+            Place::Nowhere => Ok(Entry::Nowhere),
             Place::Content(config) => config.look_up(registry),
             Place::File(path) => match read(path)? {
-                None => Ok(Lookup::Nowhere),
+                None => Ok(Entry::Nowhere),
                 Some(bytes) => {
                     let name = format!("docker's configuration {}", path.display());
                     Config::parse(&bytes, name)?.look_up(registry)
                 }
             },
         }
+    }
+}
+
+#[async_trait]
+impl Lookup for DockerConfig {
+    fn name(&self) -> &'static str {
+        "docker's configuration"
+    }
+
+    async fn look_up(&self, registry: &str, clock: &dyn Clock) -> Result<Identity, Error> {
+        let found = self.find(registry, clock).await?.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Credential,
+                format!("docker's configuration has no credential for {registry}"),
+            )
+        })?;
+        found.check()?;
+        Ok(found)
     }
 }
 

@@ -9,7 +9,8 @@ use rustls::{AlertDescription as Alert, CertificateError, Error as Tls};
 use super::rules::InvalidVariable;
 use super::tunnel::{ProxyError, What};
 use crate::error::cause::{chain, find};
-use crate::error::{decisive, is_transient, kind_within};
+use crate::error::transport::kind_within;
+use crate::error::{decisive, is_transient};
 use crate::transport::{TransportError, TransportErrorKind as Kind};
 
 /// The error of a request that brought no response, or not all of it. `is_connect`: whether no

@@ -55,7 +55,7 @@ impl Folder {
     }
 }
 
-fn find(config: &DockerConfig) -> Result<Option<Credential>, Error> {
+fn find(config: &DockerConfig) -> Result<Option<Identity>, Error> {
     let clock = VirtualClock::new();
     clock.drive(config.find(REGISTRY, &clock))
 }

@@ -5,18 +5,25 @@ mod helpers;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::auth::credential::Kind;
 
 const REGISTRY: &str = "name.azurecr.io";
 
-/// A credential as text, secret included.
-fn shown(credential: Option<Credential>) -> String {
-    match credential.map(|credential| credential.0) {
+/// An identity as text, secret included.
+fn shown(identity: Option<Identity>) -> String {
+    match identity {
         None => "none".to_owned(),
-        Some(Kind::Password { user, password }) => format!("{user}:{}", password.expose()),
-        Some(Kind::RefreshToken(token)) => format!("token {}", token.expose()),
+        Some(Identity::Password { user, password }) => format!("{user}:{}", password.expose()),
+        Some(Identity::RefreshToken(token)) => format!("token {}", token.expose()),
         Some(_) => "another kind".to_owned(),
     }
+}
+
+/// The identity of a credential that is no chain.
+fn identity(credential: Option<Credential>) -> Option<Identity> {
+    credential.map(|credential| match &credential.0[..] {
+        [Link::Known(identity)] => identity.clone(),
+        other => panic!("{other:?}"),
+    })
 }
 
 fn config(content: &Value) -> DockerConfig {
@@ -25,7 +32,7 @@ fn config(content: &Value) -> DockerConfig {
 
 #[track_caller]
 fn stored(content: &Value) -> String {
-    shown(config(content).stored(REGISTRY).unwrap())
+    shown(identity(config(content).stored(REGISTRY).unwrap()))
 }
 
 /// `robot:hunter2`
