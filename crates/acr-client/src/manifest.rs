@@ -132,13 +132,9 @@ impl RepositoryClient {
         let manifest = self
             .pipeline
             .run_with(&operation, &info, operation.request())
-            .await
-            .and_then(|manifest| {
-                let checked = check_type(&manifest.media_type);
-                checked.map_err(|error| info.annotate(error, 1))?;
-                Ok(manifest)
-            });
-        manifest.map_err(|error| error.about(operation.reference.as_str()))
+            .await?;
+        check_type(&manifest.media_type).map_err(|error| info.annotate(error, 1))?;
+        Ok(manifest)
     }
 
     /// Asks what a manifest is without getting it: `HEAD /v2/{name}/manifests/{reference}`.
@@ -215,15 +211,11 @@ impl RepositoryClient {
             bytes: manifest.bytes.clone(),
             tags: Vec::new(),
         };
-        let accepted = async {
-            let checked = check(&operation);
-            checked.map_err(|error| self.pipeline.info(&operation).annotate(error, 0))?;
-            let accepted = self.pipeline.run(&operation).await?;
-            Box::pin(self.list_referrer(&manifest, &accepted)).await?;
-            Ok(accepted)
-        };
-        let accepted: Result<_, Error> = accepted.await;
-        accepted.map_err(|error| error.about(operation.reference.as_str()))
+        let info = self.pipeline.info(&operation);
+        check(&operation).map_err(|error| info.annotate(error, 0))?;
+        let accepted = self.pipeline.run(&operation).await?;
+        Box::pin(self.list_referrer(&manifest, &accepted, &info)).await?;
+        Ok(accepted)
     }
 
     /// Deletes a manifest with all its tags: `DELETE /v2/{name}/manifests/{digest}`.
@@ -253,15 +245,12 @@ impl RepositoryClient {
             repository: self.name.clone(),
             reference: (&digest).into(),
         };
-        let deleted = async {
-            let was_there = self.pipeline.run(&operation).await?.was_there();
-            if let Some(subject) = subject {
-                Box::pin(self.unlist_referrer(&subject, digest)).await?;
-            }
-            Ok(was_there)
-        };
-        let deleted: Result<_, Error> = deleted.await;
-        deleted.map_err(|error| error.about(operation.reference.as_str()))
+        let was_there = self.pipeline.run(&operation).await?.was_there();
+        if let Some(subject) = subject {
+            let info = self.pipeline.info(&operation);
+            Box::pin(self.unlist_referrer(&subject, digest, &info)).await?;
+        }
+        Ok(was_there)
     }
 
     /// The digest itself, or that which a tag points at now.
@@ -284,15 +273,9 @@ impl RepositoryClient {
             .open(&info, operation.request(), HeadManifest::SPEC.success);
         let found = match opened.await {
             Ok(response) => match operation.read(&response.head, Bytes::new()) {
-                Ok(descriptor) => {
-                    let checked = check_type(&descriptor.media_type).map(|()| descriptor);
-                    Some(checked.map_err(|error| info.annotate(error, 1)))
-                }
+                Ok(descriptor) => Some(check_type(&descriptor.media_type).map(|()| descriptor)),
                 Err(DecodeError::MissingHeader(_)) => None,
-                Err(error) => {
-                    let error = response.undecodable(error);
-                    Some(Err(info.annotate(error, 1)))
-                }
+                Err(error) => Some(Err(response.undecodable(error))),
             },
             // What it means is in the body, which a `HEAD` has not: a lock, a registry that does not
             // take the method, or one that has no such manifest but does not say who it is.
@@ -300,7 +283,7 @@ impl RepositoryClient {
             Err(error) => Some(Err(error)),
         };
         match found {
-            Some(found) => found.map_err(|error| error.about(operation.reference.as_str())),
+            Some(found) => found.map_err(|error| info.annotate(error, 1)),
             None => {
                 let got = self.get_reference(operation.reference, HeadManifest::SPEC.name);
                 Ok(got.await?.descriptor())

@@ -102,25 +102,21 @@ impl RepositoryClient {
         let operation = HeadBlob { repository, digest };
         let info = self.pipeline.info(&operation);
         let asked = self.ask_for(&operation, &info, operation.request()?);
-        let found = match asked.await {
-            Some(found) => found,
-            None => {
-                let HeadBlob { repository, digest } = operation.clone();
-                let range = None;
-                let get = GetBlob {
-                    repository,
-                    digest,
-                    range,
-                };
-                // The response is dropped with its body unread.
-                let asked = self.ask_for(&operation, &info, get.request()?);
-                asked.await.unwrap_or_else(|| {
-                    let text = "the server tells neither by HEAD nor by GET how long the blob is";
-                    Err(info.annotate(Error::protocol(text), 1))
-                })
-            }
+        if let Some(found) = asked.await {
+            return found;
+        }
+        let HeadBlob { repository, digest } = operation.clone();
+        let get = GetBlob {
+            repository,
+            digest,
+            range: None,
         };
-        found.map_err(|error| error.about(operation.digest.as_str()))
+        // The response is dropped with its body unread.
+        let asked = self.ask_for(&operation, &info, get.request()?);
+        asked.await.unwrap_or_else(|| {
+            let text = "the server tells neither by HEAD nor by GET how long the blob is";
+            Err(info.annotate(Error::protocol(text), 1))
+        })
     }
 
     /// Asks for a blob by one request, of whose response the head counts; `None` where it says too little.
@@ -171,14 +167,12 @@ impl RepositoryClient {
             digest: digest.try_into().map_err(Into::into)?,
             from: Some(from.try_into().map_err(Into::into)?),
         };
-        let started = self.pipeline.run(&operation).await.and_then(|started| {
-            let UploadStart::Started(progress) = started else {
-                return Ok(started);
-            };
-            let info = self.pipeline.info(&operation);
-            relative(&self.pipeline, &info, &operation, progress).map(UploadStart::Started)
-        });
-        started.map_err(|error| error.about(operation.digest.as_str()))
+        let progress = match self.pipeline.run(&operation).await? {
+            UploadStart::Started(progress) => progress,
+            exists => return Ok(exists),
+        };
+        let info = self.pipeline.info(&operation);
+        relative(&self.pipeline, &info, &operation, progress).map(UploadStart::Started)
     }
 
     /// Deletes a blob: `DELETE /v2/{name}/blobs/{digest}`.

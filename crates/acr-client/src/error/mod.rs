@@ -15,8 +15,8 @@ use http::StatusCode;
 
 pub use self::kind::{Advice, ErrorKind};
 pub(crate) use self::kind::{is_absence, is_transient};
-pub use self::transport::{TransportError, TransportErrorKind};
 pub(crate) use self::transport::decisive;
+pub use self::transport::{TransportError, TransportErrorKind};
 
 /// Why an operation failed.
 ///
@@ -284,13 +284,6 @@ impl Error {
                 inner.repository = repository.map(str::to_owned);
                 inner.reference = reference.map(str::to_owned);
             }
-        })
-    }
-
-    /// Says which tag or digest it happened to; one named further inside stays.
-    pub(crate) fn about(self, reference: &str) -> Self {
-        self.edit(|inner| {
-            inner.reference.get_or_insert_with(|| reference.to_owned());
         })
     }
 

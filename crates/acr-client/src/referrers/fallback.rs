@@ -10,6 +10,7 @@ use super::lacks_the_api;
 use crate::audience::Audience;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::MAX_MANIFEST_SIZE;
+use crate::operation_info::OperationInfo;
 use crate::repository::RepositoryClient;
 
 impl RepositoryClient {
@@ -18,6 +19,7 @@ impl RepositoryClient {
         &self,
         manifest: &Manifest,
         accepted: &AcceptedManifest,
+        info: &OperationInfo,
     ) -> Result<(), Error> {
         let kept = self.pipeline.kept_referrers();
         if accepted.subject.is_some() {
@@ -47,7 +49,7 @@ impl RepositoryClient {
                  this registry leaves to its clients; set it again",
                 accepted.digest
             );
-            wrapped(text, SetManifest::SPEC.name, self, cause)
+            wrapped(text, info, cause)
         })
     }
 
@@ -75,13 +77,14 @@ impl RepositoryClient {
         &self,
         subject: &Digest,
         digest: Digest,
+        info: &OperationInfo,
     ) -> Result<(), Error> {
         let changed = self.change_kept(subject, digest.clone(), None).await;
         changed.map_err(|cause| {
             let text = format!(
                 "the manifest {digest} is deleted, but is still in the list of the referrers of {subject}"
             );
-            wrapped(text, "delete_manifest", self, cause)
+            wrapped(text, info, cause)
         })
     }
 
@@ -182,7 +185,7 @@ fn is_absence_to_harbor(error: &Error) -> bool {
 }
 
 /// An error with another text, but the kind and the status, so that the advice is the same.
-fn wrapped(text: String, name: &'static str, of: &RepositoryClient, cause: Error) -> Error {
+fn wrapped(text: String, info: &OperationInfo, cause: Error) -> Error {
     let error = Error::new(cause.kind(), text);
     let error = match cause.status() {
         Some(status) => error.with_response(
@@ -193,7 +196,5 @@ fn wrapped(text: String, name: &'static str, of: &RepositoryClient, cause: Error
         None => error,
     };
     let attempts = cause.attempts();
-    error
-        .with_source(cause)
-        .in_operation(name, Some(of.name.as_str()), None, attempts)
+    info.annotate(error.with_source(cause), attempts)
 }

@@ -58,10 +58,7 @@ impl RepositoryClient {
         let repository = self.clone();
         Pager::new(move |at| {
             let (repository, operation) = (repository.clone(), operation.clone());
-            Box::pin(async move {
-                let page = page(&repository, &operation, at).await;
-                page.map_err(|error| error.about(operation.digest.as_str()))
-            })
+            Box::pin(async move { page(&repository, &operation, at).await })
         })
         .resumed_at(resume)
     }
