@@ -46,7 +46,7 @@ pub trait Operation {
     /// [`InvalidRequest`]: a text of the operation is too long for a URL or not fit for a header.
     fn request(&self) -> Result<Request<Bytes>, InvalidRequest>;
 
-    /// Reads the response, whose status is one of [`Spec::success`]. The content of a blob is a stream and not read here.
+    /// Reads the response, whose status is one of the successes of its [`Spec`]. The content of a blob is a stream and not read here.
     ///
     /// # Errors
     /// The response is not of the operation's form; [`DecodeError::Status`] where a refusal among the successes says no
@@ -56,7 +56,7 @@ pub trait Operation {
     /// Judges the status, then [reads](Operation::read) the response.
     ///
     /// # Errors
-    /// [`DecodeError::Status`] where the status is none of [`Spec::success`], else those of [`Operation::read`].
+    /// [`DecodeError::Status`] where the status is none of the successes of its [`Spec`], else those of [`Operation::read`].
     fn decode(&self, head: &response::Parts, body: Bytes) -> Result<Self::Output, DecodeError> {
         if Self::SPEC.success.contains(&head.status) {
             self.read(head, body)

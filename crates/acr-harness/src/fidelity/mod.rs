@@ -1,9 +1,9 @@
 //! How true acr-mock is, as a number: recorded exchanges with the real service are replayed on it, and the responses
 //! compared, header by header and byte by byte. `cargo xtask fidelity [FILE...]`.
 //!
-//! The recorded bytes are the oracle. [`step`] reads an exchange with the types of acr-protocol, [`preconditions`] says what
-//! it needs to be there, and [`state`] brings a registry into that state by a snapshot. [`replay`] sends the requests in the
-//! same process; [`compare`] holds the responses against the recording, and [`mask`] and [`rename`] say what may differ.
+//! The recorded bytes are the oracle. `step` reads an exchange with the types of acr-protocol, `preconditions` says what
+//! it needs to be there, and `state` brings a registry into that state by a snapshot. `replay` sends the requests in the
+//! same process; `compare` holds the responses against the recording, and `mask` and `rename` say what may differ.
 //! A mistake of acr-protocol cannot hide: the response would not have the recorded bytes, whoever has seeded the mock.
 
 pub mod compare;
