@@ -12,8 +12,9 @@ use http::{HeaderValue, Response, StatusCode};
 
 use crate::data;
 use crate::error::ErrorResponse;
-use crate::registry::{Registry, respond};
+use crate::registry::Registry;
 use crate::request_context::RequestContext;
+use crate::response::respond;
 use crate::{Body, locks};
 
 impl Registry {

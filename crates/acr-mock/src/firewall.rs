@@ -6,15 +6,6 @@ use crate::error::ErrorResponse;
 use crate::registry::Registry;
 use crate::request_context::RequestContext;
 
-/// The address that a request came from: a request extension.
-///
-/// A server inserts it into each request before [`Registry::handle`]. A request without it (in process) came from 127.0.0.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientAddress(
-    /// The address; an IPv4 address that is written as IPv6 is taken for what it is.
-    pub IpAddr,
-);
-
 impl Registry {
     /// Lets a client in whose address is allowed.
     pub(crate) fn pass_firewall(&self, call: &RequestContext) -> Result<(), ErrorResponse> {

@@ -2,9 +2,9 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod auth;
-mod begin;
 mod blob;
 mod body;
+mod builder;
 mod data;
 mod error;
 mod fault;
@@ -27,14 +27,14 @@ mod request_body;
 mod request_context;
 mod requests;
 mod resolved_request;
+mod response;
 mod restore;
 mod seed;
 #[cfg(feature = "server")]
 mod server;
-mod service_headers;
+mod service;
 mod settings;
 pub mod snapshot;
-mod statistics;
 mod store;
 mod tag;
 mod text;
@@ -47,20 +47,20 @@ mod upload;
 pub use acr_protocol as protocol;
 
 pub use crate::body::{Body, BodyError};
+pub use crate::builder::RegistryBuilder;
 pub use crate::fault::{
     ConnectionReset, Fault, FaultAction, FaultError, FaultHandle, FaultResponse,
 };
-pub use crate::firewall::ClientAddress;
-pub use crate::origin::Origin;
+pub use crate::origin::{ClientAddress, Origin};
 pub use crate::profile::{Profile, UnknownProfile};
 pub use crate::registry::Registry;
 pub use crate::requests::RequestCounts;
 pub use crate::seed::{RepositorySeed, SeedError};
 #[cfg(feature = "server")]
 pub use crate::server::{AcrMock, AcrMockBuilder, ServerEvent, StartError};
-pub use crate::settings::RegistryBuilder;
+
 pub use crate::snapshot::Snapshot;
-pub use crate::statistics::Statistics;
+pub use crate::store::Statistics;
 pub use crate::throttle::Throttle;
 pub use acr_clock::{Clock, ClockHold, Sleep, SystemClock, VirtualClock};
 pub use acr_protocol::OperationClass;

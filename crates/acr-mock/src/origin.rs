@@ -1,5 +1,6 @@
 //! Where a request came in, and where its client finds the data origin.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::Scheme;
@@ -64,3 +65,12 @@ impl Origin {
         format!("{}://{}", self.0.scheme, self.0.data_authority)
     }
 }
+
+/// The address that a request came from: a request extension.
+///
+/// A server inserts it into each request before [`Registry::handle`](crate::Registry::handle). A request without it (in process) came from 127.0.0.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientAddress(
+    /// The address; an IPv4 address that is written as IPv6 is taken for what it is.
+    pub IpAddr,
+);

@@ -9,11 +9,12 @@ use http::Response;
 
 use crate::Body;
 use crate::error::ErrorResponse;
-use crate::paging::{Marker, Order};
-use crate::registry::{Registry, respond};
+use crate::registry::Registry;
 use crate::request_context::RequestContext;
+use crate::response::respond;
 use crate::settings::REFERRERS_PAGE_BYTES;
 use crate::store::ManifestRecord;
+use crate::store::{Marker, Order};
 
 impl Registry {
     /// `GET /v2/{name}/referrers/{digest}`

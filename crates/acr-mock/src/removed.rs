@@ -36,7 +36,7 @@ impl<'a> Removed<'a> {
 impl Drop for Removed<'_> {
     fn drop(&mut self) {
         if let Some(repository) = self.repository.take() {
-            self.registry.waste().put_repository(*repository);
+            repository.into_waste(&mut self.registry.waste());
         }
     }
 }

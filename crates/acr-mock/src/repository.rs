@@ -12,11 +12,13 @@ use acr_protocol::{
 use http::Response;
 
 use crate::error::ErrorResponse;
-use crate::paging::{Marker, Order, next_link};
-use crate::registry::{Registry, respond};
+use crate::paging::next_link;
+use crate::registry::Registry;
 use crate::removed::Removed;
 use crate::request_context::RequestContext;
+use crate::response::respond;
 use crate::store::RepositoryRecord;
+use crate::store::{Marker, Order};
 use crate::text::Text;
 use crate::{Body, locks};
 

@@ -1,80 +1,84 @@
 //! Reading the body of a request, within a bound and in a memory that goes by its bytes: not by how many frames they come
 //! in, and not by the buffers of the connection that the frames are parts of.
 
-use std::error::Error;
-use std::pin::pin;
-
 use bytes::{Buf, Bytes};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
 
+use crate::error::ErrorResponse;
 use crate::quota::{MIN_KEPT, Quota, Share};
 
-/// What has become of a body.
-#[derive(Debug)]
-pub(crate) enum ReadBody<T = Bytes> {
-    Whole(T),
+/// The body of a request, whatever it is made of. Why one breaks is told to nobody.
+pub(crate) type RequestBody = UnsyncBoxBody<Bytes, ()>;
+
+/// Erases the type of a body.
+pub(crate) fn erase(body: impl http_body::Body + Send + 'static) -> RequestBody {
+    body.map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
+        .map_err(|_| ())
+        .boxed_unsync()
+}
+
+/// Why a body was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
     /// There was more than the bound.
     TooLarge,
-    /// There was more than the registry has room for.
-    Full,
+    /// There was more than the registry has room for, which is so many bytes in all.
+    Full(u64),
     /// The sender stopped before the end.
     Broken,
 }
 
+impl From<Unread> for ErrorResponse {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge => Self::body_too_large(),
+            Unread::Full(most) => Self::registry_full(most),
+            Unread::Broken => Self::size_invalid(),
+        }
+    }
+}
+
 /// Reads a body into one piece. It is counted where it may be kept.
-pub(crate) async fn read<B>(body: B, limit: usize, quota: Option<&Quota>) -> ReadBody
-where
-    B: http_body::Body + Send,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
+pub(crate) async fn read(
+    body: RequestBody,
+    limit: usize,
+    quota: Option<&Quota>,
+) -> Result<Bytes, Unread> {
     let (mut bytes, mut share) = (Vec::new(), quota.map(Quota::share));
-    let has_room = quota.map_or(u64::MAX, Quota::room);
-    let read = each_frame(body, limit as u64, has_room, |data: &mut B::Data| {
+    each_frame(body, limit as u64, quota, |mut data| {
         let length = data.remaining();
         let has_room = share.as_mut().is_none_or(|share| share.grow(length));
         if has_room {
-            append(&mut bytes, data, length);
+            append(&mut bytes, &mut data, length);
         }
         has_room
-    });
-    match read.await {
-        ReadBody::Whole(()) => ReadBody::Whole(match share {
-            Some(share) => share.copied(bytes),
-            None => bytes.into(),
-        }),
-        ReadBody::TooLarge => ReadBody::TooLarge,
-        ReadBody::Full => ReadBody::Full,
-        ReadBody::Broken => ReadBody::Broken,
-    }
+    })
+    .await?;
+    Ok(match share {
+        Some(share) => share.copied(bytes),
+        None => bytes.into(),
+    })
 }
 
 /// Reads a body in pieces: those of its frames that are long, and blocks of those that are short.
-pub(crate) async fn read_chunks<B>(body: B, limit: u64, quota: &Quota) -> ReadBody<Vec<Bytes>>
-where
-    B: http_body::Body + Send,
-    B::Data: Send,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
+pub(crate) async fn read_chunks(
+    body: RequestBody,
+    limit: u64,
+    quota: &Quota,
+) -> Result<Vec<Bytes>, Unread> {
     let mut chunks = Chunks::new(quota);
-    let read = each_frame(body, limit, quota.room(), |data: &mut B::Data| {
-        chunks.push(data, data.remaining())
-    });
-    match read.await {
-        ReadBody::Whole(()) => ReadBody::Whole(chunks.finish()),
-        ReadBody::TooLarge => ReadBody::TooLarge,
-        ReadBody::Full => ReadBody::Full,
-        ReadBody::Broken => ReadBody::Broken,
-    }
+    each_frame(body, limit, Some(quota), |mut data| {
+        let length = data.remaining();
+        chunks.push(&mut data, length)
+    })
+    .await?;
+    Ok(chunks.finish())
 }
 
 /// Reads the first bytes of a body, or all that come where there are fewer.
-pub(crate) async fn read_first<B>(body: B, bytes: u64, quota: &Quota) -> Vec<Bytes>
-where
-    B: http_body::Body + Send,
-    B::Data: Send,
-{
-    let mut body = pin!(body);
+pub(crate) async fn read_first(mut body: RequestBody, bytes: u64, quota: &Quota) -> Vec<Bytes> {
     let (mut chunks, mut left) = (Chunks::new(quota), bytes);
     while left > 0
         && let Some(Ok(frame)) = body.frame().await
@@ -94,42 +98,35 @@ where
 }
 
 /// Hands the content of each frame on, which is taken or not.
-async fn each_frame<B>(
-    body: B,
+async fn each_frame(
+    mut body: RequestBody,
     limit: u64,
-    room: u64,
-    mut take: impl FnMut(&mut B::Data) -> bool + Send,
-) -> ReadBody<()>
-where
-    B: http_body::Body + Send,
-    B::Data: Send,
-{
-    let mut body = pin!(body);
+    quota: Option<&Quota>,
+    mut take: impl FnMut(Bytes) -> bool + Send,
+) -> Result<(), Unread> {
+    let full = || Unread::Full(quota.map_or(0, Quota::most));
     // Where the length is told, nothing has to come first.
     let told = body.size_hint().lower();
     if told > limit {
-        return ReadBody::TooLarge;
+        return Err(Unread::TooLarge);
     }
-    if told > room {
-        return ReadBody::Full;
+    if told > quota.map_or(u64::MAX, Quota::room) {
+        return Err(full());
     }
     let mut length = 0_u64;
     while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else {
-            return ReadBody::Broken;
-        };
-        let Ok(mut data) = frame.into_data() else {
+        let Ok(data) = frame.map_err(|()| Unread::Broken)?.into_data() else {
             continue;
         };
         length += data.remaining() as u64;
         if length > limit {
-            return ReadBody::TooLarge;
+            return Err(Unread::TooLarge);
         }
-        if !take(&mut data) {
-            return ReadBody::Full;
+        if !take(data) {
+            return Err(full());
         }
     }
-    ReadBody::Whole(())
+    Ok(())
 }
 
 /// Pieces of a body.
@@ -209,20 +206,18 @@ mod tests {
     use super::*;
 
     /// A body of frames of these lengths.
-    fn frames(
-        lengths: impl IntoIterator<Item = usize>,
-    ) -> impl http_body::Body<Data = Bytes, Error = Infallible> + Send {
+    fn frames(lengths: impl IntoIterator<Item = usize>) -> RequestBody {
         let lengths: Vec<usize> = lengths.into_iter().collect();
         let frames = lengths
             .into_iter()
-            .map(|length| Ok(Frame::data(vec![7; length].into())));
-        StreamBody::new(futures_util::stream::iter(frames))
+            .map(|length| Ok::<_, Infallible>(Frame::data(Bytes::from(vec![7; length]))));
+        erase(StreamBody::new(futures_util::stream::iter(frames)))
     }
 
     fn chunks(lengths: impl IntoIterator<Item = usize>) -> Vec<usize> {
         let quota = Quota::new(None);
         let read = read_chunks(frames(lengths), u64::MAX, &quota).now_or_never();
-        let Some(ReadBody::Whole(chunks)) = read else {
+        let Some(Ok(chunks)) = read else {
             panic!("the body is whole")
         };
         chunks.iter().map(Bytes::len).collect()
@@ -256,19 +251,19 @@ mod tests {
                 .now_or_never()
                 .unwrap()
         };
-        assert!(matches!(read(&[500, 500, 1], 2_000), ReadBody::Full));
-        assert!(matches!(read(&[500, 500, 1], 1_000), ReadBody::TooLarge));
-        assert!(matches!(read(&[MIN_KEPT], u64::MAX), ReadBody::Full));
+        assert_eq!(read(&[500, 500, 1], 2_000), Err(Unread::Full(1_000)));
+        assert_eq!(read(&[500, 500, 1], 1_000), Err(Unread::TooLarge));
+        assert_eq!(read(&[MIN_KEPT], u64::MAX), Err(Unread::Full(1_000)));
         assert_eq!(quota.room(), 1_000);
-        let ReadBody::Whole(kept) = read(&[400, 400], 2_000) else {
+        let Ok(kept) = read(&[400, 400], 2_000) else {
             panic!("there is room for it")
         };
         assert_eq!(quota.room(), 200);
         let whole = super::read(frames([201]), 2_000, Some(&quota)).now_or_never();
-        assert!(matches!(whole, Some(ReadBody::Full)));
+        assert!(matches!(whole, Some(Err(Unread::Full(_)))));
         // A form is not kept, so a full registry still lets everybody sign in.
         let form = super::read(frames([201]), 2_000, None).now_or_never();
-        assert!(matches!(form, Some(ReadBody::Whole(bytes)) if bytes.len() == 201));
+        assert!(matches!(form, Some(Ok(bytes)) if bytes.len() == 201));
         drop(kept);
         assert_eq!(quota.room(), 1_000);
     }

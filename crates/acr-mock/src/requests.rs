@@ -5,11 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use acr_protocol::Route;
 
-use crate::registry::Registry;
-
 const OPERATIONS: usize = Route::NAMES.len();
 
-/// How many requests a [`Registry`] was given, whatever came of them: those that were refused, and those that a
+/// How many requests a [`Registry`](crate::Registry) was given, whatever came of them: those that were refused, and those that a
 /// [`Fault`](crate::Fault) has struck, are counted too.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestCounts {
@@ -55,29 +53,6 @@ impl fmt::Debug for RequestCounts {
     }
 }
 
-impl Registry {
-    /// How many requests came since the registry was made, or since [`Registry::reset_requests`].
-    ///
-    /// ```
-    /// # use futures_util::FutureExt as _;
-    /// let registry = acr_mock::Registry::new();
-    /// let request = http::Request::get("https://mock.azurecr.io/v2/").body(String::new()).unwrap();
-    /// registry.handle(request).now_or_never().unwrap();
-    /// let requests = registry.requests();
-    /// assert_eq!((requests.of("ping"), requests.of("get_blob"), requests.of("pnig")), (Some(1), Some(0), None));
-    /// assert_eq!(requests.iter().collect::<Vec<_>>(), [("ping", 1)]);
-    /// ```
-    #[must_use]
-    pub fn requests(&self) -> RequestCounts {
-        self.counters().read()
-    }
-
-    /// Counts requests from nothing on again.
-    pub fn reset_requests(&self) {
-        self.counters().reset();
-    }
-}
-
 /// The counts, as they grow.
 #[derive(Debug)]
 pub(crate) struct Counters {
@@ -114,7 +89,7 @@ impl Counters {
         }
     }
 
-    fn read(&self) -> RequestCounts {
+    pub(crate) fn read(&self) -> RequestCounts {
         RequestCounts {
             total: self.total.load(Ordering::Relaxed),
             data: self.data.load(Ordering::Relaxed),
@@ -122,7 +97,7 @@ impl Counters {
         }
     }
 
-    fn reset(&self) {
+    pub(crate) fn reset(&self) {
         let counters = self.operations.iter().chain([&self.total, &self.data]);
         counters.for_each(|counter| counter.store(0, Ordering::Relaxed));
     }

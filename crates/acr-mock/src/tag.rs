@@ -12,10 +12,12 @@ use http::Response;
 use serde_json::json;
 
 use crate::error::ErrorResponse;
-use crate::paging::{Marker, Order, next_link};
-use crate::registry::{Registry, respond};
+use crate::paging::next_link;
+use crate::registry::Registry;
 use crate::request_context::RequestContext;
+use crate::response::respond;
 use crate::store::TagRecord;
+use crate::store::{Marker, Order};
 use crate::{Body, listing, locks};
 
 impl Registry {

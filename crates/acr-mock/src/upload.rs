@@ -10,13 +10,13 @@ use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
 use http::Response;
 use serde::{Deserialize, Serialize};
-use std::error::Error;
 
 use crate::error::ErrorResponse;
 use crate::pause::pause;
-use crate::registry::{Registry, respond};
-use crate::request_body::{self, ReadBody};
+use crate::registry::Registry;
+use crate::request_body::{self, RequestBody};
 use crate::request_context::RequestContext;
+use crate::response::respond;
 use crate::store::{Content, Store, Upload};
 use crate::{Body, locks};
 
@@ -40,17 +40,12 @@ const RETRY_UPLOAD: i64 = 10;
 
 impl Registry {
     /// `POST /v2/{name}/blobs/uploads/`, with or without the whole blob in the body.
-    pub(crate) async fn start_upload<B>(
+    pub(crate) async fn start_upload(
         &self,
         call: &RequestContext,
         operation: &StartUpload,
-        body: B,
-    ) -> Result<Response<Body>, ErrorResponse>
-    where
-        B: http_body::Body + Send,
-        B::Data: Send,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
+        body: RequestBody,
+    ) -> Result<Response<Body>, ErrorResponse> {
         self.may_push(&operation.repository)?;
         let Some(digest) = &operation.digest else {
             return Ok(respond(
@@ -99,17 +94,12 @@ impl Registry {
     }
 
     /// `PATCH` of an upload's location.
-    pub(crate) async fn upload_chunk<B>(
+    pub(crate) async fn upload_chunk(
         &self,
         call: &RequestContext,
         operation: &UploadChunk,
-        body: B,
-    ) -> Result<Response<Body>, ErrorResponse>
-    where
-        B: http_body::Body + Send,
-        B::Data: Send,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
+        body: RequestBody,
+    ) -> Result<Response<Body>, ErrorResponse> {
         let range = operation.range.map(|range| range.to_string());
         let offset =
             self.offset_for_chunk(&operation.repository, &operation.location, range.as_deref())?;
@@ -159,16 +149,11 @@ impl Registry {
     }
 
     /// `PUT` of an upload's location with `digest=`. A digest that is not the content's leaves the upload as it was.
-    pub(crate) async fn complete_upload<B>(
+    pub(crate) async fn complete_upload(
         &self,
         operation: &CompleteUpload,
-        body: B,
-    ) -> Result<Response<Body>, ErrorResponse>
-    where
-        B: http_body::Body + Send,
-        B::Data: Send,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
+        body: RequestBody,
+    ) -> Result<Response<Body>, ErrorResponse> {
         let range = operation.range.map(|range| range.to_string());
         let offset =
             self.offset_for_chunk(&operation.repository, &operation.location, range.as_deref())?;
@@ -295,19 +280,9 @@ impl Registry {
     }
 
     /// The bytes of a chunk, as long as the blob does not grow beyond its bound.
-    async fn chunk<B>(&self, body: B, offset: u64) -> Result<Vec<Bytes>, ErrorResponse>
-    where
-        B: http_body::Body + Send,
-        B::Data: Send,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
+    async fn chunk(&self, body: RequestBody, offset: u64) -> Result<Vec<Bytes>, ErrorResponse> {
         let limit = self.settings().limits.blob.saturating_sub(offset);
-        match request_body::read_chunks(body, limit, self.quota()).await {
-            ReadBody::Whole(chunks) => Ok(chunks),
-            ReadBody::TooLarge => Err(ErrorResponse::body_too_large()),
-            ReadBody::Full => Err(ErrorResponse::registry_full(self.quota().most())),
-            ReadBody::Broken => Err(ErrorResponse::size_invalid()),
-        }
+        Ok(request_body::read_chunks(body, limit, self.quota()).await?)
     }
 
     fn may_push(&self, repository: &RepositoryName) -> Result<(), ErrorResponse> {

@@ -4,14 +4,12 @@
 //! action implies another.
 
 mod identity;
-mod key;
 pub(crate) mod oauth;
 mod token;
 mod verified;
 
 pub(crate) use identity::{Identities, Rights};
-pub(crate) use key::SigningKey;
-pub(crate) use token::{RefreshToken, TokenKind, Tokens};
+pub(crate) use token::{RefreshToken, SigningKey, TokenKind, Tokens};
 
 use acr_protocol::auth::parse_basic_login;
 use acr_protocol::{Challenge, Scope, ScopeSet, Timestamp};

@@ -3,10 +3,10 @@
 use acr_protocol::auth::{
     ExchangeEntraToken, Grant, RequestAccessToken, RequestAccessTokenWithLogin,
 };
-use acr_protocol::operation::headers::{CORRELATION_REQUEST_ID, RATE_LIMIT_REMAINING};
+use acr_protocol::operation::headers::RATE_LIMIT_REMAINING;
 use acr_protocol::{Operation, ScopeSet};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, STRICT_TRANSPORT_SECURITY};
+use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 
 use crate::Body;
@@ -15,7 +15,7 @@ use crate::auth::token::{AccessToken, RefreshToken};
 use crate::error::ErrorResponse;
 use crate::registry::Registry;
 use crate::request_context::RequestContext;
-use crate::service_headers::{SERVER, TRANSPORT_SECURITY};
+use crate::response::{token_error, with_token_headers};
 
 impl Registry {
     /// `POST /oauth2/exchange`
@@ -41,7 +41,7 @@ impl Registry {
             .rights_of(&subject)
             .is_some_and(|rights| rights.is_empty())
         {
-            return refused(call, ErrorResponse::no_permissions());
+            return token_error(call, ErrorResponse::no_permissions());
         }
         let life = self.settings().refresh_token_life;
         let token = self.tokens().refresh(&RefreshToken {
@@ -56,10 +56,11 @@ impl Registry {
 
     /// Most failures: no body, no challenge.
     pub(crate) fn refuse_silently(&self, call: &RequestContext) -> Response<Body> {
-        let mut response = refused(call, ErrorResponse::token_refused());
+        let refused = ErrorResponse::token_refused().into_response();
+        let mut response = with_token_headers(call, refused);
         response
             .headers_mut()
-            .insert(RATE_LIMIT_REMAINING, self.token_calls_left(call));
+            .insert(RATE_LIMIT_REMAINING, self.token_calls_left(call.now()));
         response
     }
 
@@ -82,7 +83,7 @@ impl Registry {
             Grant::Anonymous => self.anonymous_token(call, &operation.scope),
             Grant::Login(user, password) => match self.login(user, password.expose()) {
                 Some(login) => Some(self.token_of(call, user, &login, &operation.scope)),
-                None => return refused(call, ErrorResponse::invalid_login()),
+                None => return token_error(call, ErrorResponse::invalid_login()),
             },
             _ => None,
         };
@@ -101,7 +102,7 @@ impl Registry {
         let token = match &operation.login {
             Some((user, password)) => match self.login(user, password.expose()) {
                 Some(login) => Some(self.token_of(call, user, &login, &operation.scope)),
-                None => return refused(call, ErrorResponse::invalid_login()),
+                None => return token_error(call, ErrorResponse::invalid_login()),
             },
             None => self.anonymous_token(call, &operation.scope),
         };
@@ -167,11 +168,11 @@ fn without_wildcards(wanted: &ScopeSet) -> ScopeSet {
 impl Registry {
     /// A token response: chunked, with how many calls are left, and few of the registry's headers.
     fn granted(&self, call: &RequestContext, response: Response<Bytes>) -> Response<Body> {
-        let mut response = response.map(|bytes| Body::from(bytes).chunked());
-        with_service_headers(call, &mut response);
+        let response = response.map(|bytes| Body::from(bytes).chunked());
+        let mut response = with_token_headers(call, response);
         response
             .headers_mut()
-            .insert(RATE_LIMIT_REMAINING, self.token_calls_left(call));
+            .insert(RATE_LIMIT_REMAINING, self.token_calls_left(call.now()));
         response
     }
 
@@ -184,22 +185,7 @@ impl Registry {
         ));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(RATE_LIMIT_REMAINING, self.token_calls_left(call));
-        with_service_headers(call, &mut response);
-        response
+        headers.insert(RATE_LIMIT_REMAINING, self.token_calls_left(call.now()));
+        with_token_headers(call, response)
     }
-}
-
-/// A response of the token endpoints that says no.
-pub(crate) fn refused(call: &RequestContext, refusal: ErrorResponse) -> Response<Body> {
-    let mut response = refusal.into_response();
-    with_service_headers(call, &mut response);
-    response
-}
-
-fn with_service_headers(call: &RequestContext, response: &mut Response<Body>) {
-    let headers = response.headers_mut();
-    headers.insert(http::header::SERVER, SERVER);
-    headers.insert(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
-    headers.insert(CORRELATION_REQUEST_ID, call.ids().next_value());
 }

@@ -1,6 +1,5 @@
 //! What becomes of a request that a fault has struck.
 
-use std::error::Error;
 use std::future::Future;
 
 use acr_protocol::upload::{ChunkRange, UploadChunk};
@@ -14,28 +13,23 @@ use crate::body::{Body, Drip};
 use crate::data;
 use crate::error::{ErrorResponse, HeaderSet};
 use crate::firewall::client_address;
-use crate::registry::{self, Registry, refuse, respond, token_error};
-use crate::request_body;
+use crate::registry::Registry;
+use crate::request_body::{self, RequestBody};
 use crate::request_context::RequestContext;
 use crate::resolved_request::{ResolvedRequest, is_token_request};
-use crate::service_headers::{with_length, with_service_headers};
+use crate::response::{refuse, respond, token_error, with_length, with_service_headers};
 
 impl Registry {
     /// An operation that was struck.
-    pub(crate) async fn apply_fault<B>(
+    pub(crate) async fn apply_fault(
         &self,
         action: FaultAction,
         call: &RequestContext,
         asked: ResolvedRequest,
-        body: B,
-    ) -> Result<Response<Body>, ConnectionReset>
-    where
-        B: http_body::Body + Send,
-        B::Data: Send,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
+        body: RequestBody,
+    ) -> Result<Response<Body>, ConnectionReset> {
         match action {
-            FaultAction::Respond(refuse) => Ok(self.refuse_instead(refuse, call, &asked.route)),
+            FaultAction::Respond(fault) => Ok(self.refuse_instead(fault, call, &asked.route)),
             FaultAction::LoseUpload => {
                 self.drop_upload(&asked.route);
                 Ok(refuse(call, ErrorResponse::upload_unknown()))
@@ -65,7 +59,7 @@ impl Registry {
         call: &RequestContext,
     ) -> Result<Response<Body>, ConnectionReset> {
         match action {
-            FaultAction::Respond(refuse) => Ok(self.refuse_data(refuse, call)),
+            FaultAction::Respond(fault) => Ok(self.refuse_data(fault, call)),
             action => {
                 self.alter_response(action, async { self.get_data(call) })
                     .await
@@ -139,40 +133,40 @@ impl Registry {
         };
         // A refusal would be lost like every other response.
         let _lost = self
-            .upload_chunk(call, &chunk, Body::from_chunks(taken))
+            .upload_chunk(call, &chunk, request_body::erase(Body::from_chunks(taken)))
             .await;
     }
 
     /// The response of the registry or of its token endpoints.
     pub(super) fn refuse_instead(
         &self,
-        refuse: FaultResponse,
+        fault: FaultResponse,
         call: &RequestContext,
         route: &Route,
     ) -> Response<Body> {
         let is_token = is_token_request(route);
-        if is_token && refuse.status == StatusCode::UNAUTHORIZED {
-            return refuse.with_retry_after(call, with_length(call, self.refuse_silently(call)));
+        if is_token && fault.status == StatusCode::UNAUTHORIZED {
+            return fault.with_retry_after(call, with_length(call, self.refuse_silently(call)));
         }
-        let response = match self.refusal(refuse.status, call, route) {
+        let response = match self.refusal(fault.status, call, route) {
             Ok(response) => with_service_headers(call, HeaderSet::Authorised, None, response),
             Err(refusal) if is_token => token_error(call, refusal),
-            Err(refusal) => registry::refuse(call, refusal),
+            Err(refusal) => refuse(call, refusal),
         };
-        refuse.with_retry_after(call, response)
+        fault.with_retry_after(call, response)
     }
 
     /// The response of the data origin.
     pub(super) fn refuse_data(
         &self,
-        refuse: FaultResponse,
+        fault: FaultResponse,
         call: &RequestContext,
     ) -> Response<Body> {
-        let response = match refuse.status {
-            StatusCode::FORBIDDEN if refuse.is_for_signature => data::not_signed(call),
+        let response = match fault.status {
+            StatusCode::FORBIDDEN if fault.is_for_signature => data::not_signed(call),
             status => data::failure(call, status),
         };
-        refuse.with_retry_after(call, data::versioned(call, response))
+        fault.with_retry_after(call, data::versioned(call, response))
     }
 
     /// The status in the registry's words. A delete that finds nothing has a response of its own.

@@ -13,8 +13,9 @@ use http::Response;
 
 use crate::error::ErrorResponse;
 use crate::pause::pause;
-use crate::registry::{Registry, respond};
+use crate::registry::Registry;
 use crate::request_context::RequestContext;
+use crate::response::respond;
 use crate::store::{ManifestRecord, Store};
 use crate::{Body, locks};
 

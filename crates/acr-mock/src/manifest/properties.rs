@@ -15,11 +15,13 @@ use serde_json::json;
 use crate::Body;
 use crate::error::ErrorResponse;
 use crate::manifest::is_behind;
-use crate::paging::{Marker, Order, next_link};
+use crate::paging::next_link;
 use crate::pause::pause;
-use crate::registry::{Registry, respond};
+use crate::registry::Registry;
 use crate::request_context::RequestContext;
+use crate::response::respond;
 use crate::store::{ManifestRecord, RepositoryRecord};
+use crate::store::{Marker, Order};
 use crate::text::Text;
 
 /// How many tags are looked at in a turn: less than a millisecond's work.

@@ -12,21 +12,16 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use crate::error::ErrorResponse;
 use crate::pause::pause;
 use crate::quota::Counted;
-use crate::registry::{Registry, respond};
+use crate::registry::Registry;
+use crate::request_body::{self, RequestBody, Unread};
 use crate::request_context::RequestContext;
+use crate::response::respond;
 use crate::store::{ManifestRecord, PlatformWords, RareMembers, RepositoryRecord, Switches};
 use crate::{Body, locks};
 
 impl Registry {
-    /// Leaves only the tags of the query that count: those of a push by digest, where the profile has them.
-    pub(crate) fn settle_tags(&self, operation: &mut SetManifest) {
-        if operation.reference.tag().is_some() || !self.settings().profile.sets_tags_by_query() {
-            operation.tags.clear();
-        }
-    }
-
-    /// Whether the locks let a manifest in. ResolvedRequest before the body is read.
-    pub(crate) fn may_set_manifest(&self, operation: &SetManifest) -> Result<(), ErrorResponse> {
+    /// Whether the locks let a manifest in.
+    fn may_set_manifest(&self, operation: &SetManifest) -> Result<(), ErrorResponse> {
         let store = self.store();
         let Some(repository) = store.repository(&operation.repository) else {
             return Ok(());
@@ -44,12 +39,24 @@ impl Registry {
     pub(crate) async fn set_manifest(
         &self,
         call: &RequestContext,
-        operation: &SetManifest,
+        mut operation: SetManifest,
+        body: RequestBody,
     ) -> Result<Response<Body>, ErrorResponse> {
-        // ResolvedRequest once more: a lock may have been set while the body came.
-        self.may_set_manifest(operation)?;
-        let accepted = self.put_manifest(operation, call.now()).await?;
-        Ok(respond(operation, &accepted))
+        // Only the tags of the query that count: those of a push by digest, where the profile has them.
+        if operation.reference.tag().is_some() || !self.settings().profile.sets_tags_by_query() {
+            operation.tags.clear();
+        }
+        // The locks come before the body is read.
+        self.may_set_manifest(&operation)?;
+        let limit = self.settings().limits.manifest;
+        operation.bytes = match request_body::read(body, limit, Some(self.quota())).await {
+            Err(Unread::TooLarge) => return Err(ErrorResponse::manifest_too_large()),
+            read => read?,
+        };
+        // Checked once more: a lock may have been set while the body came.
+        self.may_set_manifest(&operation)?;
+        let accepted = self.put_manifest(&operation, call.now()).await?;
+        Ok(respond(&operation, &accepted))
     }
 
     /// Checks a manifest and puts it in.

@@ -21,7 +21,8 @@ use super::names::{HostError, Names};
 use super::request_body::RequestBody;
 use super::timeouts::{Activity, Kept, Timed, Timeouts, UnderWay};
 use super::{ServerEvent, reserved};
-use crate::begin::Begun;
+use crate::request_body::erase;
+use crate::service::Begun;
 use crate::{Body, ClientAddress, ConnectionReset, Origin, Registry};
 
 /// What serves requests.
@@ -273,7 +274,9 @@ impl Handler {
             Self::Registry(registry) => match registry.begin(head, Some(came)) {
                 Begun::Done(response) => Ok(response),
                 // In a box, so that a connection needs room for it only while it lasts.
-                Begun::Waiting(waiting) => Box::pin(registry.clone().finish(*waiting, body)).await,
+                Begun::Waiting(waiting) => {
+                    Box::pin(registry.clone().finish(*waiting, erase(body))).await
+                }
             },
             #[cfg(test)]
             Self::Other(handler) => {

@@ -1,4 +1,4 @@
-use crate::paging::Marker;
+use crate::store::order::Marker;
 
 /// A page in the making. It is gathered in turns, so that a long stretch of what does not fit (tags of another manifest,
 /// things that no list may show) holds nobody up.

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::paging::Order;
 use crate::quota::Counted;
 use crate::store::index::{Index, Key, Sorting};
+use crate::store::order::Order;
 use crate::store::switches::Switches;
 use crate::store::waste::{Waste, pieces_of};
 

@@ -7,8 +7,10 @@ mod content;
 mod gathering;
 mod index;
 mod manifests;
+mod order;
 mod repository;
 mod snapshot;
+mod statistics;
 mod switches;
 mod tags;
 mod tally;
@@ -18,7 +20,9 @@ mod waste;
 pub(crate) use content::Content;
 pub(crate) use gathering::Gathering;
 pub(crate) use manifests::{ManifestRecord, PlatformWords, RareMembers};
+pub(crate) use order::{Marker, Order};
 pub(crate) use repository::RepositoryRecord;
+pub use statistics::Statistics;
 pub(crate) use switches::Switches;
 pub(crate) use tags::TagRecord;
 pub(crate) use tally::Held;
@@ -32,7 +36,6 @@ use std::sync::{Arc, Weak};
 
 use acr_protocol::{Digest, RepositoryName, Timestamp};
 
-use crate::statistics::Statistics;
 use tally::Tally;
 
 /// Everything that a registry holds. The maps are trees: a table of hashes that grows moves all its entries at once, and

@@ -8,6 +8,7 @@ use crate::store::manifests::{ManifestRecord, Manifests};
 use crate::store::switches::Switches;
 use crate::store::tags::{TagRecord, Tags};
 use crate::store::tally::{ByDigest, Held};
+use crate::store::waste::Waste;
 
 /// A repository: it exists from its first manifest to its last. One without manifests only holds blobs.
 #[derive(Debug)]
@@ -37,6 +38,13 @@ impl Default for RepositoryRecord {
 }
 
 impl RepositoryRecord {
+    /// Goes to the waste, to be dropped with everything in it.
+    pub(crate) fn into_waste(self, waste: &mut Waste) {
+        self.manifests.into_waste(waste);
+        self.tags.into_waste(waste);
+        waste.put_blobs(self.blobs.into_records());
+    }
+
     /// Whether there is a manifest in it.
     pub(crate) fn exists(&self) -> bool {
         !self.manifests.is_empty()

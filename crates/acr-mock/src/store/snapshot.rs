@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use crate::paging::Order;
 use crate::quota::Quota;
 use crate::snapshot::{
     self, BlobSnapshot, ManifestSnapshot, Properties, RepositorySnapshot, Snapshot, TagSnapshot,
 };
+use crate::store::order::Order;
 use crate::store::{
     Content, Held, ManifestRecord, PlatformWords, RareMembers, RepositoryRecord, Store, TagRecord,
 };

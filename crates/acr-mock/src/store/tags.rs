@@ -3,8 +3,8 @@ use std::sync::Arc;
 use acr_protocol::{Digest, Tag, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::paging::Order;
 use crate::store::index::{Index, Key, Sorting};
+use crate::store::order::Order;
 use crate::store::switches::Switches;
 use crate::store::waste::Waste;
 
@@ -197,8 +197,8 @@ impl Tags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::paging::Marker;
     use crate::store::Gathering;
+    use crate::store::order::Marker;
 
     fn tags() -> Tags {
         let mut tags = Tags::default();

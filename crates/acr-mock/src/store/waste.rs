@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::store::index::{Index, Sorting};
-use crate::store::repository::RepositoryRecord;
 use crate::store::tally::Held;
 
 /// What was taken out of the store, to be dropped bit by bit: to free a million records at once takes seconds.
@@ -17,13 +16,6 @@ pub(crate) struct Waste(VecDeque<Heap>);
 type Heap = Box<dyn Iterator<Item = usize> + Send>;
 
 impl Waste {
-    /// Takes a repository, to drop it with everything in it.
-    pub(crate) fn put_repository(&mut self, repository: RepositoryRecord) {
-        repository.manifests.into_waste(self);
-        repository.tags.into_waste(self);
-        self.put_blobs(repository.blobs.into_records());
-    }
-
     /// Takes a blob; its bytes are dropped too where nobody else holds them.
     pub(crate) fn put_blob(&mut self, blob: Arc<Held>) {
         self.put_blobs(iter::once(blob));
@@ -46,7 +38,8 @@ impl Waste {
             .push_back(Box::new(records.map(move |record| pieces(&record))));
     }
 
-    fn put_blobs(&mut self, blobs: impl Iterator<Item = Arc<Held>> + Send + 'static) {
+    /// Takes blobs; their bytes are dropped too where nobody else holds them.
+    pub(super) fn put_blobs(&mut self, blobs: impl Iterator<Item = Arc<Held>> + Send + 'static) {
         let chunks = blobs.flat_map(|blob| {
             let chunks = Arc::into_inner(blob).map_or_else(Vec::new, Held::into_chunks);
             // The blob itself is a piece of work, too.
@@ -123,7 +116,7 @@ mod tests {
         assert_eq!((store.statistics().tags, store.statistics().blobs), (0, 1));
         drop(kept);
         let mut waste = Waste::default();
-        waste.put_repository(*removed);
+        removed.into_waste(&mut waste);
         let mut turns = 1;
         while waste.shed(10) {
             turns += 1;

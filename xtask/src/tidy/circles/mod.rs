@@ -15,9 +15,6 @@ use crate::workspace::Member;
 
 use self::modules::Modules;
 
-/// Crates that still have circles.
-const NOT_YET: &[&str] = &["acr-mock"];
-
 /// Looks for circles in the library of every published member.
 pub(super) fn check(members: &[Member]) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
@@ -29,15 +26,13 @@ pub(super) fn check(members: &[Member]) -> Result<Vec<Finding>, String> {
         let file = root.file_name().unwrap_or_default().to_string_lossy();
         let load = |file: &str| fs::read_to_string(folder.join(file)).ok();
         let circles = circles(&file, &load)?;
-        if !NOT_YET.contains(&member.name.as_str()) {
-            findings.extend(circles.into_iter().map(|circle| {
-                Finding::new(
-                    "import-circle",
-                    &member.name,
-                    format!("has a circle:\n{circle}"),
-                )
-            }));
-        }
+        findings.extend(circles.into_iter().map(|circle| {
+            Finding::new(
+                "import-circle",
+                &member.name,
+                format!("has a circle:\n{circle}"),
+            )
+        }));
     }
     Ok(findings)
 }

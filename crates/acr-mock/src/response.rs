@@ -1,5 +1,6 @@
-//! The headers that the service puts around its responses, and which responses get which.
+//! Responses: what an operation or an error says, and the headers that the service puts around it.
 
+use acr_protocol::Operation;
 use acr_protocol::operation::headers::{
     CLIENT_REQUEST_ID, CORRELATION_REQUEST_ID, DOCKER_DISTRIBUTION_API_VERSION,
     RATE_LIMIT_REMAINING, REQUEST_ID,
@@ -11,7 +12,7 @@ use http::header::{
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::Body;
-use crate::error::HeaderSet;
+use crate::error::{ErrorResponse, HeaderSet};
 use crate::request_context::RequestContext;
 
 /// What the service calls itself since 2024; `openresty` before.
@@ -26,6 +27,33 @@ const EXPOSED: [HeaderValue; 4] = [
 ];
 /// Metadata over this many bytes comes chunked, without a length: the buffer of the service's web server.
 const CHUNKED_OVER: u64 = 2048;
+
+/// The response of an operation that has gone well.
+pub(crate) fn respond<O: Operation>(operation: &O, output: &O::Output) -> Response<Body> {
+    operation.respond(output).map(Body::from)
+}
+
+/// The response that says no, with what the registry puts around it.
+pub(crate) fn refuse(call: &RequestContext, refusal: ErrorResponse) -> Response<Body> {
+    with_service_headers(call, refusal.kind(), None, refusal.into_response())
+}
+
+/// The same at the token endpoints.
+pub(crate) fn token_error(call: &RequestContext, refusal: ErrorResponse) -> Response<Body> {
+    with_length(call, with_token_headers(call, refusal.into_response()))
+}
+
+/// Puts the few headers of the token endpoints around a response, but for its length.
+pub(crate) fn with_token_headers(
+    call: &RequestContext,
+    mut response: Response<Body>,
+) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(SERVER_NAME, SERVER);
+    headers.insert(STRICT_TRANSPORT_SECURITY, TRANSPORT_SECURITY);
+    headers.insert(CORRELATION_REQUEST_ID, call.ids().next_value());
+    response
+}
 
 /// Puts the registry's headers around a response of `/v2` or `/acr/v1`.
 pub(crate) fn with_service_headers(

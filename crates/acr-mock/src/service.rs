@@ -1,0 +1,445 @@
+//! The entrance: from a request to its response, in the service's order. Firewall, scope, a fault, throttle, existence and
+//! locks, the body.
+
+use std::pin::Pin;
+
+use acr_protocol::auth::RequestAccessToken;
+use acr_protocol::{Route, RouteError};
+use http::header::CONTENT_LENGTH;
+use http::{Request, Response, request};
+
+use crate::body::Body;
+use crate::data;
+use crate::error::{ErrorResponse, HeaderSet};
+use crate::fault::{Candidate, ConnectionReset, FaultAction};
+use crate::origin::{ClientAddress, Origin};
+use crate::pause::without_pause;
+use crate::registry::Registry;
+use crate::request_body::{self, RequestBody};
+use crate::request_context::RequestContext;
+use crate::resolved_request::{ResolvedRequest, is_token_request};
+use crate::response::{refuse, respond, token_error, with_length, with_service_headers};
+
+impl Registry {
+    /// Handles one request, of the registry's origin or of its data origin. Never fails: what is wrong with the request
+    /// is in the response.
+    ///
+    /// Where a [`Fault`](crate::Fault) ends the connection without a response, it gives one that nobody can take for the
+    /// registry's: 502, without its headers, and a body that breaks with a [`BodyError`](crate::BodyError) before its first
+    /// byte. [`Registry::try_handle`] gives an error there.
+    ///
+    /// The future does no I/O of its own; it waits only for the request's body and for what a fault demands, and holds no
+    /// lock meanwhile.
+    pub fn handle<B>(
+        &self,
+        request: Request<B>,
+    ) -> impl Future<Output = Response<Body>> + Send + use<B> + 'static
+    where
+        B: http_body::Body + Send + 'static,
+    {
+        let response = self.clone().respond(request);
+        async move {
+            let response = response.await;
+            response.unwrap_or_else(ConnectionReset::into_response)
+        }
+    }
+
+    /// Handles one request like [`Registry::handle`], or gives an error where a [`Fault`](crate::Fault) ends the connection
+    /// without a response. Nothing else makes it fail.
+    ///
+    /// ```
+    /// use acr_mock::{ConnectionReset, Fault, FaultAction, Registry};
+    /// # use futures_util::FutureExt as _;
+    /// let registry = Registry::new();
+    /// registry.inject(Fault::on("ping").before_credentials().times(1).then(FaultAction::Reset))?;
+    /// let ping = || http::Request::get("https://mock.azurecr.io/v2/").body(String::new()).unwrap();
+    /// let response = registry.try_handle(ping()).now_or_never().unwrap();
+    /// assert!(matches!(response, Err(ConnectionReset { .. })));
+    /// assert_eq!(registry.try_handle(ping()).now_or_never().unwrap().unwrap().status(), 401);
+    /// # Ok::<(), acr_mock::FaultError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectionReset`]: a fault wanted it so.
+    pub fn try_handle<B>(
+        &self,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<Response<Body>, ConnectionReset>> + Send + use<B> + 'static
+    where
+        B: http_body::Body + Send + 'static,
+    {
+        self.clone().respond(request)
+    }
+
+    async fn respond<B>(self, request: Request<B>) -> Result<Response<Body>, ConnectionReset>
+    where
+        B: http_body::Body + Send + 'static,
+    {
+        let (head, body) = request.into_parts();
+        match self.begin(head, None) {
+            Begun::Done(response) => Ok(response),
+            // In a box, so that requests which are served at once need no room for this.
+            Begun::Waiting(waiting) => {
+                Box::pin(self.finish(*waiting, request_body::erase(body))).await
+            }
+        }
+    }
+
+    /// Handles a request whose head is enough for it, and that takes no time: most are served here, without a future on
+    /// the heap. `came` says how it came in, unless its extensions do.
+    pub(crate) fn begin(
+        &self,
+        head: request::Parts,
+        came: Option<(Origin, ClientAddress)>,
+    ) -> Begun {
+        let mut call = RequestContext::new(self, head, came);
+        self.expire_uploads(call.now());
+        self.shed_in_passing();
+        self.counters().count();
+        if head_size(&call) > self.settings().limits.head {
+            return Begun::Done(refuse(&call, ErrorResponse::head_too_large()));
+        }
+        if announced_length(&call) > self.settings().limits.largest().into() {
+            // Whatever it asks for, and whoever asks: nothing takes so much.
+            let refusal = ErrorResponse::body_too_large();
+            return Begun::Done(match call.uri().path().starts_with("/oauth2/") {
+                true => token_error(&call, refusal),
+                false => refuse(&call, refusal),
+            });
+        }
+        if data::is_data_request(call.uri()) {
+            self.counters().count_data();
+            return match self.faults().take_match(&Candidate::Data) {
+                None => Begun::Done(with_length(&call, self.get_data(&call))),
+                Some(action) => Begun::waiting(call, Rest::FaultOfData(action)),
+            };
+        }
+        let parsed = Route::parse(call.head());
+        match &parsed {
+            Ok(route) => self.counters().count_operation(route),
+            Err(RouteError::Invalid { route, .. }) => self.counters().count_operation(route),
+            Err(_) => {}
+        }
+        if let Err(refusal) = self.pass_firewall(&call) {
+            let is_token = call.uri().path().starts_with("/oauth2/");
+            return Begun::Done(match is_token {
+                true => token_error(&call, refusal),
+                false => refuse(&call, refusal),
+            });
+        }
+        let asked = match self.ask(&mut call, parsed) {
+            Ok(asked) => asked,
+            Err(refusal) => return Begun::Done(refuse(&call, refusal)),
+        };
+        let aim = Candidate::Operation {
+            route: &asked.route,
+            authorised: asked.challenge.is_none(),
+        };
+        let fault = self.faults().take_match(&aim);
+        if fault.is_none() && (asked.challenge.is_some() || is_immediate(&asked.route)) {
+            return Begun::Done(without_pause(self.execute(
+                &call,
+                asked,
+                RequestBody::default(),
+            )));
+        }
+        Begun::waiting(call, Rest::Operation(asked, fault))
+    }
+
+    /// Handles a request that needs its body or pauses, or that a fault has struck.
+    pub(crate) async fn finish(
+        self,
+        waiting: Waiting,
+        body: RequestBody,
+    ) -> Result<Response<Body>, ConnectionReset> {
+        let Waiting { call, rest } = waiting;
+        match rest {
+            Rest::Operation(asked, None) => Ok(self.execute(&call, asked, body).await),
+            Rest::Operation(asked, Some(action)) => {
+                self.apply_fault(action, &call, asked, body).await
+            }
+            Rest::FaultOfData(action) => {
+                let response = self.apply_data_fault(action, &call).await?;
+                Ok(with_length(&call, response))
+            }
+        }
+    }
+
+    /// The response to an operation, whether it may be carried out or not.
+    pub(crate) async fn execute(
+        &self,
+        call: &RequestContext,
+        asked: ResolvedRequest,
+        body: RequestBody,
+    ) -> Response<Body> {
+        let is_token = is_token_request(&asked.route);
+        let result = match self.start(call, asked, body) {
+            Served::Now(result) => result,
+            Served::Later(work) => work.await,
+        };
+        self.conclude(call, is_token, result)
+    }
+
+    /// Does what comes before the body, and begins the operation.
+    fn start<'a>(
+        &'a self,
+        call: &'a RequestContext,
+        asked: ResolvedRequest,
+        body: RequestBody,
+    ) -> Served<'a> {
+        let ResolvedRequest {
+            route,
+            malformed,
+            challenge,
+        } = asked;
+        if let Some(challenge) = challenge {
+            return Served::Now(Err(*challenge));
+        }
+        let mut checked = self.check_throttle(route.spec().class, call.now());
+        if checked.is_ok() && !is_token_request(&route) {
+            checked = self.heed_malformed(&route, malformed);
+        }
+        match checked {
+            Err(refusal) => Served::Now(Err(refusal)),
+            // A manifest is read by its operation: the locks come first, and it counts as content.
+            Ok(()) if route.has_small_body() && !matches!(route, Route::SetManifest(_)) => {
+                Served::later(self.read_and_serve(call, route, body))
+            }
+            Ok(()) => self.serve(call, route, body),
+        }
+    }
+
+    async fn read_and_serve(
+        &self,
+        call: &RequestContext,
+        route: Route,
+        body: RequestBody,
+    ) -> Outcome {
+        let bytes = request_body::read(body, self.settings().limits.body, None).await?;
+        // Existence comes before the body's form.
+        self.must_exist(&route)?;
+        let is_token = is_token_request(&route);
+        let route = match route.with_body(bytes) {
+            Ok(route) => route,
+            Err(_) if is_token => Route::RequestAccessToken(RequestAccessToken::default()),
+            Err(error) => return Err(ErrorResponse::invalid_body(&error.to_string())),
+        };
+        match self.serve(call, route, RequestBody::default()) {
+            Served::Now(result) => result,
+            Served::Later(work) => work.await,
+        }
+    }
+
+    /// Carries an operation out.
+    fn serve<'a>(
+        &'a self,
+        call: &'a RequestContext,
+        route: Route,
+        body: RequestBody,
+    ) -> Served<'a> {
+        /// An operation that waits, for its body or in a pause.
+        macro_rules! later {
+            ($work:expr) => {
+                Served::later(async move { $work.await })
+            };
+        }
+        Served::Now(match route {
+            Route::Ping(operation) => Ok(respond(&operation, &())),
+            Route::GetRepositoryProperties(operation) => {
+                self.get_repository_properties(call, &operation)
+            }
+            Route::UpdateRepositoryProperties(operation) => {
+                self.update_repository_properties(call, &operation)
+            }
+            Route::GetTagProperties(operation) => self.get_tag_properties(call, &operation),
+            Route::UpdateTagProperties(operation) => self.update_tag_properties(call, &operation),
+            Route::DeleteTag(operation) => self.delete_tag(call, &operation),
+            Route::GetManifest(operation) => self.get_manifest(&operation),
+            Route::HeadManifest(operation) => self.head_manifest(&operation),
+            Route::HeadBlob(operation) => self.head_blob(&operation),
+            Route::GetBlob(operation) => self.get_blob(call, &operation),
+            Route::MountBlob(operation) => self.mount_blob(call, &operation),
+            Route::GetUploadStatus(operation) => self.get_upload_status(&operation),
+            Route::ExchangeEntraToken(operation) => Ok(self.exchange_entra_token(call, &operation)),
+            Route::RequestAccessToken(operation) => Ok(self.request_access_token(call, &operation)),
+            Route::RequestAccessTokenWithLogin(operation) => {
+                Ok(self.request_access_token_with_login(call, &operation))
+            }
+            Route::ListRepositoryNames(operation) => {
+                return later!(self.list_repository_names(call, &operation));
+            }
+            Route::ListRepositories(operation) => {
+                return later!(self.list_repositories(call, &operation));
+            }
+            Route::DeleteRepository(operation) => {
+                return later!(self.delete_repository(&operation));
+            }
+            Route::ListTagProperties(operation) => {
+                return later!(self.list_tag_properties(call, &operation));
+            }
+            Route::ListTags(operation) => return later!(self.list_tags(call, &operation)),
+            Route::ListManifestProperties(operation) => {
+                return later!(self.list_manifest_properties(call, &operation));
+            }
+            Route::GetManifestProperties(operation) => {
+                return later!(self.get_manifest_properties(call, &operation));
+            }
+            Route::UpdateManifestProperties(operation) => {
+                return later!(self.update_manifest_properties(call, &operation));
+            }
+            Route::SetManifest(operation) => {
+                return later!(self.set_manifest(call, operation, body));
+            }
+            Route::DeleteManifest(operation) => {
+                return later!(self.delete_manifest(call, &operation));
+            }
+            Route::ListReferrers(operation) => {
+                return later!(self.list_referrers(call, &operation));
+            }
+            Route::DeleteBlob(operation) => return later!(self.delete_blob(&operation)),
+            Route::StartUpload(operation) => {
+                return later!(self.start_upload(call, &operation, body));
+            }
+            Route::UploadChunk(operation) => {
+                return later!(self.upload_chunk(call, &operation, body));
+            }
+            Route::CompleteUpload(operation) => {
+                return later!(self.complete_upload(&operation, body));
+            }
+            Route::CancelUpload(operation) => return later!(self.cancel_upload(&operation)),
+        })
+    }
+
+    /// Refuses an operation of which a parameter is malformed.
+    fn heed_malformed(
+        &self,
+        route: &Route,
+        malformed: Option<(&'static str, String)>,
+    ) -> Result<(), ErrorResponse> {
+        match malformed {
+            Some((parameter, value)) if !self.passes_over(parameter) => {
+                Err(self.refuse_parameter(route, parameter, &value))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a query parameter means nothing here, so that a malformed one does no harm.
+    fn passes_over(&self, parameter: &str) -> bool {
+        parameter == "tag" && !self.settings().profile.sets_tags_by_query()
+    }
+
+    /// A malformed parameter is named only after what it belongs to was found.
+    fn refuse_parameter(&self, route: &Route, parameter: &str, value: &str) -> ErrorResponse {
+        if let Err(refusal) = self.must_exist(route) {
+            return refusal;
+        }
+        match route {
+            Route::UploadChunk(operation) => {
+                self.refuse_chunk_range(&operation.repository, &operation.location, value)
+            }
+            Route::CompleteUpload(operation) if parameter == "content-range" => {
+                self.refuse_chunk_range(&operation.repository, &operation.location, value)
+            }
+            _ => ErrorResponse::invalid_parameter(parameter, value),
+        }
+    }
+
+    /// Puts around the outcome of an operation what the service puts there.
+    fn conclude(&self, call: &RequestContext, is_token: bool, result: Outcome) -> Response<Body> {
+        let (kind, response) = match result {
+            Ok(response) if is_token => return with_length(call, response),
+            Err(refusal) if is_token => return token_error(call, refusal),
+            Ok(response) => (HeaderSet::Authorised, response),
+            Err(refusal) => (refusal.kind(), refusal.into_response()),
+        };
+        let left = (call.method() == http::Method::DELETE && kind == HeaderSet::Authorised)
+            .then(|| self.deletes_left(call.now()));
+        with_service_headers(call, kind, left, response)
+    }
+}
+
+/// What came of an operation.
+type Outcome = Result<Response<Body>, ErrorResponse>;
+
+/// An operation that was begun. What never waits is done, without a future.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most requests are served, and a box is what they do without"
+)]
+enum Served<'a> {
+    Now(Outcome),
+    Later(Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>),
+}
+
+impl<'a> Served<'a> {
+    fn later(work: impl Future<Output = Outcome> + Send + 'a) -> Self {
+        Self::Later(Box::pin(work))
+    }
+}
+
+/// How far a request has come by its head alone.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most requests are served, and a box is what they do without"
+)]
+pub(crate) enum Begun {
+    Done(Response<Body>),
+    /// In a box: few requests wait, and the others need no room for them.
+    Waiting(Box<Waiting>),
+}
+
+/// A request that needs its body or pauses, or that a fault has struck.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    call: RequestContext,
+    rest: Rest,
+}
+
+#[derive(Debug)]
+enum Rest {
+    Operation(ResolvedRequest, Option<FaultAction>),
+    FaultOfData(FaultAction),
+}
+
+impl Begun {
+    fn waiting(call: RequestContext, rest: Rest) -> Self {
+        Self::Waiting(Box::new(Waiting { call, rest }))
+    }
+}
+
+/// Whether an operation is most of what a registry does, and never waits: neither for a body nor in a pause.
+fn is_immediate(route: &Route) -> bool {
+    matches!(
+        route,
+        Route::Ping(_)
+            | Route::GetRepositoryProperties(_)
+            | Route::GetTagProperties(_)
+            | Route::GetManifest(_)
+            | Route::HeadManifest(_)
+            | Route::HeadBlob(_)
+            | Route::GetBlob(_)
+            | Route::GetUploadStatus(_)
+            | Route::RequestAccessTokenWithLogin(_)
+    )
+}
+
+/// How long the body is going to be by the head's word; nothing where it is silent.
+fn announced_length(call: &RequestContext) -> u128 {
+    let value = call.headers().get(CONTENT_LENGTH);
+    value
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .unwrap_or_default()
+}
+
+/// How many bytes the head of a request has, but for the separators.
+fn head_size(call: &RequestContext) -> usize {
+    let headers = call.headers().iter();
+    let headers: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    let uri = call.uri();
+    uri.path().len() + uri.query().unwrap_or_default().len() + headers
+}
