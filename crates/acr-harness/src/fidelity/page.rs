@@ -1,7 +1,7 @@
 //! Pages of lists: how long they are, and what must be behind them.
 
 use acr_mock::snapshot::Properties;
-use acr_protocol::{Digest, PageToken, Route, Tag, Timestamp};
+use acr_protocol::{Digest, Operation, PageToken, Route, Tag, Timestamp};
 
 use super::resource::{Known, Resource};
 use super::step::{Step, parameter};
@@ -18,38 +18,29 @@ pub(super) struct Page {
 impl Page {
     /// Returns the page in a response, if it is one.
     pub(super) fn of(step: &Step) -> Option<Self> {
-        let plain = |(items, next)| Self {
-            items,
-            next,
-            digest: None,
-        };
         match step.route.as_ref()? {
-            Route::ListRepositoryNames(operation) => {
-                let page = step.output(operation)?;
-                Some(plain((page.items.len(), page.next)))
-            }
-            Route::ListRepositories(operation) => {
-                let page = step.output(operation)?;
-                Some(plain((page.items.len(), page.next)))
-            }
-            Route::ListTags(operation) => {
-                let page = step.output(operation)?;
-                Some(plain((page.items.len(), page.next)))
-            }
-            Route::ListManifestProperties(operation) => {
-                let page = step.output(operation)?;
-                Some(plain((page.items.len(), page.next)))
-            }
+            Route::ListRepositoryNames(operation) => Self::read(step, operation, |_| None),
+            Route::ListRepositories(operation) => Self::read(step, operation, |_| None),
+            Route::ListTags(operation) => Self::read(step, operation, |_| None),
+            Route::ListManifestProperties(operation) => Self::read(step, operation, |_| None),
             Route::ListTagProperties(operation) => {
-                let page = step.output(operation)?;
-                Some(Self {
-                    items: page.items.len(),
-                    next: page.next,
-                    digest: page.items.last().map(|tag| tag.digest.clone()),
-                })
+                Self::read(step, operation, |last| Some(last.digest.clone()))
             }
             _ => None,
         }
+    }
+
+    fn read<T, O: Operation<Output = acr_protocol::Page<T>>>(
+        step: &Step,
+        operation: &O,
+        digest: impl Fn(&T) -> Option<Digest>,
+    ) -> Option<Self> {
+        let page = step.output(operation)?;
+        Some(Self {
+            items: page.items.len(),
+            digest: page.items.last().and_then(digest),
+            next: page.next,
+        })
     }
 
     /// Returns the size of a page that the link to the next one states.

@@ -4,8 +4,8 @@
 //! needs the resource; what a response shows of it is how it is; an error by a lock needs the lock.
 
 use acr_protocol::{
-    ArtifactManifestProperties, Attributes, ChangeableAttributes, Deletion, Descriptor, Digest,
-    MediaType, Reference, RepositoryName, Route,
+    Attributes, ChangeableAttributes, Deletion, Descriptor, Digest, MediaType, Operation, Page,
+    Reference, RepositoryName, Route, for_each_operation,
 };
 use acr_record::Body;
 use bytes::Bytes;
@@ -52,7 +52,14 @@ impl Preconditions {
             return found;
         };
         let Some(repository) = route.repository() else {
-            found.catalog(step, route);
+            let page = match route {
+                Route::ListRepositoryNames(operation) => step.output(operation),
+                Route::ListRepositories(operation) => step.output(operation),
+                _ => None,
+            };
+            for name in page.into_iter().flat_map(|page| page.items) {
+                found.show(Resource::Repository(name), Known::default());
+            }
             return found;
         };
         let subject = subject(route, repository);
@@ -69,17 +76,6 @@ impl Preconditions {
             _ => {}
         }
         found
-    }
-
-    fn catalog(&mut self, step: &Step, route: &Route) {
-        let page = match route {
-            Route::ListRepositoryNames(operation) => step.output(operation),
-            Route::ListRepositories(operation) => step.output(operation),
-            _ => None,
-        };
-        let names = page.into_iter().flat_map(|page| page.items);
-        self.present
-            .extend(names.map(|name| (Resource::Repository(name), Known::default())));
     }
 
     /// What an error says is not there. The response to HEAD names no code.
@@ -156,100 +152,67 @@ impl Preconditions {
         repository: &RepositoryName,
         subject: Resource,
     ) {
-        let name = || repository.clone();
+        let tag = |tag| Resource::Tag(repository.clone(), tag);
+        let manifest = |digest| Resource::Manifest(repository.clone(), digest);
+        let blob = |digest| Resource::Blob(repository.clone(), digest);
         match route {
             Route::DeleteRepository(operation) => {
-                self.deleted(subject);
-                let deleted = step
-                    .output(operation)
-                    .and_then(Deletion::deleted)
-                    .unwrap_or_default();
+                let deleted = step.output(operation).and_then(Deletion::deleted);
+                let deleted = deleted.unwrap_or_default();
                 let of = deleted.deleted_manifests.first().cloned();
                 for digest in deleted.deleted_manifests {
-                    let manifest = Resource::Manifest(name(), digest);
-                    self.present.push((manifest, Known::default()));
+                    self.show(manifest(digest), Known::default());
                 }
-                for tag in deleted.deleted_tags {
-                    let digest = of.clone();
-                    let known = Known {
-                        digest,
-                        ..Known::default()
-                    };
-                    self.present.push((Resource::Tag(name(), tag), known));
+                for name in deleted.deleted_tags {
+                    self.show(tag(name), Known::of_tag(of.clone()));
                 }
+                self.delete(subject, Known::default());
             }
             Route::DeleteTag(_) => {
-                self.deleted(subject);
                 let digest = step.header("X-Ms-Int-Docker-Content-Digest");
                 let digest = digest.filter(|digest| digest.starts_with("sha"));
-                self.present[0].1.digest = digest.and_then(|digest| Digest::new(digest).ok());
+                let digest = digest.and_then(|digest| Digest::new(digest).ok());
+                self.delete(subject, Known::of_tag(digest));
             }
-            Route::DeleteManifest(_) | Route::DeleteBlob(_) => self.deleted(subject),
-            Route::GetRepositoryProperties(operation) => {
-                self.shown(subject, step.output(operation).map(Known::from));
+            Route::DeleteManifest(_) | Route::DeleteBlob(_) => {
+                self.delete(subject, Known::default());
             }
+            Route::GetRepositoryProperties(operation) => self.show(subject, known(step, operation)),
+            Route::GetTagProperties(operation) => self.show(subject, known(step, operation)),
+            Route::GetManifestProperties(operation) => self.show(subject, known(step, operation)),
             Route::UpdateRepositoryProperties(operation) => {
-                let after = step.output(operation).map(Known::from);
-                self.updated(subject, after, &operation.attributes);
-            }
-            Route::GetTagProperties(operation) => {
-                self.shown(subject, step.output(operation).map(Known::from));
+                self.update(subject, known(step, operation), &operation.attributes);
             }
             Route::UpdateTagProperties(operation) => {
-                let after = step.output(operation).map(Known::from);
-                self.updated(subject, after, &operation.attributes);
-            }
-            Route::GetManifestProperties(operation) => {
-                let shown = step.output(operation);
-                self.tags_of(repository, shown.as_ref());
-                self.shown(subject, shown.map(Known::from));
+                self.update(subject, known(step, operation), &operation.attributes);
             }
             Route::UpdateManifestProperties(operation) => {
-                let shown = step.output(operation);
-                self.tags_of(repository, shown.as_ref());
-                self.updated(subject, shown.map(Known::from), &operation.attributes);
+                self.update(subject, known(step, operation), &operation.attributes);
             }
             Route::ListTags(operation) => {
-                self.shown(subject, None);
-                let names = step
-                    .output(operation)
-                    .into_iter()
-                    .flat_map(|page| page.items);
-                let tags = names.map(|tag| (Resource::Tag(name(), tag), Known::default()));
-                self.present.extend(tags);
+                self.show(subject, Known::default());
+                for name in items(step, operation) {
+                    self.show(tag(name), Known::default());
+                }
             }
             Route::ListTagProperties(operation) => {
-                self.shown(subject, None);
-                for tag in step
-                    .output(operation)
-                    .into_iter()
-                    .flat_map(|page| page.items)
-                {
-                    self.shown(Resource::Tag(name(), tag.name.clone()), Some(tag.into()));
+                self.show(subject, Known::default());
+                for shown in items(step, operation) {
+                    self.show(tag(shown.name.clone()), shown.into());
                 }
             }
             Route::ListManifestProperties(operation) => {
-                self.shown(subject, None);
-                for shown in step
-                    .output(operation)
-                    .into_iter()
-                    .flat_map(|page| page.items)
-                {
-                    self.tags_of(repository, Some(&shown));
-                    let manifest = Resource::Manifest(name(), shown.digest.clone());
-                    self.shown(manifest, Some(shown.into()));
+                self.show(subject, Known::default());
+                for shown in items(step, operation) {
+                    self.show(manifest(shown.digest.clone()), shown.into());
                 }
             }
             Route::ListReferrers(operation) => {
-                let items = step
-                    .output(operation)
-                    .into_iter()
-                    .flat_map(|page| page.items);
-                for (place, descriptor) in (0..).zip(items) {
-                    let manifest = Resource::Manifest(name(), descriptor.digest.clone());
-                    let known = Known::of_content(&descriptor);
-                    let referrer = Some((operation.digest.clone(), descriptor, place));
-                    self.present.push((manifest, Known { referrer, ..known }));
+                for (place, entry) in (0..).zip(items(step, operation)) {
+                    let (resource, known) =
+                        (manifest(entry.digest.clone()), Known::of_content(&entry));
+                    let referrer = Some((operation.digest.clone(), entry, place));
+                    self.show(resource, Known { referrer, ..known });
                 }
             }
             Route::GetManifest(_) | Route::HeadManifest(_) => self.pulled(step, subject),
@@ -263,97 +226,85 @@ impl Preconditions {
                     Reference::Tag(_) => bytes.map(Digest::sha256),
                 });
                 if let Some(digest) = digest {
+                    self.made.push((manifest(digest.clone()), None));
                     if matches!(subject, Resource::Tag(..)) {
-                        self.made.push((subject, Some(digest.clone())));
+                        self.made.push((subject, Some(digest)));
                     }
-                    self.made.push((Resource::Manifest(name(), digest), None));
                 }
             }
-            Route::HeadBlob(_) | Route::GetBlob(_) => {
-                self.present.push((subject, read_blob(step)));
-            }
+            Route::HeadBlob(_) | Route::GetBlob(_) => self.show(subject, read_blob(step)),
             Route::MountBlob(operation) => {
                 let from = operation.from.clone();
                 let source = from.map(|from| Resource::Blob(from, operation.digest.clone()));
                 if step.status() == 201 {
                     self.present
                         .extend(source.map(|source| (source, Known::default())));
-                    let blob = Resource::Blob(name(), operation.digest.clone());
-                    self.made.push((blob, None));
+                    self.made.push((blob(operation.digest.clone()), None));
                 } else {
                     self.absent.extend(source);
                 }
             }
-            Route::StartUpload(operation) if step.status() == 201 => {
-                let digest = operation.digest.clone();
-                self.made
-                    .extend(digest.map(|digest| (Resource::Blob(name(), digest), None)));
-            }
-            Route::CompleteUpload(operation) => {
-                let digest = operation.digest.clone().or_else(|| step.digest());
-                self.made
-                    .extend(digest.map(|digest| (Resource::Blob(name(), digest), None)));
+            Route::StartUpload(_) | Route::CompleteUpload(_) if step.status() == 201 => {
+                let digest = step
+                    .query("digest")
+                    .and_then(|digest| Digest::new(digest).ok());
+                let digest = digest.or_else(|| step.digest());
+                self.made.extend(digest.map(|digest| (blob(digest), None)));
             }
             _ => {}
         }
     }
 
-    fn deleted(&mut self, subject: Resource) {
-        self.present.push((subject.clone(), Known::default()));
-        self.gone.push(subject);
+    fn show(&mut self, resource: Resource, known: Known) {
+        let shown = known.manifest.as_ref();
+        for tag in shown.into_iter().flat_map(|shown| &shown.tags) {
+            let tag = Resource::Tag(resource.repository().clone(), tag.clone());
+            let digest = shown.map(|shown| shown.digest.clone());
+            self.present.push((tag, Known::of_tag(digest)));
+        }
+        self.present.push((resource, known));
     }
 
-    fn shown(&mut self, subject: Resource, known: Option<Known>) {
-        self.present.push((subject, known.unwrap_or_default()));
+    fn delete(&mut self, resource: Resource, known: Known) {
+        self.show(resource.clone(), known);
+        self.gone.push(resource);
     }
 
-    fn updated(&mut self, subject: Resource, after: Option<Known>, update: &ChangeableAttributes) {
-        let after = after.unwrap_or_default();
+    fn update(&mut self, resource: Resource, after: Known, update: &ChangeableAttributes) {
         let attributes = after
             .properties
             .as_ref()
             .map(|shown| shown.attributes.clone());
-        self.attributes = attributes.map(|attributes| (subject.clone(), attributes));
-        self.present.push((subject, after.before(update)));
-    }
-
-    fn tags_of(&mut self, repository: &RepositoryName, shown: Option<&ArtifactManifestProperties>) {
-        if let Some(shown) = shown {
-            let tags = shown.tags.iter();
-            self.present.extend(tags.map(|tag| {
-                let tag = Resource::Tag(repository.clone(), tag.clone());
-                (tag, Known::of_tag(Some(shown.digest.clone())))
-            }));
-        }
+        self.attributes = attributes.map(|attributes| (resource.clone(), attributes));
+        self.show(resource, after.before(update));
     }
 
     fn pulled(&mut self, step: &Step, subject: Resource) {
-        let length = step
-            .header("Content-Length")
-            .and_then(|length| length.parse().ok());
         let bytes = step.response.bytes().filter(|bytes| !bytes.is_empty());
-        let hidden = match &step.response.body {
-            Body::Omitted { sha256, size } => Some((sha256.clone(), *size)),
-            _ => None,
-        };
-        let digest = step.digest().or_else(|| match (&subject, &bytes, &hidden) {
-            (Resource::Manifest(_, digest), ..) => Some(digest.clone()),
-            (_, Some(bytes), _) => Some(Digest::sha256(bytes)),
-            (_, _, Some((Some(hex), _))) => Digest::new(format!("sha256:{hex}")).ok(),
-            _ => None,
-        });
+        let digest = step
+            .digest()
+            .or_else(|| match (&subject, &step.response.body) {
+                (Resource::Manifest(_, digest), _) => Some(digest.clone()),
+                (_, Body::Omitted { sha256, .. }) => {
+                    Digest::new(format!("sha256:{}", sha256.as_ref()?)).ok()
+                }
+                _ => Some(Digest::sha256(bytes.as_ref()?)),
+            });
         let digest = digest.unwrap_or_else(|| Digest::sha256(""));
         let media_type = step.header("Content-Type").map(MediaType::from);
+        let is_manifest = |media_type: &MediaType| {
+            media_type.is_index() || media_type.as_str().contains("manifest")
+        };
         let known = Known {
             media_type: media_type.filter(is_manifest),
-            size: hidden.and_then(|(_, size)| size).or(length),
+            size: size(step),
             ..Known::of_bytes(bytes)
         };
-        let manifest = Resource::Manifest(subject.repository().clone(), digest.clone());
         if matches!(subject, Resource::Tag(..)) {
-            self.present.push((subject, Known::of_tag(Some(digest))));
+            self.show(subject.clone(), Known::of_tag(Some(digest.clone())));
         }
-        self.present.push((manifest, known));
+        let manifest = Resource::Manifest(subject.repository().clone(), digest);
+        self.show(manifest, known);
     }
 
     /// Everything that a manifest names.
@@ -398,75 +349,66 @@ pub(super) fn missing_blobs(step: &Step) -> impl Iterator<Item = Digest> {
 
 /// What an operation works on; the repository for what has no resource of its own.
 fn subject(route: &Route, repository: &RepositoryName) -> Resource {
-    let name = || repository.clone();
-    match route {
-        Route::GetTagProperties(operation) => Resource::Tag(name(), operation.tag.clone()),
-        Route::UpdateTagProperties(operation) => Resource::Tag(name(), operation.tag.clone()),
-        Route::DeleteTag(operation) => Resource::Tag(name(), operation.tag.clone()),
-        Route::GetManifestProperties(operation) => {
-            Resource::Manifest(name(), operation.digest.clone())
+    macro_rules! reference {
+        ($($name:ident)*) => {
+            match route { $(Route::$name(operation) => operation.reference(),)* }
+        };
+    }
+    let reference = for_each_operation!(reference).and_then(|text| Reference::new(text).ok());
+    match (reference, route.name()) {
+        (None, _) | (_, "list_referrers" | "mount_blob") => {
+            Resource::Repository(repository.clone())
         }
-        Route::UpdateManifestProperties(operation) => {
-            Resource::Manifest(name(), operation.digest.clone())
+        (Some(Reference::Digest(digest)), name) if name.ends_with("blob") => {
+            Resource::Blob(repository.clone(), digest)
         }
-        Route::GetManifest(operation) => Resource::referenced(repository, &operation.reference),
-        Route::HeadManifest(operation) => Resource::referenced(repository, &operation.reference),
-        Route::SetManifest(operation) => Resource::referenced(repository, &operation.reference),
-        Route::DeleteManifest(operation) => Resource::referenced(repository, &operation.reference),
-        Route::HeadBlob(operation) => Resource::Blob(name(), operation.digest.clone()),
-        Route::GetBlob(operation) => Resource::Blob(name(), operation.digest.clone()),
-        Route::DeleteBlob(operation) => Resource::Blob(name(), operation.digest.clone()),
-        _ => Resource::Repository(name()),
+        (Some(reference), _) => Resource::referenced(repository, reference),
+    }
+}
+
+fn known<O: Operation>(step: &Step, operation: &O) -> Known
+where
+    Known: From<O::Output>,
+{
+    step.output(operation).map(Known::from).unwrap_or_default()
+}
+
+fn items<T, O: Operation<Output = Page<T>>>(step: &Step, operation: &O) -> Vec<T> {
+    step.output(operation)
+        .map(|page| page.items)
+        .unwrap_or_default()
+}
+
+/// The size of the content of a response.
+fn size(step: &Step) -> Option<u64> {
+    let stated = || step.header("Content-Length")?.parse().ok();
+    match &step.response.body {
+        Body::Omitted { size, .. } => size.or_else(stated),
+        _ => stated(),
     }
 }
 
 /// What is known of a blob that was read, or asked for.
 fn read_blob(step: &Step) -> Known {
-    let number = |name| {
-        step.header(name)
-            .and_then(|number| number.parse::<u64>().ok())
-    };
-    let (range, total) = step
-        .header("Content-Range")
-        .and_then(|range| range.rsplit_once('/'))
-        .unwrap_or_default();
+    let range = step.header("Content-Range").unwrap_or_default();
+    let (range, total) = range.rsplit_once('/').unwrap_or_default();
     let first = range.trim_start_matches("bytes ").split('-').next();
-    let hidden = match &step.response.body {
-        Body::Omitted { size, .. } => *size,
-        _ => None,
-    };
-    let length = hidden.or(number("Content-Length"));
+    let first = first
+        .and_then(|first| first.parse().ok())
+        .unwrap_or_default();
     let bytes = step.response.bytes().filter(|bytes| !bytes.is_empty());
-    let known = match step.status() {
-        200 => Known::of_bytes(bytes),
-        206 => Known {
-            size: None,
-            parts: bytes
-                .map(|bytes| {
-                    (
-                        first
-                            .and_then(|first| first.parse().ok())
-                            .unwrap_or_default(),
-                        bytes,
-                    )
-                })
-                .into_iter()
-                .collect(),
-            ..Known::default()
-        },
-        _ => Known::default(),
-    };
+    let blocks = step.header("x-ms-blob-committed-block-count");
     Known {
         size: total
             .parse()
             .ok()
-            .or(known.size)
-            .or(length.filter(|_| step.status() == 200)),
-        blocks: number("x-ms-blob-committed-block-count"),
-        ..known
+            .or(size(step).filter(|_| step.status() == 200)),
+        parts: bytes
+            .map(|bytes| (first, bytes))
+            .into_iter()
+            .filter(|_| step.status() < 300)
+            .collect(),
+        blocks: blocks.and_then(|blocks| blocks.parse().ok()),
+        ..Known::default()
     }
-}
-
-fn is_manifest(media_type: &MediaType) -> bool {
-    media_type.is_index() || media_type.as_str().contains("manifest")
 }

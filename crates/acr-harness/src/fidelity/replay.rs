@@ -71,58 +71,39 @@ pub(super) fn replay_session(
     let mut steps = Vec::new();
     let mut outcomes = Vec::new();
     for (place, exchange) in session {
-        let id = Some(&exchange.id)
-            .filter(|id| !id.is_empty())
-            .unwrap_or(&place)
-            .clone();
-        let area = exchange
-            .area
-            .clone()
-            .unwrap_or_else(|| area(&exchange).to_owned());
-        let step = Step::new(exchange);
-        let verdict = match step {
-            Ok(step) => {
-                steps.push(step);
-                Verdict::Match
-            }
-            Err(reason) => Verdict::Skipped(reason),
-        };
-        outcomes.push(Outcome {
-            id,
+        let is_named = !exchange.id.is_empty();
+        let mut outcome = Outcome {
+            id: if is_named { &exchange.id } else { &place }.clone(),
+            area: exchange.area.clone().unwrap_or_else(|| area(&exchange)),
             place,
-            area,
-            verdict,
-        });
+            verdict: Verdict::Match,
+        };
+        match Step::new(exchange) {
+            Ok(step) => steps.push(step),
+            Err(reason) => outcome.verdict = Verdict::Skipped(reason),
+        }
+        outcomes.push(outcome);
     }
     let clock = ReplayClock::default();
     let registry = service::registry(&steps).clock(clock.clone()).build();
+    let time = steps.iter().find_map(service::time_of);
+    clock.set(time.unwrap_or_else(SystemTime::now));
+    let login_server = steps.iter().find_map(service::login_server);
     let mut replay = Replay {
         send: connect(registry.clone())?,
         registry,
         clock,
-        login_server: steps
-            .iter()
-            .find_map(service::login_server)
-            .unwrap_or_else(|| SOME_REGISTRY.to_owned()),
+        login_server: login_server.unwrap_or_else(|| SOME_REGISTRY.to_owned()),
         uploads: Uploads::default(),
         redirects: BTreeMap::new(),
     };
-    replay.clock.set(
-        steps
-            .iter()
-            .find_map(service::time_of)
-            .unwrap_or_else(SystemTime::now),
-    );
     let mut state = State::new(&steps, real_bytes);
-    let replayed = outcomes
-        .iter_mut()
-        .filter(|outcome| outcome.verdict == Verdict::Match);
+    let replayed = |outcome: &&mut Outcome| outcome.verdict == Verdict::Match;
+    let replayed = outcomes.iter_mut().filter(replayed);
     for ((index, step), outcome) in steps.iter().enumerate().zip(replayed) {
-        let differences = replay
-            .step(index, step, &mut state)
-            .unwrap_or_else(|error| {
-                vec![Difference::new(NO_ANSWER, "response", step.status(), error)]
-            });
+        let no_answer = |error| vec![Difference::new(NO_ANSWER, "response", step.status(), error)];
+        let differences = replay.step(index, step, &mut state);
+        let differences = differences.unwrap_or_else(no_answer);
         if !differences.is_empty() {
             outcome.verdict = Verdict::Mismatch(differences);
         }
@@ -131,13 +112,13 @@ pub(super) fn replay_session(
 }
 
 /// The area of an exchange that names none, by its path.
-fn area(exchange: &Exchange) -> &'static str {
+fn area(exchange: &Exchange) -> String {
     let path = exchange.request.target();
-    let status = exchange
-        .response
-        .as_ref()
-        .map(|response| response.status.as_u16());
-    let areas = [
+    let response = exchange.response.as_ref();
+    if response.is_some_and(|response| response.status == 401) || path == "/v2/" {
+        return "auth".to_owned();
+    }
+    let parts = [
         ("/oauth2/", "auth"),
         ("/blobs/uploads", "upload"),
         ("/blobs/", "blob"),
@@ -147,13 +128,8 @@ fn area(exchange: &Exchange) -> &'static str {
         ("/acr/v1/", "repository"),
         ("_catalog", "repository"),
     ];
-    let found = areas.iter().find(|(part, _)| path.contains(part));
-    match (status, found) {
-        (Some(401), _) => "auth",
-        (_, Some((_, area))) => area,
-        _ if path == "/v2/" => "auth",
-        _ => "error",
-    }
+    let found = parts.iter().find(|(part, _)| path.contains(part));
+    found.map_or("error", |(_, area)| area).to_owned()
 }
 
 /// Sends requests to a registry in the same process, and adds the headers that a server does.

@@ -1,4 +1,4 @@
-//! [`Report`]: the outcomes as a table by area and by kind of difference, each mismatch as a diff, and one last line.
+//! [`Report`]: each mismatch as a diff, the outcomes as a table by area and by kind of difference, and one last line.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,177 +8,147 @@ use super::replay::{Outcome, Verdict};
 
 /// The outcomes of all exchanges.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
-    outcomes: Vec<Outcome>,
-}
+pub struct Report(Vec<Outcome>);
 
 impl Report {
-    /// A report of these.
+    /// Creates a report of these.
     pub fn new(outcomes: Vec<Outcome>) -> Self {
-        Self { outcomes }
+        Self(outcomes)
     }
 
-    /// What has become of each exchange.
-    pub fn outcomes(&self) -> &[Outcome] {
-        &self.outcomes
-    }
-
-    /// How many exchanges match.
+    /// Returns how many exchanges match.
     pub fn matches(&self) -> usize {
-        self.count(|verdict| matches!(verdict, Verdict::Match))
+        Row::of(&self.0).counts[0]
     }
 
-    /// How many exchanges differ.
+    /// Returns how many exchanges differ.
     pub fn mismatches(&self) -> usize {
-        self.count(|verdict| matches!(verdict, Verdict::Mismatch(_)))
+        Row::of(&self.0).counts[1]
     }
 
-    /// How many exchanges were not replayed.
+    /// Returns how many exchanges were not replayed.
     pub fn skipped(&self) -> usize {
-        self.count(|verdict| matches!(verdict, Verdict::Skipped(_)))
-    }
-
-    fn count(&self, is: impl Fn(&Verdict) -> bool) -> usize {
-        let outcomes = self.outcomes.iter();
-        outcomes.filter(|outcome| is(&outcome.verdict)).count()
-    }
-
-    fn write_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut areas: BTreeMap<&str, Row> = BTreeMap::new();
-        let mut total = Row::default();
-        for outcome in &self.outcomes {
-            for row in [areas.entry(&outcome.area).or_default(), &mut total] {
-                row.add(&outcome.verdict);
-            }
-        }
-        write!(
-            f,
-            "{:<14}{:>7}{:>8}{:>9}  ",
-            "area", "match", "differ", "skipped"
-        )?;
-        for kind in KINDS {
-            write!(f, "{:>11}", kind)?;
-        }
-        writeln!(f)?;
-        for (area, row) in areas.into_iter().chain([("all", total)]) {
-            writeln!(f, "{area:<14}{row}")?;
-        }
-        Ok(())
+        Row::of(&self.0).counts[2]
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for outcome in &self.outcomes {
-            if let Verdict::Mismatch(differences) = &outcome.verdict {
-                writeln!(f, "{} ({}) differs:", outcome.id, outcome.place)?;
-                for difference in differences {
-                    write_difference(f, difference)?;
+        let mut areas: BTreeMap<&str, Vec<&Outcome>> = BTreeMap::new();
+        let mut skipped = String::new();
+        for outcome in &self.0 {
+            areas.entry(&outcome.area).or_default().push(outcome);
+            match &outcome.verdict {
+                Verdict::Match => {}
+                Verdict::Skipped(reason) => skipped += &format!("  {}: {reason}\n", outcome.id),
+                Verdict::Mismatch(differences) => {
+                    writeln!(f, "{} ({}) differs:", outcome.id, outcome.place)?;
+                    for difference in differences {
+                        write_difference(f, difference)?;
+                    }
+                    writeln!(f)?;
                 }
-                writeln!(f)?;
             }
         }
-        if self.skipped() > 0 {
-            writeln!(f, "skipped:")?;
-            for outcome in &self.outcomes {
-                if let Verdict::Skipped(reason) = &outcome.verdict {
-                    writeln!(f, "  {}: {reason}", outcome.id)?;
-                }
-            }
-            writeln!(f)?;
+        if !skipped.is_empty() {
+            writeln!(f, "skipped:\n{skipped}")?;
         }
-        self.write_table(f)?;
-        let (matches, skipped) = (self.matches(), self.skipped());
-        let replayed = self.outcomes.len() - skipped;
-        // Rounded down: 100 % means all.
-        let percent = (matches * 1000).checked_div(replayed).unwrap_or(1000);
-        let percent = match percent % 10 {
-            0 => format!("{}", percent / 10),
-            tenths => format!("{}.{tenths}", percent / 10),
-        };
+        let columns = ["match", "differ", "skipped"];
         write!(
             f,
-            "\nfidelity: {matches} of {replayed} exchanges match ({percent} %), {skipped} skipped"
+            "{:<14}{:>7}{:>8}{:>9}  ",
+            "area", columns[0], columns[1], columns[2]
+        )?;
+        writeln!(f, "{}", KINDS.map(|kind| format!("{kind:>11}")).concat())?;
+        for (area, outcomes) in areas {
+            writeln!(f, "{area:<14}{}", Row::of(outcomes))?;
+        }
+        let all = Row::of(&self.0);
+        writeln!(f, "{:<14}{all}\n", "all")?;
+        let [matches, differ, skipped] = all.counts;
+        let replayed = matches + differ;
+        // Rounded down: 100 % means all.
+        let percent = (matches * 1000).checked_div(replayed).unwrap_or(1000);
+        let tenths = Some(percent % 10).filter(|tenths| *tenths > 0);
+        let tenths = tenths.map_or_else(String::new, |tenths| format!(".{tenths}"));
+        write!(
+            f,
+            "fidelity: {matches} of {replayed} exchanges match ({}{tenths} %), {skipped} skipped",
+            percent / 10
         )
     }
 }
 
+/// How many exchanges match, differ and were skipped, and the kinds of differences.
 #[derive(Default)]
 struct Row {
     counts: [usize; 3],
-    kinds: BTreeMap<&'static str, usize>,
+    kinds: [usize; KINDS.len()],
 }
 
 impl Row {
-    fn add(&mut self, verdict: &Verdict) {
-        match verdict {
-            Verdict::Match => self.counts[0] += 1,
-            Verdict::Mismatch(differences) => {
-                self.counts[1] += 1;
-                for difference in differences {
-                    *self.kinds.entry(difference.kind).or_default() += 1;
+    fn of<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Self {
+        let mut row = Self::default();
+        for outcome in outcomes {
+            match &outcome.verdict {
+                Verdict::Match => row.counts[0] += 1,
+                Verdict::Skipped(_) => row.counts[2] += 1,
+                Verdict::Mismatch(differences) => {
+                    row.counts[1] += 1;
+                    for (kind, count) in KINDS.iter().zip(&mut row.kinds) {
+                        *count += differences
+                            .iter()
+                            .filter(|found| found.kind == *kind)
+                            .count();
+                    }
                 }
             }
-            Verdict::Skipped(_) => self.counts[2] += 1,
         }
+        row
     }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [matches, differ, skipped] = self.counts;
-        write!(f, "{matches:>7}{differ:>8}{skipped:>9}  ")?;
-        for kind in KINDS {
-            let count = self.kinds.get(kind).copied().unwrap_or_default();
-            write!(f, "{count:>11}")?;
-        }
-        Ok(())
+        let kinds = self.kinds.map(|count| format!("{count:>11}")).concat();
+        write!(f, "{matches:>7}{differ:>8}{skipped:>9}  {kinds}")
     }
 }
 
+/// Writes the lines in which two texts differ; those of JSON laid out, a member a line.
 fn write_difference(f: &mut fmt::Formatter<'_>, difference: &Difference) -> fmt::Result {
     writeln!(f, "  {}: {}", difference.kind, difference.part)?;
-    let recorded = lines_of(&difference.recorded);
-    let actual = lines_of(&difference.actual);
-    let same = recorded.iter().zip(&actual);
-    let begin = same
-        .take_while(|(recorded, actual)| recorded == actual)
-        .count();
-    let rest = (&recorded[begin..], &actual[begin..]);
-    let end = rest
-        .0
-        .iter()
-        .rev()
-        .zip(rest.1.iter().rev())
-        .take_while(|(recorded, actual)| recorded == actual)
-        .count();
-    let (recorded, actual) = (&rest.0[..rest.0.len() - end], &rest.1[..rest.1.len() - end]);
-    if recorded.is_empty() && actual.is_empty() {
+    let lines = |text: &str| -> Vec<String> {
+        let value = serde_json::from_str::<serde_json::Value>(text).ok();
+        let value = value.filter(|value| value.is_object() || value.is_array());
+        let text = value.map_or_else(|| text.to_owned(), |value| format!("{value:#}"));
+        text.lines().map(str::to_owned).collect()
+    };
+    let (recorded, actual) = (lines(&difference.recorded), lines(&difference.actual));
+    if recorded == actual {
         // The same JSON in another form.
         writeln!(f, "    - {:?}", difference.recorded)?;
         return writeln!(f, "    + {:?}", difference.actual);
     }
-    for line in recorded {
+    let pairs = || recorded.iter().zip(&actual);
+    let begin = pairs()
+        .take_while(|(recorded, actual)| recorded == actual)
+        .count();
+    let rest = recorded[begin..]
+        .iter()
+        .rev()
+        .zip(actual[begin..].iter().rev());
+    let end = rest
+        .take_while(|(recorded, actual)| recorded == actual)
+        .count();
+    for line in &recorded[begin..recorded.len() - end] {
         writeln!(f, "    - {line}")?;
     }
-    for line in actual {
+    for line in &actual[begin..actual.len() - end] {
         writeln!(f, "    + {line}")?;
     }
     Ok(())
-}
-
-/// The lines of a text; those of JSON laid out, a member a line.
-fn lines_of(text: &str) -> Vec<String> {
-    let pretty = serde_json::from_str::<serde_json::Value>(text)
-        .ok()
-        .filter(|value| value.is_object() || value.is_array())
-        .and_then(|value| serde_json::to_string_pretty(&value).ok());
-    pretty
-        .as_deref()
-        .unwrap_or(text)
-        .lines()
-        .map(str::to_owned)
-        .collect()
 }
 
 #[cfg(test)]
@@ -211,16 +181,15 @@ mod tests {
             outcome("d", "blob", Verdict::Match),
         ]);
         let text = report.to_string();
-        let last = text.lines().last();
-        assert_eq!(
-            last,
-            Some("fidelity: 2 of 3 exchanges match (66.6 %), 1 skipped")
-        );
+        let last = "fidelity: 2 of 3 exchanges match (66.6 %), 1 skipped";
+        assert_eq!(text.lines().last(), Some(last));
+        let row = "tag                 1       1        0            0          0          0          0          1          0";
         for part in [
             "b (f:1) differs:",
             "    -   \"y\": 2",
             "    +   \"y\": 3",
             "  c: no bytes",
+            row,
         ] {
             assert!(text.contains(part), "{text}");
         }
@@ -238,10 +207,7 @@ mod tests {
 
     #[test]
     fn nothing_is_a_match_of_all() {
-        assert!(
-            Report::default()
-                .to_string()
-                .ends_with("0 of 0 exchanges match (100 %), 0 skipped")
-        );
+        let text = Report::default().to_string();
+        assert!(text.ends_with("0 of 0 exchanges match (100 %), 0 skipped"));
     }
 }

@@ -20,10 +20,10 @@ pub(super) enum Resource {
 
 impl Resource {
     /// Returns the tag or manifest that a reference names.
-    pub(super) fn referenced(repository: &RepositoryName, reference: &Reference) -> Self {
+    pub(super) fn referenced(repository: &RepositoryName, reference: Reference) -> Self {
         match reference {
-            Reference::Tag(tag) => Self::Tag(repository.clone(), tag.clone()),
-            Reference::Digest(digest) => Self::Manifest(repository.clone(), digest.clone()),
+            Reference::Tag(tag) => Self::Tag(repository.clone(), tag),
+            Reference::Digest(digest) => Self::Manifest(repository.clone(), digest),
         }
     }
 

@@ -1,4 +1,4 @@
-use acr_protocol::Timestamp;
+use acr_protocol::{Tag, Timestamp};
 use serde_json::json;
 
 use super::*;
@@ -31,7 +31,7 @@ impl Session<'_> {
         self.state
             .prepare(index, &self.steps[index], &mut self.content);
         let empty = RepositorySnapshot {
-            properties: unlisted(),
+            properties: Properties::new(Timestamp::UNIX_EPOCH),
             manifests: BTreeMap::new(),
             tags: BTreeMap::new(),
         };
@@ -116,7 +116,7 @@ fn what_the_session_has_made_takes_over_its_times_once() {
     let mut session = Session::new([vec![push], shown.to_vec()].concat());
     let pushed = TagSnapshot {
         digest: Digest::sha256("m"),
-        properties: unlisted(),
+        properties: Properties::new(Timestamp::UNIX_EPOCH),
     };
     let repository = session.prepare(0);
     assert_eq!(minute(repository), None);

@@ -1,13 +1,17 @@
 //! Holds a response against its recording: status, each recorded header, the body to the byte.
 
+#[cfg(test)]
+mod tests;
+
 use acr_protocol::{Digest, Route};
 use acr_record::Body;
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, Response};
 use serde_json::Value;
 
-use super::mask::{self, Rule};
-use super::step::Step;
+use crate::fidelity::mask::{self, Rule};
+use crate::fidelity::step::Step;
 
 /// The kinds of differences: status; a recorded header that is not there, is there more or less often, or has another
 /// value; the body; no response to compare.
@@ -134,44 +138,29 @@ fn lines(headers: &HeaderMap, name: &str) -> Vec<String> {
     values.map(Into::into).collect()
 }
 
-/// What the recording says of the body.
-#[derive(Debug, PartialEq)]
-enum Expected {
-    Nothing,
-    Bytes(Bytes),
-    Json(Value, bool),
-    /// A response with a token, which the recorder has written anew: with or without the newline.
-    Token(Value),
-    Size(u64, Option<String>),
-    Anything,
-}
-
-fn expected(step: &Step) -> Expected {
-    let length = step
-        .header("Content-Length")
-        .filter(|_| !step.exchange.is_masked("response.headers.Content-Length"))
-        .and_then(|length| length.parse::<u64>().ok());
-    if step.exchange.request.method == http::Method::HEAD {
-        return Expected::Nothing;
-    }
-    match &step.response.body {
-        Body::Empty if matches!(step.status(), 204 | 304) => Expected::Nothing,
-        Body::Empty => match length {
-            Some(0) => Expected::Nothing,
-            Some(length) => Expected::Size(length, None),
-            // A type or a coding says that there was a body, which the recorder dropped.
-            None if ["Content-Type", "Transfer-Encoding", "Content-Length"]
-                .iter()
-                .any(|name| step.response.headers.contains_key(*name)) =>
-            {
-                Expected::Anything
-            }
-            None => Expected::Nothing,
-        },
-        Body::Omitted { sha256, size } => match size.or(length) {
-            Some(size) => Expected::Size(size, sha256.clone()),
-            None => Expected::Anything,
-        },
+fn compare_body(step: &Step, actual: &Bytes, context: &Context) -> Option<Difference> {
+    let response = &step.response;
+    let is_known = !step.exchange.is_masked("response.headers.Content-Length");
+    let length = step.header("Content-Length").filter(|_| is_known);
+    let length = length.and_then(|length| length.parse::<u64>().ok());
+    let is_head = step.exchange.request.method == http::Method::HEAD;
+    let (is_same, recorded) = match &response.body {
+        _ if is_head => (actual.is_empty(), String::new()),
+        Body::Empty | Body::Omitted { .. } => {
+            let (size, digest) = match &response.body {
+                Body::Omitted { sha256, size } => (size.or(length), sha256.as_deref()),
+                _ if matches!(step.status(), 204 | 304) => (Some(0), None),
+                // A type or a coding says that there was a body, which the recorder dropped.
+                _ => (
+                    length.or((!is_dropped(&response.headers)).then_some(0)),
+                    None,
+                ),
+            };
+            let is_same = |digest| context.filler || digest == Digest::sha256(actual).hex();
+            let is_size = size == Some(actual.len() as u64);
+            let is_same = size.is_none() || is_size && digest.is_none_or(is_same);
+            (is_same, format!("({size:?} bytes, sha256 {digest:?})"))
+        }
         Body::Json(value) => {
             let compact = value.to_string().len() as u64;
             let newline = match length {
@@ -179,47 +168,35 @@ fn expected(step: &Step) -> Expected {
                 Some(length) if length == compact + 1 => true,
                 _ => !matches!(step.route, Some(Route::Ping(_))) || step.status() >= 300,
             };
-            Expected::Json(value.clone(), newline)
+            let line = json_line(value, newline);
+            (
+                line == *actual || same_json(step, value, newline, actual),
+                line,
+            )
         }
-        body => match body.json() {
-            Some(value) if step.is_token_request() && step.succeeds() => Expected::Token(value),
-            _ => Expected::Bytes(step.response.bytes().unwrap_or_default()),
-        },
-    }
+        text => {
+            // A response with a token the recorder has written anew: with or without the newline.
+            let token = text
+                .json()
+                .filter(|_| step.is_token_request() && step.succeeds());
+            let same_token = |value: &Value| {
+                [true, false]
+                    .iter()
+                    .any(|newline| same_json(step, value, *newline, actual))
+            };
+            let bytes = response.bytes().unwrap_or_default();
+            let is_same =
+                token.map_or_else(|| same_bytes(&bytes, actual), |token| same_token(&token));
+            (is_same, shown(&bytes))
+        }
+    };
+    (!is_same).then(|| Difference::new(BODY, "body", recorded, shown(actual)))
 }
 
-fn compare_body(step: &Step, actual: &Bytes, context: &Context) -> Option<Difference> {
-    let differs = |recorded: String| Some(Difference::new(BODY, "body", recorded, shown(actual)));
-    match expected(step) {
-        Expected::Anything => None,
-        Expected::Nothing if actual.is_empty() => None,
-        Expected::Nothing => differs("(none)".to_owned()),
-        Expected::Bytes(bytes) if same_bytes(&bytes, actual) => None,
-        Expected::Bytes(bytes) => differs(shown(&bytes)),
-        Expected::Token(value) => {
-            let same = [true, false]
-                .into_iter()
-                .any(|newline| same_json(step, value.clone(), newline, actual));
-            (!same).then(|| differs(value.to_string()))?
-        }
-        Expected::Size(size, digest) => {
-            let same_digest = digest
-                .as_deref()
-                .is_none_or(|digest| context.filler || digest == Digest::sha256(actual).hex());
-            if actual.len() as u64 == size && same_digest {
-                return None;
-            }
-            let digest = digest.map(|digest| format!(" with sha256 {digest}"));
-            differs(format!("({size} bytes{})", digest.unwrap_or_default()))
-        }
-        Expected::Json(value, newline) => {
-            let line = json_line(&value, newline);
-            if line == *actual || same_json(step, value, newline, actual) {
-                return None;
-            }
-            differs(line)
-        }
-    }
+fn is_dropped(headers: &HeaderMap) -> bool {
+    [CONTENT_TYPE, TRANSFER_ENCODING, CONTENT_LENGTH]
+        .iter()
+        .any(|name| headers.contains_key(name))
 }
 
 /// Compact JSON, nearly always with a newline: how the service writes its own documents.
@@ -242,7 +219,8 @@ fn same_bytes(recorded: &[u8], actual: &[u8]) -> bool {
 }
 
 /// Whether the actual bytes are the JSON value in the service's form, but for tokens, masks and placeholders.
-fn same_json(step: &Step, mut recorded: Value, newline: bool, actual: &[u8]) -> bool {
+fn same_json(step: &Step, recorded: &Value, newline: bool, actual: &[u8]) -> bool {
+    let mut recorded = recorded.clone();
     let Ok(mut value) = serde_json::from_slice::<Value>(actual) else {
         return false;
     };
@@ -280,7 +258,3 @@ fn shown(bytes: &[u8]) -> String {
         ),
     }
 }
-
-#[cfg(test)]
-#[path = "compare_tests.rs"]
-mod tests;
