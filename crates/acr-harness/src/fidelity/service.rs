@@ -22,7 +22,7 @@ pub(super) const ENTRA_TOKEN: &str = "replayed";
 /// An Entra token of an identity without a role on the registry.
 pub(super) const ENTRA_TOKEN_WITHOUT_ROLE: &str = "without-a-role";
 /// A client that the firewall lets in.
-pub(super) const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+pub(super) const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 82, 69, 80));
 
 /// Sets a registry up as that of a session was.
 pub(super) fn registry(steps: &[Step]) -> RegistryBuilder {
