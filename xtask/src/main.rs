@@ -6,7 +6,6 @@
 mod cargo;
 mod check;
 mod external_types;
-mod fixtures;
 mod fuzz;
 mod harness;
 mod package;
@@ -38,7 +37,6 @@ Usage: cargo xtask <COMMAND>
                               checked
   ci [--allow-missing-tools]  test, then check
   tidy                        the repository rules alone: layering, imports, dependency trees, words, source files
-  fixtures                    verify the fixtures' digests, sizes and form
   bench requests              how many requests the client's work costs on the wire
   bench mock                  what acr-mock costs beside a bare server and, where they are installed, docker-registry and
                               wrk; up to ten minutes, built with --release
@@ -84,7 +82,6 @@ fn main() -> ExitCode {
             Err(problem) => return usage(&problem),
         },
         ["tidy"] => Steps::new("tidy", root).run(&[tidy::run]),
-        ["fixtures"] => Steps::new("fixtures", root).run(&[fixtures::check]),
         ["interop", "python" | "skopeo", ..] => {
             return harness::run(&root, "interop", &arguments[1..]);
         }
@@ -93,7 +90,13 @@ fn main() -> ExitCode {
         ["bench", "mock"] => return harness::run_fast(&root, "bench", &arguments[1..]),
         ["bench", ..] => return usage("bench wants one of: requests, mock"),
         ["fuzz", rest @ ..] => match fuzz::Options::parse(rest) {
-            Ok(options) => return fuzz::run(&root, &options),
+            Ok(options) => match tools::FUZZ.lacking(&root).as_slice() {
+                [] => fuzz::run(root, &options),
+                lacking => {
+                    println!("skipped: a tool is missing ({})", lacking.join("; "));
+                    return ExitCode::from(3);
+                }
+            },
             Err(problem) => return usage(&problem),
         },
         ["fidelity", rest @ ..] => return harness::run(&root, "fidelity", rest),
@@ -102,7 +105,7 @@ fn main() -> ExitCode {
             print!("{HELP}");
             return ExitCode::SUCCESS;
         }
-        ["tidy" | "fixtures" | "help", extra, ..] => {
+        ["tidy" | "help", extra, ..] => {
             return usage(&format!("unexpected argument `{extra}`"));
         }
         [unknown, ..] => return usage(&format!("unknown command `{unknown}`")),

@@ -30,6 +30,26 @@ fn every_function_has_files_and_a_program_and_every_file_a_function() {
 }
 
 #[test]
+fn every_file_is_small_named_by_what_it_is_and_different_from_the_others() {
+    for (name, _) in TARGETS {
+        let mut seen = BTreeSet::new();
+        for (file, data) in corpus(name) {
+            // libFuzzer names what it finds by a digest, which tells nobody anything.
+            let is_word = |word: &str| {
+                let mut bytes = word.bytes();
+                !word.is_empty() && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            };
+            assert!(
+                file.len() <= 60 && file.split('-').all(is_word),
+                "{name}/{file}"
+            );
+            assert!(data.len() <= 4096, "{name}/{file} has {} bytes", data.len());
+            assert!(seen.insert(data), "{name}/{file} is another one, too");
+        }
+    }
+}
+
+#[test]
 fn every_property_holds_of_the_files() {
     for (name, target) in TARGETS {
         for (file, data) in corpus(name) {
