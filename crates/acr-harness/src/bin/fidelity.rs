@@ -5,7 +5,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use acr_harness::fidelity;
+use acr_harness::Result;
+use acr_harness::fidelity::{self, report::Report};
 use acr_harness::interop::report::chain;
 
 const USAGE: &str = "\
@@ -16,44 +17,30 @@ FILE   exchanges, one JSON object a line, in the form that fixtures/README.md de
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments
-        .iter()
-        .any(|argument| argument == "--help" || argument == "-h")
-    {
+    let option = arguments.iter().find(|argument| argument.starts_with('-'));
+    if let Some("-h" | "--help") = option.map(String::as_str) {
         println!("{USAGE}");
         return ExitCode::SUCCESS;
     }
-    if let Some(unknown) = arguments.iter().find(|argument| argument.starts_with('-')) {
-        eprintln!("fidelity: unknown option {unknown}\n\n{USAGE}");
-        return ExitCode::from(2);
-    }
-    let files = match arguments.is_empty() {
-        true => match fidelity::own_files() {
-            Ok(files) => files,
-            Err(error) => return unreadable(&chain(&*error)),
-        },
-        false => arguments.iter().map(PathBuf::from).collect(),
+    let result = match option {
+        Some(unknown) => Err(format!("unknown option {unknown}\n\n{USAGE}").into()),
+        None => run(arguments.iter().map(PathBuf::from).collect()),
     };
-    let exchanges = match fidelity::read(&files) {
-        Ok(exchanges) => exchanges,
-        Err(error) => return unreadable(&chain(&*error)),
-    };
-    match fidelity::replay(exchanges) {
+    match result {
         Ok(report) => {
             println!("{report}");
-            match report.mismatches() {
-                0 => ExitCode::SUCCESS,
-                _ => ExitCode::FAILURE,
-            }
+            ExitCode::from(u8::from(report.mismatches() > 0))
         }
         Err(error) => {
             eprintln!("fidelity: {}", chain(&*error));
-            ExitCode::FAILURE
+            ExitCode::from(2)
         }
     }
 }
 
-fn unreadable(problem: &str) -> ExitCode {
-    eprintln!("fidelity: {problem}");
-    ExitCode::from(2)
+fn run(mut files: Vec<PathBuf>) -> Result<Report> {
+    if files.is_empty() {
+        files = fidelity::own_files()?;
+    }
+    fidelity::replay(fidelity::read(&files)?)
 }

@@ -40,14 +40,11 @@ impl Store {
                 continue;
             }
             let mut record = store.record_mut(&name);
-            let Properties {
-                created_on,
-                last_updated_on,
-                attributes,
-                extra,
-            } = repository.properties;
-            (record.created_on, record.last_updated_on) = (created_on, last_updated_on);
-            record.switches = attributes.into();
+            let properties = repository.properties;
+            record.created_on = properties.created_on;
+            record.last_updated_on = properties.last_updated_on;
+            record.switches = properties.attributes.into();
+            let extra = properties.extra;
             record.extra = (!extra.is_empty()).then(|| Box::new(extra));
             for (digest, manifest) in repository.manifests {
                 let properties = manifest.properties;
@@ -97,17 +94,24 @@ impl Store {
     }
 }
 
+/// What the records of repositories, manifests and tags have alike, each in fields of its own.
+macro_rules! properties {
+    ($record:ident, $extra:expr) => {
+        Properties {
+            created_on: $record.created_on,
+            last_updated_on: $record.last_updated_on,
+            attributes: $record.switches.to_attributes(),
+            extra: $extra,
+        }
+    };
+}
+
 impl From<&RepositoryRecord> for RepositorySnapshot {
     fn from(record: &RepositoryRecord) -> Self {
         let manifests = record.manifests.walk(Order::Name, None);
         let tags = record.tags.walk(Order::Name, None, None);
         Self {
-            properties: Properties {
-                created_on: record.created_on,
-                last_updated_on: record.last_updated_on,
-                attributes: record.switches.to_attributes(),
-                extra: record.extra.as_deref().cloned().unwrap_or_default(),
-            },
+            properties: properties!(record, record.extra.as_deref().cloned().unwrap_or_default()),
             manifests: manifests
                 .map(|manifest| (manifest.digest.clone(), ManifestSnapshot::from(&**manifest)))
                 .collect(),
@@ -122,12 +126,7 @@ impl From<&ManifestRecord> for ManifestSnapshot {
     fn from(record: &ManifestRecord) -> Self {
         Self {
             media_type: record.media_type.clone(),
-            properties: Properties {
-                created_on: record.created_on,
-                last_updated_on: record.last_updated_on,
-                attributes: record.switches.to_attributes(),
-                extra: record.extra(),
-            },
+            properties: properties!(record, record.extra()),
             image_size: record.image_size,
             architecture: record.architecture().map(str::to_owned),
             operating_system: record.operating_system().map(str::to_owned),
@@ -144,12 +143,7 @@ impl From<&TagRecord> for TagSnapshot {
     fn from(record: &TagRecord) -> Self {
         Self {
             digest: record.digest.clone(),
-            properties: Properties {
-                created_on: record.created_on,
-                last_updated_on: record.last_updated_on,
-                attributes: record.switches.to_attributes(),
-                extra: record.extra(),
-            },
+            properties: properties!(record, record.extra()),
         }
     }
 }
