@@ -24,7 +24,7 @@ class Run:
         self.anonymous = self.new_client(None)
 
     def new_client(self, credential, **settings):
-        # No retries, so that an answer that a retry would paper over fails the check, and finite times, so that
+        # No retries, so that a response that a retry would paper over fails the check, and finite times, so that
         # nothing hangs.
         settings = {"retry_total": 0, "connection_timeout": 30, "read_timeout": 60, **settings}
         if self._ca is not None:

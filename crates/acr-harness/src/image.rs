@@ -82,7 +82,7 @@ impl Image {
         }
         for (digest, bytes) in &self.blobs {
             let blob = repository.download_blob(digest).await?;
-            is_same &= blob.read(bytes.len()).await? == bytes;
+            is_same &= blob.bytes(bytes.len()).await? == bytes;
         }
         if is_same {
             Ok(())

@@ -21,7 +21,7 @@ use crate::transport::Body;
 ///
 /// What [`try_next`](Self::try_next) has given so far is not verified: a damaged blob shows in the
 /// error that stands in the place of the end. [`save`](Self::save) does what a file needs;
-/// [`read`](Self::read) brings a small blob into memory. Bytes of a range are not verified at all.
+/// [`bytes`](Self::bytes) brings a small blob into memory. Bytes of a range are not verified at all.
 ///
 /// It is a [`Stream`] too, and so becomes a reader in one line: with the crate `tokio-util`,
 /// `StreamReader::new(blob.map_err(io::Error::from))`; with `futures`,
@@ -100,7 +100,7 @@ impl BlobStream {
     /// # Errors
     ///
     /// [`TooLarge`](ErrorKind::TooLarge) when there is more; else as [`try_next`](Self::try_next).
-    pub async fn read(mut self, limit: usize) -> Result<Bytes, Error> {
+    pub async fn bytes(mut self, limit: usize) -> Result<Bytes, Error> {
         let mut all = Vec::new();
         self.each(|bytes| {
             if all.len() + bytes.len() > limit {

@@ -14,7 +14,7 @@ use crate::error::Error;
 /// It is a [`Read`] and a [`BufRead`]. What was read so far is not verified: a damaged blob shows in
 /// the error that stands in the place of the end. So a program that stops before the end has
 /// unverified bytes, and one that reads to the end has to look at the outcome.
-/// [`save`](Self::save) does what a file needs; [`read_to_bytes`](Self::read_to_bytes) brings a small
+/// [`save`](Self::save) does what a file needs; [`bytes`](Self::bytes) brings a small
 /// blob into memory. Bytes of a range are not verified at all.
 ///
 /// ```
@@ -99,10 +99,10 @@ impl BlobReader {
     ///
     /// # Errors
     ///
-    /// Those of the async [`read`](crate::BlobStream::read).
-    pub fn read_to_bytes(self, limit: usize) -> Result<Bytes, Error> {
+    /// Those of the async [`bytes`](crate::BlobStream::bytes).
+    pub fn bytes(self, limit: usize) -> Result<Bytes, Error> {
         let (stream, runtime) = self.rest()?;
-        runtime.run(stream.read(limit))
+        runtime.run(stream.bytes(limit))
     }
 
     /// Writes everything that is left to a writer; returns how many bytes that was.

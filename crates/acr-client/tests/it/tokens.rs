@@ -212,14 +212,14 @@ async fn a_blob_comes_from_the_data_origin_in_ranges_too() {
     let blob = a.upload_blob(b"0123456789").await.unwrap();
     let whole = a.download_blob(&blob.digest).await.unwrap();
     assert_eq!(whole.content_length(), Some(10));
-    assert_eq!(whole.read(10).await.unwrap(), "0123456789");
+    assert_eq!(whole.bytes(10).await.unwrap(), "0123456789");
     for (range, expected) in [
         (ByteRange::FromTo(2, 4), "234"),
         (ByteRange::FromTo(8, 99), "89"),
         (ByteRange::From(7), "789"),
     ] {
         let part = a.get_blob(&blob.digest, range).await.unwrap();
-        assert_eq!(part.read(10).await.unwrap(), expected);
+        assert_eq!(part.bytes(10).await.unwrap(), expected);
     }
     let error = a
         .get_blob(&blob.digest, ByteRange::From(10))

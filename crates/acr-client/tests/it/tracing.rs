@@ -456,7 +456,7 @@ fn nothing_that_is_told_holds_a_query_a_token_a_password_or_a_signature() {
             app.download_blob(&blob.digest)
                 .await
                 .unwrap()
-                .read(99)
+                .bytes(99)
                 .await
                 .unwrap();
             let options = UploadBlobOptions {

@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_behind_the_answer_to_head_is_seen() {
+    fn a_body_behind_the_response_to_head_is_seen() {
         let text = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
         assert_eq!(read(text, true).expect("a response").1, b"abc");
     }

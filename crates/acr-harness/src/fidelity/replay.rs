@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
 
-use super::compare::{Context, Difference, NO_ANSWER, compare};
+use super::compare::{Context, Difference, NO_RESPONSE, compare};
 use super::placeholder::resolve_digests;
 use super::preconditions::STORAGE;
 use super::rename::rename;
@@ -101,9 +101,16 @@ pub(super) fn replay_session(
     let replayed = |outcome: &&mut Outcome| outcome.verdict == Verdict::Match;
     let replayed = outcomes.iter_mut().filter(replayed);
     for ((index, step), outcome) in steps.iter().enumerate().zip(replayed) {
-        let no_answer = |error| vec![Difference::new(NO_ANSWER, "response", step.status(), error)];
+        let no_response = |error| {
+            vec![Difference::new(
+                NO_RESPONSE,
+                "response",
+                step.status(),
+                error,
+            )]
+        };
         let differences = replay.step(index, step, &mut state);
-        let differences = differences.unwrap_or_else(no_answer);
+        let differences = differences.unwrap_or_else(no_response);
         if !differences.is_empty() {
             outcome.verdict = Verdict::Mismatch(differences);
         }

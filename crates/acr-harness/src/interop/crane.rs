@@ -37,7 +37,7 @@ pub async fn run(program: &Path, report: &mut Report) -> Result<String, Ending> 
     let outcome = async {
         let descriptor = app.upload_blob(layer.clone()).await?;
         let blob = app.download_blob(&descriptor.digest).await?;
-        if blob.read(layer.len()).await? == layer {
+        if blob.bytes(layer.len()).await? == layer {
             Ok(())
         } else {
             Err("the bytes differ".into())

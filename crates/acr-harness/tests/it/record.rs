@@ -70,7 +70,7 @@ async fn pull_and_push(client: &ContainerRegistryClient, manifest: &Manifest) ->
         repository
             .download_blob(&blob.digest)
             .await?
-            .read(1 << 20)
+            .bytes(1 << 20)
             .await?;
     }
     let options = UploadBlobOptions {

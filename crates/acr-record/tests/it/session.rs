@@ -84,11 +84,11 @@ async fn session(
     seen.push(format!("{manifest:?}"));
     for blob in manifest.as_image().unwrap().blobs() {
         let bytes = repository.download_blob(&blob.digest).await?;
-        seen.push(format!("{:?}", bytes.read(1 << 20).await?));
+        seen.push(format!("{:?}", bytes.bytes(1 << 20).await?));
         let head = repository
             .get_blob(&blob.digest, ByteRange::FromTo(0, 3))
             .await?;
-        seen.push(format!("{:?}", head.read(99).await?));
+        seen.push(format!("{:?}", head.bytes(99).await?));
     }
     let options = UploadBlobOptions {
         chunk_size: 1000,
@@ -392,7 +392,7 @@ async fn a_broken_download_breaks_again() {
     let download = async |transport: Box<dyn Fn() -> ContainerRegistryClient>| {
         let repository = transport().repository_client("a").unwrap();
         let blob = repository.download_blob(digest.as_str()).await.unwrap();
-        let error = blob.read(99).await.unwrap_err();
+        let error = blob.bytes(99).await.unwrap_err();
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         (error.kind(), cause)
     };

@@ -25,14 +25,10 @@ pub(super) fn check(members: &[Member]) -> Result<Vec<Finding>, String> {
         let folder = root.parent().unwrap_or(root);
         let file = root.file_name().unwrap_or_default().to_string_lossy();
         let load = |file: &str| fs::read_to_string(folder.join(file)).ok();
-        let circles = circles(&file, &load)?;
-        findings.extend(circles.into_iter().map(|circle| {
-            Finding::new(
-                "import-circle",
-                &member.name,
-                format!("has a circle:\n{circle}"),
-            )
-        }));
+        for circle in circles(&file, &load)? {
+            let problem = format!("has a circle:\n{circle}");
+            findings.push(Finding::new("import-circle", &member.name, problem));
+        }
     }
     Ok(findings)
 }

@@ -191,7 +191,7 @@ impl Author {
             1 => {
                 let blob = self.held.borrow_mut().pop();
                 if let Some(blob) = blob {
-                    assert_eq!(blob.read(99).await.unwrap(), LAYER);
+                    assert_eq!(blob.bytes(99).await.unwrap(), LAYER);
                 }
             }
             _ => {

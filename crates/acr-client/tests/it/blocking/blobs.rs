@@ -62,10 +62,7 @@ fn a_read_into_no_buffer_takes_nothing() {
     let app = Served::in_process().repository("app");
     let mut reader = app.download_blob(in_parts(&app)).unwrap();
     assert_eq!(reader.read(&mut []).unwrap(), 0);
-    assert_eq!(
-        reader.read_to_bytes(99).unwrap(),
-        "first line\nsecond line\n"
-    );
+    assert_eq!(reader.bytes(99).unwrap(), "first line\nsecond line\n");
 }
 
 #[test]
@@ -89,8 +86,8 @@ fn lines_are_read_and_what_is_left_is_saved_written_or_kept() {
         assert_eq!(begun().write_to(&mut written).unwrap(), 12);
         assert_eq!(written, b"second line\n");
 
-        assert_eq!(begun().read_to_bytes(12).unwrap(), "second line\n");
-        let error = begun().read_to_bytes(11).unwrap_err();
+        assert_eq!(begun().bytes(12).unwrap(), "second line\n");
+        let error = begun().bytes(11).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TooLarge);
 
         let mut reader = begun();
@@ -108,7 +105,7 @@ fn a_part_of_a_blob_says_which_part_it_is() {
             .unwrap();
         let range = part.content_range().unwrap();
         assert_eq!((range.first, range.last, range.size), (6, 9, Some(23)));
-        assert_eq!(part.read_to_bytes(4).unwrap(), "line");
+        assert_eq!(part.bytes(4).unwrap(), "line");
     }
 }
 
@@ -146,7 +143,7 @@ fn a_damaged_blob_is_neither_saved_nor_given_as_bytes() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 
     let reader = app.download_blob(&digest).unwrap();
-    let error = reader.read_to_bytes(99).unwrap_err();
+    let error = reader.bytes(99).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DigestMismatch);
 }
 
@@ -230,6 +227,6 @@ fn a_blob_is_mounted_and_deleted() {
         assert!(app.delete_blob(&digest).unwrap());
         assert!(!app.delete_blob(&digest).unwrap());
         let reader = other.download_blob(&digest).unwrap();
-        assert_eq!(reader.read_to_bytes(5).unwrap(), "layer");
+        assert_eq!(reader.bytes(5).unwrap(), "layer");
     }
 }

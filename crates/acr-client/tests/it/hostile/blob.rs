@@ -55,7 +55,7 @@ async fn a_redirect_to_another_origin_loses_the_credential_and_keeps_the_range()
         .get_blob(digest(), ByteRange::FromTo(3, 5))
         .await
         .unwrap();
-    assert_eq!(part.read(9).await.unwrap(), "ten");
+    assert_eq!(part.bytes(9).await.unwrap(), "ten");
     let requests = data.received_requests().await.unwrap();
     assert_eq!(requests.len(), 1);
     assert!(requests[0].headers.get("Authorization").is_none());
@@ -88,7 +88,7 @@ async fn a_redirect_within_the_registry_keeps_the_credential() {
     let client = client(&server, Credential::password("robot", SECRET));
     let repository = client.repository_client("app").unwrap();
     let stream = repository.download_blob(digest()).await.unwrap();
-    assert_eq!(stream.read(9).await.unwrap(), "content");
+    assert_eq!(stream.bytes(9).await.unwrap(), "content");
 }
 
 #[tokio::test]
@@ -204,7 +204,7 @@ async fn a_blob_cut_short_is_a_broken_transport() {
 async fn a_blob_larger_than_the_caller_takes_is_refused() {
     let repository = over(|_| response(200, &[], "content"));
     let stream = repository.download_blob(digest()).await.unwrap();
-    let error = stream.read(6).await.unwrap_err();
+    let error = stream.bytes(6).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{}", text(&error));
 }
 
@@ -239,7 +239,7 @@ async fn another_range_than_the_one_asked_for_is_a_protocol_error() {
         .get_blob(digest(), ByteRange::FromTo(3, 5))
         .await
         .unwrap();
-    let error = stream.read(9).await.unwrap_err();
+    let error = stream.bytes(9).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport, "{}", text(&error));
 }
 
@@ -248,7 +248,7 @@ async fn a_range_up_to_the_largest_number_is_a_body_cut_short() {
     let all = [("content-range", "bytes 0-18446744073709551615/*")];
     let repository = over(move |_| response(206, &all, "content"));
     let stream = repository.get_blob(digest(), ByteRange::From(0)).await;
-    let error = stream.unwrap().read(9).await.unwrap_err();
+    let error = stream.unwrap().bytes(9).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport, "{}", text(&error));
 }
 

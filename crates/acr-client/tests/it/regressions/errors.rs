@@ -240,7 +240,7 @@ fn a_chunk_whose_response_was_lost_is_not_sent_twice() {
         let blob = blob.unwrap_or_else(|error| panic!("{shown}: {error}"));
         let bytes = support.drive(async {
             let stream = app.download_blob(&blob.digest).await.unwrap();
-            stream.read(9999).await.unwrap()
+            stream.bytes(9999).await.unwrap()
         });
         assert_eq!(bytes, content, "{shown}");
     }

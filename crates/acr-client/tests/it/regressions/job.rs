@@ -36,7 +36,7 @@ async fn operation(at: usize, app: RepositoryClient, image: Manifest) -> Result<
             let digest = image.as_image()?.config.digest;
             app.download_blob(&digest)
                 .await?
-                .read(1 << 20)
+                .bytes(1 << 20)
                 .await
                 .map(drop)
         }

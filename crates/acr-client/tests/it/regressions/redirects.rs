@@ -23,7 +23,7 @@ fn no_credential_reaches_the_storage() {
             app.download_blob(&blob.digest)
                 .await
                 .unwrap()
-                .read(99)
+                .bytes(99)
                 .await
         });
         assert_eq!(bytes.unwrap(), "layer");
@@ -52,7 +52,7 @@ fn a_storage_that_fails_is_asked_again_by_a_new_url() {
         app.download_blob(&blob.digest)
             .await
             .unwrap()
-            .read(99)
+            .bytes(99)
             .await
     });
     assert_eq!(bytes.unwrap(), "layer");
@@ -226,6 +226,6 @@ fn a_redirect_within_the_registry_does_not_wait_for_the_place_of_its_own_call() 
     // Nothing has to be waited for, so all of it is done at the first poll.
     let opened = app.download_blob(&digest).now_or_never();
     let blob = opened.expect("the call waits for itself").unwrap();
-    let bytes = blob.read(99).now_or_never().unwrap();
+    let bytes = blob.bytes(99).now_or_never().unwrap();
     assert_eq!(bytes.unwrap(), "layer");
 }

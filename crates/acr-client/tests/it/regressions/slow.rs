@@ -107,7 +107,7 @@ fn a_stream_may_take_any_time_unless_a_least_rate_is_asked_for() {
     let time = start();
     let client = slow(&time, content, 1, 10 * SECOND).build().unwrap();
     let app = client.repository_client("app").unwrap();
-    let read = async { app.download_blob(&digest).await.unwrap().read(1000).await };
+    let read = async { app.download_blob(&digest).await.unwrap().bytes(1000).await };
     let (blob, took) = timed(&time, read);
     assert_eq!(
         (blob.unwrap(), took),
@@ -118,7 +118,7 @@ fn a_stream_may_take_any_time_unless_a_least_rate_is_asked_for() {
     let client = slow(&time, content, 1, 10 * SECOND).min_stream_rate(1, 30 * SECOND);
     let client = client.build().unwrap();
     let app = client.repository_client("app").unwrap();
-    let read = async { app.download_blob(&digest).await.unwrap().read(1000).await };
+    let read = async { app.download_blob(&digest).await.unwrap().bytes(1000).await };
     let (blob, took) = timed(&time, read);
     let error = blob.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
@@ -177,12 +177,12 @@ fn bounds_beyond_all_time_and_rates_of_nothing_are_no_bounds() {
         let (manifest, took) = timed(&time, app.get_manifest("v1"));
         assert_eq!(manifest.unwrap().digest, digest);
         assert_eq!(took, 400 * SECOND);
-        let read = async { app.download_blob(&digest).await.unwrap().read(100).await };
+        let read = async { app.download_blob(&digest).await.unwrap().bytes(100).await };
         assert_eq!(timed(&time, read).0.unwrap(), content, "{rate}");
     }
     let time = start();
     let client = slow(&time, content, 10, 40 * SECOND).min_stream_rate(0, SECOND);
     let app = client.build().unwrap().repository_client("app").unwrap();
-    let read = async { app.download_blob(&digest).await.unwrap().read(100).await };
+    let read = async { app.download_blob(&digest).await.unwrap().bytes(100).await };
     assert_eq!(timed(&time, read).0.unwrap(), content);
 }

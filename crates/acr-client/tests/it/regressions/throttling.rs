@@ -232,7 +232,7 @@ fn a_manifest_whose_blobs_have_not_arrived_is_pushed_again() {
                 .download_blob(&blob.digest)
                 .await
                 .unwrap()
-                .read(1 << 20)
+                .bytes(1 << 20)
                 .await
                 .unwrap();
             let _ = support.seed("app").blob(blob.media_type.clone(), bytes);

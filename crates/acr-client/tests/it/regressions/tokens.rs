@@ -27,7 +27,7 @@ async fn work(app: &RepositoryClient, round: usize) {
     app.download_blob(&blob.digest)
         .await
         .unwrap()
-        .read(99)
+        .bytes(99)
         .await
         .unwrap();
     assert!(app.delete_tag("v2").await.unwrap());

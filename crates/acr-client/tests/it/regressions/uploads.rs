@@ -294,7 +294,7 @@ fn weather(seed: u64) -> bool {
             assert_eq!(blob.size, content.len() as u64, "{}", shown());
             let bytes = support.drive(async {
                 let stream = app.download_blob(&digest).await.unwrap();
-                stream.read(99).await.unwrap()
+                stream.bytes(99).await.unwrap()
             });
             assert_eq!(bytes, content, "{}", shown());
         }

@@ -51,7 +51,7 @@ fn expect_everything_allowed(client: &ContainerRegistryClient) -> impl Future<Ou
             .download_blob(&blob.digest)
             .await
             .unwrap()
-            .read(100)
+            .bytes(100)
             .await
             .unwrap();
         assert_eq!(bytes, "content");
@@ -275,7 +275,7 @@ async fn anonymous_reads_everything_and_changes_nothing(backend: Backend) {
             .download_blob(&blob.digest)
             .await
             .unwrap()
-            .read(1 << 20)
+            .bytes(1 << 20)
             .await
             .unwrap();
         assert_eq!(bytes.len() as u64, blob.size);

@@ -37,7 +37,7 @@ async fn down(app: &RepositoryClient, digest: &Digest) -> Bytes {
     app.download_blob(digest)
         .await
         .unwrap()
-        .read(1 << 25)
+        .bytes(1 << 25)
         .await
         .unwrap()
 }
@@ -203,7 +203,7 @@ async fn every_sink_gets_the_same_bytes() {
         open().await.unwrap().content_length(),
         Some(content.len() as u64)
     );
-    assert!(open().await.unwrap().read(content.len()).await.unwrap() == content);
+    assert!(open().await.unwrap().bytes(content.len()).await.unwrap() == content);
 
     let mut written = Vec::new();
     let count = open().await.unwrap().write_to(&mut written).await.unwrap();
@@ -239,7 +239,7 @@ async fn a_sink_that_fails_is_an_error_of_its_own() {
     let blob = app.upload_blob(b"content").await.unwrap();
     let open = || app.download_blob(&blob.digest);
     // A bound of bytes, a writer that is full, a folder that is missing.
-    let error = open().await.unwrap().read(6).await.unwrap_err();
+    let error = open().await.unwrap().bytes(6).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
     let mut full = [0_u8; 3];
     let error = open()
@@ -290,7 +290,7 @@ async fn ranges_of_every_kind_are_cut_out() {
                 (first, last, Some(CHUNK as u64)),
                 "{range}"
             );
-            let bytes = part.read(CHUNK).await.unwrap();
+            let bytes = part.bytes(CHUNK).await.unwrap();
             assert!(bytes == content[first as usize..=last as usize], "{range}");
         }
         for range in [

@@ -85,7 +85,7 @@ async fn a_whole_image_of_two_platforms_goes_up_and_down() {
                 .download_blob(&blob.digest)
                 .await
                 .unwrap()
-                .read(1_000)
+                .bytes(1_000)
                 .await
                 .unwrap();
             assert_eq!(bytes.len() as u64, blob.size);

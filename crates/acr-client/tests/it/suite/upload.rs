@@ -34,7 +34,7 @@ async fn another_process_goes_on_from_a_location_that_was_kept() {
         app.download_blob(&digest)
             .await
             .unwrap()
-            .read(100)
+            .bytes(100)
             .await
             .unwrap(),
         "first second"

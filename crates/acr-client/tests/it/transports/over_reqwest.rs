@@ -95,7 +95,7 @@ async fn a_blob_goes_up_in_chunks_and_comes_down_from_the_data_origin() {
     let blob = repository.upload_blob_with(source, options).await.unwrap();
     assert_eq!(blob.digest, Digest::sha256(&content));
     let stream = repository.download_blob(&blob.digest).await.unwrap();
-    assert_eq!(stream.read(1 << 20).await.unwrap(), content);
+    assert_eq!(stream.bytes(1 << 20).await.unwrap(), content);
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn a_redirect_is_the_clients_to_follow_without_its_credential() {
     let client = client(registry.uri(), transport());
     let repository = client.repository_client("app").unwrap();
     let stream = repository.download_blob(&digest).await.unwrap();
-    assert_eq!(stream.read(100).await.unwrap(), content);
+    assert_eq!(stream.bytes(100).await.unwrap(), content);
     let requests = storage.received_requests().await.unwrap();
     assert_eq!(requests.len(), 1);
     assert!(!requests[0].headers.contains_key(AUTHORIZATION));

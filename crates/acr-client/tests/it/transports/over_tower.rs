@@ -137,7 +137,7 @@ async fn push_and_pull(transport: impl Transport) {
     let blob = repository.upload_blob("layer".to_owned()).await.unwrap();
     assert_eq!(blob.digest, Digest::sha256("layer"));
     let stream = repository.download_blob(&blob.digest).await.unwrap();
-    assert_eq!(stream.read(100).await.unwrap(), "layer");
+    assert_eq!(stream.bytes(100).await.unwrap(), "layer");
 }
 
 fn request() -> Request<Body> {

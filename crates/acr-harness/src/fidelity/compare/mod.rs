@@ -15,14 +15,14 @@ use crate::fidelity::step::Step;
 
 /// The kinds of differences: status; a recorded header that is not there, is there more or less often, or has another
 /// value; the body; no response to compare.
-pub const KINDS: [&str; 6] = [STATUS, NO_HEADER, HOW_OFTEN, VALUE, BODY, NO_ANSWER];
+pub const KINDS: [&str; 6] = [STATUS, NO_HEADER, HOW_OFTEN, VALUE, BODY, NO_RESPONSE];
 
 const STATUS: &str = "status";
 const NO_HEADER: &str = "no header";
 const HOW_OFTEN: &str = "how often";
 const VALUE: &str = "value";
 const BODY: &str = "body";
-pub(super) const NO_ANSWER: &str = "no answer";
+pub(super) const NO_RESPONSE: &str = "no response";
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq)]

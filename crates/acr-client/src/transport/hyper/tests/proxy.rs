@@ -67,7 +67,7 @@ async fn pushes_and_pulls_go_through_the_proxy_which_sees_names_alone() {
     let repository = repository(&behind(&mock), transport);
     let blob = repository.upload_blob("layer".to_owned()).await.unwrap();
     let stream = repository.download_blob(&blob.digest).await.unwrap();
-    assert_eq!(stream.read(100).await.unwrap(), "layer");
+    assert_eq!(stream.bytes(100).await.unwrap(), "layer");
 
     let seen = proxy.seen();
     let port = mock.local_addr().port();

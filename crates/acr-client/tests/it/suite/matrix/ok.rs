@@ -340,7 +340,7 @@ pub(super) async fn get_blob() {
         whole.content_length(),
         Some("content of a blob".len() as u64)
     );
-    assert_eq!(whole.read(100).await.unwrap(), "content of a blob");
+    assert_eq!(whole.bytes(100).await.unwrap(), "content of a blob");
 }
 
 pub(super) async fn delete_blob() {
@@ -363,7 +363,7 @@ pub(super) async fn mount_blob() {
         UploadStart::AlreadyExists(world.target.source_blob.clone())
     );
     let stream = app.download_blob(&world.target.source_blob).await.unwrap();
-    assert_eq!(stream.read(100).await.unwrap(), "content of the source");
+    assert_eq!(stream.bytes(100).await.unwrap(), "content of the source");
 }
 
 pub(super) async fn start_upload() {
@@ -427,7 +427,7 @@ pub(super) async fn complete_upload() {
         app.download_blob(digest)
             .await
             .unwrap()
-            .read(100)
+            .bytes(100)
             .await
             .unwrap(),
         CONTENT
