@@ -7,7 +7,6 @@ mod cargo;
 mod check;
 mod external_types;
 mod fuzz;
-mod harness;
 mod package;
 mod release;
 mod repeat;
@@ -15,6 +14,7 @@ mod report;
 mod test;
 mod tidy;
 mod tools;
+mod verify;
 mod workspace;
 
 use std::path::PathBuf;
@@ -83,11 +83,11 @@ fn main() -> ExitCode {
         },
         ["tidy"] => Steps::new("tidy", root).run(&[tidy::run]),
         ["interop", "python" | "skopeo", ..] => {
-            return harness::run(&root, "interop", &arguments[1..]);
+            return verify::run(&root, "interop", &arguments[1..]);
         }
         ["interop", ..] => return usage("interop wants one of: python, skopeo"),
-        ["bench", "requests"] => return harness::run(&root, "bench", &arguments[1..]),
-        ["bench", "mock"] => return harness::run_fast(&root, "bench", &arguments[1..]),
+        ["bench", "requests"] => return verify::run(&root, "bench", &arguments[1..]),
+        ["bench", "mock"] => return verify::run_fast(&root, "bench", &arguments[1..]),
         ["bench", ..] => return usage("bench wants one of: requests, mock"),
         ["fuzz", rest @ ..] => match fuzz::Options::parse(rest) {
             Ok(options) => match tools::FUZZ.lacking(&root).as_slice() {
@@ -99,8 +99,8 @@ fn main() -> ExitCode {
             },
             Err(problem) => return usage(&problem),
         },
-        ["fidelity", rest @ ..] => return harness::run(&root, "fidelity", rest),
-        ["conformance", rest @ ..] => return harness::run(&root, "conformance", rest),
+        ["fidelity", rest @ ..] => return verify::run(&root, "fidelity", rest),
+        ["conformance", rest @ ..] => return verify::run(&root, "conformance", rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

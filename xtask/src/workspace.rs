@@ -70,7 +70,7 @@ impl Member {
     }
 
     /// The root file of its library.
-    pub(crate) fn library(&self) -> Option<&Path> {
+    pub(crate) fn lib_root(&self) -> Option<&Path> {
         let is_library = |target: &&Target| target.kind.iter().any(|kind| kind == "lib");
         let library = self.targets.iter().find(is_library)?;
         Some(&library.src_path)

@@ -19,7 +19,7 @@ use self::modules::Modules;
 pub(super) fn check(members: &[Member]) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
     for member in members.iter().filter(|member| member.is_published()) {
-        let Some(root) = member.library() else {
+        let Some(root) = member.lib_root() else {
             continue;
         };
         let folder = root.parent().unwrap_or(root);

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use acr_harness::interop::{Ending, python, report, skopeo};
+use acr_verify::interop::{Ending, python, report, skopeo};
 
 const USAGE: &str = "\
 usage: interop python

@@ -1,4 +1,4 @@
-//! Starts a program of acr-harness, which is built for it. What such a program needs would be too much for xtask.
+//! Starts a program of acr-verify, which is built for it. What such a program needs would be too much for xtask.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ fn start(root: &Path, program: &str, profile: &[&str], arguments: &[&str]) -> Ex
         .args(profile)
         .arg("--manifest-path")
         .arg(root.join("Cargo.toml"))
-        .args(["--package", "acr-harness", "--bin", program, "--"])
+        .args(["--package", "acr-verify", "--bin", program, "--"])
         .args(arguments);
     match command.status() {
         Ok(status) => status

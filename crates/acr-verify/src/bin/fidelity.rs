@@ -5,9 +5,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use acr_harness::Result;
-use acr_harness::fidelity::{self, report::Report};
-use acr_harness::interop::report::chain;
+use acr_verify::Result;
+use acr_verify::fidelity::{self, report::Report};
+use acr_verify::interop::report::chain;
 
 const USAGE: &str = "\
 usage: fidelity [FILE...]

@@ -8,10 +8,10 @@ use acr_client::{
     BlobSource, ContainerRegistryClient, Credential, Error, LimiterOptions, Manifest, RetryOptions,
     UploadBlobOptions,
 };
-use acr_harness::fidelity::report::Report;
-use acr_harness::fidelity::{read, replay};
 use acr_mock::{AcrMock, Registry, VirtualClock};
 use acr_record::{Recorder, Recording};
+use acr_verify::fidelity::report::Report;
+use acr_verify::fidelity::{read, replay};
 use http::{Request, Response};
 
 /// A client that is recorded on a registry in the same process, which has an image of two tags.

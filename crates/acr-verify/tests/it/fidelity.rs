@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use acr_client::transport::{HyperTransport, Transport as _};
-use acr_harness::fidelity::replay::Send;
-use acr_harness::fidelity::report::Report;
-use acr_harness::fidelity::{own_files, read, replay, replay_on};
 use acr_mock::{AcrMock, Registry};
 use acr_protocol::Digest;
 use acr_record::Exchange;
+use acr_verify::fidelity::replay::Send;
+use acr_verify::fidelity::report::Report;
+use acr_verify::fidelity::{own_files, read, replay, replay_on};
 use http::header::HOST;
 use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt as _;
@@ -36,7 +36,7 @@ fn the_repository_s_uploads_and_pages_match_over_tls() {
     assert_eq!((report.mismatches(), report.skipped()), (0, 0), "{report}");
 }
 
-fn over_tls(registry: Registry) -> acr_harness::Result<Box<Send<'static>>> {
+fn over_tls(registry: Registry) -> acr_verify::Result<Box<Send<'static>>> {
     let mock = AcrMock::builder().registry(registry).start()?;
     let transport = HyperTransport::builder()
         .platform_roots(false)

@@ -6,8 +6,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use acr_harness::conformance;
-use acr_harness::interop::report;
+use acr_verify::conformance;
+use acr_verify::interop::report;
 
 const USAGE: &str = "\
 usage: conformance [--suite PATH] [--results FOLDER]

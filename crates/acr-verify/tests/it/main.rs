@@ -1,4 +1,4 @@
-//! The integration tests of acr-harness, a module for each concept.
+//! The integration tests of acr-verify, a module for each concept.
 
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 

@@ -5,10 +5,10 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use acr_harness::bench::memory::Thing;
-use acr_harness::bench::mock;
-use acr_harness::bench::requests::Requests;
-use acr_harness::interop::report::chain;
+use acr_verify::bench::memory::Thing;
+use acr_verify::bench::mock;
+use acr_verify::bench::requests::Requests;
+use acr_verify::interop::report::chain;
 
 const USAGE: &str = "\
 usage: bench requests
