@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod argument;
 mod audience;
 mod auth;
 mod authorized;
@@ -31,6 +32,7 @@ pub mod transport;
 mod upload;
 mod url;
 
+pub use self::argument::Argument;
 pub use self::audience::Audience;
 #[cfg(feature = "docker-config")]
 pub use self::auth::DockerConfig;

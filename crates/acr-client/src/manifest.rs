@@ -13,6 +13,7 @@ use acr_protocol::{
 use bytes::Bytes;
 use http::StatusCode;
 
+use crate::argument::Argument;
 use crate::error::{Error, ErrorKind};
 use crate::paging::Pager;
 use crate::repository::RepositoryClient;
@@ -63,9 +64,9 @@ impl RepositoryClient {
     /// [`NotFound`](ErrorKind::NotFound) when there is no such tag or manifest.
     pub async fn get_manifest_properties(
         &self,
-        reference: impl TryInto<Reference, Error: Into<Error>>,
+        reference: impl Argument<Reference>,
     ) -> Result<ArtifactManifestProperties, Error> {
-        let reference = reference.try_into().map_err(Into::into)?;
+        let reference = reference.into_argument()?;
         let operation = GetManifestProperties {
             repository: self.name.clone(),
             digest: self.digest_of(&reference).await?,
@@ -84,10 +85,10 @@ impl RepositoryClient {
     /// [`NotFound`](ErrorKind::NotFound) when there is no such tag or manifest.
     pub async fn update_manifest_properties(
         &self,
-        reference: impl TryInto<Reference, Error: Into<Error>>,
+        reference: impl Argument<Reference>,
         attributes: ChangeableAttributes,
     ) -> Result<ArtifactManifestProperties, Error> {
-        let reference = reference.try_into().map_err(Into::into)?;
+        let reference = reference.into_argument()?;
         let operation = UpdateManifestProperties {
             repository: self.name.clone(),
             digest: self.digest_of(&reference).await?,
@@ -109,9 +110,9 @@ impl RepositoryClient {
     #[doc(alias = "download_manifest")]
     pub async fn get_manifest(
         &self,
-        reference: impl TryInto<Reference, Error: Into<Error>>,
+        reference: impl Argument<Reference>,
     ) -> Result<Manifest, Error> {
-        let reference = reference.try_into().map_err(Into::into)?;
+        let reference = reference.into_argument()?;
         self.get_reference(reference, GetManifest::SPEC.name).await
     }
 
@@ -147,9 +148,9 @@ impl RepositoryClient {
     /// [`NotFound`](ErrorKind::NotFound) when there is no such tag or manifest.
     pub async fn head_manifest(
         &self,
-        reference: impl TryInto<Reference, Error: Into<Error>>,
+        reference: impl Argument<Reference>,
     ) -> Result<Descriptor, Error> {
-        let reference = reference.try_into().map_err(Into::into)?;
+        let reference = reference.into_argument()?;
         self.head_reference(reference).await
     }
 
@@ -159,10 +160,7 @@ impl RepositoryClient {
     ///
     /// [`NotFound`](ErrorKind::NotFound) when there is no such tag or manifest.
     #[doc(alias = "GetDigest")]
-    pub async fn resolve(
-        &self,
-        reference: impl TryInto<Reference, Error: Into<Error>>,
-    ) -> Result<Descriptor, Error> {
+    pub async fn resolve(&self, reference: impl Argument<Reference>) -> Result<Descriptor, Error> {
         self.head_manifest(reference).await
     }
 
@@ -199,10 +197,10 @@ impl RepositoryClient {
     #[doc(alias = "upload_manifest")]
     pub async fn set_manifest(
         &self,
-        reference: impl TryInto<Reference, Error: Into<Error>>,
+        reference: impl Argument<Reference>,
         manifest: impl Borrow<Manifest>,
     ) -> Result<AcceptedManifest, Error> {
-        let reference = reference.try_into().map_err(Into::into)?;
+        let reference = reference.into_argument()?;
         let manifest = manifest.borrow().clone();
         let operation = SetManifest {
             repository: self.name.clone(),
@@ -232,9 +230,9 @@ impl RepositoryClient {
     /// locked.
     pub async fn delete_manifest(
         &self,
-        reference: impl TryInto<Reference, Error: Into<Error>>,
+        reference: impl Argument<Reference>,
     ) -> Result<bool, Error> {
-        let reference = reference.try_into().map_err(Into::into)?;
+        let reference = reference.into_argument()?;
         let digest = match self.digest_of(&reference).await {
             Ok(digest) => digest,
             Err(error) if error.tells_absence() => return Ok(false),

@@ -6,6 +6,7 @@ use acr_protocol::{
     Tag,
 };
 
+use crate::argument::Argument;
 use crate::error::Error;
 use crate::paging::Pager;
 use crate::repository::RepositoryClient;
@@ -64,9 +65,9 @@ impl RepositoryClient {
     /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such tag.
     pub async fn get_tag_properties(
         &self,
-        tag: impl TryInto<Tag, Error: Into<Error>>,
+        tag: impl Argument<Tag>,
     ) -> Result<ArtifactTagProperties, Error> {
-        let tag = tag.try_into().map_err(Into::into)?;
+        let tag = tag.into_argument()?;
         let repository = self.name.clone();
         let operation = GetTagProperties { repository, tag };
         self.pipeline.run(&operation).await
@@ -80,10 +81,10 @@ impl RepositoryClient {
     /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such tag.
     pub async fn update_tag_properties(
         &self,
-        tag: impl TryInto<Tag, Error: Into<Error>>,
+        tag: impl Argument<Tag>,
         attributes: ChangeableAttributes,
     ) -> Result<ArtifactTagProperties, Error> {
-        let tag = tag.try_into().map_err(Into::into)?;
+        let tag = tag.into_argument()?;
         let operation = UpdateTagProperties {
             repository: self.name.clone(),
             tag,
@@ -101,11 +102,8 @@ impl RepositoryClient {
     ///
     /// [`Disallowed`](crate::ErrorKind::Disallowed) when the tag is locked, against writing or
     /// against deletion.
-    pub async fn delete_tag(
-        &self,
-        tag: impl TryInto<Tag, Error: Into<Error>>,
-    ) -> Result<bool, Error> {
-        let tag = tag.try_into().map_err(Into::into)?;
+    pub async fn delete_tag(&self, tag: impl Argument<Tag>) -> Result<bool, Error> {
+        let tag = tag.into_argument()?;
         let repository = self.name.clone();
         let operation = DeleteTag { repository, tag };
         Ok(self.pipeline.run(&operation).await?.was_there())

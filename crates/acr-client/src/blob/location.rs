@@ -4,6 +4,7 @@ use acr_protocol::blob::GetBlob;
 use acr_protocol::{Digest, Operation as _};
 use http::{StatusCode, Uri};
 
+use crate::argument::Argument;
 use crate::error::Error;
 use crate::pipeline::redirect::{is_redirect, target};
 use crate::repository::RepositoryClient;
@@ -32,13 +33,10 @@ impl RepositoryClient {
     ///
     /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such blob;
     /// [`Protocol`](crate::ErrorKind::Protocol) when the registry sends to plain `http`.
-    pub async fn blob_url(
-        &self,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
-    ) -> Result<BlobLocation, Error> {
+    pub async fn blob_url(&self, digest: impl Argument<Digest>) -> Result<BlobLocation, Error> {
         let operation = GetBlob {
             repository: self.name.clone(),
-            digest: digest.try_into().map_err(Into::into)?,
+            digest: digest.into_argument()?,
             range: None,
         };
         let mut info = self.pipeline.info(&operation);

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Request};
 
+use crate::argument::Argument;
 use crate::error::Error;
 use crate::manifest::is_moot;
 use crate::operation_info::OperationInfo;
@@ -44,11 +45,8 @@ impl RepositoryClient {
     #[doc(alias = "DownloadBlobStreaming")]
     #[doc(alias = "DownloadBlobTo")]
     #[doc(alias = "downloadStream")]
-    pub async fn download_blob(
-        &self,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
-    ) -> Result<BlobStream, Error> {
-        let digest = digest.try_into().map_err(Into::into)?;
+    pub async fn download_blob(&self, digest: impl Argument<Digest>) -> Result<BlobStream, Error> {
+        let digest = digest.into_argument()?;
         self.open_blob(digest, None).await
     }
 
@@ -77,10 +75,10 @@ impl RepositoryClient {
     #[doc(alias = "GetChunk")]
     pub async fn get_blob(
         &self,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
+        digest: impl Argument<Digest>,
         range: impl Into<Option<ByteRange>>,
     ) -> Result<BlobStream, Error> {
-        let digest = digest.try_into().map_err(Into::into)?;
+        let digest = digest.into_argument()?;
         self.open_blob(digest, range.into()).await
     }
 
@@ -93,11 +91,8 @@ impl RepositoryClient {
     ///
     /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such blob.
     #[doc(alias = "CheckBlobExists")]
-    pub async fn head_blob(
-        &self,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
-    ) -> Result<Descriptor, Error> {
-        let digest = digest.try_into().map_err(Into::into)?;
+    pub async fn head_blob(&self, digest: impl Argument<Digest>) -> Result<Descriptor, Error> {
+        let digest = digest.into_argument()?;
         let repository = self.name.clone();
         let operation = HeadBlob { repository, digest };
         let info = self.pipeline.info(&operation);
@@ -159,13 +154,13 @@ impl RepositoryClient {
     /// [`Denied`](crate::ErrorKind::Denied) when the identity may not pull from the source.
     pub async fn mount_blob(
         &self,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
-        from: impl TryInto<RepositoryName, Error: Into<Error>>,
+        digest: impl Argument<Digest>,
+        from: impl Argument<RepositoryName>,
     ) -> Result<UploadStart, Error> {
         let operation = MountBlob {
             repository: self.name.clone(),
-            digest: digest.try_into().map_err(Into::into)?,
-            from: Some(from.try_into().map_err(Into::into)?),
+            digest: digest.into_argument()?,
+            from: Some(from.into_argument()?),
         };
         let progress = match self.pipeline.run(&operation).await? {
             UploadStart::Started(progress) => progress,
@@ -182,11 +177,8 @@ impl RepositoryClient {
     /// # Errors
     ///
     /// [`Denied`](crate::ErrorKind::Denied) when the identity may not delete.
-    pub async fn delete_blob(
-        &self,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
-    ) -> Result<bool, Error> {
-        let digest = digest.try_into().map_err(Into::into)?;
+    pub async fn delete_blob(&self, digest: impl Argument<Digest>) -> Result<bool, Error> {
+        let digest = digest.into_argument()?;
         let repository = self.name.clone();
         let operation = DeleteBlob { repository, digest };
         Ok(self.pipeline.run(&operation).await?.was_there())

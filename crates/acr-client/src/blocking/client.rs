@@ -2,6 +2,7 @@ use acr_protocol::{RepositoryName, Timestamp};
 
 use super::repository::RepositoryClient;
 use super::runtime::Runtime;
+use crate::argument::Argument;
 use crate::client::ClientBuilder;
 use crate::error::Error;
 
@@ -97,7 +98,7 @@ impl ContainerRegistryClient {
     /// [`repository_client`](crate::ContainerRegistryClient::repository_client).
     pub fn repository_client(
         &self,
-        name: impl TryInto<RepositoryName, Error: Into<Error>>,
+        name: impl Argument<RepositoryName>,
     ) -> Result<RepositoryClient, Error> {
         let inner = self.inner.repository_client(name)?;
         Ok(RepositoryClient::new(inner, self.runtime.clone()))

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::runtime::Runtime;
 use super::{BlobReader, ContainerRegistryClient, Pager, RepositoryClient};
+use crate::argument::Argument;
 use crate::authorized::AccessToken;
 use crate::blob::{BlobLocation, BlobStream};
 use crate::client::ListRepositoryNamesOptions;
@@ -54,16 +55,16 @@ blocking! {
         /// Lists the names of the repositories with options: `GET /acr/v1/_catalog`.
         list fn list_repository_names_with(options: impl Into<ListRepositoryNamesOptions>) -> Pager<RepositoryName>;
         /// Reads the properties of a repository: `GET /acr/v1/{name}`.
-        run fn get_repository_properties(name: impl TryInto<RepositoryName, Error: Into<Error>>)
+        run fn get_repository_properties(name: impl Argument<RepositoryName>)
             -> Result<RepositoryProperties, Error>;
         /// Changes the locks of a repository: `PATCH /acr/v1/{name}`. What is not set stays as it is.
         run fn update_repository_properties(
-            name: impl TryInto<RepositoryName, Error: Into<Error>>,
+            name: impl Argument<RepositoryName>,
             attributes: ChangeableAttributes
         ) -> Result<RepositoryProperties, Error>;
         /// Deletes a repository with everything in it: `DELETE /acr/v1/{name}`. Returns what was deleted, or `None` if
         /// there was no such repository.
-        run fn delete_repository(name: impl TryInto<RepositoryName, Error: Into<Error>>)
+        run fn delete_repository(name: impl Argument<RepositoryName>)
             -> Result<Option<DeletedRepository>, Error>;
         /// Returns the token that the client sends with requests of a scope; fetches one if there is none yet.
         run fn access_token(scope: impl AsRef<str>) -> Result<Option<AccessToken>, Error>;
@@ -85,14 +86,14 @@ blocking! {
         /// Lists the tags with their properties in an order, or with other options: `GET /acr/v1/{name}/_tags`.
         list fn list_tag_properties_with(options: impl Into<ListTagPropertiesOptions>) -> Pager<ArtifactTagProperties>;
         /// Reads the properties of a tag: `GET /acr/v1/{name}/_tags/{tag}`.
-        run fn get_tag_properties(tag: impl TryInto<Tag, Error: Into<Error>>) -> Result<ArtifactTagProperties, Error>;
+        run fn get_tag_properties(tag: impl Argument<Tag>) -> Result<ArtifactTagProperties, Error>;
         /// Changes the locks of a tag: `PATCH /acr/v1/{name}/_tags/{tag}`. What is not set stays as it is. Works on a
         /// locked tag: this is how it is unlocked.
-        run fn update_tag_properties(tag: impl TryInto<Tag, Error: Into<Error>>, attributes: ChangeableAttributes)
+        run fn update_tag_properties(tag: impl Argument<Tag>, attributes: ChangeableAttributes)
             -> Result<ArtifactTagProperties, Error>;
         /// Deletes a tag: `DELETE /acr/v1/{name}/_tags/{tag}`. The manifest stays, and so do its other tags. Returns
         /// whether the tag was there.
-        run fn delete_tag(tag: impl TryInto<Tag, Error: Into<Error>>) -> Result<bool, Error>;
+        run fn delete_tag(tag: impl Argument<Tag>) -> Result<bool, Error>;
         /// Lists the names of the tags, ordered by name: `GET /v2/{name}/tags/list`.
         list fn list_tags() -> Pager<Tag>;
         /// Lists the names of the tags with options, such as the page size: `GET /v2/{name}/tags/list`.
@@ -106,62 +107,62 @@ blocking! {
             -> Pager<ArtifactManifestProperties>;
         /// Reads the properties of a manifest: `GET /acr/v1/{name}/_manifests/{digest}`. With a tag it
         /// [resolves](Self::resolve) the tag first, which costs one more request.
-        run fn get_manifest_properties(reference: impl TryInto<Reference, Error: Into<Error>>)
+        run fn get_manifest_properties(reference: impl Argument<Reference>)
             -> Result<ArtifactManifestProperties, Error>;
         /// Changes the locks of a manifest: `PATCH /acr/v1/{name}/_manifests/{digest}`. What is not set stays as it is.
         /// With a tag it [resolves](Self::resolve) the tag first; the lock is then on the manifest, and the tag can
         /// still move.
         run fn update_manifest_properties(
-            reference: impl TryInto<Reference, Error: Into<Error>>,
+            reference: impl Argument<Reference>,
             attributes: ChangeableAttributes
         ) -> Result<ArtifactManifestProperties, Error>;
         /// Gets a manifest with its bytes as they are stored: `GET /v2/{name}/manifests/{reference}`.
-        run fn get_manifest(reference: impl TryInto<Reference, Error: Into<Error>>) -> Result<Manifest, Error>;
+        run fn get_manifest(reference: impl Argument<Reference>) -> Result<Manifest, Error>;
         /// Asks what a manifest is without getting it: `HEAD /v2/{name}/manifests/{reference}`.
-        run fn head_manifest(reference: impl TryInto<Reference, Error: Into<Error>>) -> Result<Descriptor, Error>;
+        run fn head_manifest(reference: impl Argument<Reference>) -> Result<Descriptor, Error>;
         /// Finds what a tag or digest stands for now: `HEAD /v2/{name}/manifests/{reference}`.
-        run fn resolve(reference: impl TryInto<Reference, Error: Into<Error>>) -> Result<Descriptor, Error>;
+        run fn resolve(reference: impl Argument<Reference>) -> Result<Descriptor, Error>;
         /// Puts a manifest under a tag or its digest: `PUT /v2/{name}/manifests/{reference}`. A tag that points elsewhere
         /// is moved. The blobs and manifests that the manifest names must be in the repository already.
-        run fn set_manifest(reference: impl TryInto<Reference, Error: Into<Error>>, manifest: impl Borrow<Manifest>)
+        run fn set_manifest(reference: impl Argument<Reference>, manifest: impl Borrow<Manifest>)
             -> Result<AcceptedManifest, Error>;
         /// Deletes a manifest with all its tags: `DELETE /v2/{name}/manifests/{digest}`. With a tag it
         /// [resolves](Self::resolve) the tag first; to remove a tag alone there is [`delete_tag`](Self::delete_tag).
         /// Returns whether the manifest was there.
-        run fn delete_manifest(reference: impl TryInto<Reference, Error: Into<Error>>) -> Result<bool, Error>;
+        run fn delete_manifest(reference: impl Argument<Reference>) -> Result<bool, Error>;
 
         /// Lists the manifests that name a manifest as their subject, such as signatures and SBOMs, the latest first:
         /// `GET /v2/{name}/referrers/{digest}`.
-        list fn list_referrers(digest: impl TryInto<Digest, Error: Into<Error>>) -> Pager<Descriptor>;
+        list fn list_referrers(digest: impl Argument<Digest>) -> Pager<Descriptor>;
         /// Lists the manifests of one artifact type that name a manifest as their subject:
         /// `GET /v2/{name}/referrers/{digest}?artifactType=`.
         list fn list_referrers_with(
-            digest: impl TryInto<Digest, Error: Into<Error>>,
+            digest: impl Argument<Digest>,
             options: impl Into<ListReferrersOptions>
         ) -> Pager<Descriptor>;
 
         /// Downloads a blob, verified against its digest: `GET /v2/{name}/blobs/{digest}`. The reader is returned when
         /// the first bytes are about to come; it has `save` and `write_to` for a file and a writer.
-        read fn download_blob(digest: impl TryInto<Digest, Error: Into<Error>>) -> Result<BlobReader, Error>;
+        read fn download_blob(digest: impl Argument<Digest>) -> Result<BlobReader, Error>;
         /// Gets a blob, or the bytes of a range of it: `GET /v2/{name}/blobs/{digest}`. Bytes of a range are not
         /// verified, because there is no digest of a part.
-        read fn get_blob(digest: impl TryInto<Digest, Error: Into<Error>>, range: impl Into<Option<ByteRange>>)
+        read fn get_blob(digest: impl Argument<Digest>, range: impl Into<Option<ByteRange>>)
             -> Result<BlobReader, Error>;
         /// Finds where the bytes of a blob are, without getting them: `GET /v2/{name}/blobs/{digest}`, whose redirect is
         /// not followed.
-        run fn blob_url(digest: impl TryInto<Digest, Error: Into<Error>>) -> Result<BlobLocation, Error>;
+        run fn blob_url(digest: impl Argument<Digest>) -> Result<BlobLocation, Error>;
         /// Asks whether a blob is there, and how large it is: `HEAD /v2/{name}/blobs/{digest}`.
-        run fn head_blob(digest: impl TryInto<Digest, Error: Into<Error>>) -> Result<Descriptor, Error>;
+        run fn head_blob(digest: impl Argument<Digest>) -> Result<Descriptor, Error>;
         /// Makes a blob of another repository one of this repository's too, without sending it:
         /// `POST /v2/{name}/blobs/uploads/?mount=&from=`. Where the source does not have the blob, the registry starts
         /// an upload instead.
         run fn mount_blob(
-            digest: impl TryInto<Digest, Error: Into<Error>>,
-            from: impl TryInto<RepositoryName, Error: Into<Error>>
+            digest: impl Argument<Digest>,
+            from: impl Argument<RepositoryName>
         ) -> Result<UploadStart, Error>;
         /// Deletes a blob: `DELETE /v2/{name}/blobs/{digest}`. Returns whether it was there. The registry does not check
         /// whether a manifest still names it.
-        run fn delete_blob(digest: impl TryInto<Digest, Error: Into<Error>>) -> Result<bool, Error>;
+        run fn delete_blob(digest: impl Argument<Digest>) -> Result<bool, Error>;
 
         /// Uploads a blob from bytes, text, a path to a file, or a [`BlobSource::reader`]; returns its descriptor, with
         /// the digest that was computed on the way.
@@ -177,13 +178,13 @@ blocking! {
         /// Asks how far an upload is: `GET` on its location. Works with an older location too.
         run fn get_upload_status(location: &UploadLocation) -> Result<UploadProgress, Error>;
         /// Completes an upload: `PUT` on its location. What was sent is now the blob of this digest.
-        run fn complete_upload(location: &UploadLocation, digest: impl TryInto<Digest, Error: Into<Error>>)
+        run fn complete_upload(location: &UploadLocation, digest: impl Argument<Digest>)
             -> Result<Digest, Error>;
         /// Completes an upload with its last bytes, or its only ones, in the same request: `PUT` on its location.
         /// `offset` is how many bytes the registry holds already.
         run fn complete_upload_with(
             location: &UploadLocation,
-            digest: impl TryInto<Digest, Error: Into<Error>>,
+            digest: impl Argument<Digest>,
             offset: u64,
             bytes: impl Into<Bytes>
         ) -> Result<Digest, Error>;

@@ -9,6 +9,7 @@ use acr_protocol::{
 };
 
 pub use self::builder::ClientBuilder;
+use crate::argument::Argument;
 use crate::error::Error;
 use crate::paging::Pager;
 use crate::pipeline::Pipeline;
@@ -102,9 +103,9 @@ impl ContainerRegistryClient {
     #[doc(alias = "getRepository")]
     pub fn repository_client(
         &self,
-        name: impl TryInto<RepositoryName, Error: Into<Error>>,
+        name: impl Argument<RepositoryName>,
     ) -> Result<RepositoryClient, Error> {
-        let name = name.try_into().map_err(Into::into)?;
+        let name = name.into_argument()?;
         Ok(RepositoryClient::new(self.pipeline.clone(), name))
     }
 
@@ -151,9 +152,9 @@ impl ContainerRegistryClient {
     /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such repository.
     pub async fn get_repository_properties(
         &self,
-        name: impl TryInto<RepositoryName, Error: Into<Error>>,
+        name: impl Argument<RepositoryName>,
     ) -> Result<RepositoryProperties, Error> {
-        let repository = name.try_into().map_err(Into::into)?;
+        let repository = name.into_argument()?;
         self.pipeline
             .run(&GetRepositoryProperties { repository })
             .await
@@ -166,10 +167,10 @@ impl ContainerRegistryClient {
     /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such repository.
     pub async fn update_repository_properties(
         &self,
-        name: impl TryInto<RepositoryName, Error: Into<Error>>,
+        name: impl Argument<RepositoryName>,
         attributes: ChangeableAttributes,
     ) -> Result<RepositoryProperties, Error> {
-        let repository = name.try_into().map_err(Into::into)?;
+        let repository = name.into_argument()?;
         let operation = UpdateRepositoryProperties {
             repository,
             attributes,
@@ -187,9 +188,9 @@ impl ContainerRegistryClient {
     /// locked.
     pub async fn delete_repository(
         &self,
-        name: impl TryInto<RepositoryName, Error: Into<Error>>,
+        name: impl Argument<RepositoryName>,
     ) -> Result<Option<DeletedRepository>, Error> {
-        let repository = name.try_into().map_err(Into::into)?;
+        let repository = name.into_argument()?;
         let deleted = self.pipeline.run(&DeleteRepository { repository }).await?;
         Ok(deleted.deleted())
     }

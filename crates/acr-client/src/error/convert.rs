@@ -1,4 +1,3 @@
-use std::convert::Infallible;
 use std::io;
 
 use acr_protocol::{
@@ -7,13 +6,6 @@ use acr_protocol::{
 };
 
 use super::{Error, ErrorKind, TransportError, TransportErrorKind, cause};
-
-impl From<Infallible> for Error {
-    /// Never happens: it lets an argument that is already of the right type stand where text may.
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
 
 /// Malformed text is of the kind `InvalidInput`; what the parser says is already in full sentences,
 /// so it is the message, not the source, and is printed once.

@@ -5,6 +5,7 @@ use acr_protocol::referrers::{ListReferrers, fallback_tag};
 use acr_protocol::{Descriptor, Digest, ErrorCode, MediaType, Operation, Page, PageToken};
 use http::StatusCode;
 
+use crate::argument::Argument;
 use crate::error::{Error, ErrorKind};
 use crate::paging::Pager;
 use crate::repository::RepositoryClient;
@@ -19,10 +20,7 @@ impl RepositoryClient {
     /// The subject need not exist; the list is then empty, or has what waits for it. On a registry
     /// without this API the list comes from the index under the tag that the OCI specification
     /// keeps for it.
-    pub fn list_referrers(
-        &self,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
-    ) -> Pager<Descriptor> {
+    pub fn list_referrers(&self, digest: impl Argument<Digest>) -> Pager<Descriptor> {
         self.list_referrers_with(digest, ListReferrersOptions::default())
     }
 
@@ -32,12 +30,12 @@ impl RepositoryClient {
     /// A registry that does not filter is filtered here.
     pub fn list_referrers_with(
         &self,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
+        digest: impl Argument<Digest>,
         options: impl Into<ListReferrersOptions>,
     ) -> Pager<Descriptor> {
-        let digest = match digest.try_into() {
+        let digest = match digest.into_argument() {
             Ok(digest) => digest,
-            Err(error) => return Pager::failed(error.into()),
+            Err(error) => return Pager::failed(error),
         };
         let ListReferrersOptions {
             artifact_type,

@@ -8,6 +8,7 @@ use acr_protocol::upload::{
 use acr_protocol::{Digest, Operation};
 use bytes::Bytes;
 
+use crate::argument::Argument;
 use crate::error::Error;
 use crate::operation_info::OperationInfo;
 use crate::pipeline::Pipeline;
@@ -101,9 +102,9 @@ impl RepositoryClient {
     pub async fn complete_upload(
         &self,
         location: &UploadLocation,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
+        digest: impl Argument<Digest>,
     ) -> Result<Digest, Error> {
-        let digest = digest.try_into().map_err(Into::into)?;
+        let digest = digest.into_argument()?;
         self.complete(location, digest, None, Bytes::new()).await
     }
 
@@ -116,11 +117,11 @@ impl RepositoryClient {
     pub async fn complete_upload_with(
         &self,
         location: &UploadLocation,
-        digest: impl TryInto<Digest, Error: Into<Error>>,
+        digest: impl Argument<Digest>,
         offset: u64,
         bytes: impl Into<Bytes>,
     ) -> Result<Digest, Error> {
-        let digest = digest.try_into().map_err(Into::into)?;
+        let digest = digest.into_argument()?;
         let bytes = bytes.into();
         let range = ChunkRange::new(offset, bytes.len() as u64);
         self.complete(location, digest, range, bytes).await

@@ -1,0 +1,45 @@
+use acr_protocol::{Digest, Reference, RepositoryName, Tag};
+
+use crate::error::Error;
+
+/// What a method takes as a `T`: a `T`, a reference to one, or its text as a `&str` or `String`.
+///
+/// Text is checked before anything is sent. Types of a program's own implement it by way of a `T`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be used as a `{T}`",
+    label = "expected a `&str`, a `String` or a `{T}`",
+    note = "`{T}::new` makes one from text, `Digest::sha256` from the bytes themselves"
+)]
+pub trait Argument<T> {
+    /// Returns the value.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when the text is not a valid `T`.
+    fn into_argument(self) -> Result<T, Error>;
+}
+
+macro_rules! arguments {
+    ($($type:ident: $($value:ty),*;)*) => {$(
+        arguments!(@text $type: &str, String, &String);
+        $(impl Argument<$type> for $value {
+            fn into_argument(self) -> Result<$type, Error> {
+                Ok($type::from(self))
+            }
+        })*
+    )*};
+    (@text $type:ident: $($text:ty),*) => {
+        $(impl Argument<$type> for $text {
+            fn into_argument(self) -> Result<$type, Error> {
+                Ok($type::new(self)?)
+            }
+        })*
+    };
+}
+
+arguments! {
+    Digest: Digest, &Digest;
+    Reference: Reference, &Reference, Digest, &Digest, Tag, &Tag;
+    RepositoryName: RepositoryName, &RepositoryName;
+    Tag: Tag, &Tag;
+}
