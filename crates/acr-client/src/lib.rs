@@ -8,6 +8,7 @@ mod authorized;
 mod blob;
 #[cfg(feature = "blocking")]
 pub mod blocking;
+mod call_options;
 mod client;
 mod context;
 mod environment;
@@ -39,6 +40,7 @@ pub use self::auth::DockerConfig;
 pub use self::auth::{Credential, TokenProvider, TokenRequest, TokenSource};
 pub use self::authorized::AccessToken;
 pub use self::blob::{BlobLocation, BlobStream};
+pub use self::call_options::CallOptions;
 pub use self::client::{ClientBuilder, ContainerRegistryClient, ListRepositoryNamesOptions};
 pub use self::context::OperationContext;
 pub use self::error::{Advice, Error, ErrorKind};

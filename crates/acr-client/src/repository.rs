@@ -1,10 +1,9 @@
-use std::time::Duration;
-
 use acr_protocol::repository::{
     DeleteRepository, GetRepositoryProperties, UpdateRepositoryProperties,
 };
 use acr_protocol::{ChangeableAttributes, DeletedRepository, RepositoryName, RepositoryProperties};
 
+use crate::call_options::CallOptions;
 use crate::error::Error;
 use crate::pipeline::Pipeline;
 
@@ -33,31 +32,10 @@ impl RepositoryClient {
         &self.name
     }
 
-    /// Returns a handle for what was pushed a moment ago: what is not found is asked for again for as
-    /// long as `patience`, from the first miss on.
-    ///
-    /// A geo-replicated registry responds from the nearest replica, which may not have heard of a push
-    /// yet: a tag is missing, or a manifest is refused because its blobs are. That is a matter of
-    /// seconds; what is really missing costs the whole patience.
-    ///
-    /// ```
-    /// # use acr_client::{Error, Manifest, RepositoryClient};
-    /// # async fn example(repository: RepositoryClient, manifest: Manifest) -> Result<(), Error> {
-    /// use std::time::Duration;
-    ///
-    /// repository.set_manifest("v1", &manifest).await?;
-    /// let replicated = repository.wait_for_replication(Duration::from_secs(30));
-    /// let properties = replicated.get_tag_properties("v1").await?;
-    /// # drop(properties);
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// Returns a handle whose calls have these options, in place of those of this handle. Sends nothing.
     #[must_use]
-    pub fn wait_for_replication(&self, patience: Duration) -> Self {
-        Self {
-            pipeline: self.pipeline.with_patience(patience),
-            name: self.name.clone(),
-        }
+    pub fn with(&self, options: CallOptions) -> Self {
+        Self::new(self.pipeline.with(options), self.name.clone())
     }
 
     /// Reads the properties of the repository: `GET /acr/v1/{name}`.

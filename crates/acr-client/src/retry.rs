@@ -11,6 +11,7 @@ use acr_protocol::ErrorCode;
 use fastrand::Rng;
 use futures_util::future::{Either, select};
 
+use crate::call_options::CallOptions;
 use crate::error::{Advice, Error, ErrorKind};
 
 /// How often, when and for how long failed attempts are repeated.
@@ -32,7 +33,7 @@ use crate::error::{Advice, Error, ErrorKind};
 /// use std::time::Duration;
 /// use acr_client::RetryOptions;
 ///
-/// let patient = RetryOptions { max_attempts: 10, ..Default::default() };
+/// let patient = RetryOptions { max_retries: 9, ..Default::default() };
 /// let bounded = RetryOptions { deadline: Some(Duration::from_secs(60)), ..Default::default() };
 /// let in_a_test = RetryOptions { seed: Some(7), ..Default::default() };
 /// let once = RetryOptions::none();
@@ -40,9 +41,9 @@ use crate::error::{Advice, Error, ErrorKind};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryOptions {
-    /// How often an operation is tried at most, the first time included. The default is 5; with 1
-    /// nothing is repeated. Meeting a challenge for a token is no attempt of its own.
-    pub max_attempts: u32,
+    /// How often a failed attempt is repeated at most. The default is 4; with 0 nothing is. Meeting a
+    /// challenge for a token is not an attempt of its own.
+    pub max_retries: u32,
     /// How long the pause before the first repetition is at most; each further one doubles it. Of each
     /// pause a random part, up to half, is left out, so that clients do not come back all at once. The
     /// default is half a second.
@@ -56,7 +57,8 @@ pub struct RetryOptions {
     /// How long one operation may take with all its attempts and pauses, from its call to the head of
     /// its response, or to the end of a body that is read whole. Time spent queued by the client's own
     /// limiter is not counted. A request for a token is shared by all who wait for it, so it has this
-    /// bound for itself, and an operation may end later by as much. The default is no bound.
+    /// bound for itself, and an operation may end later by as much; [`CallOptions::deadline`] has no
+    /// such exception. The default is no bound.
     pub deadline: Option<Duration>,
     /// How many repetitions all clones of a client have together. Each takes one, and each success
     /// gives a fifth of one back, so that a registry that is down is not asked five times for
@@ -74,7 +76,7 @@ impl RetryOptions {
     #[must_use]
     pub fn none() -> Self {
         Self {
-            max_attempts: 1,
+            max_retries: 0,
             ..Self::default()
         }
     }
@@ -83,7 +85,7 @@ impl RetryOptions {
 impl Default for RetryOptions {
     fn default() -> Self {
         Self {
-            max_attempts: 5,
+            max_retries: 4,
             base_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(30),
             max_retry_after: Duration::from_secs(120),
@@ -121,14 +123,23 @@ impl RetryPolicy {
     }
 
     /// Begins an operation. `repeatable`: whether doing it twice does no harm.
-    pub(crate) fn begin(&self, repeatable: bool) -> RetryState {
+    pub(crate) fn begin(&self, repeatable: bool, call: &CallOptions) -> RetryState {
+        let own = &self.0.options;
+        let progress = Progress {
+            patience: call.wait_for_replication.map(Patience::new),
+            ..Progress::default()
+        };
+        let deadline = call.deadline.or(own.deadline);
         RetryState {
             // Nobody asks for it where there is no deadline.
-            started: self.0.options.deadline.map(|_| self.0.clock.elapsed()),
+            started: deadline.map(|_| self.0.clock.elapsed()),
+            deadline,
+            bounds_tokens: call.deadline.is_some(),
+            max_retries: call.max_retries.unwrap_or(own.max_retries),
             policy: self.clone(),
             repeatable,
             requests: AtomicU32::new(0),
-            progress: Mutex::default(),
+            progress: Mutex::new(progress),
         }
     }
 
@@ -182,6 +193,10 @@ impl fmt::Debug for RetryPolicy {
 pub(crate) struct RetryState {
     policy: RetryPolicy,
     repeatable: bool,
+    max_retries: u32,
+    deadline: Option<Duration>,
+    /// Whether the deadline is one for the wait for a token too.
+    bounds_tokens: bool,
     /// By the clock's elapsed time.
     started: Option<Duration>,
     /// How many requests were sent, those that met a challenge included.
@@ -213,18 +228,18 @@ struct Patience {
     since: Option<(Duration, Duration)>,
 }
 
-impl RetryState {
-    /// Takes what is not found for what has not arrived yet, for as long as that.
-    pub(crate) fn waiting_for_replicas(self, patience: Duration) -> Self {
-        self.progress().patience = Some(Patience {
-            whole: patience,
-            left: patience,
+impl Patience {
+    const fn new(whole: Duration) -> Self {
+        Self {
+            whole,
+            left: whole,
             misses: 0,
             since: None,
-        });
-        self
+        }
     }
+}
 
+impl RetryState {
     fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -276,8 +291,7 @@ impl RetryState {
 
     /// What is left until the deadline, if there is one.
     fn left(&self) -> Option<Duration> {
-        let deadline = self.policy.0.options.deadline?;
-        let started = self.started?;
+        let (deadline, started) = self.deadline.zip(self.started)?;
         let passed = self.policy.0.clock.elapsed().saturating_sub(started);
         let passed = passed.saturating_sub(self.queued());
         Some(deadline.saturating_sub(passed))
@@ -303,8 +317,20 @@ impl RetryState {
         }
     }
 
+    /// Waits for a token, whose request has a bound of its own.
+    pub(crate) async fn wait_for_token<T>(
+        &self,
+        token: impl Future<Output = Result<T, Error>> + Send + Unpin,
+    ) -> Result<T, Error> {
+        if self.bounds_tokens {
+            self.with_deadline(token).await
+        } else {
+            token.await
+        }
+    }
+
     fn late(&self) -> Error {
-        let deadline = self.policy.0.options.deadline.unwrap_or_default();
+        let deadline = self.deadline.unwrap_or_default();
         let text = format!("the operation was not done within its deadline of {deadline:?}");
         let late = Error::new(ErrorKind::Timeout, &*text).deadline_exceeded();
         match &self.progress().last {
@@ -341,7 +367,7 @@ impl RetryState {
             return Err(failure.after(failed, ""));
         }
         let options = &self.policy.0.options;
-        if failed >= options.max_attempts {
+        if failed > self.max_retries {
             return Err(failure.after(failed, ""));
         }
         // A pause of nothing says no more than none: some recorders add it to every response.

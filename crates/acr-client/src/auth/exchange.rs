@@ -13,6 +13,7 @@ use http::{StatusCode, Uri};
 use super::credential::{TokenSource, check_secret};
 use super::realm::Realm;
 use crate::audience::Audience;
+use crate::call_options::CallOptions;
 use crate::error::{Error, ErrorKind};
 use crate::mask::Mask;
 use crate::operation_info::OperationInfo;
@@ -91,7 +92,11 @@ pub(super) async fn exchange(
         let entra = source.token(audience).await;
         entra.map_err(|error| Error::of_credential(failed("no token"), error))
     };
-    let entra = sender.retry.begin(true).with_deadline(pin!(entra)).await?;
+    let entra = sender
+        .retry
+        .begin(true, &CallOptions::default())
+        .with_deadline(pin!(entra))
+        .await?;
     if entra.is_empty() {
         return Err(Error::new(ErrorKind::Credential, failed("an empty token")));
     }
@@ -114,7 +119,7 @@ where
     let info = &OperationInfo::of(operation, MAX_TOKEN_SIZE);
     let mut request = operation.request()?;
     *request.uri_mut() = join(url, request.uri())?;
-    let attempts = sender.retry.begin(true);
+    let attempts = sender.retry.begin(true, &CallOptions::default());
     let once = || async {
         let permit = sender.limiter.admit(info.class).await;
         attempts.exclude_queued(permit.waited());

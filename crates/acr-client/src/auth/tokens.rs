@@ -14,6 +14,7 @@ use super::identity::moves_on;
 use super::provider::TokenRequest;
 use super::realm::Realm;
 use super::{Authorization, Authorizer, names_every_repository};
+use crate::call_options::CallOptions;
 use crate::error::{Error, ErrorKind};
 use crate::retry::RetryState;
 
@@ -81,7 +82,7 @@ impl Authorizer {
                 }
             }
         };
-        match (flight.await, held) {
+        match (attempts.wait_for_token(flight).await, held) {
             (Ok(token), _) => {
                 attempts.exclude_queued(token.queued);
                 Ok(bearer(token, scope, true, self.state().tokens.kept()))
@@ -115,7 +116,7 @@ impl Authorizer {
         scope: &ScopeSet,
     ) -> Result<CachedToken, Error> {
         let sender = &self.0.sender;
-        let patience = sender.retry.begin(true);
+        let patience = sender.retry.begin(true, &CallOptions::default());
         let identity = patience.with_deadline(pin!(self.identity(place))).await?;
         realm.check_may_receive(identity.secret())?;
         let new = |(secret, queued): (Secret, Duration)| {

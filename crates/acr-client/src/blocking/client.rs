@@ -3,6 +3,7 @@ use acr_protocol::{RepositoryName, Timestamp};
 use super::repository::RepositoryClient;
 use super::runtime::Runtime;
 use crate::argument::Argument;
+use crate::call_options::CallOptions;
 use crate::client::ClientBuilder;
 use crate::error::Error;
 
@@ -88,6 +89,16 @@ impl ContainerRegistryClient {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.inner.now()
+    }
+
+    /// Returns a handle whose calls have these options, as the async
+    /// [`with`](crate::ContainerRegistryClient::with) does.
+    #[must_use]
+    pub fn with(&self, options: CallOptions) -> Self {
+        Self {
+            inner: self.inner.with(options),
+            runtime: self.runtime.clone(),
+        }
     }
 
     /// Returns a handle for one repository. Sends nothing; the repository need not exist.

@@ -1,8 +1,7 @@
-use std::time::Duration;
-
 use acr_protocol::RepositoryName;
 
 use super::runtime::Runtime;
+use crate::call_options::CallOptions;
 
 /// One repository of a registry, for programs without an async runtime.
 ///
@@ -26,13 +25,10 @@ impl RepositoryClient {
         self.inner.name()
     }
 
-    /// Returns a handle for what was pushed a moment ago, as the async
-    /// [`wait_for_replication`](crate::RepositoryClient::wait_for_replication) does.
+    /// Returns a handle whose calls have these options, as the async
+    /// [`with`](crate::RepositoryClient::with) does.
     #[must_use]
-    pub fn wait_for_replication(&self, patience: Duration) -> Self {
-        Self::new(
-            self.inner.wait_for_replication(patience),
-            self.runtime.clone(),
-        )
+    pub fn with(&self, options: CallOptions) -> Self {
+        Self::new(self.inner.with(options), self.runtime.clone())
     }
 }

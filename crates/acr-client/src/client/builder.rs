@@ -264,11 +264,6 @@ impl ClientBuilder {
                 "the window of the least rate is zero; no byte could arrive in it",
             ));
         }
-        if self.retry.max_attempts == 0 {
-            return Err(Error::invalid(
-                "the most attempts are 0; nothing would be sent, and 1 repeats nothing",
-            ));
-        }
         self.credential.check()?;
         let transport = self.take_transport(&endpoint)?;
         let clock = self.take_clock()?;
@@ -398,10 +393,6 @@ mod tests {
             builder().body_timeout(Duration::ZERO),
             builder().min_stream_rate(1, Duration::ZERO),
             builder().credential(Credential::chain([])),
-            builder().retry(RetryOptions {
-                max_attempts: 0,
-                ..RetryOptions::default()
-            }),
             builder().application("two\nlines"),
             builder().credential(Credential::password("robot", "of a file\n")),
             ContainerRegistryClient::builder("https://r.example/v2"),

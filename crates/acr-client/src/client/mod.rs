@@ -10,6 +10,7 @@ use acr_protocol::{
 
 pub use self::builder::ClientBuilder;
 use crate::argument::Argument;
+use crate::call_options::CallOptions;
 use crate::error::Error;
 use crate::paging::Pager;
 use crate::pipeline::Pipeline;
@@ -92,6 +93,13 @@ impl ContainerRegistryClient {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.pipeline.clock().now().into()
+    }
+
+    /// Returns a handle whose calls, and those of its repositories, have these options, in place of
+    /// those of this handle. Sends nothing.
+    #[must_use]
+    pub fn with(&self, options: CallOptions) -> Self {
+        Self::over(self.pipeline.with(options))
     }
 
     /// Returns a handle for one repository. Sends nothing; the repository need not exist.

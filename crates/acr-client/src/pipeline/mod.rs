@@ -6,7 +6,6 @@ mod send;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use acr_clock::Clock;
 use acr_protocol::{DecodeError, InvalidRequest, Operation, Page, PageToken};
@@ -15,6 +14,7 @@ use http::{Method, Request, StatusCode, Uri};
 use tracing::Instrument as _;
 
 use crate::auth::Authorizer;
+use crate::call_options::CallOptions;
 use crate::error::{Error, ErrorKind};
 use crate::operation_info::OperationInfo;
 use crate::paging::Pager;
@@ -31,8 +31,8 @@ use crate::url::Endpoint;
 #[derive(Clone)]
 pub(crate) struct Pipeline {
     shared: Arc<Shared>,
-    /// How long what is not found is waited for, by a handle of something that was just pushed.
-    patience: Option<Duration>,
+    /// Those of the handle.
+    options: CallOptions,
 }
 
 /// Everything that a client and its handles share.
@@ -50,24 +50,20 @@ impl Pipeline {
     pub(crate) fn new(shared: Shared) -> Self {
         Self {
             shared: Arc::new(shared),
-            patience: None,
+            options: CallOptions::default(),
         }
     }
 
-    /// The same way, but on which what is not found is waited for.
-    pub(crate) fn with_patience(&self, patience: Duration) -> Self {
+    /// The same way with other options.
+    pub(crate) fn with(&self, options: CallOptions) -> Self {
         Self {
-            patience: Some(patience),
-            ..self.clone()
+            shared: self.shared.clone(),
+            options,
         }
     }
 
-    /// The same way, but on which it is not.
-    pub(crate) fn without_patience(&self) -> Self {
-        Self {
-            patience: None,
-            ..self.clone()
-        }
+    pub(crate) const fn options(&self) -> &CallOptions {
+        &self.options
     }
 
     pub(crate) fn kept_referrers(&self) -> &Kept {
@@ -97,16 +93,16 @@ impl Pipeline {
 
     /// Begins the attempts at an operation.
     pub(crate) fn begin(&self, info: &OperationInfo) -> RetryState {
-        let attempts = self.sender().retry.begin(info.repeatable);
-        match self.patience {
-            Some(patience) => attempts.waiting_for_replicas(patience),
-            None => attempts,
-        }
+        self.sender().retry.begin(info.repeatable, &self.options)
     }
 
     /// Begins the attempts at something that is made of several operations.
     pub(crate) fn for_composite(&self) -> RetryState {
-        self.sender().retry.begin(true)
+        let options = CallOptions {
+            wait_for_replication: None,
+            ..self.options.clone()
+        };
+        self.sender().retry.begin(true, &options)
     }
 
     /// Makes attempts at an operation, in its span, until one succeeds or a failure is final. All errors

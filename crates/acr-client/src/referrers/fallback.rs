@@ -8,6 +8,7 @@ use acr_protocol::{Descriptor, Digest, ErrorCode, Manifest, Operation, Reference
 use super::kept::Change;
 use super::lacks_the_api;
 use crate::audience::Audience;
+use crate::call_options::CallOptions;
 use crate::error::{Error, ErrorKind};
 use crate::manifest::MAX_MANIFEST_SIZE;
 use crate::operation_info::OperationInfo;
@@ -170,10 +171,10 @@ impl RepositoryClient {
 
     /// The same repository, where what is not found is not waited for.
     fn impatient(&self) -> Self {
-        Self {
-            pipeline: self.pipeline.without_patience(),
-            name: self.name.clone(),
-        }
+        self.with(CallOptions {
+            wait_for_replication: None,
+            ..self.pipeline.options().clone()
+        })
     }
 }
 

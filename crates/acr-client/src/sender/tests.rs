@@ -3,6 +3,7 @@ use acr_protocol::{OperationClass, ScopeSet};
 use futures_util::stream;
 
 use super::*;
+use crate::call_options::CallOptions;
 use crate::limiter::LimiterOptions;
 use crate::retry::RetryOptions;
 use crate::testing::Impatient;
@@ -34,7 +35,7 @@ fn with_clock(transport: impl Transport, clock: impl Clock) -> Sender {
 
 async fn send(sender: &Sender, request: Request<Bytes>) -> Result<Received, Error> {
     let info = OperationInfo::new("get_blob", OperationClass::Blob, ScopeSet::default());
-    let attempts = sender.retry.begin(false);
+    let attempts = sender.retry.begin(false, &CallOptions::default());
     sender.send(request, &info, None, &attempts).await
 }
 
@@ -42,7 +43,10 @@ async fn send(sender: &Sender, request: Request<Bytes>) -> Result<Received, Erro
 async fn beginning(sender: &Sender) -> usize {
     let mut response = send(sender, request()).await.unwrap();
     sender
-        .drain(&mut response, &sender.retry.begin(false))
+        .drain(
+            &mut response,
+            &sender.retry.begin(false, &CallOptions::default()),
+        )
         .await;
     response.body.in_memory().unwrap().len()
 }

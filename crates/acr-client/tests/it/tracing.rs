@@ -446,7 +446,7 @@ fn nothing_that_is_told_holds_a_query_a_token_a_password_or_a_signature() {
         let broken = Fault::on_data().times(1).then(FaultAction::Reset);
         scene.registry.inject(broken).unwrap();
         let builder = scene.builder(credential).retry(RetryOptions {
-            max_attempts: 4,
+            max_retries: 3,
             ..seeded::retry()
         });
         let client = builder.build().unwrap();

@@ -188,7 +188,7 @@ fn a_job_with_the_same_seed_is_the_same_to_the_nanosecond() {
 #[test]
 fn a_job_in_a_gale_says_of_each_operation_why_it_failed() {
     let impatient = RetryOptions {
-        max_attempts: 2,
+        max_retries: 1,
         ..seeded::retry()
     };
     let outcome = job(1_000, 16, 0.4, impatient);

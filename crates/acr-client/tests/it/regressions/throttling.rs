@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use acr_client::transport::{Body, from_fn};
-use acr_client::{Advice, ErrorKind, RetryOptions};
+use acr_client::{Advice, CallOptions, ErrorKind, RepositoryClient, RetryOptions};
 use acr_mock::{Fault, FaultAction, FaultResponse, OperationClass, Throttle};
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
@@ -100,28 +100,65 @@ fn a_deadline_ends_an_operation_whatever_it_waits_for() {
         }),
         Fault::on("request_access_token_with_login").then(FaultAction::Hang),
     ] {
-        let support = Scene::new();
-        support.seed("app").image("v1").unwrap();
-        let shown = format!("{fault:?}");
-        support.registry.inject(fault).unwrap();
-        let client = support
-            .builder(acr_client::Credential::password("ci", "hunter2"))
-            .retry(RetryOptions {
-                deadline: Some(Duration::from_secs(3)),
-                ..seeded::retry()
-            })
-            .build()
-            .unwrap();
-        let app = client.repository_client("app").unwrap();
-        let (response, took) = support.timed(app.get_manifest("v1"));
-        let error = response.unwrap_err();
-        assert!(took <= Duration::from_secs(3), "{shown}: {took:?}");
-        assert!(
-            matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Registry),
-            "{shown}: {error}"
-        );
-        assert!(error.to_string().contains("deadline"), "{shown}: {error}");
+        let deadline = Some(Duration::from_secs(3));
+        let of_the_client = RetryOptions {
+            deadline,
+            ..seeded::retry()
+        };
+        let of_the_call = CallOptions {
+            deadline,
+            ..CallOptions::default()
+        };
+        for (retry, call) in [
+            (of_the_client, CallOptions::default()),
+            (seeded::retry(), of_the_call),
+        ] {
+            let support = Scene::new();
+            support.seed("app").image("v1").unwrap();
+            let shown = format!("{fault:?}, {call:?}");
+            support.registry.inject(fault.clone()).unwrap();
+            let client = support
+                .builder(acr_client::Credential::password("ci", "hunter2"))
+                .retry(retry)
+                .build()
+                .unwrap();
+            let app = client.with(call).repository_client("app").unwrap();
+            let (response, took) = support.timed(app.get_manifest("v1"));
+            let error = response.unwrap_err();
+            assert!(took <= Duration::from_secs(3), "{shown}: {took:?}");
+            assert!(
+                matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Registry),
+                "{shown}: {error}"
+            );
+            assert!(error.to_string().contains("deadline"), "{shown}: {error}");
+        }
     }
+}
+
+#[test]
+fn a_call_has_retries_of_its_own() {
+    let support = Scene::new();
+    let app = support.owner().repository_client("app").unwrap();
+    let down = Fault::on("get_manifest").then(FaultResponse::service_unavailable());
+    support.registry.inject(down).unwrap();
+    for (max_retries, expected) in [(Some(0), 1), (Some(6), 7), (None, 5)] {
+        support.registry.reset_requests();
+        let call = CallOptions {
+            max_retries,
+            ..CallOptions::default()
+        };
+        let call = app.with(call);
+        support.drive(call.get_manifest("v1")).unwrap_err();
+        assert_eq!(support.count("get_manifest"), expected);
+    }
+}
+
+/// A handle that waits so many seconds for a replica.
+fn patient(app: &RepositoryClient, seconds: u64) -> RepositoryClient {
+    app.with(CallOptions {
+        wait_for_replication: Some(Duration::from_secs(seconds)),
+        ..CallOptions::default()
+    })
 }
 
 #[test]
@@ -202,7 +239,7 @@ fn what_was_just_pushed_is_waited_for_on_every_replica() {
     let error = support.drive(app.get_manifest("v1")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
 
-    let replicated = app.wait_for_replication(Duration::from_secs(30));
+    let replicated = patient(&app, 30);
     let (found, took) = support.timed(replicated.get_manifest("v1"));
     assert_eq!(found.unwrap(), image);
     assert!(took >= lag - Duration::from_secs(1), "{took:?}");
@@ -218,7 +255,7 @@ fn a_manifest_whose_blobs_have_not_arrived_is_pushed_again() {
     let app = support.owner().repository_client("app").unwrap();
     let image = support.seed("other").image("v1").unwrap();
     let pushing = async {
-        let replicated = app.wait_for_replication(Duration::from_secs(30));
+        let replicated = patient(&app, 30);
         replicated.set_manifest("v1", &image).await.unwrap();
     };
     let arriving = async {
@@ -282,7 +319,7 @@ fn waiting_for_a_replica_ends_where_there_are_no_pauses_too() {
         .build()
         .unwrap();
     let app = client.repository_client("app").unwrap();
-    let replicated = app.wait_for_replication(Duration::from_secs(10));
+    let replicated = patient(&app, 10);
     let (missing, took) = support.timed(replicated.get_manifest("v1"));
     assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(took, Duration::from_secs(10));
@@ -294,7 +331,7 @@ fn the_patience_for_a_replica_is_time_and_not_pauses_alone() {
     let app = support.owner().repository_client("app").unwrap();
     let slow = Fault::on("get_manifest").then(FaultAction::DelayResponse(Duration::from_secs(6)));
     support.registry.inject(slow).unwrap();
-    let replicated = app.wait_for_replication(Duration::from_secs(10));
+    let replicated = patient(&app, 10);
     let (missing, took) = support.timed(replicated.get_manifest("v1"));
     assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
     // From the first miss on, and the last response may be under way when it ends.

@@ -16,7 +16,7 @@ async fn ping(endpoint: &str, transport: HyperTransport) -> Error {
     let client = ContainerRegistryClient::builder(endpoint)
         .transport(transport)
         .retry(RetryOptions {
-            max_attempts: TRIES,
+            max_retries: TRIES - 1,
             base_delay: Duration::ZERO,
             max_delay: Duration::ZERO,
             ..RetryOptions::default()

@@ -109,7 +109,7 @@ impl Scene {
         };
         let attempts = self.dice.u32(1..=3);
         let retry = RetryOptions {
-            max_attempts: attempts,
+            max_retries: attempts - 1,
             deadline: (self.dice.u8(..4) == 0).then(|| Duration::from_secs(self.dice.u64(1..90))),
             seed: Some(self.told.seed),
             ..RetryOptions::default()
