@@ -1,3 +1,4 @@
+use acr_protocol::upload::UploadLocation;
 use acr_protocol::{Digest, Reference, RepositoryName, Tag};
 
 use crate::error::Error;
@@ -42,4 +43,5 @@ arguments! {
     Reference: Reference, &Reference, Digest, &Digest, Tag, &Tag;
     RepositoryName: RepositoryName, &RepositoryName;
     Tag: Tag, &Tag;
+    UploadLocation: UploadLocation, &UploadLocation;
 }

@@ -52,7 +52,7 @@ pub use self::repository::RepositoryClient;
 pub use self::retry::RetryOptions;
 pub use self::tag::{ListTagPropertiesOptions, ListTagsOptions};
 pub use self::transport::Transport;
-pub use self::upload::{BlobSource, UploadBlobOptions};
+pub use self::upload::{BlobSource, BlobUpload, UploadBlobOptions};
 
 /// The attribute for implementations of [`Transport`], [`TokenSource`] and [`TokenProvider`].
 pub use async_trait::async_trait;
@@ -71,5 +71,5 @@ pub use acr_protocol::{
     ScopeSet, Secret, Tag, Timestamp,
     blob::{ByteRange, ContentRange},
     manifest::AcceptedManifest,
-    upload::{UploadLocation, UploadProgress, UploadStart},
+    upload::UploadLocation,
 };

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::manifest::is_moot;
 use crate::operation_info::OperationInfo;
 use crate::repository::RepositoryClient;
-use crate::upload::relative;
+use crate::upload::BlobUpload;
 
 pub use self::location::BlobLocation;
 pub use self::stream::BlobStream;
@@ -147,7 +147,8 @@ impl RepositoryClient {
     /// Makes a blob of another repository one of this repository's too, without sending it:
     /// `POST /v2/{name}/blobs/uploads/?mount=&from=`.
     ///
-    /// Where the source does not have the blob, the registry opens an upload instead: `Open`.
+    /// Returns `None` when it was mounted. Where the source does not have the blob, the registry starts an
+    /// upload instead, which is returned.
     ///
     /// # Errors
     ///
@@ -156,18 +157,18 @@ impl RepositoryClient {
         &self,
         digest: impl Argument<Digest>,
         from: impl Argument<RepositoryName>,
-    ) -> Result<UploadStart, Error> {
+    ) -> Result<Option<BlobUpload>, Error> {
         let operation = MountBlob {
             repository: self.name.clone(),
             digest: digest.into_argument()?,
             from: Some(from.into_argument()?),
         };
-        let progress = match self.pipeline.run(&operation).await? {
-            UploadStart::Started(progress) => progress,
-            exists => return Ok(exists),
-        };
-        let info = self.pipeline.info(&operation);
-        relative(&self.pipeline, &info, &operation, progress).map(UploadStart::Started)
+        match self.pipeline.run(&operation).await? {
+            UploadStart::AlreadyExists(_) => Ok(None),
+            UploadStart::Started(progress) => {
+                BlobUpload::started(self, &operation, &progress).map(Some)
+            }
+        }
     }
 
     /// Deletes a blob: `DELETE /v2/{name}/blobs/{digest}`.

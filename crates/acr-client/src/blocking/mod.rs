@@ -74,8 +74,10 @@ mod operations;
 mod paging;
 mod repository;
 mod runtime;
+mod upload;
 
 pub use self::blob::BlobReader;
 pub use self::client::ContainerRegistryClient;
 pub use self::paging::{Pager, Pages};
 pub use self::repository::RepositoryClient;
+pub use self::upload::BlobUpload;

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use acr_protocol::blob::ByteRange;
 use acr_protocol::manifest::AcceptedManifest;
-use acr_protocol::upload::{UploadLocation, UploadProgress, UploadStart};
+use acr_protocol::upload::UploadLocation;
 use acr_protocol::{
     ArtifactManifestProperties, ArtifactTagProperties, ChangeableAttributes, DeletedRepository,
     Descriptor, Digest, Manifest, Reference, RepositoryName, RepositoryProperties, Tag,
@@ -12,7 +12,7 @@ use acr_protocol::{
 use bytes::Bytes;
 
 use super::runtime::Runtime;
-use super::{BlobReader, ContainerRegistryClient, Pager, RepositoryClient};
+use super::{BlobReader, BlobUpload, ContainerRegistryClient, Pager, RepositoryClient};
 use crate::argument::Argument;
 use crate::authorized::AccessToken;
 use crate::blob::{BlobLocation, BlobStream};
@@ -28,7 +28,7 @@ use crate::upload::{BlobSource, UploadBlobOptions};
 macro_rules! blocking {
     ($client:ident {$(
         $(#[$docs:meta])*
-        $wait:ident fn $name:ident($($argument:ident: $type:ty),*) -> $output:ty;
+        $wait:ident $(& $mut:tt)? fn $name:ident($($argument:ident: $type:ty),*) -> $output:ty;
     )*}) => {
         impl $client {$(
             $(#[$docs])*
@@ -39,7 +39,7 @@ macro_rules! blocking {
                 "Those of the async [`", stringify!($name), "`](crate::", stringify!($client), "::", stringify!($name),
                 "), which has the details and an example."
             )]
-            pub fn $name(&self, $($argument: $type),*) -> $output {
+            pub fn $name(& $($mut)? self, $($argument: $type),*) -> $output {
                 $wait(&self.runtime, self.inner.$name($($argument),*))
             }
         )*}
@@ -154,12 +154,12 @@ blocking! {
         /// Asks whether a blob is there, and how large it is: `HEAD /v2/{name}/blobs/{digest}`.
         run fn head_blob(digest: impl Argument<Digest>) -> Result<Descriptor, Error>;
         /// Makes a blob of another repository one of this repository's too, without sending it:
-        /// `POST /v2/{name}/blobs/uploads/?mount=&from=`. Where the source does not have the blob, the registry starts
-        /// an upload instead.
-        run fn mount_blob(
+        /// `POST /v2/{name}/blobs/uploads/?mount=&from=`. Returns `None` when it was mounted. Where the source does not
+        /// have the blob, the registry starts an upload instead, which is returned.
+        mount fn mount_blob(
             digest: impl Argument<Digest>,
             from: impl Argument<RepositoryName>
-        ) -> Result<UploadStart, Error>;
+        ) -> Result<Option<BlobUpload>, Error>;
         /// Deletes a blob: `DELETE /v2/{name}/blobs/{digest}`. Returns whether it was there. The registry does not check
         /// whether a manifest still names it.
         run fn delete_blob(digest: impl Argument<Digest>) -> Result<bool, Error>;
@@ -171,25 +171,27 @@ blocking! {
         run fn upload_blob_with(source: impl Into<BlobSource>, options: impl Into<UploadBlobOptions>)
             -> Result<Descriptor, Error>;
         /// Starts an upload: `POST /v2/{name}/blobs/uploads/`. The repository need not exist.
-        run fn start_upload() -> Result<UploadProgress, Error>;
-        /// Appends bytes to an upload: `PATCH` on its location. `offset` is how many bytes the registry holds already.
-        run fn upload_chunk(location: &UploadLocation, offset: u64, bytes: impl Into<Bytes>)
-            -> Result<UploadProgress, Error>;
-        /// Asks how far an upload is: `GET` on its location. Works with an older location too.
-        run fn get_upload_status(location: &UploadLocation) -> Result<UploadProgress, Error>;
-        /// Completes an upload: `PUT` on its location. What was sent is now the blob of this digest.
-        run fn complete_upload(location: &UploadLocation, digest: impl Argument<Digest>)
+        upload fn start_upload() -> Result<BlobUpload, Error>;
+        /// Resumes an upload at a location that was kept, also by another process. `offset` is how many bytes the
+        /// registry holds; with `None` it is asked.
+        upload fn resume_upload(location: impl Argument<UploadLocation>, offset: impl Into<Option<u64>>)
+            -> Result<BlobUpload, Error>;
+    }
+}
+
+blocking! {
+    BlobUpload {
+        /// Appends a chunk: `PATCH` on the location.
+        run &mut fn append(bytes: impl Into<Bytes>) -> Result<(), Error>;
+        /// Asks how many bytes the registry holds: `GET` on the location.
+        run &mut fn status() -> Result<u64, Error>;
+        /// Completes the upload: `PUT` on the location. What was appended is now the blob of this digest.
+        run &mut fn complete(digest: impl Argument<Digest>) -> Result<Digest, Error>;
+        /// Completes the upload with its last bytes, or its only ones, in the same request: `PUT` on the location.
+        run &mut fn complete_with(digest: impl Argument<Digest>, bytes: impl Into<Bytes>)
             -> Result<Digest, Error>;
-        /// Completes an upload with its last bytes, or its only ones, in the same request: `PUT` on its location.
-        /// `offset` is how many bytes the registry holds already.
-        run fn complete_upload_with(
-            location: &UploadLocation,
-            digest: impl Argument<Digest>,
-            offset: u64,
-            bytes: impl Into<Bytes>
-        ) -> Result<Digest, Error>;
-        /// Cancels an upload: `DELETE` on its location. On ACR this needs the permission `delete`.
-        run fn cancel_upload(location: &UploadLocation) -> Result<(), Error>;
+        /// Cancels the upload: `DELETE` on the location. On ACR this needs the permission `delete`.
+        run &mut fn cancel() -> Result<(), Error>;
     }
 }
 
@@ -212,4 +214,21 @@ fn read(
     blob: impl Future<Output = Result<BlobStream, Error>>,
 ) -> Result<BlobReader, Error> {
     Ok(BlobReader::new(runtime.run(blob)?, runtime))
+}
+
+/// Waits for an upload.
+fn upload(
+    runtime: &Runtime,
+    upload: impl Future<Output = Result<crate::BlobUpload, Error>>,
+) -> Result<BlobUpload, Error> {
+    Ok(BlobUpload::new(runtime.run(upload)?, runtime.clone()))
+}
+
+/// Waits for a mount.
+fn mount(
+    runtime: &Runtime,
+    mount: impl Future<Output = Result<Option<crate::BlobUpload>, Error>>,
+) -> Result<Option<BlobUpload>, Error> {
+    let upload = runtime.run(mount)?;
+    Ok(upload.map(|upload| BlobUpload::new(upload, runtime.clone())))
 }

@@ -1,5 +1,6 @@
 use std::io;
 
+use acr_protocol::upload::InvalidUploadLocation;
 use acr_protocol::{
     DigestMismatch, InvalidDigest, InvalidManifest, InvalidReference, InvalidRepositoryName,
     InvalidRequest, InvalidTag,
@@ -24,7 +25,8 @@ invalid_input!(
     InvalidReference,
     InvalidRepositoryName,
     InvalidRequest,
-    InvalidTag
+    InvalidTag,
+    InvalidUploadLocation
 );
 
 impl From<InvalidManifest> for Error {

@@ -7,161 +7,266 @@ use acr_protocol::upload::{
 };
 use acr_protocol::{Digest, Operation};
 use bytes::Bytes;
+use http::{StatusCode, Uri};
 
 use crate::argument::Argument;
-use crate::error::Error;
+use crate::error::{Advice, Error, ErrorKind};
 use crate::operation_info::OperationInfo;
 use crate::pipeline::Pipeline;
 use crate::repository::RepositoryClient;
+use crate::retry::RetryState;
 
 pub use self::blob::UploadBlobOptions;
 pub use self::source::BlobSource;
 
 /// Uploads, step by step. [`upload_blob`](Self::upload_blob) does all of it in one call.
-///
-/// Each response has a new location, which goes into the next step; an older one is refused. The
-/// location is text that can be kept, so another process can go on with an upload.
 impl RepositoryClient {
-    /// Opens an upload: `POST /v2/{name}/blobs/uploads/`. The repository need not exist.
+    /// Starts an upload: `POST /v2/{name}/blobs/uploads/`. The repository need not exist.
     ///
     /// # Errors
     ///
-    /// [`Denied`](crate::ErrorKind::Denied) when the identity may not push.
-    pub async fn start_upload(&self) -> Result<UploadProgress, Error> {
+    /// [`Denied`](ErrorKind::Denied) when the identity may not push.
+    pub async fn start_upload(&self) -> Result<BlobUpload, Error> {
         let operation = StartUpload {
             repository: self.name.clone(),
             digest: None,
         };
-        let info = self.pipeline.info(&operation);
         match self.pipeline.run(&operation).await? {
-            UploadStart::Started(progress) => relative(&self.pipeline, &info, &operation, progress),
-            UploadStart::AlreadyExists(_) => Err(info.annotate(
+            UploadStart::Started(progress) => BlobUpload::started(self, &operation, &progress),
+            UploadStart::AlreadyExists(_) => Err(self.pipeline.info(&operation).annotate(
                 Error::protocol("the server has a blob already, where an upload was to begin"),
                 1,
             )),
         }
     }
 
-    /// Appends bytes to an upload: `PATCH` on its location.
+    /// Resumes an upload at a location that was kept, also by another process.
     ///
-    /// `offset` is how many bytes the registry holds already.
-    ///
-    /// # Errors
-    ///
-    /// [`Registry`](crate::ErrorKind::Registry) with the status 416 when it holds another number of
-    /// bytes or the location is an older one: [`get_upload_status`](Self::get_upload_status) says
-    /// where to go on. [`NotFound`](crate::ErrorKind::NotFound) when the upload has ended or
-    /// expired. [`InvalidInput`](crate::ErrorKind::InvalidInput) when there are no bytes.
-    pub async fn upload_chunk(
-        &self,
-        location: &UploadLocation,
-        offset: u64,
-        bytes: impl Into<Bytes>,
-    ) -> Result<UploadProgress, Error> {
-        let bytes = bytes.into();
-        let range = ChunkRange::new(offset, bytes.len() as u64);
-        let operation = UploadChunk {
-            repository: self.name.clone(),
-            location: location.clone(),
-            range,
-        };
-        let info = self.pipeline.info(&operation);
-        if range.is_none() {
-            return Err(info.annotate(Error::invalid("a chunk must have bytes"), 0));
-        }
-        let progress = self.step(&operation, &info, bytes).await?;
-        relative(&self.pipeline, &info, &operation, progress)
-    }
-
-    /// Asks how far an upload is: `GET` on its location. Works with an older location too.
-    ///
-    /// The response's `last_byte` cannot tell an upload of one byte from one of none.
+    /// `offset` is how many bytes the registry holds. Where it is given, nothing is sent. With `None`
+    /// the registry is asked: `GET` on the location, which may be an older one. ACR does not tell one
+    /// byte from none; it counts as none, and [`append`](BlobUpload::append) goes on right either way.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) when the upload has ended or expired.
-    pub async fn get_upload_status(
+    /// [`NotFound`](ErrorKind::NotFound) when the upload has ended or expired;
+    /// [`Protocol`](ErrorKind::Protocol) when the location is not on this registry.
+    pub async fn resume_upload(
         &self,
-        location: &UploadLocation,
-    ) -> Result<UploadProgress, Error> {
+        location: impl Argument<UploadLocation>,
+        offset: impl Into<Option<u64>>,
+    ) -> Result<BlobUpload, Error> {
+        let offset = offset.into();
         let operation = GetUploadStatus {
             repository: self.name.clone(),
-            location: location.clone(),
+            location: location.into_argument()?,
         };
-        let info = self.pipeline.info(&operation);
-        let progress = self.step(&operation, &info, Bytes::new()).await?;
-        relative(&self.pipeline, &info, &operation, progress)
+        let own = own_location(&self.pipeline, &Uri::from_static("/"), &operation.location);
+        let mut upload = BlobUpload {
+            repository: self.clone(),
+            location: own.map_err(|error| self.pipeline.info(&operation).annotate(error, 0))?,
+            offset: offset.unwrap_or(0),
+            minimum_chunk: None,
+        };
+        if offset.is_none() {
+            upload.status().await?;
+        }
+        Ok(upload)
+    }
+}
+
+/// An upload under way: where it goes on, and how much the registry holds.
+///
+/// Made by [`RepositoryClient::start_upload`], or by [`resume_upload`](RepositoryClient::resume_upload)
+/// from a [`location`](Self::location) that was kept. Where a response is lost on the way, or the
+/// registry holds something else than expected, it is asked, and the step goes on from there. An
+/// upload that is dropped expires in time.
+///
+/// ```
+/// # use acr_client::{Digest, Error, RepositoryClient};
+/// # async fn example(repository: RepositoryClient) -> Result<(), Error> {
+/// let mut upload = repository.start_upload().await?;
+/// upload.append("Sample ").await?;
+/// upload.complete_with(Digest::sha256("Sample layer"), "layer").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Cancel safety
+///
+/// After a future of [`append`](Self::append) was dropped, the registry may hold any part of its
+/// bytes; [`status`](Self::status) finds out.
+#[derive(Debug)]
+#[doc(alias = "UploadProgress")]
+pub struct BlobUpload {
+    repository: RepositoryClient,
+    /// A path on the registry.
+    location: UploadLocation,
+    offset: u64,
+    minimum_chunk: Option<u64>,
+}
+
+impl BlobUpload {
+    /// What the response to this operation has opened.
+    pub(crate) fn started(
+        repository: &RepositoryClient,
+        operation: &impl Operation,
+        progress: &UploadProgress,
+    ) -> Result<Self, Error> {
+        let pipeline = &repository.pipeline;
+        let own = || own_location(pipeline, operation.request()?.uri(), &progress.location);
+        Ok(Self {
+            location: own().map_err(|error| pipeline.info(operation).annotate(error, 1))?,
+            repository: repository.clone(),
+            offset: 0,
+            minimum_chunk: progress.minimum_chunk,
+        })
     }
 
-    /// Ends an upload: `PUT` on its location. What was sent is now the blob of this digest.
+    /// Returns where the upload goes on, as text that can be kept. Each step gives a new one.
+    #[must_use]
+    pub const fn location(&self) -> &UploadLocation {
+        &self.location
+    }
+
+    /// Returns how many bytes the registry holds, as far as is known: as many as were appended, or
+    /// what it said when it was asked.
+    #[must_use]
+    pub const fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Returns the smallest chunk in bytes that the registry takes, but for the last, if it said so
+    /// when the upload was started.
+    #[must_use]
+    pub const fn minimum_chunk(&self) -> Option<u64> {
+        self.minimum_chunk
+    }
+
+    /// Appends a chunk: `PATCH` on the location.
     ///
     /// # Errors
     ///
-    /// [`DigestMismatch`](crate::ErrorKind::DigestMismatch) when what was sent has another digest;
-    /// [`NotFound`](crate::ErrorKind::NotFound) when the upload has ended or expired.
-    pub async fn complete_upload(
-        &self,
-        location: &UploadLocation,
-        digest: impl Argument<Digest>,
-    ) -> Result<Digest, Error> {
-        let digest = digest.into_argument()?;
-        self.complete(location, digest, None, Bytes::new()).await
+    /// [`Registry`](ErrorKind::Registry) when the registry holds bytes of another writer, or has lost
+    /// some; [`offset`](Self::offset) is then what it holds. [`NotFound`](ErrorKind::NotFound) when the
+    /// upload has ended or expired. [`InvalidInput`](ErrorKind::InvalidInput) when there are no bytes.
+    #[doc(alias = "upload_chunk")]
+    pub async fn append(&mut self, bytes: impl Into<Bytes>) -> Result<(), Error> {
+        let mut part = Part::new(self, bytes.into());
+        loop {
+            let operation = UploadChunk {
+                repository: self.repository.name.clone(),
+                location: self.location.clone(),
+                range: ChunkRange::new(self.offset, part.rest.len() as u64),
+            };
+            let info = self.repository.pipeline.info(&operation);
+            if operation.range.is_none() {
+                return Err(info.annotate(Error::invalid("a chunk must have bytes"), 0));
+            }
+            match self.advance(&operation, &info, part.rest.clone()).await {
+                Ok(_) => {
+                    self.offset += part.rest.len() as u64;
+                    return Ok(());
+                }
+                Err(error) => self.recover(error, &mut part, &info).await?,
+            }
+            if part.rest.is_empty() {
+                return Ok(());
+            }
+        }
     }
 
-    /// Ends an upload with its last bytes, or its only ones, in the same request: `PUT` on its
-    /// location. `offset` is how many bytes the registry holds already.
+    /// Asks how many bytes the registry holds: `GET` on the location.
+    ///
+    /// ACR does not tell one byte from none: where it says so, and no more than one was appended, it
+    /// is what was appended.
     ///
     /// # Errors
     ///
-    /// As [`complete_upload`](Self::complete_upload) and [`upload_chunk`](Self::upload_chunk).
-    pub async fn complete_upload_with(
-        &self,
-        location: &UploadLocation,
+    /// [`NotFound`](ErrorKind::NotFound) when the upload has ended or expired.
+    #[doc(alias = "get_upload_status")]
+    pub async fn status(&mut self) -> Result<u64, Error> {
+        let operation = GetUploadStatus {
+            repository: self.repository.name.clone(),
+            location: self.location.clone(),
+        };
+        let info = self.repository.pipeline.info(&operation);
+        let last_byte = self.advance(&operation, &info, Bytes::new()).await?;
+        self.offset = match last_byte {
+            None | Some(0) if self.offset <= 1 => self.offset,
+            None | Some(0) => 0,
+            // A server may send the largest number there is.
+            Some(last) => last.saturating_add(1),
+        };
+        Ok(self.offset)
+    }
+
+    /// Completes the upload: `PUT` on the location. What was appended is now the blob of this digest.
+    ///
+    /// # Errors
+    ///
+    /// [`DigestMismatch`](ErrorKind::DigestMismatch) when what was appended has another digest;
+    /// [`NotFound`](ErrorKind::NotFound) when the upload has ended or expired.
+    #[doc(alias = "complete_upload")]
+    pub async fn complete(&mut self, digest: impl Argument<Digest>) -> Result<Digest, Error> {
+        self.complete_with(digest, Bytes::new()).await
+    }
+
+    /// Completes the upload with its last bytes, or its only ones, in the same request: `PUT` on the
+    /// location.
+    ///
+    /// # Errors
+    ///
+    /// As [`complete`](Self::complete) and [`append`](Self::append).
+    pub async fn complete_with(
+        &mut self,
         digest: impl Argument<Digest>,
-        offset: u64,
         bytes: impl Into<Bytes>,
     ) -> Result<Digest, Error> {
         let digest = digest.into_argument()?;
-        let bytes = bytes.into();
-        let range = ChunkRange::new(offset, bytes.len() as u64);
-        self.complete(location, digest, range, bytes).await
+        let mut part = Part::new(self, bytes.into());
+        let mut may_be_done = false;
+        loop {
+            let operation = CompleteUpload {
+                repository: self.repository.name.clone(),
+                location: self.location.clone(),
+                digest: Some(digest.clone()),
+                range: ChunkRange::new(self.offset, part.rest.len() as u64),
+            };
+            let info = self.repository.pipeline.info(&operation);
+            let error = match self.step(&operation, &info, part.rest.clone()).await {
+                Ok(digest) => return Ok(digest),
+                Err(error) => error,
+            };
+            may_be_done |= error.is_retryable() && !error.was_not_carried_out();
+            match self.recover(error, &mut part, &info).await {
+                // An upload whose response was lost is over, and so no longer known, when it was done. What
+                // counts is that the blob is there, whoever says by a 404 that the upload is not.
+                Err(error) if may_be_done && is_gone(&error) => {
+                    let held = self.repository.head_blob(&digest).await;
+                    return held.map(|_| digest).map_err(|_| error);
+                }
+                other => other?,
+            }
+        }
     }
 
-    /// Gives an upload up: `DELETE` on its location. On ACR this needs the right `delete`.
+    /// Cancels the upload: `DELETE` on the location. On ACR this needs the permission `delete`.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) when the upload has ended or expired;
-    /// [`Denied`](crate::ErrorKind::Denied) when the identity may push but not delete. The upload
-    /// then expires in time.
-    pub async fn cancel_upload(&self, location: &UploadLocation) -> Result<(), Error> {
+    /// [`NotFound`](ErrorKind::NotFound) when the upload has ended or expired;
+    /// [`Denied`](ErrorKind::Denied) when the identity may push but not delete.
+    #[doc(alias = "cancel_upload")]
+    pub async fn cancel(&mut self) -> Result<(), Error> {
         let operation = CancelUpload {
-            repository: self.name.clone(),
-            location: location.clone(),
+            repository: self.repository.name.clone(),
+            location: self.location.clone(),
         };
-        let info = self.pipeline.info(&operation);
+        let info = self.repository.pipeline.info(&operation);
         self.step(&operation, &info, Bytes::new()).await
     }
 
-    async fn complete(
-        &self,
-        location: &UploadLocation,
-        digest: Digest,
-        range: Option<ChunkRange>,
-        bytes: Bytes,
-    ) -> Result<Digest, Error> {
-        let operation = CompleteUpload {
-            repository: self.name.clone(),
-            location: location.clone(),
-            digest: Some(digest),
-            range,
-        };
-        let info = self.pipeline.info(&operation);
-        self.step(&operation, &info, bytes).await
-    }
-
-    /// Runs one step at the upload's location, which must be on the registry: it may come from
-    /// elsewhere, and the credential goes along.
+    /// Runs one step at the upload's location.
     async fn step<O>(
         &self,
         operation: &O,
@@ -172,35 +277,122 @@ impl RepositoryClient {
         O: Operation + Sync,
         O::Output: Send,
     {
-        let mut request = operation.request()?;
-        let base = self
-            .pipeline
-            .endpoint()
-            .absolute(&"/".parse().unwrap_or_default())?;
-        let path = self
-            .pipeline
-            .endpoint()
-            .own_path(&base, "Location", &request.uri().to_string());
-        *request.uri_mut() = path.map_err(|error| info.annotate(error, 0))?;
-        *request.body_mut() = bytes;
-        self.pipeline.run_with(operation, info, Ok(request)).await
+        let request = operation.request();
+        let request = request.map(|request| request.map(|_| bytes));
+        let pipeline = &self.repository.pipeline;
+        pipeline.run_with(operation, info, request).await
+    }
+
+    /// Runs a step after which the upload goes on; returns the last byte that the registry says it holds.
+    async fn advance<O>(
+        &mut self,
+        operation: &O,
+        info: &OperationInfo,
+        bytes: Bytes,
+    ) -> Result<Option<u64>, Error>
+    where
+        O: Operation<Output = UploadProgress> + Sync,
+    {
+        let progress = self.step(operation, info, bytes).await?;
+        let pipeline = &self.repository.pipeline;
+        let own = || own_location(pipeline, operation.request()?.uri(), &progress.location);
+        self.location = own().map_err(|error| info.annotate(error, 1))?;
+        Ok(progress.last_byte)
+    }
+
+    /// After a 416, or when no response tells what became of a chunk, asks how much the registry holds,
+    /// and cuts that off the chunk.
+    async fn recover(
+        &mut self,
+        error: Error,
+        part: &mut Part,
+        info: &OperationInfo,
+    ) -> Result<(), Error> {
+        let is_misplaced = error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE)
+            && error.kind() == ErrorKind::Registry;
+        if is_misplaced && part.misplaced < MAX_RECOVERIES {
+            part.misplaced += 1;
+        } else if error.was_not_carried_out() {
+            // It was tried as often as it may be, and nothing has become of the chunk.
+            return Err(error);
+        } else {
+            part.attempts
+                .retry_or_fail(error.clone().into_part())
+                .await?;
+            part.may_have_come = true;
+        }
+        let sent = self.offset;
+        let status = self.status().await;
+        let mut held = status.map_err(|failure| failure.caused_by(error.clone()))?;
+        // One byte or none, which the response does not tell apart. What was thought so far has just been
+        // refused, and the other is likelier, since a response was lost before or it was not the location
+        // that was wrong.
+        if sent <= 1 && held <= 1 && is_misplaced && (part.may_have_come || part.misplaced > 1) {
+            let other = 1 - held;
+            held = part.from(other).map_or(held, |_| other);
+        }
+        self.offset = held;
+        let Some(rest) = part.from(held) else {
+            // The source cannot be read again, and bytes of another writer cannot be taken back.
+            let text = format!("the registry holds {held} bytes of the upload, {sent} were sent");
+            let error = Error::new(ErrorKind::Registry, text).with_source(error);
+            return Err(info.annotate(error, 1));
+        };
+        part.rest = rest;
+        Ok(())
     }
 }
 
-/// Makes the location of a response a path on the registry, and refuses one that leads elsewhere.
-pub(crate) fn relative<O: Operation>(
+/// Makes the location that a response to a request at `base` has named, or that was kept, a path on the
+/// registry, and refuses one that leads elsewhere: the credential goes along.
+fn own_location(
     pipeline: &Pipeline,
-    info: &OperationInfo,
-    operation: &O,
-    mut progress: UploadProgress,
-) -> Result<UploadProgress, Error> {
-    let relative = || {
-        let base = pipeline.endpoint().absolute(operation.request()?.uri())?;
-        let path = pipeline
-            .endpoint()
-            .own_path(&base, "Location", progress.location.as_str())?;
-        UploadLocation::new(path.to_string()).map_err(|error| Error::protocol(error.to_string()))
-    };
-    progress.location = relative().map_err(|error| info.annotate(error, 1))?;
-    Ok(progress)
+    base: &Uri,
+    location: &UploadLocation,
+) -> Result<UploadLocation, Error> {
+    let base = pipeline.endpoint().absolute(base)?;
+    let path = pipeline
+        .endpoint()
+        .own_path(&base, "Location", location.as_str())?;
+    UploadLocation::new(path.to_string()).map_err(|error| Error::protocol(error.to_string()))
 }
+
+/// Whether an error may say that there is no such upload; not every registry has the code for it.
+fn is_gone(error: &Error) -> bool {
+    error.advice() == Advice::NewSession || error.status() == Some(StatusCode::NOT_FOUND)
+}
+
+/// One chunk, and what was done so far to get it across.
+struct Part {
+    whole: Bytes,
+    /// Where it begins in the blob.
+    first: u64,
+    /// What the registry does not hold yet.
+    rest: Bytes,
+    /// Whether a response was lost, so that more of it may be there than was told.
+    may_have_come: bool,
+    /// How often its place was refused.
+    misplaced: u32,
+    attempts: RetryState,
+}
+
+impl Part {
+    fn new(upload: &BlobUpload, chunk: Bytes) -> Self {
+        Self {
+            rest: chunk.clone(),
+            whole: chunk,
+            first: upload.offset,
+            may_have_come: false,
+            misplaced: 0,
+            attempts: upload.repository.pipeline.for_composite(),
+        }
+    }
+
+    /// The bytes from this place of the blob on, if it is within the chunk or at its end.
+    fn from(&self, place: u64) -> Option<Bytes> {
+        let within = usize::try_from(place.checked_sub(self.first)?).ok()?;
+        (within <= self.whole.len()).then(|| self.whole.slice(within..))
+    }
+}
+
+const MAX_RECOVERIES: u32 = 3;

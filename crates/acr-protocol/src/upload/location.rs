@@ -96,6 +96,12 @@ impl UploadLocation {
 
 text_traits!(UploadLocation);
 
+impl From<&Self> for UploadLocation {
+    fn from(other: &Self) -> Self {
+        other.clone()
+    }
+}
+
 impl FromStr for UploadLocation {
     type Err = InvalidUploadLocation;
     fn from_str(text: &str) -> Result<Self, Self::Err> {

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{self, BufRead, Cursor, Read};
 
 use acr_client::blocking::RepositoryClient;
-use acr_client::protocol::upload::UploadStart;
 use acr_client::transport::Body;
 use acr_client::{Algorithm, BlobSource, ByteRange, Digest, ErrorKind, UploadBlobOptions};
 use http::Response;
@@ -187,25 +186,23 @@ fn a_reader_that_fails_fails_the_upload_that_reads_from_it() {
 fn an_upload_goes_step_by_step_and_is_given_up() {
     for served in Served::both() {
         let app = served.repository("app");
-        let started = app.start_upload().unwrap();
-        let half = app.upload_chunk(&started.location, 0, "half ").unwrap();
-        let status = app.get_upload_status(&half.location).unwrap();
-        assert_eq!(status.last_byte, Some(4));
+        let mut half = app.start_upload().unwrap();
+        half.append("half ").unwrap();
+        assert_eq!((half.status().unwrap(), half.offset()), (5, 5));
+        let mut half = app.resume_upload(half.location(), None).unwrap();
         let digest = Digest::sha256("half whole");
-        let completed = app.complete_upload_with(&half.location, &digest, 5, "whole");
+        let completed = half.complete_with(&digest, "whole");
         assert_eq!(completed.unwrap(), digest);
 
-        let started = app.start_upload().unwrap();
-        let whole = app.upload_chunk(&started.location, 0, "another").unwrap();
+        let mut whole = app.start_upload().unwrap();
+        whole.append("another").unwrap();
         let another = Digest::sha256("another");
-        assert_eq!(
-            app.complete_upload(&whole.location, &another).unwrap(),
-            another
-        );
+        assert_eq!(whole.complete(&another).unwrap(), another);
 
-        let started = app.start_upload().unwrap();
-        app.cancel_upload(&started.location).unwrap();
-        let error = app.get_upload_status(&started.location).unwrap_err();
+        let mut upload = app.start_upload().unwrap();
+        assert_eq!(upload.minimum_chunk(), None);
+        upload.cancel().unwrap();
+        let error = upload.status().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
 }
@@ -220,10 +217,7 @@ fn a_blob_is_mounted_and_deleted() {
         };
         let digest = app.upload_blob_with(b"layer", options).unwrap().digest;
         let mounted = other.mount_blob(&digest, "app").unwrap();
-        assert!(
-            matches!(mounted, UploadStart::AlreadyExists(_)),
-            "{mounted:?}"
-        );
+        assert!(mounted.is_none(), "{mounted:?}");
         assert!(app.delete_blob(&digest).unwrap());
         assert!(!app.delete_blob(&digest).unwrap());
         let reader = other.download_blob(&digest).unwrap();

@@ -1,6 +1,6 @@
 use std::sync::Mutex;
 
-use acr_client::{Advice, BlobSource, Digest, ErrorKind, UploadBlobOptions, UploadLocation};
+use acr_client::{Advice, BlobSource, Digest, ErrorKind, UploadBlobOptions};
 use wiremock::matchers::{any, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -52,21 +52,11 @@ async fn a_location_on_another_origin_gets_nothing() {
         .await;
     assert_eq!(uploaded.unwrap_err().kind(), ErrorKind::Protocol);
 
-    let kept = UploadLocation::new(&target).unwrap();
-    let repository = repository(&server);
-    let error = repository
-        .upload_chunk(&kept, 0, "content")
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
-    assert!(repository.get_upload_status(&kept).await.is_err());
-    assert!(
-        repository
-            .complete_upload(&kept, Digest::sha256(""))
-            .await
-            .is_err()
-    );
-    assert!(repository.cancel_upload(&kept).await.is_err());
+    for offset in [None, Some(0)] {
+        let resumed = repository(&server).resume_upload(&target, offset).await;
+        let error = resumed.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
+    }
     assert!(seen(&evil).await.is_empty());
 }
 
@@ -77,7 +67,7 @@ async fn an_absolute_location_on_the_registry_is_followed_and_kept_relative() {
     serve(&server, "PUT", ResponseTemplate::new(201)).await;
     let repository = repository(&server);
     let started = repository.start_upload().await.unwrap();
-    assert_eq!(started.location, OPEN);
+    assert_eq!(started.location(), OPEN);
     let blob = repository.upload_blob(b"content").await.unwrap();
     assert_eq!(blob.digest, Digest::sha256("content"));
     let put = server.received_requests().await.unwrap().pop().unwrap();
@@ -359,14 +349,15 @@ async fn a_page_that_responds_to_every_request_is_no_step_of_an_upload() {
     let is_refused = |error: acr_client::Error| {
         assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
     };
-    let location = UploadLocation::new(OPEN).unwrap();
     for status in [200, 204] {
         let app = over(move |_| response(status, &page, ""));
         is_refused(app.start_upload().await.unwrap_err());
-        is_refused(app.upload_chunk(&location, 0, "content").await.unwrap_err());
-        is_refused(app.get_upload_status(&location).await.unwrap_err());
+        is_refused(app.resume_upload(OPEN, None).await.unwrap_err());
+        let mut upload = app.resume_upload(OPEN, 0).await.unwrap();
+        is_refused(upload.append("content").await.unwrap_err());
+        is_refused(upload.status().await.unwrap_err());
         let digest = Digest::sha256("content");
-        is_refused(app.complete_upload(&location, digest).await.unwrap_err());
+        is_refused(upload.complete(digest).await.unwrap_err());
         let manifest = acr_client::Manifest::new("{}", acr_client::MediaType::OCI_MANIFEST);
         is_refused(app.set_manifest("v1", &manifest).await.unwrap_err());
     }
@@ -378,7 +369,7 @@ async fn an_upload_whose_beginning_is_lost_is_given_up() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Registry, "{}", text(&error));
-    assert_eq!(error.operation(), Some("upload_blob"));
+    assert_eq!(error.operation(), Some("upload_chunk"));
 }
 
 #[tokio::test]

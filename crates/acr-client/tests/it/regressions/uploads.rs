@@ -3,9 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use acr_client::clock::{Clock, Sleep, VirtualClock};
 use acr_client::transport::{Body, TransportError, TransportErrorKind, from_fn};
-use acr_client::{
-    Advice, Credential, Digest, ErrorKind, RepositoryClient, UploadBlobOptions, UploadLocation,
-};
+use acr_client::{Advice, Credential, Digest, ErrorKind, RepositoryClient, UploadBlobOptions};
 use acr_mock::{Fault, FaultAction, FaultResponse};
 use http::{Method, Request, Response, StatusCode};
 
@@ -127,9 +125,8 @@ async fn a_length_on_a_response_without_a_body_is_no_loss() {
         let headers = [PLACE, ("range", "0-4"), ("content-length", "5")];
         Ok(response(204, &headers, ""))
     });
-    let location = UploadLocation::new(PLACE.1).unwrap();
-    let status = app.get_upload_status(&location).await.unwrap();
-    assert_eq!(status.last_byte, Some(4));
+    let upload = app.resume_upload(PLACE.1, None).await.unwrap();
+    assert_eq!(upload.offset(), 5);
 }
 
 #[test]
@@ -217,9 +214,8 @@ fn a_chunk_is_repeated_where_it_was_the_question_before_it_that_was_lost() {
         .times(1)
         .then(FaultAction::DropResponse);
     support.registry.inject(lost).unwrap();
-    support
-        .drive(app.upload_chunk(&begun.location, 0, "abc"))
-        .unwrap();
+    let resumed = support.drive(app.resume_upload(begun.location(), 0));
+    support.drive(resumed.unwrap().append("abc")).unwrap();
     assert_eq!(support.count("upload_chunk"), 1);
 }
 

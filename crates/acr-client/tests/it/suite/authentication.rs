@@ -397,11 +397,8 @@ async fn tokens_that_ended_are_renewed_silently(backend: Backend) {
             if hours > 0 {
                 upload = app.start_upload().await.unwrap();
             }
-            upload = app
-                .upload_chunk(&upload.location, 0, format!("chunk {at}"))
-                .await
-                .unwrap();
-            assert_eq!(upload.last_byte, Some(6));
+            upload.append(format!("chunk {at}")).await.unwrap();
+            assert_eq!(upload.status().await.unwrap(), 7);
         }
     }
 }

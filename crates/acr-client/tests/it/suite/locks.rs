@@ -157,13 +157,13 @@ async fn a_locked_repository_takes_no_write_until_it_is_unlocked(backend: Backen
     let mountable = served
         .seed("source")
         .blob("application/octet-stream", "content");
-    let upload = app.start_upload().await.unwrap();
+    let mut upload = app.start_upload().await.unwrap();
     app.update_repository_properties(no_write()).await.unwrap();
 
     expect_disallowed(app.set_manifest("fresh", &image).await);
     expect_disallowed(app.set_manifest(&image.digest, &image).await);
     expect_disallowed(app.upload_blob(b"content").await);
-    expect_disallowed(app.upload_chunk(&upload.location, 0, "x").await);
+    expect_disallowed(upload.append("x").await);
     expect_disallowed(app.mount_blob(&mountable.digest, "source").await);
     expect_disallowed(app.delete_blob(&layer).await);
     expect_disallowed(app.delete_tag("v1").await);
@@ -176,7 +176,7 @@ async fn a_locked_repository_takes_no_write_until_it_is_unlocked(backend: Backen
     app.update_repository_properties(ChangeableAttributes::UNLOCKED)
         .await
         .unwrap();
-    app.upload_chunk(&upload.location, 0, "x").await.unwrap();
+    upload.append("x").await.unwrap();
     let gone = app.delete_repository().await.unwrap().unwrap();
     assert_eq!(gone.deleted_tags, ["also", "other", "v1"]);
 }

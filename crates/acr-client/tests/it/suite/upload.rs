@@ -2,34 +2,24 @@
 
 use std::time::Duration;
 
-use acr_client::{Advice, Digest, ErrorKind, UploadLocation};
+use acr_client::protocol::upload::UploadLocation;
+use acr_client::{Advice, Digest, ErrorKind};
 
 use crate::suite::backend::Served;
 
 #[tokio::test]
 async fn another_process_goes_on_from_a_location_that_was_kept() {
     let served = Served::new();
-    let begun = served
-        .repository("samples/app")
-        .start_upload()
-        .await
-        .unwrap();
-    let half = served
-        .repository("samples/app")
-        .upload_chunk(&begun.location, 0, "first ")
-        .await
-        .unwrap();
-    let kept = half.location.to_string();
+    let begun = served.repository("samples/app").start_upload().await;
+    let mut begun = begun.unwrap();
+    begun.append("first ").await.unwrap();
+    let kept = begun.location().to_string();
 
     let app = served.repository("samples/app");
-    let location = UploadLocation::new(kept).unwrap();
-    let status = app.get_upload_status(&location).await.unwrap();
-    let offset = status.last_byte.unwrap() + 1;
-    assert_eq!(offset, 6);
+    let mut upload = app.resume_upload(kept, None).await.unwrap();
+    assert_eq!(upload.offset(), 6);
     let digest = Digest::sha256("first second");
-    app.complete_upload_with(&status.location, &digest, offset, "second")
-        .await
-        .unwrap();
+    upload.complete_with(&digest, "second").await.unwrap();
     assert_eq!(
         app.download_blob(&digest)
             .await
@@ -45,22 +35,36 @@ async fn another_process_goes_on_from_a_location_that_was_kept() {
 async fn an_old_location_is_refused_and_the_status_says_where_to_go_on() {
     let served = Served::new();
     let app = served.repository("samples/app");
-    let begun = app.start_upload().await.unwrap();
-    app.upload_chunk(&begun.location, 0, "abc").await.unwrap();
-    let error = app
-        .upload_chunk(&begun.location, 0, "abc")
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.kind(), error.status().unwrap().as_u16()),
-        (ErrorKind::Registry, 416),
-        "{error}"
-    );
-    // Without a body there is no code.
-    assert_eq!(error.code(), None);
-    let status = app.get_upload_status(&begun.location).await.unwrap();
-    assert_eq!(status.last_byte, Some(2));
-    app.upload_chunk(&status.location, 3, "def").await.unwrap();
+    let mut upload = app.start_upload().await.unwrap();
+    let mut old = app.resume_upload(upload.location(), 0).await.unwrap();
+    upload.append("abc").await.unwrap();
+    served.requests();
+    old.append("abcdef").await.unwrap();
+    let sent: Vec<_> = served
+        .requests()
+        .iter()
+        .map(|line| line[..4].to_owned())
+        .collect();
+    assert_eq!(sent, ["PATC", "GET ", "PATC"]);
+    assert_eq!(old.offset(), 6);
+    old.complete(Digest::sha256("abcdef")).await.unwrap();
+}
+
+#[tokio::test]
+async fn whether_one_byte_is_held_or_none_is_found_out_by_the_next_chunk() {
+    let served = Served::new();
+    let app = served.repository("samples/app");
+    for held in ["", "a"] {
+        let mut upload = app.start_upload().await.unwrap();
+        if !held.is_empty() {
+            upload.append(held).await.unwrap();
+        }
+        let mut resumed = app.resume_upload(upload.location(), None).await.unwrap();
+        assert_eq!(resumed.offset(), 0);
+        resumed.append("abc").await.unwrap();
+        assert_eq!(resumed.offset(), 3);
+        resumed.complete(Digest::sha256("abc")).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -68,26 +72,25 @@ async fn a_chunk_at_the_wrong_place_is_refused_and_the_upload_lives_on() {
     let served = Served::new();
     let app = served.repository("samples/app");
     let begun = app.start_upload().await.unwrap();
-    let error = app
-        .upload_chunk(&begun.location, 7, "abc")
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (error.kind(), error.status().unwrap().as_u16()),
-        (ErrorKind::Registry, 416),
-        "{error}"
-    );
-    assert_eq!(error.code().unwrap(), "BLOB_UPLOAD_RANGE_INVALID");
-    app.upload_chunk(&begun.location, 0, "abc").await.unwrap();
+    let mut upload = app.resume_upload(begun.location(), 7).await.unwrap();
+    let error = upload.append("abc").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Registry, "{error}");
+    assert_eq!(error.operation(), Some("upload_chunk"));
+    let refusal = std::error::Error::source(&error).unwrap();
+    let refusal = refusal.downcast_ref::<acr_client::Error>().unwrap();
+    assert_eq!(refusal.status().unwrap().as_u16(), 416, "{refusal}");
+    assert_eq!(refusal.code().unwrap(), "BLOB_UPLOAD_RANGE_INVALID");
+    assert_eq!(upload.offset(), 0);
+    upload.append("abc").await.unwrap();
 }
 
 #[tokio::test]
 async fn an_empty_chunk_is_refused_before_anything_is_sent() {
     let served = Served::new();
     let app = served.repository("samples/app");
-    let begun = app.start_upload().await.unwrap();
+    let mut upload = app.start_upload().await.unwrap();
     served.requests();
-    let error = app.upload_chunk(&begun.location, 0, "").await.unwrap_err();
+    let error = upload.append("").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(served.requests().is_empty());
 }
@@ -96,42 +99,33 @@ async fn an_empty_chunk_is_refused_before_anything_is_sent() {
 async fn a_wrong_digest_at_the_end_is_told_and_the_right_one_still_goes() {
     let served = Served::new();
     let app = served.repository("samples/app");
-    let begun = app.start_upload().await.unwrap();
-    let held = app
-        .upload_chunk(&begun.location, 0, "content")
-        .await
-        .unwrap();
-    let error = app
-        .complete_upload(&held.location, Digest::sha256("other"))
-        .await
-        .unwrap_err();
+    let mut upload = app.start_upload().await.unwrap();
+    upload.append("content").await.unwrap();
+    let completed = upload.complete(Digest::sha256("other")).await;
+    let error = completed.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{error}");
     assert_eq!(error.code().unwrap(), "DIGEST_INVALID");
-    app.complete_upload(&held.location, Digest::sha256("content"))
-        .await
-        .unwrap();
+    upload.complete(Digest::sha256("content")).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_upload_that_ended_is_not_found_and_a_new_one_is_advised() {
     let served = Served::new();
     let app = served.repository("samples/app");
-    let completed = app.start_upload().await.unwrap();
-    app.complete_upload_with(&completed.location, Digest::sha256("x"), 0, "x")
-        .await
-        .unwrap();
-    let cancelled = app.start_upload().await.unwrap();
-    app.cancel_upload(&cancelled.location).await.unwrap();
+    let mut completed = app.start_upload().await.unwrap();
+    let end = completed.complete_with(Digest::sha256("x"), "x").await;
+    end.unwrap();
+    let mut cancelled = app.start_upload().await.unwrap();
+    cancelled.cancel().await.unwrap();
     let expired = app.start_upload().await.unwrap();
     served.clock.advance(Duration::from_secs(3_600));
-    for ended in [completed, cancelled, expired] {
+    for mut ended in [completed, cancelled, expired] {
         for error in [
-            app.get_upload_status(&ended.location).await.unwrap_err(),
-            app.upload_chunk(&ended.location, 0, "x").await.unwrap_err(),
-            app.complete_upload(&ended.location, Digest::sha256("x"))
-                .await
-                .unwrap_err(),
-            app.cancel_upload(&ended.location).await.unwrap_err(),
+            ended.status().await.unwrap_err(),
+            ended.append("x").await.unwrap_err(),
+            ended.complete(Digest::sha256("x")).await.unwrap_err(),
+            ended.cancel().await.unwrap_err(),
+            app.resume_upload(ended.location(), None).await.unwrap_err(),
         ] {
             assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
             assert_eq!(error.advice(), Advice::NewSession);
@@ -144,16 +138,11 @@ async fn each_byte_puts_the_end_off() {
     let served = Served::new();
     let app = served.repository("samples/app");
     let mut upload = app.start_upload().await.unwrap();
-    for offset in 0..5 {
+    for _ in 0..5 {
         served.clock.advance(Duration::from_secs(3_599));
-        upload = app
-            .upload_chunk(&upload.location, offset, "x")
-            .await
-            .unwrap();
+        upload.append("x").await.unwrap();
     }
-    app.complete_upload(&upload.location, Digest::sha256("xxxxx"))
-        .await
-        .unwrap();
+    upload.complete(Digest::sha256("xxxxx")).await.unwrap();
 }
 
 #[tokio::test]
@@ -170,7 +159,7 @@ async fn a_location_elsewhere_gets_no_credential() {
         let Ok(location) = UploadLocation::new(elsewhere) else {
             continue;
         };
-        let error = app.upload_chunk(&location, 0, "x").await.unwrap_err();
+        let error = app.resume_upload(location, 0).await.unwrap_err();
         assert!(
             matches!(error.kind(), ErrorKind::Protocol | ErrorKind::InvalidInput),
             "{error}"

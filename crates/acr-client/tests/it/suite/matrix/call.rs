@@ -1,9 +1,6 @@
 //! Each operation through the client, whatever comes of it.
 
-use acr_client::{
-    ChangeableAttributes, ContainerRegistryClient, Error, RepositoryClient, UploadLocation,
-    UploadStart,
-};
+use acr_client::{ChangeableAttributes, ContainerRegistryClient, Error, RepositoryClient};
 
 use super::world::{CONTENT, Target};
 
@@ -140,8 +137,8 @@ async fn blob(
                 .mount_blob(&at.source_blob, at.source.as_str())
                 .await;
             mounted.map(|mounted| match mounted {
-                UploadStart::AlreadyExists(_) => Outcome::Done,
-                UploadStart::Started(_) => Outcome::Opened,
+                None => Outcome::Done,
+                Some(_) => Outcome::Opened,
             })
         }
         other => panic!("the client is not asked for {other}"),
@@ -153,26 +150,25 @@ async fn upload(
     repository: &RepositoryClient,
     at: &Target,
 ) -> Result<Outcome, Error> {
-    let location = UploadLocation::new(&at.location).unwrap();
+    let location = at.location.as_str();
+    let resumed = async || repository.resume_upload(location, 0).await.unwrap();
     let digest = acr_client::Digest::sha256(CONTENT);
     match operation {
         "start_upload" => repository.start_upload().await.map(|_| Outcome::Done),
         "get_upload_status" => repository
-            .get_upload_status(&location)
+            .resume_upload(location, None)
             .await
             .map(|_| Outcome::Done),
-        "upload_chunk" => repository
-            .upload_chunk(&location, 0, CONTENT)
+        "upload_chunk" => resumed()
             .await
-            .map(|_| Outcome::Done),
-        "complete_upload" => repository
-            .complete_upload_with(&location, digest, 0, CONTENT)
-            .await
-            .map(|_| Outcome::Done),
-        "cancel_upload" => repository
-            .cancel_upload(&location)
+            .append(CONTENT)
             .await
             .map(|()| Outcome::Done),
+        "complete_upload" => {
+            let completed = resumed().await.complete_with(digest, CONTENT).await;
+            completed.map(|_| Outcome::Done)
+        }
+        "cancel_upload" => resumed().await.cancel().await.map(|()| Outcome::Done),
         other => panic!("the client is not asked for {other}"),
     }
 }

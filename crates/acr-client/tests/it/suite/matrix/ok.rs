@@ -1,9 +1,6 @@
 //! The first column: each operation through the client, and all that it gives.
 
-use acr_client::{
-    ChangeableAttributes, Credential, Descriptor, Digest, MediaType, Timestamp, UploadLocation,
-    UploadStart,
-};
+use acr_client::{ChangeableAttributes, Credential, Descriptor, Digest, MediaType, Timestamp};
 
 use super::world::{APP, CONTENT, SOURCE, World};
 use crate::suite::backend::{HOST, START};
@@ -358,10 +355,7 @@ pub(super) async fn mount_blob() {
         .mount_blob(&world.target.source_blob, SOURCE)
         .await
         .unwrap();
-    assert_eq!(
-        mounted,
-        UploadStart::AlreadyExists(world.target.source_blob.clone())
-    );
+    assert!(mounted.is_none());
     let stream = app.download_blob(&world.target.source_blob).await.unwrap();
     assert_eq!(stream.bytes(100).await.unwrap(), "content of the source");
 }
@@ -369,11 +363,10 @@ pub(super) async fn mount_blob() {
 pub(super) async fn start_upload() {
     let world = World::new().await;
     let upload = world.served.repository(APP).start_upload().await.unwrap();
-    // None, or one: the registry cannot say it otherwise.
-    assert_eq!((upload.last_byte, upload.minimum_chunk), (Some(0), None));
+    assert_eq!((upload.offset(), upload.minimum_chunk()), (0, None));
     assert!(
         upload
-            .location
+            .location()
             .as_str()
             .starts_with(&format!("/v2/{APP}/blobs/uploads/"))
     );
@@ -382,12 +375,13 @@ pub(super) async fn start_upload() {
 pub(super) async fn get_upload_status() {
     let world = World::new().await;
     let app = world.served.repository(APP);
-    let begun = app.start_upload().await.unwrap();
-    app.upload_chunk(&begun.location, 0, CONTENT).await.unwrap();
-    // The location is an old one by now.
-    let status = app.get_upload_status(&begun.location).await.unwrap();
-    assert_eq!(status.last_byte, Some(CONTENT.len() as u64 - 1));
-    assert_ne!(status.location, begun.location);
+    let mut upload = app.start_upload().await.unwrap();
+    let old = upload.location().clone();
+    upload.append(CONTENT).await.unwrap();
+    let resumed = app.resume_upload(&old, None).await.unwrap();
+    assert_eq!(resumed.offset(), CONTENT.len() as u64);
+    assert_ne!(resumed.location(), &old);
+    assert_eq!(upload.status().await.unwrap(), CONTENT.len() as u64);
 }
 
 pub(super) async fn upload_chunk() {
@@ -396,17 +390,12 @@ pub(super) async fn upload_chunk() {
     let mut upload = app.start_upload().await.unwrap();
     let mut offset = 0;
     for part in CONTENT.split_inclusive(' ') {
-        upload = app
-            .upload_chunk(&upload.location, offset, part)
-            .await
-            .unwrap();
+        upload.append(part).await.unwrap();
         offset += part.len() as u64;
-        assert_eq!(upload.last_byte, Some(offset - 1));
+        assert_eq!(upload.offset(), offset);
+        assert_eq!(upload.status().await.unwrap(), offset);
     }
-    let digest = app
-        .complete_upload(&upload.location, Digest::sha256(CONTENT))
-        .await
-        .unwrap();
+    let digest = upload.complete(Digest::sha256(CONTENT)).await.unwrap();
     assert_eq!(
         app.head_blob(digest).await.unwrap().size,
         CONTENT.len() as u64
@@ -416,12 +405,10 @@ pub(super) async fn upload_chunk() {
 pub(super) async fn complete_upload() {
     let world = World::new().await;
     let app = world.served.repository(APP);
-    let location = UploadLocation::new(&world.target.location).unwrap();
+    let resumed = app.resume_upload(&world.target.location, 0).await;
     let expected = Digest::sha256(CONTENT);
-    let digest = app
-        .complete_upload_with(&location, &expected, 0, CONTENT)
-        .await
-        .unwrap();
+    let completed = resumed.unwrap().complete_with(&expected, CONTENT).await;
+    let digest = completed.unwrap();
     assert_eq!(digest, expected);
     assert_eq!(
         app.download_blob(digest)
@@ -437,9 +424,10 @@ pub(super) async fn complete_upload() {
 pub(super) async fn cancel_upload() {
     let world = World::new().await;
     let app = world.served.repository(APP);
-    let location = UploadLocation::new(&world.target.location).unwrap();
-    app.cancel_upload(&location).await.unwrap();
-    app.cancel_upload(&location).await.unwrap_err();
+    let resumed = app.resume_upload(&world.target.location, 0).await;
+    let mut upload = resumed.unwrap();
+    upload.cancel().await.unwrap();
+    upload.cancel().await.unwrap_err();
 }
 
 pub(super) async fn exchange_entra_token() {
