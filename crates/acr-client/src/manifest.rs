@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use std::borrow::Borrow;
 
 use acr_protocol::manifest::properties::{
@@ -45,13 +47,12 @@ impl RepositoryClient {
         let operation = ListManifestProperties {
             repository: self.name.clone(),
             query: ListQuery {
-                page_size,
+                page_size: page_size.map(NonZeroU32::get),
                 last: None,
             },
             order,
         };
-        self.pipeline
-            .list(operation, page_size, resume, |page| page)
+        self.pipeline.list(operation, resume, |page| page)
     }
 
     /// Reads the properties of a manifest: `GET /acr/v1/{name}/_manifests/{digest}`.
@@ -338,8 +339,8 @@ pub(crate) fn check(operation: &SetManifest) -> Result<(), Error> {
 pub struct ListManifestPropertiesOptions {
     /// The order of the list.
     pub order: ArtifactManifestOrder,
-    /// The most manifests that a page may hold; 0 is refused. `None`: as the registry likes.
-    pub page_size: Option<u32>,
+    /// The most manifests that a page may hold. `None`: the registry's default.
+    pub page_size: Option<NonZeroU32>,
     /// Where to go on: the token of a page of an earlier list, whose order and page size then hold.
     pub resume: Option<PageToken>,
 }

@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use acr_protocol::tag::{
     DeleteTag, GetTagProperties, ListTagProperties, ListTags, UpdateTagProperties,
 };
@@ -41,21 +43,20 @@ impl RepositoryClient {
         let operation = ListTagProperties {
             repository: self.name.clone(),
             query: ListQuery {
-                page_size,
+                page_size: page_size.map(NonZeroU32::get),
                 last: None,
             },
             order,
             digest: digest.clone(),
         };
-        self.pipeline
-            .list(operation, page_size, resume, move |mut page| {
-                // The service drops the filter from its links, so pages from the second on hold
-                // the tags of all manifests.
-                if let Some(digest) = &digest {
-                    page.items.retain(|tag| tag.digest == *digest);
-                }
-                page
-            })
+        self.pipeline.list(operation, resume, move |mut page| {
+            // The service drops the filter from its links, so pages from the second on hold
+            // the tags of all manifests.
+            if let Some(digest) = &digest {
+                page.items.retain(|tag| tag.digest == *digest);
+            }
+            page
+        })
     }
 
     /// Reads the properties of a tag: `GET /acr/v1/{name}/_tags/{tag}`.
@@ -123,12 +124,12 @@ impl RepositoryClient {
         let operation = ListTags {
             repository: self.name.clone(),
             query: ListQuery {
-                page_size,
+                page_size: page_size.map(NonZeroU32::get),
                 last: None,
             },
         };
         self.pipeline
-            .list(operation, page_size, resume, std::convert::identity)
+            .list(operation, resume, std::convert::identity)
     }
 }
 
@@ -140,8 +141,8 @@ pub struct ListTagPropertiesOptions {
     pub order: ArtifactTagOrder,
     /// The manifest whose tags are listed. `None`: every tag.
     pub digest: Option<Digest>,
-    /// The most tags that a page may hold; 0 is refused. `None`: as the registry likes.
-    pub page_size: Option<u32>,
+    /// The most tags that a page may hold. `None`: the registry's default.
+    pub page_size: Option<NonZeroU32>,
     /// Where to go on: the token of a page of an earlier list, whose order and page size then hold.
     pub resume: Option<PageToken>,
 }
@@ -158,8 +159,8 @@ impl From<ArtifactTagOrder> for ListTagPropertiesOptions {
 /// Options of [`RepositoryClient::list_tags_with`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListTagsOptions {
-    /// The most tags that a page may hold; 0 is refused. `None`: as the registry likes.
-    pub page_size: Option<u32>,
+    /// The most tags that a page may hold. `None`: the registry's default.
+    pub page_size: Option<NonZeroU32>,
     /// Where to go on: the token of a page of an earlier list, whose page size then holds.
     pub resume: Option<PageToken>,
 }

@@ -8,9 +8,7 @@ use std::time::SystemTime;
 
 use acr_client::clock::VirtualClock;
 use acr_client::transport::{Body, from_fn};
-use acr_client::{
-    ContainerRegistryClient, Credential, Error, LimiterOptions, RepositoryClient, RetryOptions,
-};
+use acr_client::{ContainerRegistryClient, Credential, Error, RepositoryClient, RetryOptions};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 
@@ -134,7 +132,7 @@ fn client(
         .credential(credential)
         .transport(transport)
         .retry(RetryOptions::none())
-        .limiter(LimiterOptions::off())
+        .limiter(None)
         // Time stands still: every response is there at once, so whoever waits for a timer hangs.
         .clock(VirtualClock::starting_at(SystemTime::UNIX_EPOCH))
         .build()

@@ -100,8 +100,10 @@ impl<T> fmt::Debug for Pager<T> {
 /// #     .transport(from_fn(move |request| registry.handle(request)))
 /// #     .build_blocking()?;
 /// use acr_client::ListRepositoryNamesOptions;
+/// use std::num::NonZeroU32;
 ///
-/// let mut options = ListRepositoryNamesOptions { page_size: Some(1), ..Default::default() };
+/// let page_size = NonZeroU32::new(1);
+/// let mut options = ListRepositoryNamesOptions { page_size, ..Default::default() };
 /// let mut pages = client.list_repository_names_with(options.clone()).by_page();
 /// if let Some(page) = pages.next() {
 ///     options.resume = page?.next;

@@ -52,7 +52,7 @@ pub struct ClientBuilder {
     min_rate: Option<MinRate>,
     max_json_size: usize,
     retry: RetryOptions,
-    limiter: LimiterOptions,
+    limiter: Option<LimiterOptions>,
     assume_azure_auth: bool,
     application: Option<String>,
     danger_allow_http: bool,
@@ -86,7 +86,7 @@ impl ClientBuilder {
             min_rate: None,
             max_json_size: 8 << 20,
             retry: RetryOptions::default(),
-            limiter: LimiterOptions::default(),
+            limiter: Some(LimiterOptions::default()),
             assume_azure_auth: true,
             application: None,
             danger_allow_http: false,
@@ -120,7 +120,7 @@ impl ClientBuilder {
     /// there is none.
     ///
     /// A [`VirtualClock`](crate::clock::VirtualClock) that nobody moves never ends a wait; drive it, or turn the waits
-    /// off by [`RetryOptions::none`] and [`LimiterOptions::off`].
+    /// off by [`RetryOptions::none`] and `limiter(None)`.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
@@ -179,9 +179,10 @@ impl ClientBuilder {
     }
 
     /// Sets how the client holds itself back, for each class of operations, by what the registry says
-    /// and refuses; [`LimiterOptions::off`] does not hold it back.
-    pub fn limiter(mut self, options: LimiterOptions) -> Self {
-        self.limiter = options;
+    /// and refuses. `None` lets every call go at once, for registries without limits or programs that
+    /// have their own.
+    pub fn limiter(mut self, options: impl Into<Option<LimiterOptions>>) -> Self {
+        self.limiter = options.into();
         self
     }
 

@@ -1,5 +1,7 @@
 mod builder;
 
+use std::num::NonZeroU32;
+
 use acr_protocol::repository::{
     DeleteRepository, GetRepositoryProperties, ListRepositoryNames, UpdateRepositoryProperties,
 };
@@ -145,12 +147,12 @@ impl ContainerRegistryClient {
         let ListRepositoryNamesOptions { page_size, resume } = options.into();
         let operation = ListRepositoryNames {
             query: ListQuery {
-                page_size,
+                page_size: page_size.map(NonZeroU32::get),
                 last: None,
             },
         };
         self.pipeline
-            .list(operation, page_size, resume, std::convert::identity)
+            .list(operation, resume, std::convert::identity)
     }
 
     /// Reads the properties of a repository: `GET /acr/v1/{name}`.
@@ -211,8 +213,8 @@ impl ContainerRegistryClient {
 /// Options of [`ContainerRegistryClient::list_repository_names_with`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListRepositoryNamesOptions {
-    /// The most names that a page may hold; 0 is refused. `None`: as the registry likes.
-    pub page_size: Option<u32>,
+    /// The most names that a page may hold. `None`: the registry's default.
+    pub page_size: Option<NonZeroU32>,
     /// Where to go on: the token of a page of an earlier list, whose page size then holds.
     pub resume: Option<PageToken>,
 }

@@ -55,12 +55,10 @@ use self::turn::Acquire;
 ///     max_in_flight: 8,
 ///     ..LimiterOptions::default()
 /// };
-/// assert!(options.enabled && !LimiterOptions::off().enabled);
+/// # drop(options);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimiterOptions {
-    /// Whether there are limits at all. The default is `true`.
-    pub enabled: bool,
     /// The most calls of one class at once; 0 is taken for 1. The default is 64.
     ///
     /// Those beyond wait, first come, first served. The bound slows a program down and never stops it.
@@ -78,21 +76,9 @@ pub struct LimiterOptions {
     pub max_pause: Duration,
 }
 
-impl LimiterOptions {
-    /// Lets every call go at once, for registries without limits or programs that have their own.
-    #[must_use]
-    pub fn off() -> Self {
-        Self {
-            enabled: false,
-            ..Self::default()
-        }
-    }
-}
-
 impl Default for LimiterOptions {
     fn default() -> Self {
         Self {
-            enabled: true,
             max_in_flight: 64,
             max_pause: Duration::from_secs(5 * 60),
         }
@@ -105,12 +91,13 @@ pub(crate) struct Limiter(Arc<Shared>);
 
 struct Shared {
     clock: Arc<dyn Clock>,
-    options: LimiterOptions,
+    /// `None`: every call goes at once.
+    options: Option<LimiterOptions>,
     queues: Mutex<BTreeMap<OperationClass, Arc<Queue>>>,
 }
 
 impl Limiter {
-    pub(crate) fn new(clock: Arc<dyn Clock>, options: LimiterOptions) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, options: Option<LimiterOptions>) -> Self {
         Self(Arc::new(Shared {
             clock,
             options,
@@ -125,13 +112,13 @@ impl Limiter {
     ///
     /// A future that is dropped leaves the queue, and those behind it move up.
     pub(crate) async fn admit(&self, class: OperationClass) -> Permit {
-        if !self.0.options.enabled {
+        let Some(options) = &self.0.options else {
             return Permit {
                 place: None,
                 waited: Duration::ZERO,
             };
-        }
-        let (place, waited) = Acquire::new(self.queue(class)).await;
+        };
+        let (place, waited) = Acquire::new(self.queue(class, options)).await;
         Permit {
             place: Some(place),
             waited,
@@ -155,12 +142,11 @@ impl Limiter {
         }
     }
 
-    fn queue(&self, class: OperationClass) -> Arc<Queue> {
+    fn queue(&self, class: OperationClass, options: &LimiterOptions) -> Arc<Queue> {
         let shared = &*self.0;
         let queues = shared.queues.lock();
         let mut queues = queues.unwrap_or_else(PoisonError::into_inner);
         let queue = queues.entry(class).or_insert_with(|| {
-            let options = &shared.options;
             let clock = shared.clock.clone();
             let (most, max_pause) = (options.max_in_flight, options.max_pause);
             Arc::new(Queue::new(clock, class, most, max_pause))

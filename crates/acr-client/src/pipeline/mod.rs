@@ -232,7 +232,6 @@ impl Pipeline {
     pub(crate) fn list<O, T>(
         &self,
         operation: O,
-        page_size: Option<u32>,
         resume: Option<PageToken>,
         convert: impl Fn(O::Output) -> Page<T> + Send + Sync + 'static,
     ) -> Pager<T>
@@ -242,10 +241,6 @@ impl Pipeline {
         T: Send + 'static,
     {
         let info = self.info(&operation);
-        if page_size == Some(0) {
-            let error = Error::invalid("the page size is 0; a page must hold an item");
-            return Pager::failed(info.annotate(error, 0));
-        }
         if let Some(token) = &resume
             && let Err(error) = self.check_token(&operation, token)
         {

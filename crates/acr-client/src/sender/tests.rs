@@ -4,7 +4,6 @@ use futures_util::stream;
 
 use super::*;
 use crate::call_options::CallOptions;
-use crate::limiter::LimiterOptions;
 use crate::retry::RetryOptions;
 use crate::testing::Impatient;
 use crate::transport::{TransportError, TransportErrorKind, from_fn};
@@ -24,7 +23,7 @@ fn with_clock(transport: impl Transport, clock: impl Clock) -> Sender {
     Sender {
         transport: Arc::new(transport),
         retry: RetryPolicy::new(RetryOptions::none(), clock.clone()),
-        limiter: Limiter::new(clock.clone(), LimiterOptions::off()),
+        limiter: Limiter::new(clock.clone(), None),
         clock,
         idle_timeout: Duration::from_secs(60),
         body_timeout: Duration::from_secs(60),

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use acr_client::transport::{Body, Transport, TransportErrorKind, from_fn};
 use acr_client::{
-    BlobSource, ByteRange, ContainerRegistryClient, Credential, Error, ErrorKind, LimiterOptions,
-    RetryOptions, UploadBlobOptions,
+    BlobSource, ByteRange, ContainerRegistryClient, Credential, Error, ErrorKind, RetryOptions,
+    UploadBlobOptions,
 };
 use acr_mock::{Registry, VirtualClock};
 use acr_record::{Origin, Recorder, Recording, Replay};
@@ -37,7 +37,7 @@ fn client(
             seed: Some(1),
             ..RetryOptions::none()
         })
-        .limiter(LimiterOptions::off())
+        .limiter(None)
         .assume_azure_auth(false)
         .build()
         .unwrap()

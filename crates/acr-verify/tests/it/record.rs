@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use acr_client::transport::{Body, HyperTransport, TransportError, TransportErrorKind, from_fn};
 use acr_client::{
-    BlobSource, ContainerRegistryClient, Credential, Error, LimiterOptions, Manifest, RetryOptions,
+    BlobSource, ContainerRegistryClient, Credential, Error, Manifest, RetryOptions,
     UploadBlobOptions,
 };
 use acr_mock::{AcrMock, Registry, VirtualClock};
@@ -34,7 +34,7 @@ fn scene(credential: Credential) -> (Recorder, ContainerRegistryClient, Manifest
         // The first challenge is to be recorded too, and a clock that stands still waits for nothing.
         .assume_azure_auth(false)
         .retry(RetryOptions::none())
-        .limiter(LimiterOptions::off())
+        .limiter(None)
         .build();
     (recorder, client.unwrap(), manifest)
 }

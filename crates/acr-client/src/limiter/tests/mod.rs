@@ -29,7 +29,7 @@ fn limiter(clock: &VirtualClock, max_in_flight: usize) -> Limiter {
         max_in_flight,
         ..LimiterOptions::default()
     };
-    Limiter::new(Arc::new(clock.clone()), options)
+    Limiter::new(Arc::new(clock.clone()), Some(options))
 }
 
 /// A limiter whose class for deletes was refused at two calls a second, and is open again.
@@ -96,7 +96,7 @@ impl Clock for Unused {
 
 #[test]
 fn off_is_free() {
-    let limiter = Limiter::new(Arc::new(Unused), LimiterOptions::off());
+    let limiter = Limiter::new(Arc::new(Unused), None);
     let permits: Vec<_> = (0..1000).map(|_| now(&limiter, DELETE)).collect();
     for permit in &permits {
         refuse(&limiter, permit, Some(millis(1000)));

@@ -180,7 +180,7 @@ fn a_clock_whose_sleeps_take_no_time_ends_every_wait() {
         max_in_flight: 1,
         ..LimiterOptions::default()
     };
-    let limiter = Limiter::new(Arc::new(Impatient::default()), options);
+    let limiter = Limiter::new(Arc::new(Impatient::default()), Some(options));
     let held = now(&limiter, DELETE);
     refuse(&limiter, &held, None);
     let (mut first, mut second) = (
@@ -222,7 +222,7 @@ async fn call_from_many_threads(
         max_in_flight: 3,
         ..LimiterOptions::default()
     };
-    let limiter = Limiter::new(Arc::new(clock), options);
+    let limiter = Limiter::new(Arc::new(clock), Some(options));
     let counts = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
     let callers = (0..16).map(|caller| {
         let (limiter, counts) = (limiter.clone(), counts.clone());

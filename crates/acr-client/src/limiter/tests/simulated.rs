@@ -71,7 +71,10 @@ impl Server {
 
     /// Has so many calls made by so many callers, each again until it is let through.
     fn serve(&self, calls: u32, callers: usize) -> Report {
-        let limiter = Limiter::new(Arc::new(self.clock.clone()), LimiterOptions::default());
+        let limiter = Limiter::new(
+            Arc::new(self.clock.clone()),
+            Some(LimiterOptions::default()),
+        );
         let (begun, refused) = (Cell::new(0), Cell::new(0));
         let start = self.clock.now();
         let work = (0..callers).map(|_| async {

@@ -1,5 +1,7 @@
 //! Lists, locks and manifests.
 
+use std::num::NonZeroU32;
+
 use acr_client::blocking::ContainerRegistryClient;
 use acr_client::{
     ArtifactManifestOrder, ArtifactTagOrder, ChangeableAttributes, Credential, Error, ErrorKind,
@@ -10,7 +12,7 @@ use crate::blocking::served::Served;
 
 fn names_by(page_size: u32) -> ListRepositoryNamesOptions {
     ListRepositoryNamesOptions {
-        page_size: Some(page_size),
+        page_size: NonZeroU32::new(page_size),
         ..Default::default()
     }
 }
@@ -109,7 +111,7 @@ fn a_locked_tag_is_deleted_once_it_is_unlocked() {
         assert!(!app.delete_tag("v1").unwrap());
         assert_eq!(app.list_tags().collect_all().unwrap(), ["v2"]);
         let options = ListTagsOptions {
-            page_size: Some(1),
+            page_size: Some(NonZeroU32::MIN),
             ..Default::default()
         };
         assert_eq!(app.list_tags_with(options).count(), 1);

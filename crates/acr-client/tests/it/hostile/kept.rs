@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use acr_client::transport::from_fn;
 use acr_client::{
-    Credential, Digest, ErrorKind, LimiterOptions, Manifest, MediaType, RepositoryClient,
-    RetryOptions,
+    Credential, Digest, ErrorKind, Manifest, MediaType, RepositoryClient, RetryOptions,
 };
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
@@ -149,7 +148,7 @@ fn registry_at(endpoint: &str, state: State) -> (RepositoryClient, Arc<Mutex<Sta
         .assume_azure_auth(false)
         .transport(transport)
         .retry(RetryOptions::none())
-        .limiter(LimiterOptions::off())
+        .limiter(None)
         .build()
         .unwrap();
     (client.repository_client("app").unwrap(), state)

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use acr_client::transport::{Body, from_fn};
 use acr_client::{
-    ContainerRegistryClient, Credential, ErrorKind, LimiterOptions, RetryOptions, Secret,
-    TokenProvider, TokenRequest,
+    ContainerRegistryClient, Credential, ErrorKind, RetryOptions, Secret, TokenProvider,
+    TokenRequest,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -59,7 +59,7 @@ where
         .credential(credential)
         .transport(transport)
         .retry(RetryOptions::none())
-        .limiter(LimiterOptions::off())
+        .limiter(None)
         .build()
         .unwrap();
     (client, lines)

@@ -205,7 +205,7 @@ async fn a_filter_that_the_links_drop_still_holds() {
 }
 
 #[tokio::test]
-async fn a_page_size_of_0_and_a_token_of_another_list_are_refused_before_anything_is_sent() {
+async fn a_token_of_another_list_is_refused_before_anything_is_sent() {
     let server = serving(tags("[]")).await;
     let repository = repository(&server);
     let resume = |target: &str| ListTagsOptions {
@@ -213,10 +213,6 @@ async fn a_page_size_of_0_and_a_token_of_another_list_are_refused_before_anythin
         ..Default::default()
     };
     for options in [
-        ListTagsOptions {
-            page_size: Some(0),
-            ..Default::default()
-        },
         resume("/v2/other/tags/list?last=v1"),
         resume("/acr/v1/app/_tags?last=v1"),
         resume("https://evil.example/v2/app/tags/list?last=v1"),

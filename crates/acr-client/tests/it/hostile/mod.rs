@@ -17,9 +17,7 @@ use crate::seeded;
 mod upload;
 
 use acr_client::transport::{Body, from_fn};
-use acr_client::{
-    ContainerRegistryClient, Credential, Error, LimiterOptions, RepositoryClient, RetryOptions,
-};
+use acr_client::{ContainerRegistryClient, Credential, Error, RepositoryClient, RetryOptions};
 use http::{Request, Response};
 use wiremock::{MockServer, Request as Received, ResponseTemplate};
 
@@ -32,7 +30,7 @@ pub(crate) fn client(server: &MockServer, credential: Credential) -> ContainerRe
         .danger_allow_http(true)
         // Each response is looked at by itself, and time is real here.
         .retry(RetryOptions::none())
-        .limiter(LimiterOptions::off())
+        .limiter(None)
         .build()
         .unwrap()
 }
@@ -52,7 +50,7 @@ where
         .credential(Credential::password("robot", SECRET))
         .transport(transport)
         .retry(RetryOptions::none())
-        .limiter(LimiterOptions::off())
+        .limiter(None)
         .build()
         .unwrap();
     client.repository_client("app").unwrap()

@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use acr_client::{ArtifactTagOrder, ListRepositoryNamesOptions, ListTagPropertiesOptions};
 use acr_mock::{Fault, FaultAction, FaultResponse};
 
@@ -83,7 +85,7 @@ fn the_tags_of_one_manifest_are_its_own_on_every_page() {
         let tags = app.list_tag_properties_with(ListTagPropertiesOptions {
             order,
             digest: Some(wanted.digest.clone()),
-            page_size: Some(2),
+            page_size: NonZeroU32::new(2),
             resume: None,
         });
         let tags = support.drive(tags.collect_all()).unwrap();

@@ -4,9 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use acr_client::transport::{Body, from_fn};
-use acr_client::{
-    ClientBuilder, ContainerRegistryClient, Credential, LimiterOptions, RepositoryClient,
-};
+use acr_client::{ClientBuilder, ContainerRegistryClient, Credential, RepositoryClient};
 #[cfg(feature = "hyper")]
 use acr_mock::{AcrMock, ServerEvent};
 use acr_mock::{Registry, RegistryBuilder, RepositorySeed, VirtualClock};
@@ -100,7 +98,7 @@ impl Served {
             .assume_azure_auth(false)
             // The clock stands still unless a test moves it, so a wait for the next second of the
             // registry would not end.
-            .limiter(LimiterOptions::off())
+            .limiter(None)
             .clock(self.clock.clone());
         #[cfg(feature = "hyper")]
         if let Some(mock) = &self.mock {

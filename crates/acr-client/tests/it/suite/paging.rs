@@ -1,6 +1,7 @@
 //! Lists, page by page.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use acr_client::{
     ArtifactManifestOrder, ArtifactTagOrder, Digest, Error, ErrorKind,
@@ -18,7 +19,6 @@ on_every_backend! {
     pages_are_of_the_size_that_was_asked_for
     a_list_goes_on_from_a_token_that_was_kept
     a_token_of_another_list_is_refused_before_anything_is_sent
-    a_page_size_of_0_is_refused_before_anything_is_sent
     a_filter_by_digest_holds_on_every_page
     a_list_that_is_changed_meanwhile_gives_what_is_left
     a_large_page_size_is_what_the_registry_makes_of_it
@@ -47,7 +47,7 @@ fn tags() -> impl Iterator<Item = String> {
 fn by(order: ArtifactTagOrder, page_size: u32) -> ListTagPropertiesOptions {
     ListTagPropertiesOptions {
         order,
-        page_size: Some(page_size),
+        page_size: NonZeroU32::new(page_size),
         ..Default::default()
     }
 }
@@ -87,7 +87,7 @@ async fn pages_of_7_give_250_tags_in_order(backend: Backend) {
         );
     }
     let options = ListTagsOptions {
-        page_size: Some(7),
+        page_size: NonZeroU32::new(7),
         ..Default::default()
     };
     assert_eq!(
@@ -118,7 +118,7 @@ async fn pages_of_7_give_every_manifest_in_order(backend: Backend) {
     ] {
         let options = ListManifestPropertiesOptions {
             order,
-            page_size: Some(7),
+            page_size: NonZeroU32::new(7),
             ..Default::default()
         };
         let listed = app
@@ -147,7 +147,7 @@ async fn repositories_come_in_pages_by_name(backend: Backend) {
     expected.sort();
     for page_size in [1, 4, 30, 31] {
         let options = ListRepositoryNamesOptions {
-            page_size: Some(page_size),
+            page_size: NonZeroU32::new(page_size),
             ..Default::default()
         };
         let listed = served
@@ -227,44 +227,6 @@ async fn a_token_of_another_list_is_refused_before_anything_is_sent(backend: Bac
         };
         let error = names(&app, options).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
-    }
-    assert!(served.requests().is_empty());
-}
-
-async fn a_page_size_of_0_is_refused_before_anything_is_sent(backend: Backend) {
-    let served = served(backend, tags().take(3));
-    let client = served.owner();
-    let app = client.repository_client("samples/app").unwrap();
-    served.requests();
-    let tags = ListTagsOptions {
-        page_size: Some(0),
-        ..Default::default()
-    };
-    let manifests = ListManifestPropertiesOptions {
-        page_size: Some(0),
-        ..Default::default()
-    };
-    let repositories = ListRepositoryNamesOptions {
-        page_size: Some(0),
-        ..Default::default()
-    };
-    for error in [
-        names(&app, by(ArtifactTagOrder::None, 0))
-            .await
-            .unwrap_err(),
-        app.list_tags_with(tags).try_next().await.unwrap_err(),
-        app.list_manifest_properties_with(manifests)
-            .try_next()
-            .await
-            .unwrap_err(),
-        client
-            .list_repository_names_with(repositories)
-            .try_next()
-            .await
-            .unwrap_err(),
-    ] {
-        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
-        assert_eq!(error.attempts(), 0);
     }
     assert!(served.requests().is_empty());
 }

@@ -115,11 +115,7 @@ impl Scene {
             ..RetryOptions::default()
         };
         let limited = self.dice.u8(..4) == 0;
-        let limiter = if limited {
-            LimiterOptions::default()
-        } else {
-            LimiterOptions::off()
-        };
+        let limiter = limited.then(LimiterOptions::default);
         let endpoint = format!("https://{}", self.world.lock().unwrap().host);
         let client = ContainerRegistryClient::builder(endpoint)
             .credential(credential)
