@@ -10,53 +10,38 @@ use acr_protocol::{Deletion, Descriptor, MediaType};
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::data;
 use crate::error::ErrorResponse;
 use crate::registry::Registry;
+use crate::request_body::RequestBody;
 use crate::request_context::RequestContext;
 use crate::response::respond;
-use crate::{Body, locks};
+use crate::serve::{Outcome, Serve};
+use crate::{Body, data, locks};
 
-impl Registry {
-    /// `HEAD /v2/{name}/blobs/{digest}`: served by the registry itself; ranges are ignored.
-    pub(crate) fn head_blob(&self, operation: &HeadBlob) -> Result<Response<Body>, ErrorResponse> {
-        let store = self.store();
-        let content = store
-            .blob(&operation.repository, &operation.digest)
-            .ok_or_else(|| ErrorResponse::blob_not_found(&operation.digest))?;
-        if let Some(repository) = store.record(&operation.repository) {
-            locks::get_blob(repository)?;
-        }
-        Ok(respond(
-            operation,
-            &Descriptor::new(
-                MediaType::OCTET_STREAM,
-                operation.digest.clone(),
-                content.length(),
-            ),
-        ))
-    }
+/// `HEAD /v2/{name}/blobs/{digest}`: served by the registry itself; ranges are ignored.
+impl Serve for HeadBlob {
+    const IS_IMMEDIATE: bool = true;
 
-    /// `GET /v2/{name}/blobs/{digest}`: 307 to the data origin, or the bytes themselves where the redirect is off.
-    pub(crate) fn get_blob(
-        &self,
-        call: &RequestContext,
-        operation: &GetBlob,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let content = {
-            let store = self.store();
-            let content = store
-                .blob(&operation.repository, &operation.digest)
-                .ok_or_else(|| ErrorResponse::blob_not_found(&operation.digest))?;
-            if let Some(repository) = store.record(&operation.repository) {
-                locks::get_blob(repository)?;
-            }
-            Arc::clone(content)
+    async fn serve(self, registry: &Registry, _: &RequestContext, _: RequestBody) -> Outcome {
+        let size = {
+            let store = registry.store();
+            store.find_blob(&self.repository, &self.digest)?.length()
         };
-        let digest = HeaderValue::try_from(operation.digest.as_str())
-            .unwrap_or(HeaderValue::from_static(""));
-        if !self.settings().redirects_to_data() {
-            let mut response = self.ranged(&content, operation.range);
+        let descriptor = Descriptor::new(MediaType::OCTET_STREAM, self.digest.clone(), size);
+        Ok(respond(&self, &descriptor))
+    }
+}
+
+/// `GET /v2/{name}/blobs/{digest}`: 307 to the data origin, or the bytes themselves where the redirect is off.
+impl Serve for GetBlob {
+    const IS_IMMEDIATE: bool = true;
+
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let content = Arc::clone(registry.store().find_blob(&self.repository, &self.digest)?);
+        let digest =
+            HeaderValue::try_from(self.digest.as_str()).unwrap_or(HeaderValue::from_static(""));
+        if !registry.settings().redirects_to_data() {
+            let mut response = registry.ranged(&content, self.range);
             response.headers_mut().insert(
                 CONTENT_TYPE,
                 HeaderValue::from_static("application/octet-stream"),
@@ -64,7 +49,7 @@ impl Registry {
             response.headers_mut().insert(DOCKER_CONTENT_DIGEST, digest);
             return Ok(response);
         }
-        let location = data::signed_url(self, call, &operation.digest);
+        let location = data::signed_url(registry, call, &self.digest);
         let mut response = Response::new(Body::from(format!(
             "<a href=\"{}\">Temporary Redirect</a>.\n\n",
             escaped(&location)
@@ -79,68 +64,64 @@ impl Registry {
         headers.insert(
             LOCATION,
             HeaderValue::try_from(location)
-                .map_err(|_| ErrorResponse::blob_not_found(&operation.digest))?,
+                .map_err(|_| ErrorResponse::blob_not_found(&self.digest))?,
         );
         Ok(response)
     }
+}
 
-    /// `DELETE /v2/{name}/blobs/{digest}`: not held back by a manifest that needs it.
-    pub(crate) async fn delete_blob(
-        &self,
-        operation: &DeleteBlob,
-    ) -> Result<Response<Body>, ErrorResponse> {
+/// `DELETE /v2/{name}/blobs/{digest}`: not held back by a manifest that needs it.
+impl Serve for DeleteBlob {
+    async fn serve(self, registry: &Registry, _: &RequestContext, _: RequestBody) -> Outcome {
         let removed = {
-            let mut store = self.store();
-            if let Some(repository) = store.record(&operation.repository)
-                && repository.blob(&operation.digest).is_some()
+            let mut store = registry.store();
+            if let Some(repository) = store.record(&self.repository)
+                && repository.blob(&self.digest).is_some()
             {
                 locks::delete_blob(repository)?;
             }
-            store.remove_blob(&operation.repository, &operation.digest)
+            store.remove_blob(&self.repository, &self.digest)
         };
         let deletion = Deletion::from(removed.is_some().then_some(()));
         if let Some(blob) = removed {
-            self.waste().put_blob(blob);
-            self.shed_all().await;
+            registry.waste().put_blob(blob);
+            registry.shed_all().await;
         }
-        Ok(respond(operation, &deletion))
+        Ok(respond(&self, &deletion))
     }
+}
 
-    /// `POST /v2/{name}/blobs/uploads/?mount=&from=`: where the source has no such blob, an upload begins; where none is
-    /// named, the profile says whether one is looked for.
-    pub(crate) fn mount_blob(
-        &self,
-        call: &RequestContext,
-        operation: &MountBlob,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let mut store = self.store();
-        if let Some(repository) = store.record(&operation.repository) {
+/// `POST /v2/{name}/blobs/uploads/?mount=&from=`: where the source has no such blob, an upload begins; where none is
+/// named, the profile says whether one is looked for.
+impl Serve for MountBlob {
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let mut store = registry.store();
+        if let Some(repository) = store.record(&self.repository) {
             locks::push(repository)?;
         }
-        let source = match &operation.from {
+        let source = match &self.from {
             // Chosen: a source that must not be read has nothing to mount.
             Some(source) => store
                 .record(source)
                 .filter(|source| locks::get_blob(source).is_ok())
-                .and_then(|source| source.blob(&operation.digest))
+                .and_then(|source| source.blob(&self.digest))
                 .cloned(),
-            None if self.settings().profile.mounts_from_anywhere() => {
-                store.content(&operation.digest)
+            None if registry.settings().profile.mounts_from_anywhere() => {
+                store.content(&self.digest)
             }
             None => None,
         };
-        let Some(content) = source else {
-            drop(store);
-            return Ok(respond(
-                operation,
-                &UploadStart::Started(self.open_upload(call, &operation.repository)?),
-            ));
+        let start = match source {
+            Some(content) => {
+                store.share_blob(&self.repository, content);
+                UploadStart::AlreadyExists(self.digest.clone())
+            }
+            None => {
+                drop(store);
+                UploadStart::Started(registry.open_upload(call, &self.repository)?)
+            }
         };
-        store.share_blob(&operation.repository, content);
-        Ok(respond(
-            operation,
-            &UploadStart::AlreadyExists(operation.digest.clone()),
-        ))
+        Ok(respond(&self, &start))
     }
 }
 

@@ -11,6 +11,7 @@ mod fault;
 mod firewall;
 mod listing;
 mod locks;
+mod lookup;
 mod manifest;
 mod origin;
 mod paging;
@@ -30,6 +31,7 @@ mod resolved_request;
 mod response;
 mod restore;
 mod seed;
+mod serve;
 #[cfg(feature = "server")]
 mod server;
 mod service;

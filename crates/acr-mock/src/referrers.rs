@@ -5,39 +5,33 @@ use std::sync::Arc;
 use acr_protocol::referrers::ListReferrers;
 use acr_protocol::{Page, PageToken};
 use form_urlencoded::Serializer;
-use http::Response;
 
-use crate::Body;
-use crate::error::ErrorResponse;
 use crate::registry::Registry;
+use crate::request_body::RequestBody;
 use crate::request_context::RequestContext;
 use crate::response::respond;
+use crate::serve::{Outcome, Serve};
 use crate::settings::REFERRERS_PAGE_BYTES;
-use crate::store::ManifestRecord;
-use crate::store::{Marker, Order};
+use crate::store::{ManifestRecord, Marker, Order};
 
-impl Registry {
-    /// `GET /v2/{name}/referrers/{digest}`
-    ///
-    /// Empty where nothing refers to the digest, or where it is unknown. Chosen: also where the repository is; and all that
-    /// makes the list one of pages. A page begins behind a time and a digest, so what is pushed meanwhile moves nothing.
-    pub(crate) async fn list_referrers(
-        &self,
-        call: &RequestContext,
-        operation: &ListReferrers,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let most = self.settings().referrers_page_size.max(1);
-        let size = operation.query.page_size.unwrap_or(most).min(most) as usize;
-        let marker = Marker::read(Order::NewestFirst, operation.query.last.as_deref());
-        let wanted = operation.artifact_type.as_ref();
-        let (mut page, mut has_more) = self
+/// `GET /v2/{name}/referrers/{digest}`
+///
+/// Empty where nothing refers to the digest, or where it is unknown. Chosen: also where the repository is; and all that
+/// makes the list one of pages. A page begins behind a time and a digest, so what is pushed meanwhile moves nothing.
+impl Serve for ListReferrers {
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let most = registry.settings().referrers_page_size.max(1);
+        let size = self.query.page_size.unwrap_or(most).min(most) as usize;
+        let marker = Marker::read(Order::NewestFirst, self.query.last.as_deref());
+        let wanted = self.artifact_type.as_ref();
+        let (mut page, mut has_more) = registry
             .gather(size, &marker, |store, page| {
-                let repository = store.repository(&operation.repository);
+                let repository = store.repository(&self.repository);
                 page.go_on(
                     |behind| {
                         let manifests = repository.map(|repository| repository.manifests());
                         manifests
-                            .map(|manifests| manifests.referrers_of(&operation.digest, behind))
+                            .map(|manifests| manifests.referrers_of(&self.digest, behind))
                             .into_iter()
                             .flatten()
                     },
@@ -60,11 +54,11 @@ impl Registry {
         let next = page.last().filter(|_| has_more);
         let output = Page {
             items: page.iter().map(|referrer| referrer.descriptor()).collect(),
-            filtered: operation.artifact_type.is_some(),
-            next: next.and_then(|last| next_page(call, operation, size, last)),
+            filtered: self.artifact_type.is_some(),
+            next: next.and_then(|last| next_page(call, &self, size, last)),
             ..Page::default()
         };
-        Ok(respond(operation, &output))
+        Ok(respond(&self, &output))
     }
 }
 

@@ -1,48 +1,40 @@
 //! The operations on repositories.
 
-use std::sync::Arc;
-
 use acr_protocol::repository::{
     DeleteRepository, GetRepositoryProperties, ListRepositories, ListRepositoryNames,
     UpdateRepositoryProperties,
 };
 use acr_protocol::{
-    DeletedRepository, Deletion, ListQuery, Page, RepositoryName, RepositoryProperties, Route,
+    DeletedRepository, Deletion, ListQuery, Page, RepositoryName, RepositoryProperties,
 };
-use http::Response;
 
 use crate::error::ErrorResponse;
+use crate::locks;
 use crate::paging::next_link;
 use crate::registry::Registry;
 use crate::removed::Removed;
+use crate::request_body::RequestBody;
 use crate::request_context::RequestContext;
 use crate::response::respond;
-use crate::store::RepositoryRecord;
-use crate::store::{Marker, Order};
+use crate::serve::{Outcome, Serve};
+use crate::store::{Marker, Order, RepositoryRecord, Store};
 use crate::text::Text;
-use crate::{Body, locks};
+
+/// `GET /acr/v1/_catalog`
+impl Serve for ListRepositoryNames {
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        Ok(respond(&self, &registry.catalog(call, &self.query).await?))
+    }
+}
+
+/// `GET /v2/_catalog`
+impl Serve for ListRepositories {
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        Ok(respond(&self, &registry.catalog(call, &self.query).await?))
+    }
+}
 
 impl Registry {
-    /// `GET /acr/v1/_catalog`
-    pub(crate) async fn list_repository_names(
-        &self,
-        call: &RequestContext,
-        operation: &ListRepositoryNames,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let page = self.catalog(call, &operation.query).await?;
-        Ok(respond(operation, &page))
-    }
-
-    /// `GET /v2/_catalog`
-    pub(crate) async fn list_repositories(
-        &self,
-        call: &RequestContext,
-        operation: &ListRepositories,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let page = self.catalog(call, &operation.query).await?;
-        Ok(respond(operation, &page))
-    }
-
     /// By name. Chosen: a repository whose list switch is off is left out.
     async fn catalog(
         &self,
@@ -73,55 +65,50 @@ impl Registry {
             ..Page::default()
         })
     }
+}
 
-    /// `GET /acr/v1/{name}`
-    pub(crate) fn get_repository_properties(
-        &self,
-        call: &RequestContext,
-        operation: &GetRepositoryProperties,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let store = self.store();
-        let repository = store
-            .repository(&operation.repository)
-            .ok_or_else(|| ErrorResponse::repository_not_found(&operation.repository))?;
-        Ok(respond(
-            operation,
-            &properties(call, &operation.repository, repository),
-        ))
+/// `GET /acr/v1/{name}`
+impl Serve for GetRepositoryProperties {
+    const IS_IMMEDIATE: bool = true;
+
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let store = registry.store();
+        let repository = store.find_repository(&self.repository)?;
+        let output = properties(call, &self.repository, repository);
+        Ok(respond(&self, &output))
+    }
+}
+
+/// `PATCH /acr/v1/{name}`
+impl Serve for UpdateRepositoryProperties {
+    fn must_exist(&self, store: &Store) -> Result<(), ErrorResponse> {
+        store.find_repository(&self.repository).map(drop)
     }
 
-    /// `PATCH /acr/v1/{name}`
-    pub(crate) fn update_repository_properties(
-        &self,
-        call: &RequestContext,
-        operation: &UpdateRepositoryProperties,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let mut store = self.store();
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let mut store = registry.store();
         let mut repository = store
-            .repository_mut(&operation.repository)
-            .ok_or_else(|| ErrorResponse::repository_not_found(&operation.repository))?;
-        repository.switches.apply(&operation.attributes);
-        Ok(respond(
-            operation,
-            &properties(call, &operation.repository, &repository),
-        ))
+            .repository_mut(&self.repository)
+            .ok_or_else(|| ErrorResponse::repository_not_found(&self.repository))?;
+        repository.switches.apply(&self.attributes);
+        let output = properties(call, &self.repository, &repository);
+        Ok(respond(&self, &output))
     }
+}
 
-    /// `DELETE /acr/v1/{name}`
-    pub(crate) async fn delete_repository(
-        &self,
-        operation: &DeleteRepository,
-    ) -> Result<Response<Body>, ErrorResponse> {
+/// `DELETE /acr/v1/{name}`
+impl Serve for DeleteRepository {
+    async fn serve(self, registry: &Registry, _: &RequestContext, _: RequestBody) -> Outcome {
         let removed = {
-            let mut store = self.store();
-            let Some(repository) = store.repository(&operation.repository) else {
-                return Ok(respond(operation, &Deletion::NotFound));
+            let mut store = registry.store();
+            let Some(repository) = store.repository(&self.repository) else {
+                return Ok(respond(&self, &Deletion::NotFound));
             };
             locks::delete_repository(repository)?;
-            Removed::new(self, store.remove_repository(&operation.repository))
+            Removed::new(registry, store.remove_repository(&self.repository))
         };
         // It is out of the others' way from here on: there may be a million names to be written and dropped.
-        let mut response = respond(operation, &Deletion::Deleted(DeletedRepository::default()));
+        let mut response = respond(&self, &Deletion::Deleted(DeletedRepository::default()));
         if let Some(repository) = removed.repository() {
             let manifests = repository.manifests().walk(Order::Name, None);
             let tags = repository.tags().walk(Order::Name, None, None);
@@ -135,51 +122,8 @@ impl Registry {
             *response.body_mut() = text.into_body();
         }
         drop(removed);
-        self.shed_all().await;
+        registry.shed_all().await;
         Ok(response)
-    }
-
-    /// What an update needs to find before its body is looked at, and what a list needs before its parameters are.
-    pub(crate) fn must_exist(&self, route: &Route) -> Result<(), ErrorResponse> {
-        let store = self.store();
-        let repository = |name: &RepositoryName| {
-            store
-                .repository(name)
-                .ok_or_else(|| ErrorResponse::repository_not_found(name))
-        };
-        match route {
-            Route::UpdateRepositoryProperties(operation) => {
-                repository(&operation.repository).map(drop)
-            }
-            Route::ListTagProperties(operation) => repository(&operation.repository).map(drop),
-            Route::ListManifestProperties(operation) => repository(&operation.repository).map(drop),
-            Route::ListTags(operation) => repository(&operation.repository).map(drop),
-            Route::UpdateTagProperties(operation) => {
-                let found = store
-                    .repository(&operation.repository)
-                    .and_then(|repository| repository.tags().get(operation.tag.as_str()));
-                found
-                    .map(|_: &Arc<_>| ())
-                    .ok_or_else(ErrorResponse::tag_unknown)
-            }
-            Route::UpdateManifestProperties(operation) => {
-                let found = store
-                    .repository(&operation.repository)
-                    .and_then(|repository| repository.manifests().get(operation.digest.as_str()));
-                found
-                    .map(|_: &Arc<_>| ())
-                    .ok_or_else(ErrorResponse::manifest_unknown)
-            }
-            Route::UploadChunk(operation) => store
-                .upload(&operation.repository, operation.location.uuid())
-                .map(drop)
-                .ok_or_else(ErrorResponse::upload_unknown),
-            Route::CompleteUpload(operation) => store
-                .upload(&operation.repository, operation.location.uuid())
-                .map(drop)
-                .ok_or_else(ErrorResponse::upload_unknown),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -25,7 +25,7 @@ impl ResolvedRequest {
 
 impl Registry {
     /// What is asked for, and whether the credentials are good; a refusal where no operation is.
-    pub(crate) fn ask(
+    pub(crate) fn resolve(
         &self,
         call: &mut RequestContext,
         parsed: Result<Route, RouteError>,

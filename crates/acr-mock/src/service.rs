@@ -1,8 +1,6 @@
 //! The entrance: from a request to its response, in the service's order. Firewall, scope, a fault, throttle, existence and
 //! locks, the body.
 
-use std::pin::Pin;
-
 use acr_protocol::auth::RequestAccessToken;
 use acr_protocol::{Route, RouteError};
 use http::header::CONTENT_LENGTH;
@@ -18,7 +16,8 @@ use crate::registry::Registry;
 use crate::request_body::{self, RequestBody};
 use crate::request_context::RequestContext;
 use crate::resolved_request::{ResolvedRequest, is_token_request};
-use crate::response::{refuse, respond, token_error, with_length, with_service_headers};
+use crate::response::{refuse, token_error, with_length, with_service_headers};
+use crate::serve::{Outcome, is_immediate};
 
 impl Registry {
     /// Handles one request, of the registry's origin or of its data origin. Never fails: what is wrong with the request
@@ -102,11 +101,7 @@ impl Registry {
         }
         if announced_length(&call) > self.settings().limits.largest().into() {
             // Whatever it asks for, and whoever asks: nothing takes so much.
-            let refusal = ErrorResponse::body_too_large();
-            return Begun::Done(match call.uri().path().starts_with("/oauth2/") {
-                true => token_error(&call, refusal),
-                false => refuse(&call, refusal),
-            });
+            return Begun::Done(refuse_early(&call, ErrorResponse::body_too_large()));
         }
         if data::is_data_request(call.uri()) {
             self.counters().count_data();
@@ -122,29 +117,25 @@ impl Registry {
             Err(_) => {}
         }
         if let Err(refusal) = self.pass_firewall(&call) {
-            let is_token = call.uri().path().starts_with("/oauth2/");
-            return Begun::Done(match is_token {
-                true => token_error(&call, refusal),
-                false => refuse(&call, refusal),
-            });
+            return Begun::Done(refuse_early(&call, refusal));
         }
-        let asked = match self.ask(&mut call, parsed) {
-            Ok(asked) => asked,
+        let resolved = match self.resolve(&mut call, parsed) {
+            Ok(resolved) => resolved,
             Err(refusal) => return Begun::Done(refuse(&call, refusal)),
         };
-        let aim = Candidate::Operation {
-            route: &asked.route,
-            authorised: asked.challenge.is_none(),
+        let candidate = Candidate::Operation {
+            route: &resolved.route,
+            authorised: resolved.challenge.is_none(),
         };
-        let fault = self.faults().take_match(&aim);
-        if fault.is_none() && (asked.challenge.is_some() || is_immediate(&asked.route)) {
+        let fault = self.faults().take_match(&candidate);
+        if fault.is_none() && (resolved.challenge.is_some() || is_immediate(&resolved.route)) {
             return Begun::Done(without_pause(self.execute(
                 &call,
-                asked,
+                resolved,
                 RequestBody::default(),
             )));
         }
-        Begun::waiting(call, Rest::Operation(asked, fault))
+        Begun::waiting(call, Rest::Operation(resolved, fault))
     }
 
     /// Handles a request that needs its body or pauses, or that a fault has struck.
@@ -155,9 +146,9 @@ impl Registry {
     ) -> Result<Response<Body>, ConnectionReset> {
         let Waiting { call, rest } = waiting;
         match rest {
-            Rest::Operation(asked, None) => Ok(self.execute(&call, asked, body).await),
-            Rest::Operation(asked, Some(action)) => {
-                self.apply_fault(action, &call, asked, body).await
+            Rest::Operation(resolved, None) => Ok(self.execute(&call, resolved, body).await),
+            Rest::Operation(resolved, Some(action)) => {
+                self.apply_fault(action, &call, resolved, body).await
             }
             Rest::FaultOfData(action) => {
                 let response = self.apply_data_fault(action, &call).await?;
@@ -170,155 +161,65 @@ impl Registry {
     pub(crate) async fn execute(
         &self,
         call: &RequestContext,
-        asked: ResolvedRequest,
+        resolved: ResolvedRequest,
         body: RequestBody,
     ) -> Response<Body> {
-        let is_token = is_token_request(&asked.route);
-        let result = match self.start(call, asked, body) {
-            Served::Now(result) => result,
-            Served::Later(work) => work.await,
-        };
-        self.conclude(call, is_token, result)
+        let is_token = is_token_request(&resolved.route);
+        let outcome = self.outcome(call, resolved, body).await;
+        self.conclude(call, is_token, outcome)
     }
 
-    /// Does what comes before the body, and begins the operation.
-    fn start<'a>(
-        &'a self,
-        call: &'a RequestContext,
-        asked: ResolvedRequest,
+    /// Does what comes before the operation, and the operation.
+    async fn outcome(
+        &self,
+        call: &RequestContext,
+        resolved: ResolvedRequest,
         body: RequestBody,
-    ) -> Served<'a> {
+    ) -> Outcome {
         let ResolvedRequest {
             route,
             malformed,
             challenge,
-        } = asked;
+        } = resolved;
         if let Some(challenge) = challenge {
-            return Served::Now(Err(*challenge));
+            return Err(*challenge);
         }
-        let mut checked = self.check_throttle(route.spec().class, call.now());
-        if checked.is_ok() && !is_token_request(&route) {
-            checked = self.heed_malformed(&route, malformed);
+        self.check_throttle(route.spec().class, call.now())?;
+        if !is_token_request(&route) {
+            self.check_malformed(&route, malformed)?;
         }
-        match checked {
-            Err(refusal) => Served::Now(Err(refusal)),
-            // A manifest is read by its operation: the locks come first, and it counts as content.
-            Ok(()) if route.has_small_body() && !matches!(route, Route::SetManifest(_)) => {
-                Served::later(self.read_and_serve(call, route, body))
-            }
-            Ok(()) => self.serve(call, route, body),
+        // A manifest is read by its operation: the locks come first, and it counts as content.
+        if !route.has_small_body() || matches!(route, Route::SetManifest(_)) {
+            return self.serve(call, route, body).await;
         }
+        // In a box, so that requests which are served at once need no room for this.
+        let route = Box::pin(self.read_small_body(route, body)).await?;
+        self.serve(call, route, RequestBody::default()).await
     }
 
-    async fn read_and_serve(
+    async fn read_small_body(
         &self,
-        call: &RequestContext,
         route: Route,
         body: RequestBody,
-    ) -> Outcome {
+    ) -> Result<Route, ErrorResponse> {
         let bytes = request_body::read(body, self.settings().limits.body, None).await?;
         // Existence comes before the body's form.
         self.must_exist(&route)?;
         let is_token = is_token_request(&route);
-        let route = match route.with_body(bytes) {
-            Ok(route) => route,
-            Err(_) if is_token => Route::RequestAccessToken(RequestAccessToken::default()),
-            Err(error) => return Err(ErrorResponse::invalid_body(&error.to_string())),
-        };
-        match self.serve(call, route, RequestBody::default()) {
-            Served::Now(result) => result,
-            Served::Later(work) => work.await,
+        match route.with_body(bytes) {
+            Err(_) if is_token => Ok(RequestAccessToken::default().into()),
+            read => read.map_err(|error| ErrorResponse::invalid_body(&error.to_string())),
         }
-    }
-
-    /// Carries an operation out.
-    fn serve<'a>(
-        &'a self,
-        call: &'a RequestContext,
-        route: Route,
-        body: RequestBody,
-    ) -> Served<'a> {
-        /// An operation that waits, for its body or in a pause.
-        macro_rules! later {
-            ($work:expr) => {
-                Served::later(async move { $work.await })
-            };
-        }
-        Served::Now(match route {
-            Route::Ping(operation) => Ok(respond(&operation, &())),
-            Route::GetRepositoryProperties(operation) => {
-                self.get_repository_properties(call, &operation)
-            }
-            Route::UpdateRepositoryProperties(operation) => {
-                self.update_repository_properties(call, &operation)
-            }
-            Route::GetTagProperties(operation) => self.get_tag_properties(call, &operation),
-            Route::UpdateTagProperties(operation) => self.update_tag_properties(call, &operation),
-            Route::DeleteTag(operation) => self.delete_tag(call, &operation),
-            Route::GetManifest(operation) => self.get_manifest(&operation),
-            Route::HeadManifest(operation) => self.head_manifest(&operation),
-            Route::HeadBlob(operation) => self.head_blob(&operation),
-            Route::GetBlob(operation) => self.get_blob(call, &operation),
-            Route::MountBlob(operation) => self.mount_blob(call, &operation),
-            Route::GetUploadStatus(operation) => self.get_upload_status(&operation),
-            Route::ExchangeEntraToken(operation) => Ok(self.exchange_entra_token(call, &operation)),
-            Route::RequestAccessToken(operation) => Ok(self.request_access_token(call, &operation)),
-            Route::RequestAccessTokenWithLogin(operation) => {
-                Ok(self.request_access_token_with_login(call, &operation))
-            }
-            Route::ListRepositoryNames(operation) => {
-                return later!(self.list_repository_names(call, &operation));
-            }
-            Route::ListRepositories(operation) => {
-                return later!(self.list_repositories(call, &operation));
-            }
-            Route::DeleteRepository(operation) => {
-                return later!(self.delete_repository(&operation));
-            }
-            Route::ListTagProperties(operation) => {
-                return later!(self.list_tag_properties(call, &operation));
-            }
-            Route::ListTags(operation) => return later!(self.list_tags(call, &operation)),
-            Route::ListManifestProperties(operation) => {
-                return later!(self.list_manifest_properties(call, &operation));
-            }
-            Route::GetManifestProperties(operation) => {
-                return later!(self.get_manifest_properties(call, &operation));
-            }
-            Route::UpdateManifestProperties(operation) => {
-                return later!(self.update_manifest_properties(call, &operation));
-            }
-            Route::SetManifest(operation) => {
-                return later!(self.set_manifest(call, operation, body));
-            }
-            Route::DeleteManifest(operation) => {
-                return later!(self.delete_manifest(call, &operation));
-            }
-            Route::ListReferrers(operation) => {
-                return later!(self.list_referrers(call, &operation));
-            }
-            Route::DeleteBlob(operation) => return later!(self.delete_blob(&operation)),
-            Route::StartUpload(operation) => {
-                return later!(self.start_upload(call, &operation, body));
-            }
-            Route::UploadChunk(operation) => {
-                return later!(self.upload_chunk(call, &operation, body));
-            }
-            Route::CompleteUpload(operation) => {
-                return later!(self.complete_upload(&operation, body));
-            }
-            Route::CancelUpload(operation) => return later!(self.cancel_upload(&operation)),
-        })
     }
 
     /// Refuses an operation of which a parameter is malformed.
-    fn heed_malformed(
+    fn check_malformed(
         &self,
         route: &Route,
         malformed: Option<(&'static str, String)>,
     ) -> Result<(), ErrorResponse> {
         match malformed {
-            Some((parameter, value)) if !self.passes_over(parameter) => {
+            Some((parameter, value)) if !self.ignores(parameter) => {
                 Err(self.refuse_parameter(route, parameter, &value))
             }
             _ => Ok(()),
@@ -326,7 +227,7 @@ impl Registry {
     }
 
     /// Whether a query parameter means nothing here, so that a malformed one does no harm.
-    fn passes_over(&self, parameter: &str) -> bool {
+    fn ignores(&self, parameter: &str) -> bool {
         parameter == "tag" && !self.settings().profile.sets_tags_by_query()
     }
 
@@ -335,11 +236,11 @@ impl Registry {
         if let Err(refusal) = self.must_exist(route) {
             return refusal;
         }
-        match route {
-            Route::UploadChunk(operation) => {
+        match (parameter, route) {
+            ("content-range", Route::UploadChunk(operation)) => {
                 self.refuse_chunk_range(&operation.repository, &operation.location, value)
             }
-            Route::CompleteUpload(operation) if parameter == "content-range" => {
+            ("content-range", Route::CompleteUpload(operation)) => {
                 self.refuse_chunk_range(&operation.repository, &operation.location, value)
             }
             _ => ErrorResponse::invalid_parameter(parameter, value),
@@ -357,25 +258,6 @@ impl Registry {
         let left = (call.method() == http::Method::DELETE && kind == HeaderSet::Authorised)
             .then(|| self.deletes_left(call.now()));
         with_service_headers(call, kind, left, response)
-    }
-}
-
-/// What came of an operation.
-type Outcome = Result<Response<Body>, ErrorResponse>;
-
-/// An operation that was begun. What never waits is done, without a future.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most requests are served, and a box is what they do without"
-)]
-enum Served<'a> {
-    Now(Outcome),
-    Later(Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>),
-}
-
-impl<'a> Served<'a> {
-    fn later(work: impl Future<Output = Outcome> + Send + 'a) -> Self {
-        Self::Later(Box::pin(work))
     }
 }
 
@@ -410,20 +292,12 @@ impl Begun {
     }
 }
 
-/// Whether an operation is most of what a registry does, and never waits: neither for a body nor in a pause.
-fn is_immediate(route: &Route) -> bool {
-    matches!(
-        route,
-        Route::Ping(_)
-            | Route::GetRepositoryProperties(_)
-            | Route::GetTagProperties(_)
-            | Route::GetManifest(_)
-            | Route::HeadManifest(_)
-            | Route::HeadBlob(_)
-            | Route::GetBlob(_)
-            | Route::GetUploadStatus(_)
-            | Route::RequestAccessTokenWithLogin(_)
-    )
+/// Refuses a request before it is known what it asks for.
+fn refuse_early(call: &RequestContext, refusal: ErrorResponse) -> Response<Body> {
+    match call.uri().path().starts_with("/oauth2/") {
+        true => token_error(call, refusal),
+        false => refuse(call, refusal),
+    }
 }
 
 /// How long the body is going to be by the head's word; nothing where it is silent.

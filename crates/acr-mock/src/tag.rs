@@ -8,100 +8,122 @@ use acr_protocol::tag::{
 use acr_protocol::{
     ArtifactTagOrder, ArtifactTagProperties, Deletion, Digest, Page, PageToken, RepositoryName, Tag,
 };
-use http::Response;
 use serde_json::json;
 
 use crate::error::ErrorResponse;
 use crate::paging::next_link;
 use crate::registry::Registry;
+use crate::request_body::RequestBody;
 use crate::request_context::RequestContext;
 use crate::response::respond;
-use crate::store::TagRecord;
-use crate::store::{Marker, Order};
+use crate::serve::{Outcome, Serve};
+use crate::store::{Marker, Order, Store, TagRecord};
 use crate::{Body, listing, locks};
 
-impl Registry {
-    /// `GET /acr/v1/{name}/_tags`
-    ///
-    /// Chosen: a tag whose list switch is off is left out.
-    pub(crate) async fn list_tag_properties(
-        &self,
-        call: &RequestContext,
-        operation: &ListTagProperties,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let order = match operation.order {
+/// `GET /acr/v1/{name}/_tags`
+///
+/// Chosen: a tag whose list switch is off is left out.
+impl Serve for ListTagProperties {
+    fn must_exist(&self, store: &Store) -> Result<(), ErrorResponse> {
+        store.find_repository(&self.repository).map(drop)
+    }
+
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let order = match self.order {
             ArtifactTagOrder::None => Order::Name,
             ArtifactTagOrder::LastUpdatedOnDescending => Order::NewestFirst,
             ArtifactTagOrder::LastUpdatedOnAscending => Order::OldestFirst,
         };
-        let size = self.page_size(&operation.query);
-        let marker = Marker::read(order, operation.query.last.as_deref());
-        let of = operation.digest.as_ref();
-        let (page, has_more) = self
-            .page_of_tags(&operation.repository, order, of, size, &marker)
+        let size = registry.page_size(&self.query);
+        let marker = Marker::read(order, self.query.last.as_deref());
+        let of = self.digest.as_ref();
+        let (page, has_more) = registry
+            .page_of_tags(&self.repository, order, of, size, &marker)
             .await?;
         // The service forgets the filter here, and so does the link.
         let next = next_page(call, size, order, has_more, &page);
         let mut response = respond(
-            operation,
+            &self,
             &Page {
                 next,
                 ..Page::default()
             },
         );
-        *response.body_mut() = listing::tags(call.login_server(), &operation.repository, &page);
+        *response.body_mut() = listing::tags(call.login_server(), &self.repository, &page);
         Ok(response)
     }
+}
 
-    /// `GET /acr/v1/{name}/_tags/{tag}`
-    pub(crate) fn get_tag_properties(
-        &self,
-        call: &RequestContext,
-        operation: &GetTagProperties,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let store = self.store();
-        let record = store
-            .repository(&operation.repository)
-            .and_then(|repository| repository.tags().get(operation.tag.as_str()));
-        let record = record.ok_or_else(ErrorResponse::tag_unknown)?;
-        Ok(respond(
-            operation,
-            &properties(call, &operation.repository, record),
-        ))
+/// `GET /acr/v1/{name}/_tags/{tag}`
+impl Serve for GetTagProperties {
+    const IS_IMMEDIATE: bool = true;
+
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let store = registry.store();
+        let record = store.find_tag(&self.repository, &self.tag)?;
+        Ok(respond(&self, &properties(call, &self.repository, record)))
+    }
+}
+
+/// `PATCH /acr/v1/{name}/_tags/{tag}`
+impl Serve for UpdateTagProperties {
+    fn must_exist(&self, store: &Store) -> Result<(), ErrorResponse> {
+        store.find_tag(&self.repository, &self.tag).map(drop)
     }
 
-    /// `PATCH /acr/v1/{name}/_tags/{tag}`
-    pub(crate) fn update_tag_properties(
-        &self,
-        call: &RequestContext,
-        operation: &UpdateTagProperties,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let mut store = self.store();
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let mut store = registry.store();
         let record = store
-            .repository_mut(&operation.repository)
-            .and_then(|mut repository| {
-                repository.update_tag(&operation.tag, &operation.attributes)
-            });
+            .repository_mut(&self.repository)
+            .and_then(|mut repository| repository.update_tag(&self.tag, &self.attributes));
         let record = record.ok_or_else(ErrorResponse::tag_unknown)?;
-        Ok(respond(
-            operation,
-            &properties(call, &operation.repository, &record),
-        ))
+        Ok(respond(&self, &properties(call, &self.repository, &record)))
     }
+}
 
-    /// `DELETE /acr/v1/{name}/_tags/{tag}`
-    ///
-    /// Chosen: in an unknown repository the tag is what is unknown.
-    pub(crate) fn delete_tag(
-        &self,
-        call: &RequestContext,
-        operation: &DeleteTag,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let removed = self.untag(call, &operation.repository, &operation.tag)?;
+/// `DELETE /acr/v1/{name}/_tags/{tag}`
+///
+/// Chosen: in an unknown repository the tag is what is unknown.
+impl Serve for DeleteTag {
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let removed = registry.untag(call, &self.repository, &self.tag)?;
         let deletion = Deletion::from(removed.map(|removed| Some(removed.digest.clone())));
-        Ok(respond(operation, &deletion))
+        Ok(respond(&self, &deletion))
+    }
+}
+
+/// `GET /v2/{name}/tags/list`
+impl Serve for ListTags {
+    fn must_exist(&self, store: &Store) -> Result<(), ErrorResponse> {
+        store.find_repository(&self.repository).map(drop)
     }
 
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let size = registry.page_size(&self.query);
+        let marker = Marker::read(Order::Name, self.query.last.as_deref());
+        let (page, has_more) = registry
+            .page_of_tags(&self.repository, Order::Name, None, size, &marker)
+            .await?;
+        let next = next_page(call, size, Order::Name, has_more, &page);
+        let items: Vec<Tag> = page.iter().map(|tag| tag.name.clone()).collect();
+        let is_empty = items.is_empty() && !registry.settings().profile.null_for_empty_tags();
+        let mut response = respond(
+            &self,
+            &Page {
+                items,
+                next,
+                ..Page::default()
+            },
+        );
+        if is_empty {
+            let body = json!({ "name": self.repository, "tags": [] });
+            *response.body_mut() = Body::from(format!("{body}\n"));
+        }
+        Ok(response)
+    }
+}
+
+impl Registry {
     /// Takes a tag away, if it is there and no lock holds it.
     pub(crate) fn untag(
         &self,
@@ -123,35 +145,6 @@ impl Registry {
             .and_then(|mut record| record.remove_tag(tag, time)))
     }
 
-    /// `GET /v2/{name}/tags/list`
-    pub(crate) async fn list_tags(
-        &self,
-        call: &RequestContext,
-        operation: &ListTags,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let size = self.page_size(&operation.query);
-        let marker = Marker::read(Order::Name, operation.query.last.as_deref());
-        let (page, has_more) = self
-            .page_of_tags(&operation.repository, Order::Name, None, size, &marker)
-            .await?;
-        let next = next_page(call, size, Order::Name, has_more, &page);
-        let items: Vec<Tag> = page.iter().map(|tag| tag.name.clone()).collect();
-        let is_empty = items.is_empty() && !self.settings().profile.null_for_empty_tags();
-        let mut response = respond(
-            operation,
-            &Page {
-                items,
-                next,
-                ..Page::default()
-            },
-        );
-        if is_empty {
-            let body = json!({ "name": operation.repository, "tags": [] });
-            *response.body_mut() = Body::from(format!("{body}\n"));
-        }
-        Ok(response)
-    }
-
     /// A page of the tags that lists may show, or of those of one manifest; and whether more follow it.
     async fn page_of_tags(
         &self,
@@ -162,9 +155,7 @@ impl Registry {
         marker: &Marker,
     ) -> Result<(Vec<Arc<TagRecord>>, bool), ErrorResponse> {
         self.gather(size, marker, |store, page| {
-            let repository = store
-                .repository(name)
-                .ok_or_else(|| ErrorResponse::repository_not_found(name))?;
+            let repository = store.find_repository(name)?;
             page.go_on(
                 |behind| repository.tags().walk(order, of, behind),
                 |tag| tag.switches.can_list().then(|| Arc::clone(tag)),

@@ -1,24 +1,24 @@
 //! Uploads: every response hands out a new location, whose state says how far the upload was; an old one is recognised.
 
 use acr_protocol::upload::{
-    CancelUpload, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk, UploadLocation,
-    UploadProgress, UploadStart,
+    CancelUpload, ChunkRange, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk,
+    UploadLocation, UploadProgress, UploadStart,
 };
 use acr_protocol::{Algorithm, Digest, Digester, RepositoryName, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
-use http::Response;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ErrorResponse;
+use crate::locks;
 use crate::pause::pause;
 use crate::registry::Registry;
 use crate::request_body::{self, RequestBody};
 use crate::request_context::RequestContext;
 use crate::response::respond;
+use crate::serve::{Outcome, Serve};
 use crate::store::{Content, Store, Upload};
-use crate::{Body, locks};
 
 /// What the `_state` of a location holds, behind its signature.
 #[derive(Serialize, Deserialize)]
@@ -38,33 +38,128 @@ const SIGNATURE: usize = 32;
 /// The longest time after which one upload too many is to be tried again, in seconds. Chosen.
 const RETRY_UPLOAD: i64 = 10;
 
-impl Registry {
-    /// `POST /v2/{name}/blobs/uploads/`, with or without the whole blob in the body.
-    pub(crate) async fn start_upload(
-        &self,
-        call: &RequestContext,
-        operation: &StartUpload,
-        body: RequestBody,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        self.may_push(&operation.repository)?;
-        let Some(digest) = &operation.digest else {
-            return Ok(respond(
-                operation,
-                &UploadStart::Started(self.open_upload(call, &operation.repository)?),
-            ));
+/// `POST /v2/{name}/blobs/uploads/`, with or without the whole blob in the body.
+impl Serve for StartUpload {
+    async fn serve(self, registry: &Registry, call: &RequestContext, body: RequestBody) -> Outcome {
+        registry.may_push(&self.repository)?;
+        let start = match &self.digest {
+            None => UploadStart::Started(registry.open_upload(call, &self.repository)?),
+            Some(digest) => {
+                let content = Content::from_chunks(registry.chunk(body, 0).await?);
+                verify(digest, &content, None).await?;
+                registry.may_push(&self.repository)?;
+                let mut store = registry.store();
+                store.put_blob(&self.repository, digest.clone(), content, registry.now());
+                UploadStart::AlreadyExists(digest.clone())
+            }
         };
-        let chunks = self.chunk(body, 0).await?;
-        let content = Content::from_chunks(chunks);
-        verify(digest, &content, None).await?;
-        self.may_push(&operation.repository)?;
-        self.store()
-            .put_blob(&operation.repository, digest.clone(), content, self.now());
-        Ok(respond(
-            operation,
-            &UploadStart::AlreadyExists(digest.clone()),
-        ))
+        Ok(respond(&self, &start))
+    }
+}
+
+/// `PATCH` of an upload's location.
+impl Serve for UploadChunk {
+    fn must_exist(&self, store: &Store) -> Result<(), ErrorResponse> {
+        store
+            .find_upload(&self.repository, &self.location)
+            .map(drop)
     }
 
+    async fn serve(self, registry: &Registry, call: &RequestContext, body: RequestBody) -> Outcome {
+        let (repository, location) = (&self.repository, &self.location);
+        let offset = registry.offset_for_chunk(repository, location, self.range)?;
+        let chunks = registry.chunk(body, offset).await?;
+        let length = registry.length_of_chunk(repository, self.range, &chunks)?;
+        // The hash goes on without the lock, from where the bytes before left it.
+        let mut digester = {
+            let store = registry.store();
+            let upload = registry.appendable(&store, repository, location, offset, length)?;
+            upload.digester.clone()
+        };
+        hash_in_turns(&mut digester, &chunks).await;
+        let mut store = registry.store();
+        // Once more: another chunk may have come in between, and this one's location grown old.
+        registry.appendable(&store, repository, location, offset, length)?;
+        let mut upload = store
+            .take_upload(repository, location.uuid())
+            .ok_or_else(ErrorResponse::upload_unknown)?;
+        let minimum = registry.settings().minimum_chunk.unwrap_or_default();
+        upload.is_closed |= length < minimum;
+        upload.digester = digester;
+        upload.content.append(chunks, registry.quota());
+        let progress = registry.progress(&upload);
+        store.add_upload(upload, call.now() + registry.settings().upload_life);
+        Ok(respond(&self, &progress))
+    }
+}
+
+/// `GET` of an upload's location, also of an old one.
+impl Serve for GetUploadStatus {
+    const IS_IMMEDIATE: bool = true;
+
+    async fn serve(self, registry: &Registry, _: &RequestContext, _: RequestBody) -> Outcome {
+        let store = registry.store();
+        let upload = store.find_upload(&self.repository, &self.location)?;
+        registry.read_state(upload, &self.location)?;
+        Ok(respond(&self, &registry.progress(upload)))
+    }
+}
+
+/// `PUT` of an upload's location with `digest=`. A digest that is not the content's leaves the upload as it was.
+impl Serve for CompleteUpload {
+    fn must_exist(&self, store: &Store) -> Result<(), ErrorResponse> {
+        store
+            .find_upload(&self.repository, &self.location)
+            .map(drop)
+    }
+
+    async fn serve(self, registry: &Registry, _: &RequestContext, body: RequestBody) -> Outcome {
+        let (repository, location) = (&self.repository, &self.location);
+        let offset = registry.offset_for_chunk(repository, location, self.range)?;
+        // Chosen, after the distribution's own registry.
+        let digest = self
+            .digest
+            .as_ref()
+            .ok_or_else(|| ErrorResponse::digest_invalid("digest missing"))?;
+        let chunks = registry.chunk(body, offset).await?;
+        let length = registry.length_of_chunk(repository, self.range, &chunks)?;
+        let taken = {
+            let store = registry.store();
+            // A copy of the pieces' handles, not of the bytes: hashing goes on without the lock.
+            registry
+                .appendable(&store, repository, location, offset, length)?
+                .clone()
+        };
+        let (mut content, mut digester) = (taken.content, taken.digester);
+        hash_in_turns(&mut digester, &chunks).await;
+        content.append(chunks, registry.quota());
+        verify(digest, &content, Some(digester)).await?;
+        let mut store = registry.store();
+        registry.appendable(&store, repository, location, offset, length)?;
+        store.take_upload(repository, location.uuid());
+        store.put_blob(repository, digest.clone(), content, registry.now());
+        Ok(respond(&self, digest))
+    }
+}
+
+/// `DELETE` of an upload's location.
+impl Serve for CancelUpload {
+    async fn serve(self, registry: &Registry, _: &RequestContext, _: RequestBody) -> Outcome {
+        let cancelled = {
+            let mut store = registry.store();
+            let upload = store.find_upload(&self.repository, &self.location)?;
+            registry.read_state(upload, &self.location)?;
+            store.take_upload(&self.repository, self.location.uuid())
+        };
+        if let Some(upload) = cancelled {
+            registry.waste().put_chunks(upload.content.into_chunks());
+            registry.shed_all().await;
+        }
+        Ok(respond(&self, &()))
+    }
+}
+
+impl Registry {
     /// Opens an upload. The repository need not exist.
     pub(crate) fn open_upload(
         &self,
@@ -93,123 +188,6 @@ impl Registry {
         Ok(progress)
     }
 
-    /// `PATCH` of an upload's location.
-    pub(crate) async fn upload_chunk(
-        &self,
-        call: &RequestContext,
-        operation: &UploadChunk,
-        body: RequestBody,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let range = operation.range.map(|range| range.to_string());
-        let offset =
-            self.offset_for_chunk(&operation.repository, &operation.location, range.as_deref())?;
-        let chunks = self.chunk(body, offset).await?;
-        let length = total(&chunks);
-        if operation
-            .range
-            .is_some_and(|range| range.length() != length)
-        {
-            return Err(ErrorResponse::size_invalid());
-        }
-        self.may_push(&operation.repository)?;
-        let (repository, id) = (&operation.repository, operation.location.uuid());
-        // The hash goes on without the lock, from where the bytes before left it.
-        let mut digester = {
-            let store = self.store();
-            let upload = self.appendable(&store, repository, id, offset, length)?;
-            upload.digester.clone()
-        };
-        hash_in_turns(&mut digester, &chunks).await;
-        let mut store = self.store();
-        // Once more: another chunk may have come in between, and this one's location grown old.
-        self.appendable(&store, repository, id, offset, length)?;
-        let mut upload = store
-            .take_upload(repository, id)
-            .ok_or_else(ErrorResponse::upload_unknown)?;
-        let minimum = self.settings().minimum_chunk.unwrap_or_default();
-        upload.is_closed |= length < minimum;
-        upload.digester = digester;
-        upload.content.append(chunks, self.quota());
-        let progress = self.progress(&upload);
-        store.add_upload(upload, call.now() + self.settings().upload_life);
-        Ok(respond(operation, &progress))
-    }
-
-    /// `GET` of an upload's location, also of an old one.
-    pub(crate) fn get_upload_status(
-        &self,
-        operation: &GetUploadStatus,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let store = self.store();
-        let upload = store
-            .upload(&operation.repository, operation.location.uuid())
-            .ok_or_else(ErrorResponse::upload_unknown)?;
-        self.read_state(upload, &operation.location)?;
-        Ok(respond(operation, &self.progress(upload)))
-    }
-
-    /// `PUT` of an upload's location with `digest=`. A digest that is not the content's leaves the upload as it was.
-    pub(crate) async fn complete_upload(
-        &self,
-        operation: &CompleteUpload,
-        body: RequestBody,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let range = operation.range.map(|range| range.to_string());
-        let offset =
-            self.offset_for_chunk(&operation.repository, &operation.location, range.as_deref())?;
-        // Chosen, after the distribution's own registry.
-        let digest = operation
-            .digest
-            .as_ref()
-            .ok_or_else(|| ErrorResponse::digest_invalid("digest missing"))?;
-        let chunks = self.chunk(body, offset).await?;
-        let length = total(&chunks);
-        if operation
-            .range
-            .is_some_and(|range| range.length() != length)
-        {
-            return Err(ErrorResponse::size_invalid());
-        }
-        self.may_push(&operation.repository)?;
-        let (repository, id) = (&operation.repository, operation.location.uuid());
-        let taken = {
-            let store = self.store();
-            // A copy of the pieces' handles, not of the bytes: hashing goes on without the lock.
-            self.appendable(&store, repository, id, offset, length)?
-                .clone()
-        };
-        let (mut content, mut digester) = (taken.content, taken.digester);
-        hash_in_turns(&mut digester, &chunks).await;
-        content.append(chunks, self.quota());
-        verify(digest, &content, Some(digester)).await?;
-        let mut store = self.store();
-        self.appendable(&store, repository, id, offset, length)?;
-        store.take_upload(repository, id);
-        store.put_blob(&operation.repository, digest.clone(), content, self.now());
-        Ok(respond(operation, digest))
-    }
-
-    /// `DELETE` of an upload's location.
-    pub(crate) async fn cancel_upload(
-        &self,
-        operation: &CancelUpload,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let cancelled = {
-            let mut store = self.store();
-            let (repository, id) = (&operation.repository, operation.location.uuid());
-            let upload = store
-                .upload(repository, id)
-                .ok_or_else(ErrorResponse::upload_unknown)?;
-            self.read_state(upload, &operation.location)?;
-            store.take_upload(repository, id)
-        };
-        if let Some(upload) = cancelled {
-            self.waste().put_chunks(upload.content.into_chunks());
-            self.shed_all().await;
-        }
-        Ok(respond(operation, &()))
-    }
-
     /// The response to a chunk whose `Content-Range` is malformed. An old location is recognised before.
     pub(crate) fn refuse_chunk_range(
         &self,
@@ -218,15 +196,12 @@ impl Registry {
         range: &str,
     ) -> ErrorResponse {
         let store = self.store();
-        match store.upload(repository, location.uuid()) {
-            None => ErrorResponse::upload_unknown(),
-            Some(upload) => match self.read_state(upload, location) {
-                Err(refusal) => refusal,
-                Ok(_) => ErrorResponse::range_invalid(
-                    range,
-                    "the Content-Range header format is invalid",
-                ),
-            },
+        let upload = store.find_upload(repository, location);
+        match upload.and_then(|upload| self.read_state(upload, location)) {
+            Err(refusal) => refusal,
+            Ok(_) => {
+                ErrorResponse::range_invalid(range, "the Content-Range header format is invalid")
+            }
         }
     }
 
@@ -235,25 +210,37 @@ impl Registry {
         &self,
         repository: &RepositoryName,
         location: &UploadLocation,
-        range: Option<&str>,
+        range: Option<ChunkRange>,
     ) -> Result<u64, ErrorResponse> {
         let store = self.store();
-        let upload = store
-            .upload(repository, location.uuid())
-            .ok_or_else(ErrorResponse::upload_unknown)?;
+        let upload = store.find_upload(repository, location)?;
         let state = self.read_state(upload, location)?;
         let offset = upload.offset();
         if state.offset != offset {
             return Err(ErrorResponse::stale_location(&self.progress(upload)));
         }
-        let first = range.and_then(|range| range.split('-').next()?.parse::<u64>().ok());
-        match (range, first) {
-            (Some(range), Some(first)) if first != offset => {
+        match range {
+            Some(range) if range.first != offset => {
                 let reason = format!("out of order chunk: content range should start at {offset}");
-                Err(ErrorResponse::range_invalid(range, &reason))
+                Err(ErrorResponse::range_invalid(&range.to_string(), &reason))
             }
             _ => Ok(offset),
         }
+    }
+
+    /// The length of a chunk that has come, if it is that of its range and no lock was set meanwhile.
+    fn length_of_chunk(
+        &self,
+        repository: &RepositoryName,
+        range: Option<ChunkRange>,
+        chunks: &[Bytes],
+    ) -> Result<u64, ErrorResponse> {
+        let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        if range.is_some_and(|range| range.length() != length) {
+            return Err(ErrorResponse::size_invalid());
+        }
+        self.may_push(repository)?;
+        Ok(length)
     }
 
     /// The upload that so many bytes may go to, which were to begin at `offset`.
@@ -261,13 +248,11 @@ impl Registry {
         &self,
         store: &'a Store,
         repository: &RepositoryName,
-        id: &str,
+        location: &UploadLocation,
         offset: u64,
         length: u64,
     ) -> Result<&'a Upload, ErrorResponse> {
-        let upload = store
-            .upload(repository, id)
-            .ok_or_else(ErrorResponse::upload_unknown)?;
+        let upload = store.find_upload(repository, location)?;
         if upload.offset() != offset {
             return Err(ErrorResponse::stale_location(&self.progress(upload)));
         }
@@ -386,8 +371,4 @@ async fn hash_in_turns(digester: &mut Digester, pieces: &[Bytes]) {
             rest = behind;
         }
     }
-}
-
-fn total(chunks: &[Bytes]) -> u64 {
-    chunks.iter().map(|chunk| chunk.len() as u64).sum()
 }

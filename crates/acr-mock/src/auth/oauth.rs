@@ -14,112 +14,116 @@ use crate::auth::Login;
 use crate::auth::token::{AccessToken, RefreshToken};
 use crate::error::ErrorResponse;
 use crate::registry::Registry;
+use crate::request_body::RequestBody;
 use crate::request_context::RequestContext;
-use crate::response::{token_error, with_token_headers};
+use crate::response::with_token_headers;
+use crate::serve::{Outcome, Serve};
 
-impl Registry {
-    /// `POST /oauth2/exchange`
-    pub(crate) fn exchange_entra_token(
-        &self,
-        call: &RequestContext,
-        operation: &ExchangeEntraToken,
-    ) -> Response<Body> {
-        let Some(subject) = self
-            .settings()
-            .identities
-            .entra(operation.access_token.expose())
-        else {
-            return match operation.access_token.is_empty() {
-                true => self.refuse_silently(call),
-                false => self.entra_token_invalid(call),
-            };
+/// `POST /oauth2/exchange`
+impl Serve for ExchangeEntraToken {
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let identities = &registry.settings().identities;
+        let Some(subject) = identities.entra(self.access_token.expose()) else {
+            return Ok(match self.access_token.is_empty() {
+                true => registry.refuse_silently(call),
+                false => registry.entra_token_invalid(call),
+            });
         };
         // A valid identity without a role on the registry.
-        if self
-            .settings()
-            .identities
+        if identities
             .rights_of(&subject)
             .is_some_and(|rights| rights.is_empty())
         {
-            return token_error(call, ErrorResponse::no_permissions());
+            return Err(ErrorResponse::no_permissions());
         }
-        let life = self.settings().refresh_token_life;
-        let token = self.tokens().refresh(&RefreshToken {
+        let token = registry.tokens().refresh(&RefreshToken {
             audience: call.login_server(),
             subject: &subject,
             now: call.now(),
-            life,
-            abac: self.settings().abac,
+            life: registry.settings().refresh_token_life,
+            abac: registry.settings().abac,
         });
-        self.granted(call, operation.respond(&token.into()))
+        Ok(registry.granted(call, self.respond(&token.into())))
     }
+}
 
-    /// Most failures: no body, no challenge.
-    pub(crate) fn refuse_silently(&self, call: &RequestContext) -> Response<Body> {
-        let refused = ErrorResponse::token_refused().into_response();
-        let mut response = with_token_headers(call, refused);
-        response
-            .headers_mut()
-            .insert(RATE_LIMIT_REMAINING, self.token_calls_left(call.now()));
-        response
-    }
-
-    /// `POST /oauth2/token`
-    pub(crate) fn request_access_token(
-        &self,
-        call: &RequestContext,
-        operation: &RequestAccessToken,
-    ) -> Response<Body> {
-        let token = match &operation.grant {
+/// `POST /oauth2/token`
+impl Serve for RequestAccessToken {
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let token = match &self.grant {
             Grant::RefreshToken(token) => {
-                let subject = self.tokens().read_refresh(token.expose(), call.now()).ok();
-                let rights = subject
-                    .as_deref()
-                    .and_then(|subject| self.settings().identities.rights_of(subject));
-                subject.zip(rights).map(|(subject, rights)| {
-                    self.token_of(call, &subject, &Login::lasting(rights), &operation.scope)
-                })
+                registry.refreshed_token(call, token.expose(), &self.scope)
             }
-            Grant::Anonymous => self.anonymous_token(call, &operation.scope),
-            Grant::Login(user, password) => match self.login(user, password.expose()) {
-                Some(login) => Some(self.token_of(call, user, &login, &operation.scope)),
-                None => return token_error(call, ErrorResponse::invalid_login()),
-            },
+            Grant::Anonymous => registry.anonymous_token(call, &self.scope),
+            Grant::Login(user, password) => {
+                Some(registry.token_for_login(call, user, password.expose(), &self.scope)?)
+            }
             _ => None,
         };
-        match token {
-            Some(token) => self.granted(call, operation.respond(&token.into())),
-            None => self.refuse_silently(call),
-        }
+        Ok(match token {
+            Some(token) => registry.granted(call, self.respond(&token.into())),
+            None => registry.refuse_silently(call),
+        })
     }
+}
 
-    /// `GET /oauth2/token`
-    pub(crate) fn request_access_token_with_login(
-        &self,
-        call: &RequestContext,
-        operation: &RequestAccessTokenWithLogin,
-    ) -> Response<Body> {
-        let token = match &operation.login {
-            Some((user, password)) => match self.login(user, password.expose()) {
-                Some(login) => Some(self.token_of(call, user, &login, &operation.scope)),
-                None => return token_error(call, ErrorResponse::invalid_login()),
-            },
-            None => self.anonymous_token(call, &operation.scope),
+/// `GET /oauth2/token`
+impl Serve for RequestAccessTokenWithLogin {
+    const IS_IMMEDIATE: bool = true;
+
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let token = match &self.login {
+            Some((user, password)) => {
+                Some(registry.token_for_login(call, user, password.expose(), &self.scope)?)
+            }
+            None => registry.anonymous_token(call, &self.scope),
         };
-        match token {
-            Some(token) => self.granted(call, operation.respond(&token.into())),
-            None => self.refuse_silently(call),
-        }
+        Ok(match token {
+            Some(token) => registry.granted(call, self.respond(&token.into())),
+            None => registry.refuse_silently(call),
+        })
+    }
+}
+
+impl Registry {
+    /// Most failures: no body, no challenge.
+    pub(crate) fn refuse_silently(&self, call: &RequestContext) -> Response<Body> {
+        let response = ErrorResponse::token_refused().into_response();
+        self.with_calls_left(call, with_token_headers(call, response))
     }
 
-    fn token_of(
+    fn with_calls_left(
         &self,
         call: &RequestContext,
-        subject: &str,
-        login: &Login,
+        mut response: Response<Body>,
+    ) -> Response<Body> {
+        let left = self.token_calls_left(call.now());
+        response.headers_mut().insert(RATE_LIMIT_REMAINING, left);
+        response
+    }
+
+    fn refreshed_token(
+        &self,
+        call: &RequestContext,
+        token: &str,
         wanted: &ScopeSet,
-    ) -> String {
-        self.issue_access_token(call.login_server(), subject, login, wanted)
+    ) -> Option<String> {
+        let subject = self.tokens().read_refresh(token, call.now()).ok()?;
+        let login = Login::lasting(self.settings().identities.rights_of(&subject)?);
+        Some(self.issue_access_token(call.login_server(), &subject, &login, wanted))
+    }
+
+    fn token_for_login(
+        &self,
+        call: &RequestContext,
+        user: &str,
+        password: &str,
+        wanted: &ScopeSet,
+    ) -> Result<String, ErrorResponse> {
+        let login = self
+            .login(user, password)
+            .ok_or_else(ErrorResponse::invalid_login)?;
+        Ok(self.issue_access_token(call.login_server(), user, &login, wanted))
     }
 
     /// An access token that holds what is wanted and had.
@@ -155,25 +159,11 @@ impl Registry {
                 .anonymous(call.login_server(), wanted, call.now())
         })
     }
-}
 
-/// The scopes that name their repository: the others go unsaid on a registry whose permissions go by repository.
-fn without_wildcards(wanted: &ScopeSet) -> ScopeSet {
-    wanted
-        .iter()
-        .filter(|scope| scope.resource_type() != "repository" || !scope.name().contains('*'))
-        .collect()
-}
-
-impl Registry {
     /// A token response: chunked, with how many calls are left, and few of the registry's headers.
     fn granted(&self, call: &RequestContext, response: Response<Bytes>) -> Response<Body> {
         let response = response.map(|bytes| Body::from(bytes).chunked());
-        let mut response = with_token_headers(call, response);
-        response
-            .headers_mut()
-            .insert(RATE_LIMIT_REMAINING, self.token_calls_left(call.now()));
-        response
+        self.with_calls_left(call, with_token_headers(call, response))
     }
 
     /// The one JSON error of the exchange: without charset, without a newline at its end.
@@ -188,4 +178,12 @@ impl Registry {
         headers.insert(RATE_LIMIT_REMAINING, self.token_calls_left(call.now()));
         with_token_headers(call, response)
     }
+}
+
+/// The scopes that name their repository: the others go unsaid on a registry whose permissions go by repository.
+fn without_wildcards(wanted: &ScopeSet) -> ScopeSet {
+    wanted
+        .iter()
+        .filter(|scope| scope.resource_type() != "repository" || !scope.name().contains('*'))
+        .collect()
 }

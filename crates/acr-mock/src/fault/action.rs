@@ -70,8 +70,8 @@ impl FaultAction {
     }
 
     /// Whether it makes sense for this request.
-    pub(super) fn fits(&self, aim: &Candidate<'_>) -> bool {
-        self.need().is_none_or(|need| match aim {
+    pub(super) fn fits(&self, candidate: &Candidate<'_>) -> bool {
+        self.need().is_none_or(|need| match candidate {
             Candidate::Operation { route, .. } => need.is_met_by(route.name()),
             Candidate::Data => false,
         })

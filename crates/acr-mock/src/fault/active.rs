@@ -50,13 +50,13 @@ pub(crate) struct Faults {
 
 impl Faults {
     /// What becomes of this request, if a fault strikes it.
-    pub(crate) fn take_match(&self, aim: &Candidate<'_>) -> Option<FaultAction> {
+    pub(crate) fn take_match(&self, candidate: &Candidate<'_>) -> Option<FaultAction> {
         if self.count.load(Ordering::Relaxed) == 0 {
             return None;
         }
         let mut list = self.list();
         let mut meetings = list.iter().enumerate();
-        let (at, action) = meetings.find_map(|(at, fault)| Some((at, fault.meet(aim)?)))?;
+        let (at, action) = meetings.find_map(|(at, fault)| Some((at, fault.meet(candidate)?)))?;
         if list.get(at).is_some_and(|fault| fault.is_spent()) {
             list.remove(at);
             self.count.store(list.len(), Ordering::Relaxed);
@@ -152,11 +152,11 @@ impl ActiveFault {
     }
 
     /// Counts the request if it matches; what becomes of it if it is struck.
-    fn meet(&self, aim: &Candidate<'_>) -> Option<FaultAction> {
+    fn meet(&self, candidate: &Candidate<'_>) -> Option<FaultAction> {
         let struck = self.struck.load(Ordering::Relaxed);
         let turn = struck.checked_rem(self.actions.len() as u64)?;
         let action = *self.actions.get(usize::try_from(turn).ok()?)?;
-        if !self.matches(aim) || !action.fits(aim) {
+        if !self.matches(candidate) || !action.fits(candidate) {
             return None;
         }
         let matched = self.matched.fetch_add(1, Ordering::Relaxed);
@@ -168,8 +168,8 @@ impl ActiveFault {
         Some(action)
     }
 
-    fn matches(&self, aim: &Candidate<'_>) -> bool {
-        let Candidate::Operation { route, authorised } = aim else {
+    fn matches(&self, candidate: &Candidate<'_>) -> bool {
+        let Candidate::Operation { route, authorised } = candidate else {
             return matches!(self.target, CheckedTarget::Data);
         };
         let is_target = match self.target {

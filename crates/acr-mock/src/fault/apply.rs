@@ -18,6 +18,7 @@ use crate::request_body::{self, RequestBody};
 use crate::request_context::RequestContext;
 use crate::resolved_request::{ResolvedRequest, is_token_request};
 use crate::response::{refuse, respond, token_error, with_length, with_service_headers};
+use crate::serve::Serve as _;
 
 impl Registry {
     /// An operation that was struck.
@@ -25,28 +26,28 @@ impl Registry {
         &self,
         action: FaultAction,
         call: &RequestContext,
-        asked: ResolvedRequest,
+        resolved: ResolvedRequest,
         body: RequestBody,
     ) -> Result<Response<Body>, ConnectionReset> {
         match action {
-            FaultAction::Respond(fault) => Ok(self.refuse_instead(fault, call, &asked.route)),
+            FaultAction::Respond(fault) => Ok(self.refuse_instead(fault, call, &resolved.route)),
             FaultAction::LoseUpload => {
-                self.drop_upload(&asked.route);
+                self.drop_upload(&resolved.route);
                 Ok(refuse(call, ErrorResponse::upload_unknown()))
             }
             FaultAction::CorruptUpload => {
-                self.drop_upload(&asked.route);
+                self.drop_upload(&resolved.route);
                 Ok(refuse(call, ErrorResponse::upload_invalid()))
             }
             FaultAction::ResetAfterTaking(bytes) => {
                 let taken = request_body::read_first(body, bytes, self.quota()).await;
-                if asked.is_allowed() {
-                    self.keep(call, asked.route, taken).await;
+                if resolved.is_allowed() {
+                    self.keep(call, resolved.route, taken).await;
                 }
                 Err(ConnectionReset::new())
             }
             action => {
-                self.alter_response(action, self.execute(call, asked, body))
+                self.alter_response(action, self.execute(call, resolved, body))
                     .await
             }
         }
@@ -131,10 +132,9 @@ impl Registry {
             location,
             range,
         };
+        let body = request_body::erase(Body::from_chunks(taken));
         // A refusal would be lost like every other response.
-        let _lost = self
-            .upload_chunk(call, &chunk, request_body::erase(Body::from_chunks(taken)))
-            .await;
+        let _lost = chunk.serve(self, call, body).await;
     }
 
     /// The response of the registry or of its token endpoints.
@@ -251,7 +251,7 @@ fn not_found(route: &Route) -> Result<Response<Body>, ErrorResponse> {
 
 /// The connection ended before a response, because a [`Fault`](super::Fault) wanted it to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the mock ended the connection without a response, as a fault asked it to")]
+#[error("the mock ended the connection without a response, as a fault resolved it to")]
 pub struct ConnectionReset {
     _private: (),
 }

@@ -9,74 +9,73 @@ use std::time::Duration;
 
 use acr_protocol::manifest::{DeleteManifest, GetManifest, HeadManifest};
 use acr_protocol::{Descriptor, Digest, Manifest, Reference, RepositoryName, Timestamp};
-use http::Response;
 
 use crate::error::ErrorResponse;
+use crate::locks;
 use crate::pause::pause;
 use crate::registry::Registry;
+use crate::request_body::RequestBody;
 use crate::request_context::RequestContext;
 use crate::response::respond;
+use crate::serve::{Outcome, Serve};
 use crate::store::{ManifestRecord, Store};
-use crate::{Body, locks};
 
-impl Registry {
-    /// `GET /v2/{name}/manifests/{reference}`
-    ///
-    /// `Accept` is not looked at: the stored bytes are given whatever it says. The service would convert Docker images
-    /// to schema 1 for clients of old, and hide OCI indexes from clients that do not name them.
-    pub(crate) fn get_manifest(
-        &self,
-        operation: &GetManifest,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let store = self.store();
-        let (digest, record) = self.pulled(&store, &operation.repository, &operation.reference)?;
+/// `GET /v2/{name}/manifests/{reference}`
+///
+/// `Accept` is not looked at: the stored bytes are given whatever it says. The service would convert Docker images
+/// to schema 1 for clients of old, and hide OCI indexes from clients that do not name them.
+impl Serve for GetManifest {
+    const IS_IMMEDIATE: bool = true;
+
+    async fn serve(self, registry: &Registry, _: &RequestContext, _: RequestBody) -> Outcome {
+        let store = registry.store();
+        let (digest, record) = registry.pulled(&store, &self.repository, &self.reference)?;
         let manifest = Manifest {
             bytes: record.content(),
             media_type: record.media_type.clone(),
             digest,
         };
-        Ok(respond(operation, &manifest))
+        Ok(respond(&self, &manifest))
     }
+}
 
-    /// `HEAD /v2/{name}/manifests/{reference}`
-    pub(crate) fn head_manifest(
-        &self,
-        operation: &HeadManifest,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let store = self.store();
-        let (digest, record) = self.pulled(&store, &operation.repository, &operation.reference)?;
+/// `HEAD /v2/{name}/manifests/{reference}`
+impl Serve for HeadManifest {
+    const IS_IMMEDIATE: bool = true;
+
+    async fn serve(self, registry: &Registry, _: &RequestContext, _: RequestBody) -> Outcome {
+        let store = registry.store();
+        let (digest, record) = registry.pulled(&store, &self.repository, &self.reference)?;
+        let size = record.bytes.len() as u64;
         Ok(respond(
-            operation,
-            &Descriptor::new(&record.media_type, digest, record.bytes.len() as u64),
+            &self,
+            &Descriptor::new(&record.media_type, digest, size),
         ))
     }
+}
 
-    /// `DELETE /v2/{name}/manifests/{digest}`; by a tag only where the profile has it, and then the manifest stays.
-    pub(crate) async fn delete_manifest(
-        &self,
-        call: &RequestContext,
-        operation: &DeleteManifest,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let digest = match &operation.reference {
-            Reference::Digest(digest) => digest,
-            Reference::Tag(tag) if self.settings().profile.deletes_by_tag() => {
-                let removed = self.untag(call, &operation.repository, tag)?;
-                return Ok(respond(operation, &removed.map(|_| ()).into()));
+/// `DELETE /v2/{name}/manifests/{digest}`; by a tag only where the profile has it, and then the manifest stays.
+impl Serve for DeleteManifest {
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let name = &self.repository;
+        let was_there = match &self.reference {
+            Reference::Tag(tag) if registry.settings().profile.deletes_by_tag() => {
+                registry.untag(call, name, tag)?.is_some()
             }
             Reference::Tag(_) => return Err(ErrorResponse::delete_by_tag()),
-        };
-        let name = &operation.repository;
-        loop {
-            // Chosen: where a manifest has many tags, most go before it, and others see them go.
-            match self.delete_in_a_turn(name, digest, call.now())? {
-                ControlFlow::Break(removed) => {
-                    return Ok(respond(operation, &removed.map(|_| ()).into()));
+            Reference::Digest(digest) => loop {
+                // Chosen: where a manifest has many tags, most go before it, and others see them go.
+                match registry.delete_in_a_turn(name, digest, call.now())? {
+                    ControlFlow::Break(removed) => break removed.is_some(),
+                    ControlFlow::Continue(()) => pause().await,
                 }
-                ControlFlow::Continue(()) => pause().await,
-            }
-        }
+            },
+        };
+        Ok(respond(&self, &was_there.then_some(()).into()))
     }
+}
 
+impl Registry {
     /// Takes a manifest away, or only some of its tags where they are many.
     fn delete_in_a_turn(
         &self,
@@ -105,9 +104,7 @@ impl Registry {
         store.forget_if_empty(name);
         Ok(ControlFlow::Break(removed))
     }
-}
 
-impl Registry {
     /// The manifest behind a tag or digest, for a pull.
     ///
     /// Chosen: in an unknown repository the manifest is what is unknown.

@@ -18,37 +18,36 @@ use crate::manifest::is_behind;
 use crate::paging::next_link;
 use crate::pause::pause;
 use crate::registry::Registry;
+use crate::request_body::RequestBody;
 use crate::request_context::RequestContext;
 use crate::response::respond;
-use crate::store::{ManifestRecord, RepositoryRecord};
-use crate::store::{Marker, Order};
+use crate::serve::{Outcome, Serve};
+use crate::store::{ManifestRecord, Marker, Order, RepositoryRecord, Store};
 use crate::text::Text;
 
 /// How many tags are looked at in a turn: less than a millisecond's work.
 const TAGS_IN_A_TURN: usize = 2_000;
 
-impl Registry {
-    /// `GET /acr/v1/{name}/_manifests`
-    ///
-    /// Chosen: a manifest whose list switch is off is left out.
-    pub(crate) async fn list_manifest_properties(
-        &self,
-        call: &RequestContext,
-        operation: &ListManifestProperties,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let order = match operation.order {
+/// `GET /acr/v1/{name}/_manifests`
+///
+/// Chosen: a manifest whose list switch is off is left out.
+impl Serve for ListManifestProperties {
+    fn must_exist(&self, store: &Store) -> Result<(), ErrorResponse> {
+        store.find_repository(&self.repository).map(drop)
+    }
+
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let order = match self.order {
             ArtifactManifestOrder::None => Order::Name,
             ArtifactManifestOrder::LastUpdatedOnDescending => Order::NewestFirst,
             ArtifactManifestOrder::LastUpdatedOnAscending => Order::OldestFirst,
         };
-        let name = &operation.repository;
-        let size = self.page_size(&operation.query);
-        let marker = Marker::read(order, operation.query.last.as_deref());
-        let (page, has_more) = self
+        let name = &self.repository;
+        let size = registry.page_size(&self.query);
+        let marker = Marker::read(order, self.query.last.as_deref());
+        let (page, has_more) = registry
             .gather(size, &marker, |store, page| {
-                let repository = store
-                    .repository(name)
-                    .ok_or_else(|| ErrorResponse::repository_not_found(name))?;
+                let repository = store.find_repository(name)?;
                 page.go_on(
                     |behind| repository.manifests().walk(order, behind),
                     |manifest| manifest.switches.can_list().then(|| Arc::clone(manifest)),
@@ -66,11 +65,11 @@ impl Registry {
         while items.len() < page.len() {
             let mut most = TAGS_IN_A_TURN;
             {
-                let store = self.store();
+                let store = registry.store();
                 // Where the repository has gone meanwhile, so have the tags.
                 let repository = store.repository(name);
                 for record in &page[items.len()..] {
-                    let item = self.properties(call, name, repository, record, most);
+                    let item = registry.properties(call, name, repository, record, most);
                     most = most.saturating_sub(item.tags.len() + 1);
                     items.push(item);
                     if most == 0 {
@@ -81,7 +80,7 @@ impl Registry {
             if most == 0 {
                 pause().await;
                 if let Some(last) = items.last_mut() {
-                    self.complete_tags(name, last).await;
+                    registry.complete_tags(name, last).await;
                 }
             }
         }
@@ -92,48 +91,46 @@ impl Registry {
             ..Page::default()
         };
         let rest = rest_of_tags(&mut listing.items);
-        Ok(with_rest(operation.respond(&listing), &listing.items, rest).await)
+        Ok(with_rest(self.respond(&listing), &listing.items, rest).await)
     }
+}
 
-    /// `GET /acr/v1/{name}/_manifests/{digest}`
-    pub(crate) async fn get_manifest_properties(
-        &self,
-        call: &RequestContext,
-        operation: &GetManifestProperties,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let name = &operation.repository;
+/// `GET /acr/v1/{name}/_manifests/{digest}`
+impl Serve for GetManifestProperties {
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let name = &self.repository;
         let properties = {
-            let store = self.store();
-            let repository = store.repository(name);
-            let record = repository.and_then(|repository| {
-                let manifests = repository.manifests();
-                manifests.get(operation.digest.as_str())
-            });
-            let record = record.ok_or_else(ErrorResponse::manifest_unknown)?;
-            self.properties(call, name, repository, record, TAGS_IN_A_TURN)
+            let store = registry.store();
+            let record = store.find_manifest(name, &self.digest)?;
+            registry.properties(call, name, store.repository(name), record, TAGS_IN_A_TURN)
         };
-        Ok(self.respond_with(operation, properties).await)
+        Ok(registry.respond_with(&self, properties).await)
+    }
+}
+
+/// `PATCH /acr/v1/{name}/_manifests/{digest}`
+impl Serve for UpdateManifestProperties {
+    fn must_exist(&self, store: &Store) -> Result<(), ErrorResponse> {
+        store
+            .find_manifest(&self.repository, &self.digest)
+            .map(drop)
     }
 
-    /// `PATCH /acr/v1/{name}/_manifests/{digest}`
-    pub(crate) async fn update_manifest_properties(
-        &self,
-        call: &RequestContext,
-        operation: &UpdateManifestProperties,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        let name = &operation.repository;
+    async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
+        let name = &self.repository;
         let properties = {
-            let mut store = self.store();
+            let mut store = registry.store();
             let record = store.repository_mut(name).and_then(|mut repository| {
-                repository.update_manifest(&operation.digest, &operation.attributes)
+                repository.update_manifest(&self.digest, &self.attributes)
             });
             let record = record.ok_or_else(ErrorResponse::manifest_unknown)?;
-            let repository = store.repository(name);
-            self.properties(call, name, repository, &record, TAGS_IN_A_TURN)
+            registry.properties(call, name, store.repository(name), &record, TAGS_IN_A_TURN)
         };
-        Ok(self.respond_with(operation, properties).await)
+        Ok(registry.respond_with(&self, properties).await)
     }
+}
 
+impl Registry {
     /// The response with the properties of one manifest.
     async fn respond_with<O: Operation<Output = ArtifactManifestProperties> + Sync>(
         &self,

@@ -5,19 +5,45 @@ use acr_protocol::{
     ArtifactManifestReference, Descriptor, Digest, ImageIndex, ImageManifest, MediaType, Reference,
     RepositoryName, Tag, Timestamp,
 };
-use http::Response;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::error::ErrorResponse;
+use crate::locks;
 use crate::pause::pause;
 use crate::quota::Counted;
 use crate::registry::Registry;
 use crate::request_body::{self, RequestBody, Unread};
 use crate::request_context::RequestContext;
 use crate::response::respond;
+use crate::serve::{Outcome, Serve};
 use crate::store::{ManifestRecord, PlatformWords, RareMembers, RepositoryRecord, Switches};
-use crate::{Body, locks};
+
+/// `PUT /v2/{name}/manifests/{reference}`
+impl Serve for SetManifest {
+    async fn serve(
+        mut self,
+        registry: &Registry,
+        call: &RequestContext,
+        body: RequestBody,
+    ) -> Outcome {
+        // Only the tags of the query that count: those of a push by digest, where the profile has them.
+        if self.reference.tag().is_some() || !registry.settings().profile.sets_tags_by_query() {
+            self.tags.clear();
+        }
+        // The locks come before the body is read.
+        registry.may_set_manifest(&self)?;
+        let limit = registry.settings().limits.manifest;
+        self.bytes = match request_body::read(body, limit, Some(registry.quota())).await {
+            Err(Unread::TooLarge) => return Err(ErrorResponse::manifest_too_large()),
+            read => read?,
+        };
+        // Checked once more: a lock may have been set while the body came.
+        registry.may_set_manifest(&self)?;
+        let accepted = registry.put_manifest(&self, call.now()).await?;
+        Ok(respond(&self, &accepted))
+    }
+}
 
 impl Registry {
     /// Whether the locks let a manifest in.
@@ -33,30 +59,6 @@ impl Registry {
             )?;
         }
         locks::push(repository)
-    }
-
-    /// `PUT /v2/{name}/manifests/{reference}`
-    pub(crate) async fn set_manifest(
-        &self,
-        call: &RequestContext,
-        mut operation: SetManifest,
-        body: RequestBody,
-    ) -> Result<Response<Body>, ErrorResponse> {
-        // Only the tags of the query that count: those of a push by digest, where the profile has them.
-        if operation.reference.tag().is_some() || !self.settings().profile.sets_tags_by_query() {
-            operation.tags.clear();
-        }
-        // The locks come before the body is read.
-        self.may_set_manifest(&operation)?;
-        let limit = self.settings().limits.manifest;
-        operation.bytes = match request_body::read(body, limit, Some(self.quota())).await {
-            Err(Unread::TooLarge) => return Err(ErrorResponse::manifest_too_large()),
-            read => read?,
-        };
-        // Checked once more: a lock may have been set while the body came.
-        self.may_set_manifest(&operation)?;
-        let accepted = self.put_manifest(&operation, call.now()).await?;
-        Ok(respond(&operation, &accepted))
     }
 
     /// Checks a manifest and puts it in.
