@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use acr_client::OperationContext;
 use acr_client::async_trait;
-use acr_client::transport::{Body, Transport, TransportError};
+use acr_client::transport::{Body, Transport, TransportError, TransportErrorKind};
 use http::{Request, Response};
 
 use crate::exchange::{Exchange, Failure, FailureKind, Origin};
@@ -39,13 +39,15 @@ use crate::tee::BodyCopy;
 /// # }
 /// ```
 ///
-/// Bodies stream through as they come. A body of more than 1 MiB is recorded by its digest and size.
+/// Bodies stream through as they come. A body of more than 1 MiB is recorded by its digest and size, and
+/// requests end in an error once [256 MiB](Self::size_limit) are recorded.
 /// The [crate](crate#what-is-redacted) says which secrets are redacted.
 #[derive(Clone)]
 pub struct Recorder {
     inner: Arc<dyn Transport>,
     state: Arc<Mutex<State>>,
     body_limit: usize,
+    size_limit: usize,
     edit: Option<Edit>,
 }
 
@@ -56,6 +58,8 @@ struct State {
     /// By the order in which the requests were sent.
     exchanges: BTreeMap<u64, Exchange>,
     sent: u64,
+    /// The bytes of all exchanges, about.
+    size: usize,
     /// The host of the first request.
     registry: Option<String>,
     secrets: Secrets,
@@ -68,6 +72,7 @@ impl Recorder {
             inner: Arc::new(inner),
             state: Arc::default(),
             body_limit: MAX_BODY,
+            size_limit: 256 << 20,
             edit: None,
         }
     }
@@ -77,6 +82,16 @@ impl Recorder {
     #[must_use]
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
+        self
+    }
+
+    /// Records at most about so many bytes in all, heads and bodies. 256 MiB otherwise.
+    ///
+    /// Once they are reached, a request is not sent but ends in an error of the kind
+    /// [`Other`](TransportErrorKind::Other). Requests that were sent before are still recorded.
+    #[must_use]
+    pub fn size_limit(mut self, bytes: usize) -> Self {
+        self.size_limit = bytes;
         self
     }
 
@@ -151,6 +166,13 @@ impl Recorder {
 #[async_trait]
 impl Transport for Recorder {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+        if lock(&self.state).size >= self.size_limit {
+            let message = format!(
+                "the recording has reached its limit of {} bytes",
+                self.size_limit
+            );
+            return Err(TransportError::new(TransportErrorKind::Other, message));
+        }
         let (mut attempt, request) = self.begin(request);
         match self.inner.send(request).await {
             Ok(response) => Ok(attempt.respond(response)),
@@ -215,6 +237,7 @@ impl Attempt {
         }
         let mut state = lock(&self.state);
         redact::exchange(&mut exchange, self.is_for_token, &mut state.secrets);
+        state.size += size(&exchange);
         state.exchanges.insert(self.position, exchange);
     }
 }
@@ -224,6 +247,25 @@ impl Drop for Attempt {
         let message = "the request was dropped before its response came";
         self.finish(Err(Failure::new(FailureKind::Timeout, message)));
     }
+}
+
+/// About how many bytes an exchange takes.
+fn size(exchange: &Exchange) -> usize {
+    let request = &exchange.request;
+    let response = exchange.response.as_ref();
+    let headers = request.headers.iter();
+    let headers = headers.chain(response.into_iter().flat_map(|response| &response.headers));
+    let bodies = [request.bytes(), response.and_then(crate::Response::bytes)];
+    size_of::<Exchange>()
+        + request.target().len()
+        + headers
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum::<usize>()
+        + bodies
+            .iter()
+            .flatten()
+            .map(bytes::Bytes::len)
+            .sum::<usize>()
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

@@ -4,9 +4,10 @@
 //! messages are kept, without the parameters of their URLs that are not safe and without the secrets
 //! that have passed. Manifests, blobs and other content keep their bytes.
 
+mod escapes;
 mod jwt;
+mod secrets;
 
-use acr_client::protocol::Secret;
 use acr_client::protocol::auth::parse_basic_login;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderValue};
@@ -15,6 +16,8 @@ use serde_json::Value;
 use crate::body::Body;
 use crate::exchange::{BodyEnd, Exchange, Failure, Request};
 use crate::{REDACTED, Response};
+
+pub(crate) use secrets::Secrets;
 
 /// The headers that keep their values, but for unsafe parameters of URLs in them.
 const SAFE_HEADERS: &[&str] = &[
@@ -89,34 +92,9 @@ const TOKEN_OPERATIONS: &[&str] = &[
     "request_access_token_with_login",
 ];
 
-/// The length from which a credential or token, or the value of any other header or parameter, counts as
-/// a secret that is looked for elsewhere. Shorter ones are likely to be ordinary words.
-const MIN_CREDENTIAL: usize = 4;
+/// The length from which the value of a header or parameter counts as a secret that is looked for
+/// elsewhere. Shorter ones are likely to be ordinary words.
 const MIN_VALUE: usize = 8;
-
-/// The secrets that have passed, the longest first.
-#[derive(Clone, Default)]
-pub(crate) struct Secrets(Vec<Secret>);
-
-impl Secrets {
-    fn learn(&mut self, text: &str, min: usize) {
-        if text.len() >= min
-            && text != REDACTED
-            && self.0.iter().all(|known| known.expose() != text)
-        {
-            self.0.push(Secret::new(text));
-            self.0
-                .sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
-        }
-    }
-
-    fn mask(&self, text: &str) -> String {
-        let secrets = self.0.iter();
-        secrets.fold(text.to_owned(), |text, secret| {
-            secret.redact(&text, REDACTED)
-        })
-    }
-}
 
 /// Returns whether a request is for a token, so that its form and the response hold secrets.
 pub(crate) fn is_token_request(operation: Option<&str>, path: &str) -> bool {
@@ -126,23 +104,27 @@ pub(crate) fn is_token_request(operation: Option<&str>, path: &str) -> bool {
 
 /// Redacts the query and the headers of a request, and learns the secrets in them.
 pub(crate) fn request_head(request: &mut Request, secrets: &mut Secrets) {
-    request.query = query(&request.query, &mut |value| {
-        secrets.learn(value, MIN_VALUE);
-    });
+    request.query = query(&request.query, &mut |value| learn_value(value, secrets));
     for name in [AUTHORIZATION, PROXY_AUTHORIZATION] {
         let Some(value) = request.headers.get(name) else {
             continue;
         };
         if let Some((_, password)) = parse_basic_login(value) {
-            secrets.learn(password.expose(), MIN_CREDENTIAL);
+            secrets.learn_credential(password.expose());
         }
         let text = String::from_utf8_lossy(value.as_bytes());
         let (_, credential) = text.split_once(' ').unwrap_or(("", &text));
-        secrets.learn(credential.trim(), MIN_CREDENTIAL);
+        secrets.learn_credential(credential.trim());
     }
     headers(&mut request.headers, &mut |value| {
-        secrets.learn(value, MIN_VALUE);
+        learn_value(value, secrets)
     });
+}
+
+fn learn_value(value: &str, secrets: &mut Secrets) {
+    if value.len() >= MIN_VALUE {
+        secrets.learn(value);
+    }
 }
 
 /// Redacts the bodies of a token request, and the headers of the response.
@@ -267,7 +249,7 @@ fn token_request(exchange: &mut Exchange, secrets: &mut Secrets) {
             return;
         }
         Body::Text(form) if request.end.is_complete() && is_form(form) => {
-            query(form, &mut |value| secrets.learn(value, MIN_CREDENTIAL))
+            query(form, &mut |value| secrets.learn_credential(value))
         }
         _ => REDACTED.to_owned(),
     };
@@ -307,7 +289,7 @@ fn token_response(exchange: &mut Exchange, secrets: &mut Secrets) {
     let has_dropped = members.len() < count;
     for (name, value) in &mut members {
         if let (Value::String(token), true) = (&*value, TOKEN_MEMBERS.contains(&name.as_str())) {
-            secrets.learn(token, MIN_CREDENTIAL);
+            secrets.learn_credential(token);
             *value = jwt::stand_in(token).into();
         }
     }

@@ -315,7 +315,7 @@ fn a_secret_that_is_learned_later_is_masked() {
     let early = exchanged(http::Request::get("/x"), "", response, "<hunter2>");
     let mut early = redacted(early, &mut secrets);
     assert_eq!(body_of(&early), "<hunter2>");
-    secrets.learn("hunter2", MIN_CREDENTIAL);
+    secrets.learn_credential("hunter2");
     texts(&mut early, &secrets);
     assert_eq!(body_of(&early), "<REDACTED>");
     assert_eq!(
@@ -330,7 +330,7 @@ fn messages_of_errors_are_redacted() {
     let message = "GET https://h/x?sig=abcdef failed: hunter2";
     let failure = Failure::new(FailureKind::Connect, message);
     let mut secrets = Secrets::default();
-    secrets.learn("hunter2", MIN_CREDENTIAL);
+    secrets.learn_credential("hunter2");
     let mut failed = exchanged(http::Request::get("/x"), "", http::Response::builder(), "");
     failed.request.end = BodyEnd::Failed(failure.clone());
     failed.response = None;

@@ -127,6 +127,19 @@ async fn beyond_the_limit_only_the_digest_is_kept() {
 }
 
 #[tokio::test]
+async fn a_full_recording_takes_no_further_request() {
+    let recorder = echo().size_limit(4000);
+    read(recorder.send(post("/1", "a".into())).await.unwrap()).await;
+    let body = "b".repeat(2000);
+    read(recorder.send(post("/2", body.into())).await.unwrap()).await;
+    let error = recorder.send(get("/3")).await.unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Other);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(cause, "the recording has reached its limit of 4000 bytes");
+    assert_eq!(recorder.recording().exchanges().len(), 2);
+}
+
+#[tokio::test]
 async fn a_part_has_no_digest() {
     let recorder = responding(|| parts(&[Ok("abc"), Ok("def")])).body_limit(2);
     let mut body = recorder.send(get("/")).await.unwrap().into_body();
