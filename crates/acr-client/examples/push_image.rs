@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 
 use acr_client::transport::from_fn;
 use acr_client::{
-    ContainerRegistryClient, Credential, Descriptor, Digest, ErrorKind, Manifest, MediaType,
-    RepositoryClient,
+    ContainerRegistryClient, Credential, Descriptor, Digest, Manifest, MediaType, RepositoryClient,
 };
 use acr_mock::Registry;
 
@@ -69,7 +68,7 @@ pub(crate) async fn push(
         for reference in manifest.references()? {
             if manifest.media_type.is_index() {
                 manifests.push(read_manifest(folder, &reference)?);
-            } else if is_present(repository, &reference.digest).await? {
+            } else if repository.head_blob(&reference.digest).await?.is_some() {
                 present += 1;
             } else {
                 let file = blob_path(folder, &reference.digest);
@@ -90,14 +89,6 @@ pub(crate) async fn push(
         sent,
         present,
     })
-}
-
-async fn is_present(repository: &RepositoryClient, digest: &Digest) -> Result<bool> {
-    match repository.head_blob(digest).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn read_manifest(folder: &Path, descriptor: &Descriptor) -> Result<Manifest> {

@@ -139,20 +139,20 @@ impl RepositoryClient {
         Ok(manifest)
     }
 
-    /// Asks what a manifest is without getting it: `HEAD /v2/{name}/manifests/{reference}`.
+    /// Asks what a manifest is without getting it: `HEAD /v2/{name}/manifests/{reference}`. `None` when
+    /// the registry says that there is no such tag or manifest.
     ///
     /// A registry that does not take the `HEAD`, or whose response lacks the digest, is asked by a `GET`,
     /// and the digest is that of the bytes.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](ErrorKind::NotFound) when there is no such tag or manifest.
+    /// [`Unsupported`](ErrorKind::Unsupported) when a 404 is that of another server, such as a proxy.
     pub async fn head_manifest(
         &self,
         reference: impl Argument<Reference>,
-    ) -> Result<Descriptor, Error> {
-        let reference = reference.into_argument()?;
-        self.head_reference(reference).await
+    ) -> Result<Option<Descriptor>, Error> {
+        found(self.resolve(reference).await)
     }
 
     /// Finds what a tag or digest stands for now, by one [`head_manifest`](Self::head_manifest).
@@ -162,7 +162,7 @@ impl RepositoryClient {
     /// [`NotFound`](ErrorKind::NotFound) when there is no such tag or manifest.
     #[doc(alias = "GetDigest")]
     pub async fn resolve(&self, reference: impl Argument<Reference>) -> Result<Descriptor, Error> {
-        self.head_manifest(reference).await
+        self.head_reference(reference.into_argument()?).await
     }
 
     /// Puts a manifest under a tag or its digest: `PUT /v2/{name}/manifests/{reference}`.
@@ -234,10 +234,8 @@ impl RepositoryClient {
         reference: impl Argument<Reference>,
     ) -> Result<bool, Error> {
         let reference = reference.into_argument()?;
-        let digest = match self.digest_of(&reference).await {
-            Ok(digest) => digest,
-            Err(error) if error.tells_absence() => return Ok(false),
-            Err(error) => return Err(error),
+        let Some(digest) = found(self.digest_of(&reference).await)? else {
+            return Ok(false);
         };
         let subject = Box::pin(self.listed_under(&digest)).await;
         let operation = DeleteManifest {
@@ -288,6 +286,14 @@ impl RepositoryClient {
                 Ok(got.await?.descriptor())
             }
         }
+    }
+}
+
+/// Tells an absence that the registry itself has told from other errors.
+pub(crate) fn found<T>(asked: Result<T, Error>) -> Result<Option<T>, Error> {
+    match asked {
+        Err(error) if error.tells_absence() => Ok(None),
+        other => other.map(Some),
     }
 }
 

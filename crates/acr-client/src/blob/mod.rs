@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, Request};
 
 use crate::argument::Argument;
 use crate::error::Error;
-use crate::manifest::is_moot;
+use crate::manifest::{found, is_moot};
 use crate::operation_info::OperationInfo;
 use crate::repository::RepositoryClient;
 use crate::upload::BlobUpload;
@@ -82,23 +82,28 @@ impl RepositoryClient {
         self.open_blob(digest, range.into()).await
     }
 
-    /// Asks whether a blob is there, and how large it is: `HEAD /v2/{name}/blobs/{digest}`.
+    /// Asks whether a blob is there, and how large it is: `HEAD /v2/{name}/blobs/{digest}`. `None` when the
+    /// registry says that there is no such blob.
     ///
     /// A registry that does not take the `HEAD`, or does not tell the size, is asked by a `GET`, whose
     /// content is not read.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](crate::ErrorKind::NotFound) when there is no such blob.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) when a 404 is that of another server, such as a
+    /// proxy.
     #[doc(alias = "CheckBlobExists")]
-    pub async fn head_blob(&self, digest: impl Argument<Digest>) -> Result<Descriptor, Error> {
+    pub async fn head_blob(
+        &self,
+        digest: impl Argument<Digest>,
+    ) -> Result<Option<Descriptor>, Error> {
         let digest = digest.into_argument()?;
         let repository = self.name.clone();
         let operation = HeadBlob { repository, digest };
         let info = self.pipeline.info(&operation);
         let asked = self.ask_for(&operation, &info, operation.request()?);
-        if let Some(found) = asked.await {
-            return found;
+        if let Some(asked) = asked.await {
+            return found(asked);
         }
         let HeadBlob { repository, digest } = operation.clone();
         let get = GetBlob {
@@ -108,10 +113,10 @@ impl RepositoryClient {
         };
         // The response is dropped with its body unread.
         let asked = self.ask_for(&operation, &info, get.request()?);
-        asked.await.unwrap_or_else(|| {
+        found(asked.await.unwrap_or_else(|| {
             let text = "the server tells neither by HEAD nor by GET how long the blob is";
             Err(info.annotate(Error::protocol(text), 1))
-        })
+        }))
     }
 
     /// Asks for a blob by one request, of whose response the head counts; `None` where it says too little.

@@ -118,8 +118,9 @@ blocking! {
         ) -> Result<ArtifactManifestProperties, Error>;
         /// Gets a manifest with its bytes as they are stored: `GET /v2/{name}/manifests/{reference}`.
         run fn get_manifest(reference: impl Argument<Reference>) -> Result<Manifest, Error>;
-        /// Asks what a manifest is without getting it: `HEAD /v2/{name}/manifests/{reference}`.
-        run fn head_manifest(reference: impl Argument<Reference>) -> Result<Descriptor, Error>;
+        /// Asks what a manifest is without getting it: `HEAD /v2/{name}/manifests/{reference}`. `None` when there is no
+        /// such tag or manifest.
+        run fn head_manifest(reference: impl Argument<Reference>) -> Result<Option<Descriptor>, Error>;
         /// Finds what a tag or digest stands for now: `HEAD /v2/{name}/manifests/{reference}`.
         run fn resolve(reference: impl Argument<Reference>) -> Result<Descriptor, Error>;
         /// Puts a manifest under a tag or its digest: `PUT /v2/{name}/manifests/{reference}`. A tag that points elsewhere
@@ -151,8 +152,8 @@ blocking! {
         /// Finds where the bytes of a blob are, without getting them: `GET /v2/{name}/blobs/{digest}`, whose redirect is
         /// not followed.
         run fn blob_url(digest: impl Argument<Digest>) -> Result<BlobLocation, Error>;
-        /// Asks whether a blob is there, and how large it is: `HEAD /v2/{name}/blobs/{digest}`.
-        run fn head_blob(digest: impl Argument<Digest>) -> Result<Descriptor, Error>;
+        /// Asks whether a blob is there, and how large it is: `HEAD /v2/{name}/blobs/{digest}`. `None` when it is not.
+        run fn head_blob(digest: impl Argument<Digest>) -> Result<Option<Descriptor>, Error>;
         /// Makes a blob of another repository one of this repository's too, without sending it:
         /// `POST /v2/{name}/blobs/uploads/?mount=&from=`. Returns `None` when it was mounted. Where the source does not
         /// have the blob, the registry starts an upload instead, which is returned.

@@ -242,8 +242,10 @@ impl BlobUpload {
                 // An upload whose response was lost is over, and so no longer known, when it was done. What
                 // counts is that the blob is there, whoever says by a 404 that the upload is not.
                 Err(error) if may_be_done && is_gone(&error) => {
-                    let held = self.repository.head_blob(&digest).await;
-                    return held.map(|_| digest).map_err(|_| error);
+                    return match self.repository.head_blob(&digest).await {
+                        Ok(Some(_)) => Ok(digest),
+                        _ => Err(error),
+                    };
                 }
                 other => other?,
             }

@@ -132,7 +132,7 @@ async fn a_layer_is_pushed() -> Result<(), Error> {
 
     let layer = repository.upload_blob(b"Sample layer").await?;
 
-    let held = repository.head_blob(&layer.digest).await?;
+    let held = repository.head_blob(&layer.digest).await?.unwrap();
     assert_eq!((held.size, held.digest), (12, layer.digest));
     Ok(())
 }

@@ -107,7 +107,7 @@ async fn a_token_to_push_serves_to_pull() {
     let a = scene.client(entra()).repository_client("a").unwrap();
     let blob = a.upload_blob(b"layer").await.unwrap();
     scene.sent();
-    a.head_blob(&blob.digest).await.unwrap();
+    a.head_blob(&blob.digest).await.unwrap().unwrap();
     assert_eq!(scene.sent().len(), 1);
 }
 

@@ -32,7 +32,7 @@ fn a_blob_from_a_reader_comes_down_by_read_whatever_the_buffer() {
         let source = BlobSource::reader(Cursor::new(content.clone()));
         let blob = app.upload_blob_with(source, options).unwrap();
         assert_eq!(blob.digest, Digest::sha256(&content));
-        assert_eq!(app.head_blob(&blob.digest).unwrap().size, 300_001);
+        assert_eq!(app.head_blob(&blob.digest).unwrap().unwrap().size, 300_001);
 
         for size in [1, 777, 1 << 20] {
             let mut reader = app.download_blob(&blob.digest).unwrap();
@@ -178,8 +178,7 @@ fn a_reader_that_fails_fails_the_upload_that_reads_from_it() {
         error.to_string().contains("the source of the blob"),
         "{error}"
     );
-    let error = app.head_blob(Digest::sha256("damaged")).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(app.head_blob(Digest::sha256("damaged")).unwrap(), None);
 }
 
 #[test]

@@ -252,15 +252,20 @@ async fn a_presence_check_believes_a_head_that_a_registry_serves_and_asks_by_get
                 }
             }
         });
-        for error in [
-            app.head_manifest("v1").await.unwrap_err(),
-            app.resolve(&digest).await.unwrap_err(),
-            app.head_blob(&digest).await.unwrap_err(),
-        ] {
-            assert_eq!(error.kind(), kind, "{head:?}: {}", text(&error));
-            assert!(error.operation().unwrap().starts_with("head_"), "{error}");
-            assert_eq!(std::mem::take(&mut *seen.lock().unwrap()) % requests, 0);
+        let error = app.resolve(&digest).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{head:?}: {}", text(&error));
+        assert_eq!(error.operation(), Some("head_manifest"));
+        for found in [app.head_manifest("v1").await, app.head_blob(&digest).await] {
+            match found {
+                Ok(found) => assert_eq!((found, kind), (None, ErrorKind::NotFound), "{head:?}"),
+                Err(error) => {
+                    assert_ne!(kind, ErrorKind::NotFound);
+                    assert_eq!(error.kind(), kind, "{head:?}: {}", text(&error));
+                    assert!(error.operation().unwrap().starts_with("head_"), "{error}");
+                }
+            }
         }
+        assert_eq!(*seen.lock().unwrap(), 3 * requests, "{head:?}");
     }
 }
 

@@ -61,7 +61,7 @@ async fn a_head_that_is_refused_or_says_too_little_is_made_up_for_by_a_get() {
         };
         let (app, seen) = registry(head);
         for found in [
-            app.head_manifest("v1").await.unwrap(),
+            app.head_manifest("v1").await.unwrap().unwrap(),
             app.resolve("v1").await.unwrap(),
         ] {
             assert_eq!(found.digest, digest, "{case}");
@@ -72,7 +72,7 @@ async fn a_head_that_is_refused_or_says_too_little_is_made_up_for_by_a_get() {
         let (head, get) = (Method::HEAD, Method::GET);
         let expected = [&head, &get, &head, &get, &head, &get, &Method::DELETE];
         assert_eq!(seen.lock().unwrap().iter().collect::<Vec<_>>(), expected);
-        let found = app.head_blob(&digest).await.unwrap();
+        let found = app.head_blob(&digest).await.unwrap().unwrap();
         assert_eq!(
             (found.digest, found.size),
             (digest.clone(), MANIFEST.len() as u64)
@@ -90,7 +90,15 @@ async fn what_the_get_says_counts() {
                 _ => response(status, &[], &body),
             }
         });
-        async move { app.head_manifest("v1").await.unwrap_err() }
+        async move {
+            let error = app.resolve("v1").await.unwrap_err();
+            let found = app.head_manifest("v1").await;
+            match error.kind() {
+                ErrorKind::NotFound => assert_eq!(found.unwrap(), None),
+                kind => assert_eq!(found.unwrap_err().kind(), kind),
+            }
+            error
+        }
     };
     for (status, code, kind) in [
         (405, "REGISTRY_DISALLOWED_OPERATION", ErrorKind::Disallowed),

@@ -23,7 +23,7 @@ fn names_with_slashes_and_digests_reach_every_route() {
             .await
             .unwrap();
         let blob = app.upload_blob(b"x").await.unwrap();
-        app.head_blob(&blob.digest).await.unwrap();
+        app.head_blob(&blob.digest).await.unwrap().unwrap();
         assert!(app.delete_blob(&blob.digest).await.unwrap());
     });
 }
@@ -85,7 +85,7 @@ fn no_artifact_is_refused_for_want_of_its_type_in_accept() {
     support.drive(async {
         for tag in ["image", "index"] {
             app.get_manifest(tag).await.unwrap();
-            app.head_manifest(tag).await.unwrap();
+            app.head_manifest(tag).await.unwrap().unwrap();
         }
     });
     let seen = support.seen();

@@ -247,6 +247,8 @@ fn what_was_just_pushed_is_waited_for_on_every_replica() {
     let (missing, took) = support.timed(replicated.get_manifest("v2"));
     assert_eq!(missing.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(took, Duration::from_secs(30));
+    let (missing, took) = support.timed(replicated.head_manifest("v2"));
+    assert_eq!((missing.unwrap(), took), (None, Duration::from_secs(30)));
 }
 
 #[test]

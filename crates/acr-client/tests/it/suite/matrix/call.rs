@@ -10,7 +10,7 @@ pub(super) enum Outcome {
     Done,
     /// A list of so many items.
     Items(usize),
-    /// A delete, and whether there was something.
+    /// A head or a delete, and whether there was something.
     WasThere(bool),
     /// An upload began, in the place of a mount.
     Opened,
@@ -104,7 +104,10 @@ async fn manifest(
             .await
             .map(|_| Outcome::Done),
         "get_manifest" => repository.get_manifest(tag).await.map(|_| Outcome::Done),
-        "head_manifest" => repository.head_manifest(tag).await.map(|_| Outcome::Done),
+        "head_manifest" => {
+            let found = repository.head_manifest(tag).await;
+            found.map(|found| Outcome::WasThere(found.is_some()))
+        }
         "set_manifest" => repository
             .set_manifest(tag, &at.manifest)
             .await
@@ -123,7 +126,10 @@ async fn blob(
     at: &Target,
 ) -> Result<Outcome, Error> {
     match operation {
-        "head_blob" => repository.head_blob(&at.blob).await.map(|_| Outcome::Done),
+        "head_blob" => {
+            let found = repository.head_blob(&at.blob).await;
+            found.map(|found| Outcome::WasThere(found.is_some()))
+        }
         "get_blob" => repository
             .get_blob(&at.blob, None)
             .await

@@ -258,7 +258,7 @@ pub(super) async fn head_manifest() {
     let world = World::new().await;
     let app = world.served.repository(APP);
     for found in [
-        app.head_manifest("v1").await.unwrap(),
+        app.head_manifest("v1").await.unwrap().unwrap(),
         app.resolve(&world.image.digest).await.unwrap(),
     ] {
         let expected = Descriptor::new(
@@ -321,6 +321,7 @@ pub(super) async fn head_blob() {
         .repository(APP)
         .head_blob(&world.target.blob)
         .await
+        .unwrap()
         .unwrap();
     assert_eq!(
         (&found.digest, found.size),
@@ -345,7 +346,8 @@ pub(super) async fn delete_blob() {
     let app = world.served.repository(APP);
     assert!(app.delete_blob(&world.target.blob).await.unwrap());
     assert!(!app.delete_blob(&world.target.blob).await.unwrap());
-    app.head_blob(&world.target.blob).await.unwrap_err();
+    let found = app.head_blob(&world.target.blob).await.unwrap();
+    assert_eq!(found, None);
 }
 
 pub(super) async fn mount_blob() {
@@ -397,7 +399,7 @@ pub(super) async fn upload_chunk() {
     }
     let digest = upload.complete(Digest::sha256(CONTENT)).await.unwrap();
     assert_eq!(
-        app.head_blob(digest).await.unwrap().size,
+        app.head_blob(digest).await.unwrap().unwrap().size,
         CONTENT.len() as u64
     );
 }

@@ -132,7 +132,7 @@ pub(super) async fn missing(operation: &str) {
             not_found("BLOB_UPLOAD_UNKNOWN")
         }
         // Without a body there is no code.
-        "head_manifest" | "head_blob" => (404, None, Err((ErrorKind::NotFound, ""))),
+        "head_manifest" | "head_blob" => (404, None, Ok(Outcome::WasThere(false))),
         // What is not there is deleted already.
         "delete_repository" => (404, Some("NAME_UNKNOWN"), Ok(Outcome::WasThere(false))),
         "delete_tag" => (404, Some("TAG_UNKNOWN"), Ok(Outcome::WasThere(false))),
