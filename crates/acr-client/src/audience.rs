@@ -1,4 +1,4 @@
-/// Whom an Entra ID token must be issued for, so that a registry accepts it.
+/// The audience (`aud`) that an Entra ID token must have to be accepted by a registry.
 ///
 /// The client derives it from the registry's host and hands it to a
 /// [`TokenSource`](crate::TokenSource); the builder's

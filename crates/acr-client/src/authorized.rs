@@ -12,7 +12,7 @@ use crate::response::Received;
 use crate::trace;
 use crate::transport::Body;
 
-/// Ways out: for what this crate has no method for.
+/// Escape hatches for requests that this crate does not model.
 impl ContainerRegistryClient {
     /// Sends a request of one's own with the client's credential, and gives back the response as it is,
     /// whatever its status.

@@ -202,7 +202,7 @@ mod tests {
         // A password that is only that is none.
         let error = read(&[endpoint, (USERNAME, "u"), (PASSWORD, "\n")]).unwrap_err();
         assert!(error.to_string().contains(PASSWORD), "{error}");
-        // What is inside is no line break of a file.
+        // What is inside is not a line break of a file.
         let odd = read(&[endpoint, (REFRESH_TOKEN, "t\nt")]).unwrap();
         odd.credential.check().unwrap_err();
     }

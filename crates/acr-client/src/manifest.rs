@@ -58,7 +58,7 @@ impl RepositoryClient {
     /// Reads the properties of a manifest: `GET /acr/v1/{name}/_manifests/{digest}`.
     ///
     /// With a tag it [resolves](Self::resolve) the tag first, which costs one more request and the
-    /// right `pull`.
+    /// permission `pull`.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl RepositoryClient {
     /// stays as it is. Works on a locked manifest: this is how it is unlocked.
     ///
     /// With a tag it [resolves](Self::resolve) the tag first, which costs one more request and the
-    /// right `pull`. The lock is then on the manifest; the tag can still move.
+    /// permission `pull`. The lock is then on the manifest; the tag can still move.
     ///
     /// # Errors
     ///
@@ -220,7 +220,7 @@ impl RepositoryClient {
     /// Deletes a manifest with all its tags: `DELETE /v2/{name}/manifests/{digest}`.
     ///
     /// With a tag it [resolves](Self::resolve) the tag first, which costs one more request and the
-    /// right `pull`; the other tags of the manifest go too. To remove a tag alone there is
+    /// permission `pull`; the other tags of the manifest go too. To remove a tag alone there is
     /// [`delete_tag`](Self::delete_tag). Returns whether the manifest was there. On a registry without an
     /// API for referrers a manifest with a subject is taken out of the index that clients keep as the
     /// list; whether the registry is one costs a request the first time, but never on Azure.
@@ -302,13 +302,13 @@ pub(crate) fn is_moot(error: &Error) -> bool {
     error.kind() == ErrorKind::Unsupported || error.status() == Some(StatusCode::NOT_IMPLEMENTED)
 }
 
-/// Refuses what is no manifest: a portal on the way responds with 200 with a page of its own.
+/// Refuses what is not a manifest: a portal on the way responds with 200 with a page of its own.
 fn check_type(media_type: &MediaType) -> Result<(), Error> {
     if media_type.begins_with("application/") {
         return Ok(());
     }
     Err(Error::protocol(format!(
-        "the response is of the type {media_type}, which is no manifest"
+        "the response is of the type {media_type}, which is not a manifest"
     )))
 }
 

@@ -62,7 +62,7 @@ impl OperationInfo {
         }
     }
 
-    /// Says in an error what it happened in; what was said further inside stays.
+    /// Attaches operation, repository and attempt count to an error; what was attached further inside stays.
     pub(crate) fn annotate(&self, error: Error, attempts: u32) -> Error {
         let repository = self.repository.as_ref().map(RepositoryName::as_str);
         error.in_operation(self.name, repository, self.reference.as_deref(), attempts)

@@ -11,9 +11,9 @@ use crate::transport::Body;
 pub(crate) struct Received {
     pub(crate) head: Parts,
     pub(crate) body: Body,
-    /// What the URL that served was asked.
+    /// The request line sent to the URL that responded.
     pub(crate) method: Method,
-    /// The URL that served.
+    /// The URL that responded.
     pub(crate) url: Uri,
     /// Whether that is not the registry, but where a response has led.
     pub(crate) is_elsewhere: bool,

@@ -1,4 +1,4 @@
-//! What a response that is no success says.
+//! What a response that is not a success says.
 
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
@@ -70,11 +70,12 @@ impl Received {
             return Error::new(ErrorKind::Registry, text).with_response(head.status, id, None);
         }
         if let Some(scope) = &missing_scope {
-            text = format!("the right {scope} is missing ({text})");
+            text = format!("the permission {scope} is missing ({text})");
         } else if info.class == OperationClass::Token {
             // Its kind says all.
         } else if kind == ErrorKind::Protocol {
-            text = format!("the server responds with {text}, which is no response to this request");
+            text =
+                format!("the server responds with {text}, which is not a response to this request");
         } else if kind == ErrorKind::Unsupported {
             text.push_str(if is_acr_api {
                 "; no ACR API here; list_tags and delete by digest work on every registry"
@@ -106,7 +107,7 @@ impl Received {
     }
 }
 
-/// The right that is missing, where a challenge says that this is why it was not met.
+/// The permission that is missing, where a challenge says that this is why it was not met.
 fn lacked_scope(headers: &HeaderMap, scope: &ScopeSet) -> Option<String> {
     let challenges = Challenge::from_headers(headers);
     let challenge = challenges.iter().find(|challenge| challenge.is_bearer())?;
@@ -178,7 +179,7 @@ fn body_is(headers: &HeaderMap, mask: &Mask) -> String {
     match value.to_str().map(MediaType::from_content_type) {
         Ok(of) if of.as_str().is_empty() => "with an empty Content-Type".to_owned(),
         Ok(of) => format!("of {}", excerpt(&mask.text(of.as_str()))),
-        Err(_) => "with a Content-Type that is no text".to_owned(),
+        Err(_) => "with a Content-Type that is not text".to_owned(),
     }
 }
 
@@ -205,8 +206,8 @@ pub(crate) const MAX_ERROR_BODY: usize = 64 << 10;
 
 /// The beginning of a server's text in one line, fit for a log.
 fn excerpt(text: &str) -> String {
-    const MOST: usize = 500;
-    one_line(text).chars().take(MOST).collect()
+    const MAX_CHARS: usize = 500;
+    one_line(text).chars().take(MAX_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -338,7 +339,7 @@ mod tests {
         assert_eq!(error.missing_scope(), Some("repository:app:delete"));
         assert_eq!(
             error.to_string(),
-            "the right repository:app:delete is missing (401 Unauthorized)"
+            "the permission repository:app:delete is missing (401 Unauthorized)"
         );
     }
 
@@ -390,7 +391,7 @@ mod tests {
             ),
             (
                 &[("content-type", "ä")],
-                "with a Content-Type that is no text",
+                "with a Content-Type that is not text",
             ),
             (&[("content-type", "text/html;x")], "of text/html"),
         ] {

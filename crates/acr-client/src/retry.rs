@@ -23,7 +23,7 @@ use crate::error::{Advice, Error, ErrorKind};
 /// is final at once, and so are a server that is not trusted, a proxy that refuses, and a response that is
 /// not HTTP.
 ///
-/// An endpoint where nobody responses, or whose name nobody knows, may be there again in a moment. So a
+/// An endpoint where nobody listens, or whose name nobody knows, may be there again in a moment. So a
 /// mistake in it is told after all attempts, with the default options after four to eight seconds.
 ///
 /// A delete is repeated too. When its response was lost, the next one finds nothing, and the method says
@@ -58,7 +58,7 @@ pub struct RetryOptions {
     /// its response, or to the end of a body that is read whole. Time spent queued by the client's own
     /// limiter is not counted. A request for a token is shared by all who wait for it, so it has this
     /// bound for itself, and an operation may end later by as much; [`CallOptions::deadline`] has no
-    /// such exception. The default is no bound.
+    /// such exception. The default is not a bound.
     pub deadline: Option<Duration>,
     /// How many repetitions all clones of a client have together. Each takes one, and each success
     /// gives a fifth of one back, so that a registry that is down is not asked five times for
@@ -433,7 +433,7 @@ fn from_system() -> u64 {
     RandomState::new().hash_one(())
 }
 
-/// What a success gives back to the budget: one failure in six is borne for ever.
+/// What a success gives back to the budget. Steady state: one retry per five successes.
 const SHARE_OF_SUCCESS: f64 = 0.2;
 const JITTER_BEHIND_RETRY_AFTER: Duration = Duration::from_millis(100);
 /// Options without pauses must not make an endless loop of the waiting.

@@ -112,7 +112,7 @@ impl RepositoryClient {
 
     /// Lists the names of the tags, ordered by name: `GET /v2/{name}/tags/list`.
     ///
-    /// This is the list of the OCI specification, which every registry has. It needs the right
+    /// This is the list of the OCI specification, which every registry has. It needs the permission
     /// `metadata_read` on ACR, like [`list_tag_properties`](Self::list_tag_properties).
     pub fn list_tags(&self) -> Pager<Tag> {
         self.list_tags_with(ListTagsOptions::default())

@@ -93,7 +93,7 @@ pub(crate) fn attempt<B>(request: &Request<B>, context: &OperationContext) -> Sp
 }
 
 /// Notes the status of a response, or why none came.
-pub(crate) fn served<B>(span: &Span, sent: &Result<Response<B>, Error>) {
+pub(crate) fn responded<B>(span: &Span, sent: &Result<Response<B>, Error>) {
     match sent {
         Ok(response) => {
             let status = response.status();

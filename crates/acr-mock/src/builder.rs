@@ -164,7 +164,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// Whether there is a referrers API; on by default. Registries from before OCI 1.1 response a plain 404 there and send
+    /// Whether there is a referrers API; on by default. Registries from before OCI 1.1 respond with a plain 404 there and send
     /// no `OCI-Subject`, and clients keep the list themselves, in an index under a tag.
     pub fn referrers_api(mut self, on: bool) -> Self {
         self.settings.referrers_api = on;

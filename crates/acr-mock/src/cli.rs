@@ -358,7 +358,7 @@ fn parse_entra_token(text: &str) -> Result<EntraToken, Usage> {
             rights,
         });
     } else {
-        "it is TOKEN or TOKEN:SCOPES, and what follows the first colon is no list of scopes such as \
+        "it is TOKEN or TOKEN:SCOPES, and what follows the first colon is not a valid list of scopes such as \
          `repository:samples/app:pull,push registry:catalog:*`"
     };
     Err((

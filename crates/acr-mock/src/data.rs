@@ -261,7 +261,7 @@ fn failure_with(
     response
 }
 
-/// Storage responses in the version of its API that the URL was signed for.
+/// Storage responds in the version of its API that the URL was signed for.
 pub(crate) fn versioned(call: &RequestContext, mut response: Response<Body>) -> Response<Body> {
     let version = parameter(call.uri(), "sv").and_then(|text| HeaderValue::try_from(text).ok());
     response.headers_mut().insert(

@@ -358,7 +358,7 @@ impl ErrorResponse {
         Self::json(StatusCode::BAD_REQUEST, error)
     }
 
-    /// Chosen: a query parameter that is no number or no digest.
+    /// Chosen: a query parameter that is not a valid number or digest.
     pub(crate) fn invalid_parameter(parameter: &str, value: &str) -> Self {
         let (code, message) = match parameter {
             "digest" => return Self::digest_invalid("digest parsing failed"),

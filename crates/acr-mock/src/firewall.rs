@@ -7,7 +7,7 @@ use crate::registry::Registry;
 use crate::request_context::RequestContext;
 
 impl Registry {
-    /// Lets a client in whose address is allowed.
+    /// Rejects clients whose address is not on the allow-list.
     pub(crate) fn pass_firewall(&self, call: &RequestContext) -> Result<(), ErrorResponse> {
         let Some(allowed) = &self.settings().firewall else {
             return Ok(());

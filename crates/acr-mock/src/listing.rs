@@ -52,19 +52,22 @@ fn push_tag(text: &mut Vec<u8>, tag: &TagRecord) {
         true => push_quoted(text, created),
         false => push_quoted(text, tag.last_updated_on.encode(&mut buffer)),
     }
-    match tag.extra.as_deref() {
+    let extra = tag.extra.as_deref();
+    match extra.map(|extra| extra.get("signed")) {
         None => text.extend_from_slice(b",\"signed\":false"),
-        Some(extra) => {
-            for (name, value) in extra {
-                push_member(text, name, value);
-            }
-        }
+        Some(None) => {}
+        Some(Some(signed)) => push_member(text, "signed", signed),
     }
     text.extend_from_slice(b",\"changeableAttributes\":");
     if tag.switches.are_all_on() {
         text.extend_from_slice(ALL_ON);
     } else {
         push_json(text, &tag.switches.to_attributes());
+    }
+    for (name, value) in extra.into_iter().flatten() {
+        if name != "signed" {
+            push_member(text, name, value);
+        }
     }
     text.push(b'}');
 }

@@ -16,7 +16,7 @@ pub(crate) fn mix(state: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// Makes the ids that name things and exchanges. They are no secrets, so the system is asked for randomness once alone.
+/// Makes the ids that name things and exchanges. They are not secrets, so the system is asked for randomness once alone.
 #[derive(Debug)]
 pub(crate) struct Ids(AtomicU64);
 

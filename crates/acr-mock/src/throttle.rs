@@ -22,7 +22,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// So many operations in each second.
+    /// Allows this many operations per second.
     #[must_use]
     pub const fn per_second(calls: u32) -> Self {
         Self {
@@ -32,7 +32,7 @@ impl Throttle {
         }
     }
 
-    /// So many operations in each minute, as the service's documentation counts reads and writes.
+    /// Allows this many operations per minute, as the service's documentation counts reads and writes.
     #[must_use]
     pub const fn per_minute(calls: u32) -> Self {
         Self {

@@ -112,7 +112,7 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// All four switches on: what everything is born with.
+    /// All four flags enabled, the state of a newly created item.
     #[must_use]
     pub fn enabled() -> Self {
         let switches = ChangeableAttributes::UNLOCKED.can_read(true).can_list(true);

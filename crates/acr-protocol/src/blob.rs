@@ -175,7 +175,7 @@ pub struct ContentRange {
 }
 
 impl ContentRange {
-    /// How many bytes it spans; none where the last comes before the first.
+    /// The length in bytes; 0 if `last < first`.
     #[must_use]
     pub const fn length(self) -> u64 {
         match self.last.checked_sub(self.first) {
@@ -222,7 +222,7 @@ impl FromStr for ContentRange {
     }
 }
 
-/// The text is no range.
+/// The text is not a valid range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {expected}")]
 pub struct InvalidRange {

@@ -50,7 +50,7 @@ codes! {
     BLOB_UPLOAD_RANGE_INVALID BlobUploadRangeInvalid "BLOB_UPLOAD_RANGE_INVALID";
     /// There is no such upload; it may have expired or ended.
     BLOB_UPLOAD_UNKNOWN BlobUploadUnknown "BLOB_UPLOAD_UNKNOWN";
-    /// The identity is known, the right is missing; also a firewall's refusal.
+    /// The identity is known, the permission is missing; also a firewall's refusal.
     DENIED Denied "DENIED";
     /// A digest is malformed or is not that of the content.
     DIGEST_INVALID DigestInvalid "DIGEST_INVALID";
@@ -143,7 +143,7 @@ pub struct ErrorEnvelope {
 
 impl ErrorEnvelope {
     /// Reads the body of an error response, whatever it is: some of the service's errors are plain text
-    /// (`404 page not found`), some are empty, and storage responses in XML. What is not an envelope gives no errors.
+    /// (`404 page not found`), some are empty, and storage responds in XML. What is not an envelope gives no errors.
     /// An error among them that is not of the form is passed over, one without a code is [`ErrorCode::UNKNOWN`].
     #[must_use]
     pub fn parse(body: &[u8]) -> Self {

@@ -89,7 +89,7 @@ pub(crate) fn empty_response(status: StatusCode) -> Response<Bytes> {
 }
 
 pub(crate) fn insert(response: &mut Response<Bytes>, name: HeaderName, value: &str) {
-    // Values are texts that were validated; one that cannot be a header value is left out rather than sent maimed.
+    // Values are validated texts; one that is not a valid header value is omitted.
     if let Ok(value) = HeaderValue::try_from(value) {
         response.headers_mut().insert(name, value);
     }

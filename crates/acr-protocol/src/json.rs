@@ -2,7 +2,7 @@
 //! the empty value of whatever it stands for, and a member that is absent too, so that `{}` is an empty list.
 //!
 //! Chosen: names of members are taken as they are spelled, though Go's decoder passes over their case, for no registry has
-//! been seen to write others; and a body that is `null` as a whole is no list. What is sent is strict.
+//! been seen to write others; and a body that is `null` as a whole is not a list. What is sent is strict.
 
 use std::collections::BTreeMap;
 

@@ -14,7 +14,7 @@ use crate::text::{excerpt, text_traits};
 /// Which page of a list is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ListQuery {
-    /// The most items that the page may hold (`n`). `None`: as the registry likes.
+    /// The most items that the page may hold (`n`). `None`: the registry's default.
     pub page_size: Option<u32>,
     /// The marker behind which the page begins (`last`), exclusive.
     pub last: Option<String>,
@@ -50,7 +50,7 @@ impl ListOrder {
         }
     }
 
-    /// Reads `orderby`. Two of the official SDKs send `none`, and links carry an empty one; what is unknown is no order.
+    /// Reads `orderby`. Two of the official SDKs send `none`, and links carry an empty one; what is unknown is not an order.
     #[must_use]
     pub fn from_query(value: &str) -> Self {
         match value {
@@ -106,7 +106,7 @@ impl PageToken {
     /// Takes the text of a token that was kept.
     ///
     /// # Errors
-    /// The text is no URL reference.
+    /// The text is not a valid URL reference.
     pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidLink> {
         let text = text.as_ref();
         let fail = |reason| InvalidLink {

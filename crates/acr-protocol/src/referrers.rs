@@ -92,7 +92,7 @@ pub fn fallback_tag(subject: &Digest) -> Option<Tag> {
 }
 
 /// What a manifest with a subject is in the list of the subject's referrers: the subject, and the entry with its
-/// artifact type and annotations. `None` where it names none, or is no JSON.
+/// artifact type and annotations. `None` where it names none, or is not JSON.
 #[must_use]
 pub fn referrer(manifest: &Manifest) -> Option<(Digest, Descriptor)> {
     let Referring {
@@ -113,7 +113,7 @@ pub fn referrer(manifest: &Manifest) -> Option<(Digest, Descriptor)> {
 /// `None` where it is as it should be already. Entries and members of other clients stay as they are.
 ///
 /// # Errors
-/// What is kept is no index.
+/// What is kept is not an index.
 pub fn change_index<'a>(
     kept: Option<&Manifest>,
     changes: impl IntoIterator<Item = (&'a Digest, Option<&'a Descriptor>)>,

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::{Method, Request, Response, response};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::attributes::{Attributes, ChangeableAttributes};
@@ -22,16 +23,14 @@ use crate::timestamp::Timestamp;
 /// What the registry knows of a tag.
 #[doc(alias = "TagAttributes")]
 #[doc(alias = "TagAttributesBase")]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ArtifactTagProperties {
     /// The registry's login server (`registry` on the wire, around the tag).
     #[serde(rename = "registry")]
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[serde(deserialize_with = "crate::json::null_is_default")]
+    #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub registry_login_server: String,
     /// The repository (`imageName` on the wire, around the tag).
     #[serde(rename = "imageName")]
-    #[serde(skip_serializing_if = "RepositoryName::is_in_envelope")]
     pub repository_name: RepositoryName,
     /// The tag.
     pub name: Tag,
@@ -43,13 +42,38 @@ pub struct ArtifactTagProperties {
     /// When it last moved (`lastUpdateTime`). Locks do not count as a change.
     #[serde(rename = "lastUpdateTime")]
     pub last_updated_on: Timestamp,
-    /// Members that this crate does not name, such as `signed`, which stands here on the wire.
+    /// Members that this crate does not name, such as `signed`.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
     /// Its locks (`changeableAttributes`).
     #[serde(rename = "changeableAttributes")]
     #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub attributes: Attributes,
+}
+
+/// In the service's order: `signed` stands before the locks. Members that are newer are written behind them.
+impl Serialize for ArtifactTagProperties {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if !self.registry_login_server.is_empty() {
+            map.serialize_entry("registry", &self.registry_login_server)?;
+        }
+        if !self.repository_name.is_in_envelope() {
+            map.serialize_entry("imageName", &self.repository_name)?;
+        }
+        map.serialize_entry("name", &self.name)?;
+        map.serialize_entry("digest", &self.digest)?;
+        map.serialize_entry("createdTime", &self.created_on)?;
+        map.serialize_entry("lastUpdateTime", &self.last_updated_on)?;
+        if let Some(signed) = self.extra.get("signed") {
+            map.serialize_entry("signed", signed)?;
+        }
+        map.serialize_entry("changeableAttributes", &self.attributes)?;
+        for (name, value) in self.extra.iter().filter(|(name, _)| *name != "signed") {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
 }
 
 impl Enveloped for ArtifactTagProperties {

@@ -240,13 +240,13 @@ impl DigestMismatch {
 #[error("digests by {0} cannot be computed; only sha256 and sha512 can")]
 pub struct UnsupportedAlgorithm(pub Algorithm);
 
-/// The bytes are no saved state of a [`Digester`] of this version.
+/// The bytes are not a saved state of a [`Digester`] of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a saved digester state of this version")]
 pub struct InvalidState;
 
 const STATE_VERSION: u8 = 1;
-/// Enough to notice a file that was cut or damaged; it is no protection against a forger.
+/// Enough to notice a file that was cut or damaged; it is not protection against a forger.
 const CHECKSUM_BYTES: usize = 8;
 
 fn checksum(saved: &[u8]) -> [u8; CHECKSUM_BYTES] {

@@ -19,7 +19,7 @@ pub fn content_range(data: &[u8]) {
         Ok(range) => {
             through_text(&range);
             assert!(range.first <= range.last && range.length() > 0);
-            // The one range whose length is no number of 64 bits is held to the largest.
+            // The one range whose length is not a number of 64 bits is held to the largest.
             if range.length() < u64::MAX {
                 assert_eq!(ChunkRange::new(range.first, range.length()), Some(range));
             }

@@ -35,7 +35,7 @@ pub(crate) fn response(
     response
 }
 
-/// Runs calls of a client that has a password. Whatever the registry responses, nothing is sent to another place, the
+/// Runs calls of a client that has a password. Whatever the registry responds, nothing is sent to another place, the
 /// calls end, and no error shows the password.
 pub(crate) fn no_request_leaves_the_registry<T>(
     responses: impl Fn(&Request<Body>) -> Response<String> + Send + Sync + 'static,

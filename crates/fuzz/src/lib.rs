@@ -1,4 +1,4 @@
-//! What has to hold of everything that reads a server's bytes: one function a parser, which takes any bytes and panics
+//! Properties of every parser of server-supplied bytes: one function a parser, which takes any bytes and panics
 //! where a property does not hold.
 //!
 //! `cargo xtask fuzz` has libFuzzer look for bytes that break one. The unit tests run them over the files of

@@ -45,7 +45,7 @@ fn requests_go_to(location: &UploadLocation) {
     let repository = repository();
     let target: Uri = text
         .parse()
-        .unwrap_or_else(|error| panic!("{text:?} was accepted, but is no URI: {error}"));
+        .unwrap_or_else(|error| panic!("{text:?} was accepted, but is not a valid URI: {error}"));
     if target.authority().is_none() {
         assert!(text.starts_with('/'));
     }

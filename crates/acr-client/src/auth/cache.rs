@@ -84,7 +84,7 @@ impl CachedToken {
 }
 
 /// Access tokens by the scope they were asked for, and whose they are: one for each identity of a
-/// chain at most. The registry is no part of the key, because a cache belongs to the clients of one
+/// chain at most. The registry is not part of the key, because a cache belongs to the clients of one
 /// registry. In order, so that which of several is taken does not change from run to run.
 #[derive(Debug, Default)]
 pub(crate) struct TokenCache {

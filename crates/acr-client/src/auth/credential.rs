@@ -10,7 +10,7 @@ use super::provider::TokenProvider;
 use crate::audience::Audience;
 use crate::error::Error;
 
-/// Who the client is to the registry.
+/// How the client authenticates to the registry.
 ///
 /// A credential is sent to the registry's own origin only, and never over plain `http` unless the
 /// builder was told to by
@@ -61,7 +61,7 @@ pub(super) trait Lookup: fmt::Debug + Send + Sync {
 }
 
 impl Credential {
-    /// Nobody in particular. Where anonymous pull is on, that is enough to read.
+    /// Anonymous access. Sufficient for pulls from registries with anonymous pull enabled.
     #[must_use]
     pub fn anonymous() -> Self {
         Self::of(Identity::Anonymous)
@@ -119,7 +119,7 @@ impl Credential {
     ///
     /// The next one is tried when one brings nothing (its source fails, docker's configuration has no
     /// entry for the registry), must not be sent to where the registry wants tokens to be fetched, or
-    /// is refused by the token server. A right that is missing is no reason: who somebody is does not
+    /// is refused by the token server. A permission that is missing is not a reason: who somebody is does not
     /// depend on what he asks for. Neither is a server that fails. The one that brought a token is
     /// stayed with until it brings none any more; after five minutes those ahead of it get another
     /// chance, since who was not signed in may be by now.
@@ -169,7 +169,7 @@ impl Credential {
 }
 
 impl Default for Credential {
-    /// Nobody in particular.
+    /// Anonymous access.
     fn default() -> Self {
         Self::anonymous()
     }
@@ -316,7 +316,7 @@ impl fmt::Debug for Identity {
 /// Its `Debug` is a part of that of the credential and the builder, and must show no secret.
 #[async_trait]
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no source of Entra ID tokens",
+    message = "`{Self}` is not a source of Entra ID tokens",
     note = "a credential of the Azure SDK is given by `Credential::token_credential`, with the feature `azure-core`",
     note = "a token that is at hand is given by `Credential::entra_token`"
 )]

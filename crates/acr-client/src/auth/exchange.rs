@@ -184,7 +184,7 @@ fn join(url: &Uri, operation: &Uri) -> Result<Uri, Error> {
     let mut parts = url.clone().into_parts();
     parts.path_and_query = format!("{}{separator}{query}", url.path()).parse().ok();
     Uri::from_parts(parts).map_err(|error| {
-        Error::protocol("the challenge's realm is no usable URL").with_source(error)
+        Error::protocol("the challenge's realm is not a valid URL").with_source(error)
     })
 }
 

@@ -1,4 +1,4 @@
-//! Who the client is: one credential, or the chain of those that are tried in turn.
+//! How the client authenticates: one credential, or the chain of those that are tried in turn.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -12,12 +12,12 @@ use crate::error::{Error, ErrorKind};
 #[derive(Debug)]
 pub(super) struct CredentialChain {
     links: Vec<Link>,
-    active: Mutex<InForce>,
+    active: Mutex<Active>,
 }
 
 /// Which one is in force, and since when nobody has looked whether one before it would do.
 #[derive(Debug, Clone, Copy)]
-struct InForce {
+struct Active {
     place: usize,
     since: SystemTime,
 }
@@ -26,7 +26,7 @@ impl CredentialChain {
     pub(super) fn new(credential: Credential) -> Self {
         Self {
             links: credential.0,
-            active: Mutex::new(InForce {
+            active: Mutex::new(Active {
                 place: 0,
                 since: SystemTime::UNIX_EPOCH,
             }),
@@ -51,14 +51,14 @@ impl CredentialChain {
     pub(super) fn mark_working(&self, place: usize, searched: bool, now: SystemTime) {
         let mut active = self.active();
         if searched || active.place != place {
-            *active = InForce { place, since: now };
+            *active = Active { place, since: now };
         }
     }
 
     /// The try_order in the order in which they are tried now: the one in force, then all others. From
     /// time to time the first ones get another chance: who was not signed in may be by now.
     pub(super) fn try_order(&self, now: SystemTime) -> impl Iterator<Item = usize> + use<> {
-        let InForce { place, since } = *self.active();
+        let Active { place, since } = *self.active();
         // A clock that went back counts as time enough.
         let is_old = now
             .duration_since(since)
@@ -68,7 +68,7 @@ impl CredentialChain {
         std::iter::once(first).chain(others)
     }
 
-    fn active(&self) -> MutexGuard<'_, InForce> {
+    fn active(&self) -> MutexGuard<'_, Active> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

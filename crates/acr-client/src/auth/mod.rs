@@ -150,7 +150,7 @@ impl Authorizer {
         matches!(self.state().scheme, Scheme::Unknown)
     }
 
-    /// Takes note of a response that is no challenge to a bare request.
+    /// Takes note of a response that is not a challenge to a bare request.
     pub(crate) fn mark_open(&self, authorization: &Authorization) {
         let mut state = self.state();
         if matches!(
@@ -198,7 +198,7 @@ impl Authorizer {
 
     /// Judges a 401 by its challenges, and fetches a token for the scope of the challenge if that
     /// may help.
-    pub(crate) async fn response(
+    pub(crate) async fn meet_challenge(
         &self,
         headers: &HeaderMap,
         sent: &Authorization,
@@ -209,14 +209,14 @@ impl Authorizer {
         if let Some(challenge) = challenges.iter().find(|challenge| challenge.is_bearer()) {
             let asked = asked(challenge, scope);
             self.state().ask_instead(scope, &asked);
-            return self.response_bearer(challenge, sent, asked, attempts).await;
+            return self.meet_bearer(challenge, sent, asked, attempts).await;
         }
-        self.response_basic(&challenges, sent).await
+        self.meet_basic(&challenges, sent).await
     }
 
     /// Judges the 401 to a ping that went ahead of a request for this scope. The scope of its
     /// challenge, which some registries give, says nothing about that request.
-    pub(crate) async fn response_ping(
+    pub(crate) async fn meet_ping_challenge(
         &self,
         headers: &HeaderMap,
         scope: &ScopeSet,
@@ -227,14 +227,13 @@ impl Authorizer {
         match challenges.iter().find(|challenge| challenge.is_bearer()) {
             Some(challenge) => {
                 let scope = scope.clone();
-                self.response_bearer(challenge, &bare, scope, attempts)
-                    .await
+                self.meet_bearer(challenge, &bare, scope, attempts).await
             }
-            None => self.response_basic(&challenges, &bare).await,
+            None => self.meet_basic(&challenges, &bare).await,
         }
     }
 
-    async fn response_basic(
+    async fn meet_basic(
         &self,
         challenges: &[Challenge],
         sent: &Authorization,
@@ -270,7 +269,7 @@ impl Authorizer {
         failure.map_or(Ok(None), Err)
     }
 
-    async fn response_bearer(
+    async fn meet_bearer(
         &self,
         challenge: &Challenge,
         sent: &Authorization,
@@ -297,8 +296,8 @@ impl Authorizer {
                         after = *kept;
                     }
                     let was_tried = *fresh && serves;
-                    let lacks_a_right = challenge.error() == Some("insufficient_scope");
-                    !was_tried || state.invalidate_refresh_token(token, lacks_a_right, now)
+                    let lacks_permission = challenge.error() == Some("insufficient_scope");
+                    !was_tried || state.invalidate_refresh_token(token, lacks_permission, now)
                 }
                 Authorization::Nothing | Authorization::Basic(_) => true,
             };
@@ -354,13 +353,13 @@ impl State {
     /// After a new access token was refused: drops the refresh token that it was fetched with, if
     /// that is older than the access token, so that a new one is exchanged. Tells whether it was.
     ///
-    /// A right that is missing is seldom a matter of the refresh token, but a role that was assigned
+    /// A permission that is missing is seldom a matter of the refresh token, but a role that was assigned
     /// meanwhile may show in a new one alone; so that a call that is denied does not cost an exchange
     /// each time, it must have some age for that.
     fn invalidate_refresh_token(
         &mut self,
         token: &CachedToken,
-        lacks_a_right: bool,
+        lacks_permission: bool,
         now: SystemTime,
     ) -> bool {
         if token.is_fresh_exchange {
@@ -368,13 +367,13 @@ impl State {
         }
         match self.refresh_tokens.get(&token.identity) {
             Some(held) if held.exchange == token.exchange => {
-                if lacks_a_right && !held.is_older_than(AGE_OF_RIGHTS, now) {
+                if lacks_permission && !held.is_older_than(AGE_OF_RIGHTS, now) {
                     return false;
                 }
                 self.refresh_tokens.remove(&token.identity);
                 true
             }
-            // Somebody else has seen to it.
+            // Another task has already replaced it.
             _ => true,
         }
     }

@@ -141,7 +141,7 @@ impl RepositoryClient {
             Err(error) => Err(response.undecodable(error)),
             // A portal on the way responds with 200 with a page of its own.
             Ok(found) if is_page(&response.head.headers) => Err(Error::protocol(format!(
-                "the response is of the type {}, which is no blob",
+                "the response is of the type {}, which is not a blob",
                 found.media_type
             ))),
             Ok(found) => Ok(found),

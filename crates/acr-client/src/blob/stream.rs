@@ -41,7 +41,7 @@ pub struct BlobStream {
     received: u64,
     /// What was taken and not used; it comes first.
     unread: Bytes,
-    is_expired: bool,
+    has_ended: bool,
 }
 
 impl BlobStream {
@@ -60,7 +60,7 @@ impl BlobStream {
             verifier,
             received: 0,
             unread: Bytes::new(),
-            is_expired: false,
+            has_ended: false,
         }
     }
 
@@ -224,12 +224,12 @@ impl Stream for BlobStream {
         if !self.unread.is_empty() {
             return Poll::Ready(Some(Ok(std::mem::take(&mut self.unread))));
         }
-        if self.is_expired {
+        if self.has_ended {
             return Poll::Ready(None);
         }
         let item = ready!(self.poll_bytes(cx));
         if !matches!(item, Some(Ok(_))) {
-            self.is_expired = true;
+            self.has_ended = true;
             // Nothing more is read, so the connection need not be kept.
             self.body = Body::empty();
         }
@@ -243,7 +243,7 @@ impl fmt::Debug for BlobStream {
             .field("digest", &self.digest)
             .field("head", &self.head)
             .field("received", &self.received)
-            .field("is_expired", &self.is_expired)
+            .field("has_ended", &self.has_ended)
             .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use http::{Method, Request, Response, StatusCode};
 use super::ContainerRegistryClient;
 use crate::error::Error;
 
-/// Ways out: for what this crate has no method for.
+/// Escape hatches for requests that this crate does not model.
 impl ContainerRegistryClient {
     /// Sends a request of one's own with the client's credential, and gives back the response as it is,
     /// whatever its status, with a body of at most `limit` bytes.

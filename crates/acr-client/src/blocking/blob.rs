@@ -162,7 +162,7 @@ impl BufRead for BlobReader {
     }
 
     fn consume(&mut self, count: usize) {
-        // More than there is must not be consumed; a slip of the caller's is no panic here.
+        // More than there is must not be consumed; a slip of the caller's is not a panic here.
         self.ahead.advance(count.min(self.ahead.len()));
     }
 }

@@ -251,9 +251,7 @@ impl ClientBuilder {
             )));
         }
         if self.idle_timeout.is_zero() {
-            return Err(Error::invalid(
-                "the idle timeout is zero; nothing could be served",
-            ));
+            return Err(Error::invalid("`idle_timeout` must be more than zero"));
         }
         if self.body_timeout.is_zero() {
             return Err(Error::invalid(

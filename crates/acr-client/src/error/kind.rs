@@ -14,9 +14,9 @@ pub enum ErrorKind {
     ///
     /// Check the credential; a new token may help.
     Unauthorized,
-    /// The registry knows the identity, but it lacks the right (401 `insufficient_scope`, or 403).
+    /// The registry knows the identity, but it lacks the permission (401 `insufficient_scope`, or 403).
     ///
-    /// [`Error::missing_scope`](crate::Error::missing_scope) names the right where the registry
+    /// [`Error::missing_scope`](crate::Error::missing_scope) names the permission where the registry
     /// did. A firewall's refusal is of this kind too.
     Denied,
     /// Too many requests in a time (429). Wait, then try again.
@@ -73,7 +73,7 @@ pub enum Advice {
 }
 
 impl ErrorKind {
-    /// The kind of a response that is no success.
+    /// The kind of a response that is not a success.
     pub(crate) fn of_response(status: StatusCode, code: Option<&ErrorCode>, scope: bool) -> Self {
         if code == Some(&ErrorCode::DIGEST_INVALID) {
             return Self::DigestMismatch;

@@ -132,7 +132,7 @@ impl Error {
         self.0.reference.as_deref()
     }
 
-    /// Returns the right that the identity lacks, such as `repository:app:delete`, where the
+    /// Returns the permission that the identity lacks, such as `repository:app:delete`, where the
     /// registry named it.
     #[must_use]
     pub fn missing_scope(&self) -> Option<&str> {

@@ -32,7 +32,7 @@ pub enum TransportErrorKind {
     /// The connection broke after the request was begun, or the body ended early. The server may
     /// have seen the request.
     Interrupted,
-    /// What came is no response that can be read: it is not HTTP, or its head is too large. The server
+    /// What came is not a response that can be read: it is not HTTP, or its head is too large. The server
     /// has seen the request, and another try would end the same way.
     Unreadable,
     /// Anything else, such as a request that cannot be put on the wire. Another try would end the same

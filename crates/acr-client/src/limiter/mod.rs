@@ -13,7 +13,7 @@
 //! - `limit` is the rate that is found by trying, after a refusal.
 //! - `recent` counts calls.
 //!
-//! Nothing is spawned. Those who wait hold the timers, and wake each other.
+//! No task is spawned: each waiting future owns its timer and wakes the next.
 
 mod class;
 mod limit;

@@ -366,7 +366,7 @@ impl State {
 }
 
 /// How long nothing may move, neither a response nor a given turn, until one call is let through beyond
-/// the bound. A registry that is slow takes less; a line that is slow is no worse for one call more.
+/// the bound. A registry that is slow takes less; a line that is slow is not worse for one call more.
 const STUCK: Duration = Duration::from_secs(10);
 /// The longest time between two looks of one that waits for a place.
 const SELDOM: Duration = Duration::from_millis(1600);

@@ -173,7 +173,7 @@ impl Pipeline {
             // A refusal that may say that there was nothing to do.
             let read = sender.read_at_once(&mut response, MAX_ERROR_BODY, attempts);
             let body = match read.await {
-                // It is no registry's then.
+                // It is not a registry's then.
                 Err(error) if error.kind() == ErrorKind::TooLarge => Bytes::new(),
                 other => other?,
             };

@@ -81,7 +81,7 @@ pub(crate) fn target(from: &Uri, head: &Parts) -> Result<Uri, Error> {
     let location = location.ok_or_else(|| Error::protocol("a redirect has no header Location"))?;
     let location = location
         .to_str()
-        .map_err(|_| Error::protocol("a redirect's header Location is no text"))?;
+        .map_err(|_| Error::protocol("a redirect's header Location is not text"))?;
     let next = resolve(from, "Location", location)?;
     if from.scheme_str() == Some("https") && next.scheme_str() != Some("https") {
         return Err(Error::protocol(format!(

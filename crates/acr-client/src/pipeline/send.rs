@@ -60,7 +60,7 @@ impl Pipeline {
             }
             self.sender().drain(&mut response, attempts).await;
             let headers = &response.head.headers;
-            let verdict = authorizer.response(headers, &authorization, &info.scope, attempts);
+            let verdict = authorizer.meet_challenge(headers, &authorization, &info.scope, attempts);
             match verdict.await? {
                 ChallengeOutcome::Retry(better) => authorization = better,
                 ChallengeOutcome::Fail => return Ok(response),
@@ -93,7 +93,7 @@ impl Pipeline {
 
     /// Finds out by a ping what the registry wants, before a body is sent.
     ///
-    /// A server may respond a bare request with a large body by a 401 and hang up while the body is
+    /// A server may respond to a bare request with a large body with a 401 and hang up while the body is
     /// still on its way; then the challenge is lost.
     async fn probe_scheme(
         &self,
@@ -124,7 +124,7 @@ impl Pipeline {
         let headers = &response.head.headers;
         let verdict = self
             .authorizer()
-            .response_ping(headers, &info.scope, attempts);
+            .meet_ping_challenge(headers, &info.scope, attempts);
         match verdict.await? {
             ChallengeOutcome::Retry(authorization) => Ok(authorization),
             ChallengeOutcome::Fail => Ok(bare),

@@ -57,7 +57,7 @@ impl RepositoryClient {
     /// Finds the subject in whose list of referrers a manifest is that is to be deleted, where such
     /// lists are kept by clients.
     ///
-    /// What cannot be found out holds up no delete: who may delete need not have the right to read.
+    /// What cannot be found out holds up no delete: who may delete need not have the permission to read.
     pub(crate) async fn listed_under(&self, digest: &Digest) -> Option<Digest> {
         if self.is_azure() || self.has_referrers_api(digest).await.unwrap_or(true) {
             return None;
@@ -179,7 +179,7 @@ impl RepositoryClient {
 }
 
 /// Whether the registry says so in the words of Harbor, whose code is not of the protocol. What another code
-/// says is no reason to begin a new index in the place of the one that may be there.
+/// says is not a reason to begin a new index in the place of the one that may be there.
 fn is_absence_to_harbor(error: &Error) -> bool {
     let code = error.code().map(ErrorCode::as_str);
     error.kind() == ErrorKind::NotFound && error.is_own() && code == Some("NOT_FOUND")

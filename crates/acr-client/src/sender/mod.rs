@@ -98,7 +98,7 @@ impl Sender {
             .send_timed(request, context)
             .instrument(span.clone())
             .await;
-        trace::served(&span, &sent);
+        trace::responded(&span, &sent);
         sent
     }
 
@@ -306,7 +306,7 @@ impl Sender {
     }
 
     fn idle_timeout_error(&self, what: &str) -> Error {
-        let text = format!("{what} within {:?}", self.idle_timeout);
+        let text = format!("{what} within {:?} (idle timeout)", self.idle_timeout);
         Error::new(ErrorKind::Timeout, text)
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a request's body is still on its way: a large chunk over a slow line is no silence.
+//! Whether a request's body is still on its way: a large chunk over a slow line is not silence.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -119,7 +119,7 @@ pub use crate::error::{TransportError, TransportErrorKind};
 /// The [module](self) says what a transport is responsible for, and what it must leave alone.
 #[async_trait]
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no transport",
+    message = "`{Self}` is not a transport",
     note = "a function from a request to a response is made one by `acr_client::transport::from_fn`",
     note = "`HyperTransport::builder()` is one after `.build()?`; clients of reqwest and services of tower are wrapped \
             in `ReqwestTransport` and `TowerTransport`, with the feature of that name"
@@ -129,7 +129,7 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// When no response head arrived. A status such as 404 or 500 is no error here.
+    /// When no response head arrived. A status such as 404 or 500 is not an error here.
     ///
     /// # Cancel safety
     ///

@@ -45,7 +45,7 @@ use crate::error::transport::kind_within;
 /// # What to set
 ///
 /// `connect_timeout` has no default in reqwest and should have a value. `timeout` is for a whole
-/// response with its body, and so ends each download that takes longer; the acr-client's own
+/// response with its body, and so ends each download that takes longer; acr-client's own
 /// [`idle_timeout`](crate::ClientBuilder::idle_timeout) bounds the silence instead. Default headers
 /// are sent to every server that a request leads to, also to where the data of blobs is, so a
 /// credential must not be among them. By itself reqwest sends `Accept: */*` where the registry's
@@ -153,7 +153,7 @@ fn failed(error: reqwest::Error) -> TransportError {
     TransportError::told(kind, text, error)
 }
 
-/// The kind of an error, and what to tell. Which TLS it has, and what its proxy served, reqwest does
+/// The kind of an error, and what to tell. Which TLS it has, and what its proxy responded, reqwest does
 /// not show but in words, so what cannot heal is known by them.
 fn classify(error: &reqwest::Error) -> (TransportErrorKind, String) {
     let root = decisive(error);

@@ -44,7 +44,7 @@ impl RepositoryClient {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when an option is no good; else as
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when an option is not valid; else as
     /// [`upload_blob`](Self::upload_blob).
     pub async fn upload_blob_with(
         &self,

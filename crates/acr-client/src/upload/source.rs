@@ -127,11 +127,11 @@ impl Watched {
     }
 
     /// Compares the file with what it was when it was opened; `read`: how many bytes came of it.
-    fn check(&self, read: u64, is_expired: bool) -> Result<(), Error> {
+    fn check(&self, read: u64, is_last: bool) -> Result<(), Error> {
         let Some((length, modified)) = self.before else {
             return Ok(());
         };
-        if !is_expired && read <= length {
+        if !is_last && read <= length {
             return Ok(());
         }
         let metadata = self.file.metadata().map_err(unreadable)?;
@@ -267,13 +267,13 @@ impl Chunks {
     pub(super) async fn next(&mut self, size: usize) -> Result<Bytes, Error> {
         let chunk = self.next_of_kind(size).await?;
         self.read += chunk.len() as u64;
-        let is_expired = chunk.len() < size;
+        let is_last = chunk.len() < size;
         if let Kind::Opened(file) = &self.kind {
-            file.check(self.read, is_expired)?;
+            file.check(self.read, is_last)?;
         }
         match self.length {
-            Some(length) if self.read > length || (is_expired && self.read < length) => {
-                let or_more = if is_expired { "" } else { " or more" };
+            Some(length) if self.read > length || (is_last && self.read < length) => {
+                let or_more = if is_last { "" } else { " or more" };
                 Err(Error::new(
                     ErrorKind::Io,
                     format!(

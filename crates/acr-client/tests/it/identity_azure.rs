@@ -186,7 +186,7 @@ async fn an_empty_token_is_an_error_of_the_credential() {
 
 #[tokio::test]
 async fn no_secret_is_in_an_error_or_in_debug() {
-    // What the token service served, as the SDK keeps and shows it.
+    // What the token service responded, as the SDK keeps and shows it.
     let response: fn() -> azure_core::Error = || {
         use azure_core::http::{RawResponse, headers::Headers};
         let body = r#"{"refresh_token":"hunter2"}"#;

@@ -1,4 +1,4 @@
-//! Who asks, and may they? Credentials of a request become an [`Access`], or a challenge.
+//! Authentication and authorisation of a request: its credentials become an [`Access`], or a challenge.
 //!
 //! The order is the service's: the scope is checked before anything's existence and before the body is looked at, and no
 //! action implies another.

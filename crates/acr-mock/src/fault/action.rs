@@ -26,7 +26,7 @@ pub enum FaultAction {
     Respond(FaultResponse),
     /// The connection ends before the request is carried out.
     Reset,
-    /// The request is carried out, and the connection ends without a response: what a client that repeats it must bear.
+    /// The request is carried out, and the connection ends without a response: exercises a client's handling of a lost response.
     DropResponse,
     /// So many bytes of the request's body are taken, or all where it has fewer; then the connection ends.
     ///
@@ -34,7 +34,7 @@ pub enum FaultAction {
     /// the upload stays open. Everything else needs its body whole, so nothing of it is kept. Strikes only requests of
     /// operations that have a body.
     ResetAfterTaking(u64),
-    /// The request is carried out at once, and served so much later by the registry's clock.
+    /// The request is carried out at once, and its response sent so much later by the registry's clock.
     DelayResponse(Duration),
     /// The request is carried out, and the response never comes.
     Hang,

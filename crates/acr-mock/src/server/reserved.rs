@@ -1,4 +1,4 @@
-//! `/_mock/`: the mock's own paths, which no registry has. They need no token and response on both origins.
+//! `/_mock/`: the mock's own paths, which no registry has. They need no token and respond on both origins.
 
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -45,7 +45,7 @@ pub(super) fn response(method: &Method, path: &str, ca_pem: Option<&str>) -> Res
     response
 }
 
-/// A response of the server's own that is no registry response: a status and one line.
+/// A response of the server's own that is not a registry response: a status and one line.
 pub(super) fn plain(status: StatusCode, line: &'static str) -> Response<Body> {
     let mut response = Response::new(line.into());
     *response.status_mut() = status;

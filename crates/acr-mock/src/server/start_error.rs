@@ -16,7 +16,7 @@ pub enum StartError {
         /// The address that is taken.
         address: SocketAddr,
     },
-    /// The address cannot be listened on: it is no address of this machine, or its port is reserved.
+    /// The address cannot be listened on: it is not an address of this machine, or its port is reserved.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address that was asked for.

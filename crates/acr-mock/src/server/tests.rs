@@ -122,7 +122,7 @@ fn a_request_in_progress_is_served_before_the_end() {
     let (release, released) = tokio::sync::oneshot::channel::<()>();
     let (started_sender, started) = mpsc::channel();
     let released = Mutex::new(Some(released));
-    // Whatever this machine does meanwhile: it is no test of how long the server waits.
+    // Whatever this machine does meanwhile: it is not a test of how long the server waits.
     let mock = start_with_grace(Duration::from_secs(60), move |request| {
         let released = (request.uri().path() == "/slow").then(|| {
             started_sender.send(()).expect("the test waits");

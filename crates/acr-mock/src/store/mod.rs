@@ -191,7 +191,7 @@ impl Store {
         removed
     }
 
-    /// A record that holds nothing any more is no record.
+    /// A record that holds nothing any more is not a record.
     pub(crate) fn forget_if_empty(&mut self, name: &RepositoryName) {
         if self
             .repositories

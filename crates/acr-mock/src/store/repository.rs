@@ -139,7 +139,7 @@ impl RepositoryRecord {
         Some(record)
     }
 
-    /// Changes a tag's locks, which is no change of the tag's time.
+    /// Changes a tag's locks, which is not a change of the tag's time.
     pub(crate) fn update_tag(
         &mut self,
         tag: &Tag,
@@ -157,7 +157,7 @@ impl RepositoryRecord {
         self.tags.update(tag.as_str(), change)
     }
 
-    /// Changes a manifest's locks, which is no change of the manifest's time.
+    /// Changes a manifest's locks, which is not a change of the manifest's time.
     pub(crate) fn update_manifest(
         &mut self,
         digest: &Digest,

@@ -88,7 +88,7 @@ impl Challenge {
     }
 
     /// Reads every `WWW-Authenticate` header of a response. Malformed ones are passed over: what matters is whether
-    /// there is a challenge that can be served.
+    /// there is a challenge that can be met.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Vec<Self> {
         let values = headers

@@ -122,7 +122,7 @@ impl Scope {
         })
     }
 
-    /// The right to do these things to a repository.
+    /// The permission to do these things to a repository.
     ///
     /// A name that a server sent may hold what separates the parts of a scope; that is escaped, so that no name can
     /// ask for more than itself.
@@ -146,7 +146,7 @@ impl Scope {
         }
     }
 
-    /// `registry:catalog:*`, the right to list the repositories.
+    /// `registry:catalog:*`, the permission to list the repositories.
     #[must_use]
     pub fn catalog() -> Self {
         Self {

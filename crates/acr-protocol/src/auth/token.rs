@@ -351,7 +351,7 @@ fn post_form(path: &str, form: String) -> Result<Request<Bytes>, InvalidRequest>
 }
 
 /// All scopes of a form or query: one value may hold several, and the parameter may be repeated. Malformed ones give
-/// no right and so are passed over.
+/// no permission and so are passed over.
 fn scopes(form: &[u8]) -> ScopeSet {
     let values = query_values(form, "scope");
     let scopes = values

@@ -25,7 +25,7 @@ impl ChunkRange {
         })
     }
 
-    /// How many bytes it spans; none where the last comes before the first.
+    /// The length in bytes; 0 if `last < first`.
     #[must_use]
     pub fn length(self) -> u64 {
         let behind_first = self.last.checked_sub(self.first);

@@ -122,7 +122,7 @@ fn upload_path(repository: &RepositoryName, uuid: &str) -> PathBuilder {
         .segment(uuid)
 }
 
-/// The text is no location of an upload. Its query is not shown: it may hold a signature.
+/// The text is not a valid location of an upload. Its query is not shown: it may hold a signature.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not the location of an upload")]
 pub struct InvalidUploadLocation {

@@ -35,7 +35,7 @@ impl RawResponse {
 /// The most that a head or a line between chunks may have, in bytes.
 const HEAD_LIMIT: usize = 256 * 1024;
 
-/// Reads one respond; and what came with its last bytes and is no part of it.
+/// Reads one response, and what came with its last bytes and is not part of it.
 pub(crate) fn read_response(
     stream: &mut impl Read,
     is_head: bool,
@@ -124,7 +124,7 @@ impl<R: Read> Input<'_, R> {
             }
             let (name, value) = line
                 .split_once(':')
-                .ok_or_else(|| format!("{line:?} is no header line"))?;
+                .ok_or_else(|| format!("{line:?} is not a header line"))?;
             headers.push((name.to_owned(), value.trim().to_owned()));
         }
     }

@@ -130,7 +130,7 @@ impl Counts {
             // Left out where it would be 0.
             let text = suite.attribute(name).unwrap_or("0");
             let number = text.parse();
-            Ok(number.map_err(|_| format!("the report's `{name}` is no number: {text:?}"))?)
+            Ok(number.map_err(|_| format!("the report's `{name}` is not a number: {text:?}"))?)
         };
         let failed = number("failures")? + number("errors")?;
         let (skipped, disabled) = (number("skipped")?, number("disabled")?);
@@ -330,7 +330,7 @@ mod tests {
                 report("tests=\"1\" failures=\"2\"", CASES),
                 "more than that",
             ),
-            (report("tests=\"some\"", ""), "`tests` is no number"),
+            (report("tests=\"some\"", ""), "`tests` is not a number"),
             (
                 report("tests=\"1\"", "<testcase name=\"Suite/x\" status=\"odd\"/>"),
                 "unknown status \"odd\"",

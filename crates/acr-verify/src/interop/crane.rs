@@ -1,5 +1,5 @@
 //! acr-client on `crane registry serve`, the registry of go-containerregistry: it has neither Azure's API nor one for
-//! referrers, and responses chunks with other statuses than the specification's.
+//! referrers, and responds to chunks with other statuses than the specification's.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -62,7 +62,7 @@ impl MockProcess {
                 child.wait()?
             )),
             Ok(_) => serde_json::from_str(&line).map_err(|error| {
-                format!("the ready line of acr-mock is no JSON: {error}: {line:?}")
+                format!("the ready line of acr-mock is not JSON: {error}: {line:?}")
             }),
             Err(error) => Err(format!(
                 "the ready line of acr-mock cannot be read: {error}"

@@ -27,7 +27,7 @@ impl Config {
     pub(super) fn parse(bytes: &[u8], name: String) -> Result<Self, Error> {
         if bytes.len() > MAX_CONFIG_SIZE {
             return Err(Error::invalid(format!(
-                "{name} is larger than 1 MiB, so it is no such file"
+                "{name} is larger than 1 MiB, so it is not docker's configuration"
             )));
         }
         // An empty file says nothing, to docker too.
@@ -37,7 +37,7 @@ impl Config {
         }
         // The parser's error names a line and column, and repeats nothing of the file.
         let value = serde_json::from_slice(bytes).map_err(|error| {
-            let text = format!("{name} is no JSON");
+            let text = format!("{name} is not JSON");
             Error::of_foreign(ErrorKind::InvalidInput, text, error)
         })?;
         match value {
@@ -87,13 +87,13 @@ impl Config {
             Some(Value::String(name)) if name.is_empty() => Ok(None),
             Some(Value::String(name)) => Helper::new(name, address).map(Some).ok_or_else(|| {
                 Error::invalid(format!(
-                    "{place} in {} is no name of a credential helper; letters, digits, '.', '_' \
+                    "{place} in {} is not a valid name of a credential helper; letters, digits, '.', '_' \
                      and '-' are allowed, and the first is no '-'",
                     self.name
                 ))
             }),
             Some(_) => Err(Error::invalid(format!(
-                "{place} in {} is no text; it names a credential helper",
+                "{place} in {} is not text; it names a credential helper",
                 self.name
             ))),
         }
@@ -125,12 +125,12 @@ impl Config {
         let entry = match entry {
             Value::Null => return Ok(None),
             Value::Object(entry) => entry,
-            _ => return Err(unusable("is no object")),
+            _ => return Err(unusable("is not an object")),
         };
         let text = |name: &str| match member(entry, name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-            Some(_) => Err(unusable(&format!("has a member {name} that is no text"))),
+            Some(_) => Err(unusable(&format!("has a member {name} that is not text"))),
         };
         let (auth, token) = (text("auth")?, text("identitytoken")?);
         let (user, password) = (text("username")?, text("password")?);
@@ -149,7 +149,9 @@ impl Config {
         let server = registry.server;
         let config = json!({ "auths": { server: entry } }).to_string();
         let found = docker_credential::get_credential_from_reader(config.as_bytes(), server)
-            .map_err(|_| unusable("has a member auth that is no user and password in base64"))?;
+            .map_err(|_| {
+                unusable("has a member auth that is not a user name and password in base64")
+            })?;
         identity(found).map_err(|NoUser| unusable("has a password, but no user name"))
     }
 
@@ -158,7 +160,7 @@ impl Config {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Object(members)) => Ok(Some(members)),
             Some(_) => Err(Error::invalid(format!(
-                "{name} in {} is no object",
+                "{name} in {} is not an object",
                 self.name
             ))),
         }

@@ -10,7 +10,7 @@ use crate::auth::credential::{Identity, without_line_break};
 pub(super) struct NoUser;
 
 /// What a credential of docker's is to this crate. One without a secret is none: docker keeps an entry
-/// for a registry whose secret is elsewhere, and some helpers response so when they have nothing.
+/// for a registry whose secret is elsewhere, and some helpers respond so when they have nothing.
 pub(super) fn identity(found: DockerCredential) -> Result<Option<Identity>, NoUser> {
     let (user, secret) = match found {
         DockerCredential::IdentityToken(token) => (None, without_line_break(&token).to_owned()),

@@ -92,7 +92,7 @@ impl DockerConfig {
     /// `.docker` in the home folder.
     ///
     /// The file is read at each look-up, so a later `docker login` counts. If there is none, nothing is
-    /// configured, which is no error.
+    /// configured, which is not an error.
     #[must_use]
     pub fn new() -> Self {
         Self::of(usual_place(env::var_os("DOCKER_CONFIG"), env::home_dir()))
@@ -247,7 +247,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     // Also because reading from a pipe may never end.
     if !kind.is_file() {
         return Err(Error::invalid(format!(
-            "{} is no file; docker's configuration is one, usually config.json in a folder .docker",
+            "{} is not a file; docker's configuration is one, usually config.json in a folder .docker",
             path.display()
         )));
     }

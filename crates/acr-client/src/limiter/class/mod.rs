@@ -117,7 +117,7 @@ impl Class {
         }
     }
 
-    /// Takes it back that the latest call is sent: whoever had the turn did not come for it.
+    /// Undoes `admit` for a caller that was cancelled.
     pub(super) fn take_back(&mut self, admission: Admission) {
         self.next = self.next.saturating_sub(admission.spacing);
         self.recent.take_back();
@@ -218,7 +218,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MAX_DOUBLINGS: u32 = 3;
 /// How much of a timer's delay the next calls make up for.
 const LATE: Duration = Duration::from_millis(50);
-/// A larger number of calls per second is no limit but a mistake.
+/// A larger number of calls per second is not a limit but a mistake.
 const MAX_BELIEVED: f64 = 1e6;
 
 #[cfg(test)]

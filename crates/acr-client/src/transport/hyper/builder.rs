@@ -89,7 +89,7 @@ impl HyperTransportBuilder {
 
     /// Builds the transport. Opens no connection, but reads the platform's certificates.
     ///
-    /// A platform whose certificates cannot be read is no error here, because the certificates
+    /// A platform whose certificates cannot be read is not an error here, because the certificates
     /// given by [`root_certificate_pem`](Self::root_certificate_pem) may be all that is needed, and
     /// plain `http` needs none. If there is none at all, each call over `https` fails and says so.
     ///

@@ -137,7 +137,7 @@ impl fmt::Debug for NoProxy {
     }
 }
 
-/// Reads a variable of this process. One that is no Unicode is not passed over, because it is meant to say something.
+/// Reads a variable of this process. One that is not Unicode is not passed over, because it is meant to say something.
 pub(super) fn variable(name: &str) -> Option<String> {
     Some(std::env::var_os(name)?.to_string_lossy().into_owned())
 }

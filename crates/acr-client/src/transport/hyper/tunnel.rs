@@ -18,7 +18,7 @@ use super::proxy::Proxy;
 /// Asks the proxy at the other end of `io` for a connection to the target's host, and gives back `io` when it leads
 /// there.
 ///
-/// Not hyper-util's `Tunnel`, whose errors do not say what the proxy served.
+/// Not hyper-util's `Tunnel`, whose errors do not say what the proxy responded.
 pub(super) async fn tunnel<T>(io: T, proxy: &Proxy, target: &Uri) -> Result<T, ProxyError>
 where
     T: Read + Write + Unpin,
@@ -103,7 +103,7 @@ impl fmt::Display for ProxyError {
             What::Unreachable(_) => write!(f, "cannot connect to the proxy {proxy}"),
             What::Broken(_) => write!(f, "no response to CONNECT came from the proxy {proxy}"),
             What::Refused { request, status } => {
-                write!(f, "the proxy {proxy} served {request} with {status}")?;
+                write!(f, "the proxy {proxy} responded {status} to {request}")?;
                 match *status {
                     StatusCode::PROXY_AUTHENTICATION_REQUIRED => f.write_str(
                         "; it wants a user name and a password, which its URL has in front of the \

@@ -282,7 +282,7 @@ async fn a_page_that_responds_to_every_head_is_no_content() {
     }
 }
 
-/// A registry whose referrers response this, and whose fallback tag that.
+/// A registry that responds so for referrers, and so for their fallback tag.
 fn without_referrers(
     list: fn() -> Response<Body>,
     tag: fn() -> Response<Body>,

@@ -1,4 +1,4 @@
-//! Servers that response nonsense, or want what they must not have.
+//! Servers that respond with nonsense, or want what they must not have.
 //!
 //! What they have in common: each response yields an error of a kind, nothing panics or hangs, and no
 //! credential reaches another origin. A faithful registry is played by `acr-mock` elsewhere.

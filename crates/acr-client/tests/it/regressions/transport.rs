@@ -88,7 +88,7 @@ fn a_request_of_one_s_own_does_not_take_the_credential_elsewhere() {
     for url in [
         "https://evil.example/v2/",
         "http://mock.azurecr.io/v2/",
-        // What is no path is not taken for the root.
+        // What is not a path is not taken for the root.
         "mock.azurecr.io",
         "*",
     ] {

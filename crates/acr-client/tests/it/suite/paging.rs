@@ -94,7 +94,7 @@ async fn pages_of_7_give_250_tags_in_order(backend: Backend) {
         app.list_tags_with(options).collect_all().await.unwrap(),
         sorted[..]
     );
-    // And without a size, in pages as the registry likes.
+    // And without a size, in pages of the registry's default size.
     assert_eq!(
         app.list_tag_properties().collect_all().await.unwrap().len(),
         250

@@ -198,7 +198,7 @@ fn frames_without_a_byte_of_content_are_silence_too() {
         peer.send("PUT / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;")
             .await;
         let start = Instant::now();
-        // An extension of a chunk, which is no part of the body.
+        // An extension of a chunk, which is not part of the body.
         while peer.0.write_u8(b'x').await.is_ok() {
             wait(1).await;
         }

@@ -1,4 +1,4 @@
-//! Nobody in particular: tokens without credentials, and what they are good for.
+//! Anonymous access: tokens without credentials, and what they allow.
 
 use std::time::Duration;
 

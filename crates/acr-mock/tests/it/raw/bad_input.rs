@@ -276,7 +276,7 @@ fn odd_queries_and_headers_break_nothing() {
             .send()
             .expect(401);
     }
-    // Bytes that are no text.
+    // Bytes that are not text.
     let request = Request::get("https://mock.azurecr.io/acr/v1/app")
         .header(
             "authorization",

@@ -11,7 +11,7 @@ fn requests_are_counted_by_operation_whatever_comes_of_them() {
     let raw = Raw::new();
     let blob = raw.registry.seed("app").unwrap().blob("text/plain", "text");
     let token = raw.issued("repository:app:pull");
-    assert_eq!(raw.registry.requests().total(), 0, "seeds are no requests");
+    assert_eq!(raw.registry.requests().total(), 0, "seeds are not requests");
 
     raw.get("/v2/").send().expect(401);
     raw.get("/v2/").bearer(&token).send().expect(200);

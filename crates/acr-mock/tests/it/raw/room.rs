@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 
 use crate::raw::support::{HOST, OCI_INDEX, Raw, digest};
 
-const MOST: usize = 200_000;
+const MAX_BYTES: usize = 200_000;
 const STEPS: usize = 400;
 const REPOSITORIES: [&str; 2] = ["a", "b"];
 
@@ -89,7 +89,7 @@ fn whatever_becomes_of_pushes_and_deletes_no_byte_stays_counted() {
         let raw = Raw::with(|builder| {
             builder
                 .authentication(false)
-                .max_bytes(MOST as u64)
+                .max_bytes(MAX_BYTES as u64)
                 .upload_life(Duration::from_secs(60))
         });
         let mut draw = Draw(seed);
@@ -155,7 +155,7 @@ fn whatever_becomes_of_pushes_and_deletes_no_byte_stays_counted() {
             {
                 locations.push(location.to_str().unwrap().to_owned());
             }
-            assert!(raw.registry.statistics().held_bytes() <= MOST as u64);
+            assert!(raw.registry.statistics().held_bytes() <= MAX_BYTES as u64);
         }
         assert!(refused > 0, "the bound is never reached");
         raw.clock.advance(Duration::from_secs(60));
@@ -169,7 +169,7 @@ fn whatever_becomes_of_pushes_and_deletes_no_byte_stays_counted() {
         }
         assert_eq!(raw.registry.statistics(), Registry::new().statistics());
         // All the room is there again, and not a byte more.
-        for (length, status) in [(MOST, 400), (MOST + 1, 405)] {
+        for (length, status) in [(MAX_BYTES, 400), (MAX_BYTES + 1, 405)] {
             let path = format!("/v2/a/blobs/uploads/?digest={}", digest(b"another"));
             let response = send(&raw.registry, ("POST", &path), &vec![0; length], End::Whole);
             assert_eq!(response.unwrap().status(), status);

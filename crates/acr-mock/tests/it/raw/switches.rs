@@ -387,7 +387,7 @@ fn the_config_s_type_comes_into_the_properties_later() {
         assert_eq!(types(), [None, None]);
         raw.clock.advance(Duration::from_secs(1));
         assert_eq!(types(), [Some(json!(OCI_CONFIG)), Some(json!(OCI_CONFIG))]);
-        // A push of the same bytes is no first push.
+        // A push of the same bytes is not a first push.
         raw.push_image("app", "v1");
         assert_eq!(types(), [Some(json!(OCI_CONFIG)), Some(json!(OCI_CONFIG))]);
     }

@@ -431,7 +431,7 @@ fn an_upload_ends_an_hour_after_its_last_byte() {
     raw.clock.advance(Duration::from_secs(3_599));
     let held = location(&chunk(&raw, &begun, None, b"abc").expect(202));
     raw.clock.advance(Duration::from_secs(3_599));
-    // A look is no byte.
+    // A look is not a byte.
     raw.get(&held).scope(PULL).send().expect(204);
     raw.clock.advance(Duration::from_secs(1));
     assert_unknown(&raw, &held);

@@ -1,4 +1,4 @@
-//! Responses that are no responses.
+//! Responses that are not responses.
 
 use super::*;
 

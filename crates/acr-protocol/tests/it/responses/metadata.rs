@@ -28,6 +28,37 @@ fn properties_of_a_repository_are_written_as_the_service_does() {
 }
 
 #[test]
+fn members_of_a_tag_that_are_new_stand_behind_its_locks() {
+    let extra = serde_json::json!({ "future": [1], "signed": true, "newer": "x" });
+    let output = ArtifactTagProperties {
+        registry_login_server: "r.azurecr.io".into(),
+        repository_name: name("samples/app"),
+        name: tag_named("v1"),
+        digest: valid(Digest::new(DIGEST)),
+        created_on: valid("2025-09-01T10:00:02.61505Z".parse()),
+        last_updated_on: valid("2025-09-01T10:11:41.5329708Z".parse()),
+        attributes: Attributes::enabled(),
+        extra: extra.as_object().cloned().unwrap_or_default(),
+    };
+    let operation = GetTagProperties {
+        repository: output.repository_name.clone(),
+        tag: output.name.clone(),
+    };
+    let response = operation.respond(&output);
+    let body = format!(
+        concat!(
+            r#"{{"registry":"r.azurecr.io","imageName":"samples/app","tag":{{"name":"v1","digest":"{}","#,
+            r#""createdTime":"2025-09-01T10:00:02.61505Z","lastUpdateTime":"2025-09-01T10:11:41.5329708Z","signed":true,"#,
+            r#""changeableAttributes":{{"deleteEnabled":true,"writeEnabled":true,"readEnabled":true,"listEnabled":true}},"#,
+            r#""future":[1],"newer":"x"}}}}"#,
+            "\n"
+        ),
+        DIGEST
+    );
+    assert_eq!(response.body(), body.as_bytes());
+}
+
+#[test]
 fn a_deleted_repository_without_tags_says_null() {
     let operation = DeleteRepository {
         repository: name("a"),

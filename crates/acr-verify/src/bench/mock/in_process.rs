@@ -15,7 +15,7 @@ use crate::Result;
 const ROUNDS: usize = 15;
 /// How long one turn lasts at least.
 const TURN: Duration = Duration::from_millis(80);
-/// How many requests are made before their turn, so that making them is no part of it.
+/// How many requests are made before their turn, so that making them is not part of it.
 const BATCH: usize = 500;
 
 /// The CPU time of a manifest by tag and of a page of 100 tags, by the round.

@@ -235,7 +235,7 @@ fn what_is_malformed_is_named_without_its_content() {
             entry(json!({ "auth": "Omh1bnRlcjI=" })),
             &[REGISTRY, "user name"],
         ),
-        // bytes that are no text
+        // bytes that are not text
         (entry(json!({ "auth": "gIA6aHVudGVyMg==" })), &[REGISTRY]),
         (
             entry(json!({ "identitytoken": ["hunter2"] })),

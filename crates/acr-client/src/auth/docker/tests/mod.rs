@@ -18,7 +18,7 @@ fn shown(identity: Option<Identity>) -> String {
     }
 }
 
-/// The identity of a credential that is no chain.
+/// The identity of a credential that is not a chain.
 fn identity(credential: Option<Credential>) -> Option<Identity> {
     credential.map(|credential| match &credential.0[..] {
         [Link::Known(identity)] => identity.clone(),

@@ -126,7 +126,7 @@ async fn the_first_line_names_what_decided_it_and_what_cannot_heal_is_tried_once
         check(&error, Transport, advice, &[&named, words]);
     }
 
-    // What comes is no response.
+    // What comes is not a response.
     let large: &str = Box::leak(format!("HTTP/1.1 200 x\r\nX: {}", "x".repeat(1 << 20)).into());
     for (response, kind, advice, words) in [
         (

@@ -34,7 +34,7 @@ async fn serve_once(response: &'static str) -> String {
     format!("http://{address}/v2/")
 }
 
-/// An address where nobody responses. It stays taken while the socket is held: a port that was only free a
+/// An address where nobody listens. It stays taken while the socket is held: a port that was only free a
 /// moment ago may be another test's by now.
 fn refusing() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();

@@ -238,7 +238,7 @@ async fn a_refusal_names_the_proxy_and_the_status_and_no_password() {
     use TransportErrorKind::{Connect, Refused};
     for (response, kind, status, advice) in [
         (
-            // As a proxy that wants a login served.
+            // As a proxy that wants a login.
             "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"corp\"\r\n\
              Content-Length: 0\r\n\r\n",
             Refused,

@@ -1,4 +1,4 @@
-//! What an honest registry responses, and an honest token server.
+//! How an honest registry and an honest token server respond.
 
 use std::time::SystemTime;
 

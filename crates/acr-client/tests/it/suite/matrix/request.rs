@@ -80,7 +80,7 @@ pub(super) fn request(operation: &str, at: &Target) -> Plain {
         ),
         "request_access_token" => form(
             "/oauth2/token",
-            // Nobody in particular, which needs no other token first.
+            // Anonymous access, which needs no other token first.
             format!("grant_type=password&service={HOST}&scope=repository%3A{repository}%3Apull"),
         ),
         "request_access_token_with_login" => get(format!(
