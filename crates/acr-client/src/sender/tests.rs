@@ -123,7 +123,7 @@ async fn a_silent_server_ends_in_a_timeout_that_names_the_url_without_its_query(
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(
         error.to_string(),
-        "GET https://r.example:8443/v2/a/blobs/x: no response within 60s"
+        "GET https://r.example:8443/v2/a/blobs/x: no response within 60s (idle timeout)"
     );
 }
 
@@ -139,7 +139,7 @@ async fn a_body_that_stops_ends_in_a_timeout() {
     let error = read.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the response's body stopped arriving within 60s"
+        "the response's body stopped arriving within 60s (idle timeout)"
     );
     assert_eq!(error.kind(), ErrorKind::Timeout);
 }
