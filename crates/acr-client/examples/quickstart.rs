@@ -309,9 +309,10 @@ fn connect(target: Target) -> Result<(ContainerRegistryClient, Option<AcrMock>)>
                 "{} over TLS, with a CA of its own",
                 mock.endpoint()
             ));
+            let ca = mock.ca_pem().ok_or("a registry over TLS has a CA")?;
             let client = ContainerRegistryClient::builder(mock.endpoint())
                 .credential(Credential::entra_token("entra-token-of-a-developer"))
-                .root_certificate_pem(mock.ca_pem().ok_or("a registry over TLS has a CA")?)
+                .hyper(|hyper| hyper.root_certificate_pem(ca))
                 .build()?;
             return Ok((client, Some(mock)));
         }
@@ -327,7 +328,7 @@ fn connect(target: Target) -> Result<(ContainerRegistryClient, Option<AcrMock>)>
     let builder = match ca {
         Some(file) => {
             let pem = fs::read(&file).map_err(|error| format!("--ca {file}: {error}"))?;
-            builder.root_certificate_pem(pem)
+            builder.hyper(|hyper| hyper.root_certificate_pem(pem))
         }
         None => builder,
     };

@@ -45,6 +45,7 @@ pub struct ClientBuilder {
     endpoint: String,
     credential: Credential,
     audience: Option<Audience>,
+    /// `None`: the default one.
     transport: Option<Arc<dyn Transport>>,
     clock: Option<Arc<dyn Clock>>,
     idle_timeout: Duration,
@@ -56,9 +57,8 @@ pub struct ClientBuilder {
     assume_azure_auth: bool,
     application: Option<String>,
     danger_allow_http: bool,
-    /// Settings of the default transport, where there are any.
     #[cfg(feature = "hyper")]
-    hyper: Option<HyperTransportBuilder>,
+    hyper: HyperTransportBuilder,
 }
 
 impl ClientBuilder {
@@ -91,7 +91,7 @@ impl ClientBuilder {
             application: None,
             danger_allow_http: false,
             #[cfg(feature = "hyper")]
-            hyper: None,
+            hyper: HyperTransportBuilder::default(),
         }
     }
 
@@ -112,6 +112,32 @@ impl ClientBuilder {
     /// [`HyperTransport`](crate::transport).
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Sets up the default transport, such as its root certificates and its proxy, and sends the
+    /// requests by it.
+    ///
+    /// ```
+    /// # use acr_client::{ContainerRegistryClient, Credential};
+    /// # fn example(pem: &str) -> Result<(), acr_client::Error> {
+    /// let client = ContainerRegistryClient::builder("https://name.example")
+    ///     .hyper(|hyper| hyper.root_certificate_pem(pem).proxy("http://proxy:8080"))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "hyper")]
+    #[doc(alias = "root_certificate_pem")]
+    #[doc(alias = "proxy")]
+    #[doc(alias = "connection_verify")]
+    #[doc(alias = "proxies")]
+    pub fn hyper(
+        mut self,
+        settings: impl FnOnce(HyperTransportBuilder) -> HyperTransportBuilder,
+    ) -> Self {
+        self.transport = None;
+        self.hyper = settings(self.hyper);
         self
     }
 
@@ -211,29 +237,6 @@ impl ClientBuilder {
         self
     }
 
-    /// Trusts the root certificates in a PEM text, in addition to the platform's.
-    ///
-    /// For the default transport; another one has its own way.
-    #[cfg(feature = "hyper")]
-    #[doc(alias = "connection_verify")]
-    pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        let hyper = self.hyper.take().unwrap_or_default();
-        self.hyper = Some(hyper.root_certificate_pem(pem));
-        self
-    }
-
-    /// Sends all requests through a proxy, such as `http://user:password@proxy:8080`, in place of
-    /// what the environment says; [`HyperTransport`](crate::transport::HyperTransport) tells more.
-    ///
-    /// For the default transport; another one has its own way.
-    #[cfg(feature = "hyper")]
-    #[doc(alias = "proxies")]
-    pub fn proxy(mut self, url: impl AsRef<str>) -> Self {
-        let hyper = self.hyper.take().unwrap_or_default();
-        self.hyper = Some(hyper.proxy(url));
-        self
-    }
-
     /// Builds the client. Sends nothing and opens nothing.
     ///
     /// # Errors
@@ -297,25 +300,19 @@ impl ClientBuilder {
 
     #[cfg(feature = "hyper")]
     fn take_transport(&mut self, endpoint: &Endpoint) -> Result<Arc<dyn Transport>, Error> {
-        match (self.transport.take(), self.hyper.take()) {
-            (Some(transport), None) => Ok(transport),
-            (Some(_), Some(_)) => Err(Error::invalid(
-                "root_certificate_pem and proxy are for the default transport, but another one is \
-                 set",
-            )),
-            (None, hyper) => {
-                let what = "the default transport cannot be built";
-                let invalid = |error: Box<dyn StdError + Send + Sync>| {
-                    Error::of_foreign(ErrorKind::InvalidInput, what, error)
-                };
-                let transport = hyper.unwrap_or_default().build();
-                let transport = transport.map_err(|error| invalid(error.into()))?;
-                let root = endpoint.absolute(&Uri::from_static("/v2/"))?;
-                let reached = transport.check(&root);
-                reached.map_err(|error| invalid(error.into()))?;
-                Ok(Arc::new(transport))
-            }
+        if let Some(transport) = self.transport.take() {
+            return Ok(transport);
         }
+        let invalid = |error: Box<dyn StdError + Send + Sync>| {
+            let what = "the default transport cannot be built";
+            Error::of_foreign(ErrorKind::InvalidInput, what, error)
+        };
+        let transport = std::mem::take(&mut self.hyper).build();
+        let transport = transport.map_err(|error| invalid(error.into()))?;
+        let root = endpoint.absolute(&Uri::from_static("/v2/"))?;
+        let reached = transport.check(&root);
+        reached.map_err(|error| invalid(error.into()))?;
+        Ok(Arc::new(transport))
     }
 
     #[cfg(not(feature = "hyper"))]

@@ -11,7 +11,7 @@ use acr_mock::AcrMock;
 fn client(mock: &AcrMock) -> ContainerRegistryClient {
     seeded::builder(mock.endpoint())
         .credential(Credential::entra_token("any"))
-        .root_certificate_pem(mock.ca_pem().unwrap())
+        .hyper(|hyper| hyper.root_certificate_pem(mock.ca_pem().unwrap()))
         .build()
         .unwrap()
 }
@@ -41,7 +41,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let mock = AcrMock::start().unwrap();
     let other = AcrMock::start().unwrap();
     let client = seeded::builder(mock.endpoint())
-        .root_certificate_pem(other.ca_pem().unwrap())
+        .hyper(|hyper| hyper.root_certificate_pem(other.ca_pem().unwrap()))
         .build()
         .unwrap();
     let error = client.ping().await.unwrap_err();
@@ -65,17 +65,21 @@ async fn without_any_root_a_server_cannot_be_trusted() {
     assert_eq!(error.kind(), TransportErrorKind::Untrusted);
 }
 
-#[test]
-fn a_root_certificate_for_another_transport_is_refused() {
+#[tokio::test]
+async fn the_transport_that_was_set_last_sends_the_requests() {
     let mock = AcrMock::start().unwrap();
-    let error = seeded::builder(mock.endpoint())
+    let pem = mock.ca_pem().unwrap();
+    let client = seeded::builder(mock.endpoint())
         .transport(HyperTransport::builder().build().unwrap())
-        .root_certificate_pem(mock.ca_pem().unwrap())
-        .build()
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    let error = seeded::builder(mock.endpoint())
-        .root_certificate_pem("no certificate")
+        .hyper(|hyper| hyper.root_certificate_pem(pem))
+        .credential(Credential::entra_token("any"));
+    client.build().unwrap().ping().await.unwrap();
+}
+
+#[test]
+fn a_root_certificate_that_is_none_is_refused() {
+    let error = seeded::builder("https://r.example")
+        .hyper(|hyper| hyper.root_certificate_pem("no certificate"))
         .build()
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);

@@ -69,9 +69,10 @@ async fn on_mock(mock: &MockProcess, report: &mut Report) -> Result<()> {
     let skopeo = Skopeo::new(mock.ready("login_server")?)?
         .with_ca(mock.ca()?)?
         .with_login(user, password);
+    let ca = fs::read(mock.ca()?)?;
     let client = ContainerRegistryClient::builder(mock.ready("endpoint")?)
         .credential(Credential::password(user, password))
-        .root_certificate_pem(fs::read(mock.ca()?)?)
+        .hyper(|hyper| hyper.root_certificate_pem(ca))
         .build()?;
     let repository = client.repository_client(REPOSITORY)?;
 

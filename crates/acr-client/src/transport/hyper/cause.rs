@@ -109,7 +109,7 @@ fn of_tls(error: &Tls, place: &str) -> (Kind, String) {
         ),
         Tls::InvalidCertificate(_) => format!(
             "the certificate of {place} is not trusted ({error}); where it should be, give its root \
-             to root_certificate_pem or name a file with it in SSL_CERT_FILE"
+             to HyperTransportBuilder::root_certificate_pem or name a file with it in SSL_CERT_FILE"
         ),
         Tls::InvalidMessage(_) => {
             format!("{place} does not speak TLS, but perhaps plain http ({error})")

@@ -99,7 +99,8 @@ fn add_pem(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), Reason> {
 fn no_roots_text(load_errors: &[rustls_native_certs::Error]) -> Arc<str> {
     let mut text = String::from(
         "no root certificates to trust a server by: install the platform's (package \
-         ca-certificates), name a file in SSL_CERT_FILE, or give one to root_certificate_pem",
+         ca-certificates), name a file in SSL_CERT_FILE, or give one to \
+         HyperTransportBuilder::root_certificate_pem",
     );
     for error in load_errors {
         text.push_str("; ");

@@ -55,7 +55,7 @@ impl Served {
 pub(crate) fn async_client(mock: &AcrMock) -> acr_client::ClientBuilder {
     seeded::builder(mock.endpoint())
         .credential(Credential::entra_token("any"))
-        .root_certificate_pem(mock.ca_pem().unwrap())
+        .hyper(|hyper| hyper.root_certificate_pem(mock.ca_pem().unwrap()))
 }
 
 /// A repository that a function responds for.

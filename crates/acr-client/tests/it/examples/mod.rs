@@ -82,7 +82,7 @@ impl Running {
     fn client_with(&self, token: &str) -> ContainerRegistryClient {
         seeded::builder(&self.endpoint)
             .credential(Credential::entra_token(token))
-            .root_certificate_pem(self.server.ca_pem().unwrap())
+            .hyper(|hyper| hyper.root_certificate_pem(self.server.ca_pem().unwrap()))
             .build()
             .unwrap()
     }
