@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let mock = Registry::new();
             ContainerRegistryClient::builder("https://mock.azurecr.io")
                 .credential(credential.or(Credential::entra_token("any")))
-                .transport(from_fn(move |request| mock.handle(request)))
+                .transport(from_fn(mock.handler()))
                 .clock(SystemClock)
                 .build()?
         }

@@ -134,6 +134,6 @@ fn connect() -> Result<ContainerRegistryClient> {
     }
     Ok(ContainerRegistryClient::builder("https://mock.azurecr.io")
         .credential(Credential::entra_token("any"))
-        .transport(from_fn(move |request| mock.handle(request)))
+        .transport(from_fn(mock.handler()))
         .build()?)
 }

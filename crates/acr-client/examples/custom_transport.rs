@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mock = Registry::new();
     mock.seed("samples/app")?.image("v1")?;
     // In place of the mock, around a real registry: `HyperTransport::builder().build()?`.
-    let inner = from_fn(move |request| mock.handle(request));
+    let inner = from_fn(mock.handler());
     let client = ContainerRegistryClient::builder("https://mock.azurecr.io")
         .credential(Credential::entra_token("any"))
         .transport(Timed(inner))

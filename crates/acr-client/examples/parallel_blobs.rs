@@ -53,6 +53,6 @@ fn connect() -> Result<ContainerRegistryClient> {
     mock.seed("samples/app")?.image("v1")?;
     Ok(ContainerRegistryClient::builder("https://mock.azurecr.io")
         .credential(Credential::entra_token("any"))
-        .transport(from_fn(move |request| mock.handle(request)))
+        .transport(from_fn(mock.handler()))
         .build()?)
 }

@@ -30,11 +30,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // One clock for both: it moves when the test says so, and jumps to the end of every wait.
     let time = VirtualClock::new();
     let registry = Registry::builder().clock(time.clone()).build();
-    let handler = registry.clone();
-    let client = ContainerRegistryClient::builder("https://mock.azurecr.io")
-        .credential(Credential::entra_token("any"))
-        .transport(from_fn(move |request| handler.handle(request)))
-        .clock(time.clone())
+    let client = ContainerRegistryClient::builder(registry.endpoint())
+        .credential(Credential::password(
+            registry.username(),
+            registry.password(),
+        ))
+        .transport(from_fn(registry.handler()))
+        .clock(registry.clock())
         .build()?;
 
     let repository = registry.seed("samples/app")?;

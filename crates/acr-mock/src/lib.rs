@@ -60,6 +60,7 @@ pub use crate::requests::RequestCounts;
 pub use crate::seed::{RepositorySeed, SeedError};
 #[cfg(feature = "server")]
 pub use crate::server::{AcrMock, AcrMockBuilder, ServerEvent, StartError};
+pub use crate::service::ResponseFuture;
 
 pub use crate::snapshot::Snapshot;
 pub use crate::store::Statistics;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use acr_clock::Clock;
 use acr_protocol::{OperationClass, Timestamp};
 use http::HeaderValue;
 
@@ -55,7 +56,7 @@ struct Inner {
 }
 
 impl Registry {
-    pub(crate) fn with_settings(settings: Settings) -> Self {
+    pub(crate) fn with_settings(mut settings: Settings) -> Self {
         let key = SigningKey::random();
         let ids = Arc::new(Ids::random());
         let challenges = AtomicU64::new(settings.scope_order_seed);
@@ -64,6 +65,8 @@ impl Registry {
         let token_calls = Counter::tokens(per_second(OperationClass::Token));
         let throttles = Throttles::new(settings.throttles.clone());
         let quota = Quota::new(settings.limits.bytes);
+        let password = hex::encode(&key.sign("password", USERNAME.as_bytes())[..16]);
+        settings.identities.add_admin(USERNAME, password);
         Self(Arc::new(Inner {
             settings,
             tokens: Tokens::new(key.clone(), ids.clone()),
@@ -94,6 +97,48 @@ impl Registry {
     pub fn statistics(&self) -> Statistics {
         self.expire_uploads(self.now());
         self.store().statistics()
+    }
+
+    /// The endpoint for a client in the same process: `https://` and the login server, by default `mock.azurecr.io`.
+    ///
+    /// ```
+    /// let registry = acr_mock::Registry::new();
+    /// assert_eq!(registry.endpoint(), "https://mock.azurecr.io");
+    /// ```
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("https://{}", self.login_server())
+    }
+
+    /// The name of the registry's own user, who may do everything; the [password](Self::password) is random.
+    #[must_use]
+    pub fn username(&self) -> &'static str {
+        USERNAME
+    }
+
+    /// The password of the registry's own user.
+    ///
+    /// ```
+    /// let registry = acr_mock::Registry::builder().refuse_entra_tokens().build();
+    /// let login = (registry.username(), registry.password());
+    /// # assert_eq!((login.0, login.1.len()), ("mock", 32));
+    /// ```
+    #[must_use]
+    pub fn password(&self) -> &str {
+        let password = self.settings().identities.password_of(USERNAME);
+        password.unwrap_or_default()
+    }
+
+    /// The registry's clock, for a client that is to share its time.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.settings().clock.clone()
+    }
+
+    /// The name of the registry where no request has named it.
+    pub(crate) fn login_server(&self) -> &str {
+        let named = self.settings().login_server.as_deref();
+        named.unwrap_or(DEFAULT_AUTHORITY)
     }
 
     /// How many requests came since the registry was made, or since [`Registry::reset_requests`].
@@ -190,6 +235,11 @@ impl Registry {
         rate::padded(lock(&self.0.deletes).count(now))
     }
 }
+
+/// The name of a registry that nobody has named.
+pub(crate) const DEFAULT_AUTHORITY: &str = "mock.azurecr.io";
+/// The registry's own user is called as the registry is, like the service's admin user.
+const USERNAME: &str = "mock";
 
 /// A panic while the lock was held has broken nothing: each operation checks before it changes.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,7 +7,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, Method, Uri, header, request};
 
 use crate::random::Ids;
-use crate::registry::Registry;
+use crate::registry::{DEFAULT_AUTHORITY, Registry};
 use crate::{ClientAddress, Origin};
 
 /// The head of a request, where it came in, and at what time.
@@ -116,5 +116,3 @@ fn origin_in_process(head: &request::Parts) -> Origin {
     );
     Origin::new(scheme, authority, data_authority)
 }
-
-const DEFAULT_AUTHORITY: &str = "mock.azurecr.io";

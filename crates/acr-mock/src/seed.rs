@@ -42,12 +42,8 @@ impl Registry {
         let scopes: ScopeSet = scope
             .parse()
             .map_err(|error: acr_protocol::InvalidScope| SeedError::Refused(error.to_string()))?;
-        let audience = self
-            .settings()
-            .login_server
-            .as_deref()
-            .unwrap_or("mock.azurecr.io");
-        Ok(self.issue_access_token(audience, "seed", &Login::lasting(Rights::All), &scopes))
+        let login = Login::lasting(Rights::All);
+        Ok(self.issue_access_token(self.login_server(), "seed", &login, &scopes))
     }
 
     /// A refresh token, as the exchange would give it for this Entra token; `None` where that is refused.
@@ -55,18 +51,13 @@ impl Registry {
     pub fn refresh_token(&self, entra_token: &str) -> Option<String> {
         let settings = self.settings();
         let subject = settings.identities.entra(entra_token)?;
-        Some(
-            self.tokens().refresh(&RefreshToken {
-                audience: settings
-                    .login_server
-                    .as_deref()
-                    .unwrap_or("mock.azurecr.io"),
-                subject: &subject,
-                now: self.now(),
-                life: settings.refresh_token_life,
-                abac: settings.abac,
-            }),
-        )
+        Some(self.tokens().refresh(&RefreshToken {
+            audience: self.login_server(),
+            subject: &subject,
+            now: self.now(),
+            life: settings.refresh_token_life,
+            abac: settings.abac,
+        }))
     }
 }
 

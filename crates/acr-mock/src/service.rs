@@ -1,6 +1,8 @@
 //! The entrance: from a request to its response, in the service's order. Firewall, scope, a fault, throttle, existence and
 //! locks, the body.
 
+use std::pin::Pin;
+
 use acr_protocol::auth::RequestAccessToken;
 use acr_protocol::{Route, RouteError};
 use http::header::CONTENT_LENGTH;
@@ -41,6 +43,25 @@ impl Registry {
             let response = response.await;
             response.unwrap_or_else(ConnectionReset::into_response)
         }
+    }
+
+    /// Returns [`Registry::handle`] as a function of its own, for whatever calls one with each request: the transport of
+    /// a client, say.
+    ///
+    /// ```
+    /// # use futures_util::FutureExt as _;
+    /// let handler = acr_mock::Registry::new().handler();
+    /// let request = http::Request::get("https://mock.azurecr.io/v2/").body(String::new()).unwrap();
+    /// assert_eq!(handler(request).now_or_never().unwrap().status(), 401);
+    /// ```
+    pub fn handler<B>(
+        &self,
+    ) -> impl Fn(Request<B>) -> ResponseFuture + Clone + Send + Sync + use<B> + 'static
+    where
+        B: http_body::Body + Send + 'static,
+    {
+        let registry = self.clone();
+        move |request| Box::pin(registry.handle(request))
     }
 
     /// Handles one request like [`Registry::handle`], or gives an error where a [`Fault`](crate::Fault) ends the connection
@@ -260,6 +281,9 @@ impl Registry {
         with_service_headers(call, kind, left, response)
     }
 }
+
+/// The future that a [`Registry::handler`] returns.
+pub type ResponseFuture = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 /// How far a request has come by its head alone.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ pub(crate) async fn main() -> Result {
     // In place of a registry in memory, give the transport to a real one, such as `HyperTransport`.
     let registry = Registry::new();
     registry.seed("samples/app")?.image("v1")?;
-    let recorder = Recorder::new(from_fn(move |request| registry.handle(request)));
+    let recorder = Recorder::new(from_fn(registry.handler()));
     let recorded = pull(recorder.clone(), "a token").await?;
     let text = recorder.recording().to_jsonl();
     println!("{text}");

@@ -53,7 +53,7 @@ impl Credential {
     ///
     /// # let registry = acr_mock::Registry::builder().build();
     /// # let time = acr_mock::VirtualClock::new();
-    /// # let transport = acr_client::transport::from_fn(move |request| registry.handle(request));
+    /// # let transport = acr_client::transport::from_fn(registry.handler());
     /// let client = acr_client::ContainerRegistryClient::builder("https://name.azurecr.io")
     ///     .credential(Credential::token_credential(Arc::new(FromVault)))
     /// #   .transport(transport)

@@ -26,7 +26,7 @@ use crate::error::Error;
 /// # let registry = acr_mock::Registry::new();
 /// # let repository = ContainerRegistryClient::builder("https://mock.azurecr.io")
 /// #     .credential(Credential::entra_token("any"))
-/// #     .transport(from_fn(move |request| registry.handle(request)))
+/// #     .transport(from_fn(registry.handler()))
 /// #     .build_blocking()?
 /// #     .repository_client("samples/app")?;
 /// # let digest = repository.upload_blob(b"Sample layer")?.digest;

@@ -14,7 +14,7 @@
 //! # registry.seed("samples/app")?.image("v1")?;
 //! # let client = ContainerRegistryClient::builder("https://mock.azurecr.io")
 //! #     .credential(Credential::entra_token("any"))
-//! #     .transport(acr_client::transport::from_fn(move |request| registry.handle(request)))
+//! #     .transport(acr_client::transport::from_fn(registry.handler()))
 //! #     .build_blocking()?;
 //! let repository = client.repository_client("samples/app")?;
 //! for tag in repository.list_tag_properties() {
@@ -49,7 +49,7 @@
 //! # let registry = acr_mock::Registry::new();
 //! # let client = ContainerRegistryClient::builder("https://mock.azurecr.io")
 //! #     .credential(Credential::entra_token("any"))
-//! #     .transport(from_fn(move |request| registry.handle(request)))
+//! #     .transport(from_fn(registry.handler()))
 //! #     .build_blocking()?;
 //! # let (there, here) = (client.repository_client("there")?, client.repository_client("here")?);
 //! # let digest = there.upload_blob(b"Sample layer")?.digest;

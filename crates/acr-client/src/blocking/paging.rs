@@ -18,7 +18,7 @@ use crate::error::Error;
 /// # registry.seed("samples/app")?.image("v1")?;
 /// # let client = ContainerRegistryClient::builder("https://mock.azurecr.io")
 /// #     .credential(Credential::entra_token("any"))
-/// #     .transport(from_fn(move |request| registry.handle(request)))
+/// #     .transport(from_fn(registry.handler()))
 /// #     .build_blocking()?;
 /// for name in client.list_repository_names() {
 ///     println!("{}", name?);
@@ -97,7 +97,7 @@ impl<T> fmt::Debug for Pager<T> {
 /// # registry.seed("b")?.image("v1")?;
 /// # let client = ContainerRegistryClient::builder("https://mock.azurecr.io")
 /// #     .credential(Credential::entra_token("any"))
-/// #     .transport(from_fn(move |request| registry.handle(request)))
+/// #     .transport(from_fn(registry.handler()))
 /// #     .build_blocking()?;
 /// use acr_client::ListRepositoryNamesOptions;
 /// use std::num::NonZeroU32;

@@ -11,20 +11,20 @@ use super::{Body, Transport, TransportError, TransportErrorKind};
 /// Makes a transport of a function from a request to a future of a response.
 ///
 /// The future's output is a [`Response`] with any body, or a `Result` of one. So a registry in the
-/// same process, whose `handle` takes a request and gives a response, is joined in one line:
+/// same process, which gives such a function, is joined in one line:
 ///
 /// ```
 /// # use http::{Request, Response};
 /// # #[derive(Clone)] struct Registry;
 /// # impl Registry {
-/// #     fn handle<B>(&self, _: Request<B>) -> impl Future<Output = Response<String>> + Send + use<B> {
-/// #         std::future::ready(Response::new("{}".to_owned()))
+/// #     fn handler<B>(&self) -> impl Fn(Request<B>) -> std::future::Ready<Response<String>> + use<B> {
+/// #         |_| std::future::ready(Response::new("{}".to_owned()))
 /// #     }
 /// # }
 /// # let registry = Registry;
 /// use acr_client::transport::from_fn;
 ///
-/// let transport = from_fn({ let r = registry.clone(); move |q| r.handle(q) });
+/// let transport = from_fn(registry.handler());
 /// ```
 pub fn from_fn<F, Fut>(f: F) -> FromFn<F>
 where

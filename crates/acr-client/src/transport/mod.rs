@@ -69,7 +69,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # use acr_client::{ContainerRegistryClient, clock::VirtualClock, transport::from_fn};
 //! # let registry = acr_mock::Registry::builder().authentication(false).build();
-//! # let inner = from_fn(move |request| registry.handle(request));
+//! # let inner = from_fn(registry.handler());
 //! let client = ContainerRegistryClient::builder("https://registry.example")
 //!     .transport(Careful { inner, uploads: Semaphore::new(2) })
 //! #   .clock(VirtualClock::new())

@@ -81,10 +81,9 @@ impl Scene {
     }
 
     fn builder(&self, endpoint: &str) -> ClientBuilder {
-        let registry = self.registry.clone();
         seeded::builder(endpoint)
             .credential(Credential::token_credential(self.credential.clone()))
-            .transport(from_fn(move |request| registry.handle(request)))
+            .transport(from_fn(self.registry.handler()))
             .clock(self.clock.clone())
     }
 

@@ -13,12 +13,9 @@ use acr_mock::{Registry, VirtualClock};
 
 /// A client of a registry in the same process; its clock lets no timeout pass.
 fn client(registry: &Registry) -> ContainerRegistryClient {
-    seeded::builder("https://mock.azurecr.io")
+    seeded::builder(registry.endpoint())
         .credential(Credential::entra_token("any"))
-        .transport(from_fn({
-            let r = registry.clone();
-            move |q| r.handle(q)
-        }))
+        .transport(from_fn(registry.handler()))
         .clock(VirtualClock::new())
         .build()
         .unwrap()

@@ -71,6 +71,16 @@ impl Identities {
         self.users.insert(name, (password.into(), rights));
     }
 
+    /// Adds a user who may do everything, unless there is one of this name.
+    pub(crate) fn add_admin(&mut self, name: &str, password: String) {
+        let user = self.users.entry(name.to_owned());
+        user.or_insert_with(|| (password.into(), Rights::All));
+    }
+
+    pub(crate) fn password_of(&self, name: &str) -> Option<&str> {
+        self.users.get(name).map(|(password, _)| password.expose())
+    }
+
     pub(crate) fn add_entra_token(&mut self, token: String, rights: Rights) {
         self.entra.insert(entra_subject(&token), rights);
     }

@@ -55,8 +55,7 @@ fn registry() -> Registry {
 }
 
 fn in_process(registry: &Registry) -> impl Transport + use<> {
-    let registry = registry.clone();
-    from_fn(move |request: Request<Body>| registry.handle(request))
+    from_fn(registry.handler())
 }
 
 /// Signs in in two ways, lists, pulls and pushes; returns everything that it has seen.

@@ -20,10 +20,9 @@ impl Served {
     /// Behind a function call.
     pub(crate) fn in_process() -> Self {
         let registry = Registry::new();
-        let serving = registry.clone();
         let client = seeded::builder("https://mock.azurecr.io")
             .credential(Credential::entra_token("any"))
-            .transport(from_fn(move |request| serving.handle(request)))
+            .transport(from_fn(registry.handler()))
             .build_blocking();
         Self {
             registry,

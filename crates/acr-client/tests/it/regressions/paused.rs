@@ -14,10 +14,9 @@ fn scene(
 ) -> (Registry, RepositoryClient) {
     let registry = settings(Registry::builder().clock(TokioClock)).build();
     registry.seed("app").unwrap().image("v1").unwrap();
-    let transport = registry.clone();
     let client: ContainerRegistryClient = seeded::builder("https://mock.azurecr.io")
         .credential(Credential::entra_token("any"))
-        .transport(from_fn(move |request| transport.handle(request)))
+        .transport(from_fn(registry.handler()))
         .build()
         .unwrap();
     (registry, client.repository_client("app").unwrap())
