@@ -1,9 +1,14 @@
+use std::ops::{Range, RangeFrom};
+
+use acr_protocol::blob::ByteRange;
 use acr_protocol::upload::UploadLocation;
 use acr_protocol::{Digest, Reference, RepositoryName, Tag};
 
 use crate::error::Error;
 
 /// What a method takes as a `T`: a `T`, a reference to one, or its text as a `&str` or `String`.
+///
+/// A [`ByteRange`] is written as `0..512` or `512..`, or as [`ByteRange::Last`].
 ///
 /// Text is checked before anything is sent. Types of a program's own implement it by way of a `T`.
 #[diagnostic::on_unimplemented(
@@ -44,4 +49,29 @@ arguments! {
     RepositoryName: RepositoryName, &RepositoryName;
     Tag: Tag, &Tag;
     UploadLocation: UploadLocation, &UploadLocation;
+}
+
+impl Argument<Self> for ByteRange {
+    fn into_argument(self) -> Result<Self, Error> {
+        // Servers pass over a range that ends before it begins, and would send all.
+        match self.within(u64::MAX) {
+            Some(_) => Ok(self),
+            None => Err(Error::invalid(format!("the range {self} holds no byte"))),
+        }
+    }
+}
+
+impl Argument<ByteRange> for Range<u64> {
+    fn into_argument(self) -> Result<ByteRange, Error> {
+        if self.is_empty() {
+            return Err(Error::invalid(format!("the range {self:?} holds no byte")));
+        }
+        Ok(ByteRange::FromTo(self.start, self.end - 1))
+    }
+}
+
+impl Argument<ByteRange> for RangeFrom<u64> {
+    fn into_argument(self) -> Result<ByteRange, Error> {
+        ByteRange::From(self.start).into_argument()
+    }
 }

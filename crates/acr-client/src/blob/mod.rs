@@ -50,15 +50,15 @@ impl RepositoryClient {
         self.open_blob(digest, None).await
     }
 
-    /// Gets a blob, or the bytes of a range of it: `GET /v2/{name}/blobs/{digest}`.
+    /// Gets the bytes of a range of a blob: `GET /v2/{name}/blobs/{digest}`.
     ///
-    /// Without a range this is [`download_blob`](Self::download_blob). Bytes of a range are not
-    /// verified, because there is no digest of a part.
+    /// The range is `0..512`, `512..`, or [`ByteRange::Last`] for the last bytes. They are not verified, because there is no digest of a part; [`download_blob`](Self::download_blob)
+    /// gets the whole blob.
     ///
     /// ```
-    /// # use acr_client::{ByteRange, Digest, Error, RepositoryClient};
+    /// # use acr_client::{Digest, Error, RepositoryClient};
     /// # async fn example(repository: RepositoryClient, digest: Digest) -> Result<(), Error> {
-    /// let mut head = repository.get_blob(&digest, ByteRange::FromTo(0, 511)).await?;
+    /// let mut head = repository.get_blob(&digest, 0..512).await?;
     /// while let Some(bytes) = head.try_next().await? {
     ///     println!("{} bytes", bytes.len());
     /// }
@@ -76,10 +76,10 @@ impl RepositoryClient {
     pub async fn get_blob(
         &self,
         digest: impl Argument<Digest>,
-        range: impl Into<Option<ByteRange>>,
+        range: impl Argument<ByteRange>,
     ) -> Result<BlobStream, Error> {
         let digest = digest.into_argument()?;
-        self.open_blob(digest, range.into()).await
+        self.open_blob(digest, Some(range.into_argument()?)).await
     }
 
     /// Asks whether a blob is there, and how large it is: `HEAD /v2/{name}/blobs/{digest}`. `None` when the
@@ -206,12 +206,6 @@ impl RepositoryClient {
     }
 
     async fn open(&self, operation: &GetBlob, info: &OperationInfo) -> Result<BlobStream, Error> {
-        // A range that ends before it begins is passed over by servers, which would send all.
-        if let Some(range) = operation.range
-            && range.within(u64::MAX).is_none()
-        {
-            return Err(Error::invalid(format!("the range {range} holds no byte")));
-        }
         // A digest that cannot be verified is refused before anything is sent.
         let verifier = match operation.range {
             None => Some(

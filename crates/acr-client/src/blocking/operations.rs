@@ -145,9 +145,9 @@ blocking! {
         /// Downloads a blob, verified against its digest: `GET /v2/{name}/blobs/{digest}`. The reader is returned when
         /// the first bytes are about to come; it has `save` and `write_to` for a file and a writer.
         read fn download_blob(digest: impl Argument<Digest>) -> Result<BlobReader, Error>;
-        /// Gets a blob, or the bytes of a range of it: `GET /v2/{name}/blobs/{digest}`. Bytes of a range are not
-        /// verified, because there is no digest of a part.
-        read fn get_blob(digest: impl Argument<Digest>, range: impl Into<Option<ByteRange>>)
+        /// Gets the bytes of a range of a blob: `GET /v2/{name}/blobs/{digest}`. They are not verified, because there is
+        /// no digest of a part.
+        read fn get_blob(digest: impl Argument<Digest>, range: impl Argument<ByteRange>)
             -> Result<BlobReader, Error>;
         /// Finds where the bytes of a blob are, without getting them: `GET /v2/{name}/blobs/{digest}`, whose redirect is
         /// not followed.

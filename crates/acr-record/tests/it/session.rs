@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use acr_client::transport::{Body, Transport, TransportErrorKind, from_fn};
 use acr_client::{
-    BlobSource, ByteRange, ContainerRegistryClient, Credential, Error, ErrorKind, RetryOptions,
+    BlobSource, ContainerRegistryClient, Credential, Error, ErrorKind, RetryOptions,
     UploadBlobOptions,
 };
 use acr_mock::{Registry, VirtualClock};
@@ -84,9 +84,7 @@ async fn session(
     for blob in manifest.as_image().unwrap().blobs() {
         let bytes = repository.download_blob(&blob.digest).await?;
         seen.push(format!("{:?}", bytes.bytes(1 << 20).await?));
-        let head = repository
-            .get_blob(&blob.digest, ByteRange::FromTo(0, 3))
-            .await?;
+        let head = repository.get_blob(&blob.digest, 0..4).await?;
         seen.push(format!("{:?}", head.bytes(99).await?));
     }
     let options = UploadBlobOptions {

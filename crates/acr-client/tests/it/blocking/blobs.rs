@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Cursor, Read};
 
 use acr_client::blocking::RepositoryClient;
 use acr_client::transport::Body;
-use acr_client::{Algorithm, BlobSource, ByteRange, Digest, ErrorKind, UploadBlobOptions};
+use acr_client::{Algorithm, BlobSource, Digest, ErrorKind, UploadBlobOptions};
 use http::Response;
 
 use crate::blocking::served::{Served, inner, over};
@@ -99,9 +99,7 @@ fn lines_are_read_and_what_is_left_is_saved_written_or_kept() {
 fn a_part_of_a_blob_says_which_part_it_is() {
     for served in Served::both() {
         let app = served.repository("app");
-        let part = app
-            .get_blob(in_parts(&app), ByteRange::FromTo(6, 9))
-            .unwrap();
+        let part = app.get_blob(in_parts(&app), 6..10).unwrap();
         let range = part.content_range().unwrap();
         assert_eq!((range.first, range.last, range.size), (6, 9, Some(23)));
         assert_eq!(part.bytes(4).unwrap(), "line");

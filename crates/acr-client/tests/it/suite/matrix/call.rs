@@ -131,7 +131,7 @@ async fn blob(
             found.map(|found| Outcome::WasThere(found.is_some()))
         }
         "get_blob" => repository
-            .get_blob(&at.blob, None)
+            .get_blob(&at.blob, 0..)
             .await
             .map(|_| Outcome::Done),
         "delete_blob" => repository

@@ -332,13 +332,15 @@ pub(super) async fn head_blob() {
 pub(super) async fn get_blob() {
     let world = World::new().await;
     let app = world.served.repository(APP);
-    let whole = app.get_blob(&world.target.blob, None).await.unwrap();
+    let whole = app.download_blob(&world.target.blob).await.unwrap();
     assert_eq!(whole.digest(), &world.target.blob);
     assert_eq!(
         whole.content_length(),
         Some("content of a blob".len() as u64)
     );
     assert_eq!(whole.bytes(100).await.unwrap(), "content of a blob");
+    let part = app.get_blob(&world.target.blob, 8..).await.unwrap();
+    assert_eq!(part.bytes(100).await.unwrap(), "of a blob");
 }
 
 pub(super) async fn delete_blob() {
