@@ -1,3 +1,7 @@
+use acr_protocol::RepositoryName;
+
+use crate::operation_info::OperationInfo;
+
 /// What a request is part of; each request carries one in its extensions.
 ///
 /// A [`Transport`](crate::Transport) reads it to log or count without taking URLs apart:
@@ -13,20 +17,20 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperationContext {
     operation: &'static str,
-    repository: Option<String>,
+    repository: Option<RepositoryName>,
+    reference: Option<String>,
     attempt: u32,
+    is_redirect: bool,
 }
 
 impl OperationContext {
-    pub(crate) const fn new(
-        operation: &'static str,
-        repository: Option<String>,
-        attempt: u32,
-    ) -> Self {
+    pub(crate) fn new(info: &OperationInfo, attempt: u32) -> Self {
         Self {
-            operation,
-            repository,
+            operation: info.name,
+            repository: info.repository.clone(),
+            reference: info.reference.clone(),
             attempt,
+            is_redirect: info.is_redirect,
         }
     }
 
@@ -39,12 +43,27 @@ impl OperationContext {
     /// Returns the repository that the operation works on, if it works on one.
     #[must_use]
     pub fn repository(&self) -> Option<&str> {
-        self.repository.as_deref()
+        self.repository.as_ref().map(RepositoryName::as_str)
+    }
+
+    /// Returns the tag or digest that the operation works on, if it works on one.
+    #[must_use]
+    pub fn reference(&self) -> Option<&str> {
+        self.reference.as_deref()
     }
 
     /// Returns how often the operation was tried, this time included; the first attempt is 1.
+    ///
+    /// It counts as [`RetryOptions`](crate::RetryOptions) do: a request that is repeated with the
+    /// token that a challenge asked for, or that follows a redirect, is of the same attempt.
     #[must_use]
     pub const fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// Returns whether the request goes where the response to another one of the same attempt led.
+    #[must_use]
+    pub const fn is_redirect(&self) -> bool {
+        self.is_redirect
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct OperationInfo {
     pub(crate) follows: bool,
     /// Whether it is followed to another origin too.
     pub(crate) leaves: bool,
+    /// Whether its requests go where a redirect led.
+    pub(crate) is_redirect: bool,
 }
 
 impl OperationInfo {
@@ -44,6 +46,7 @@ impl OperationInfo {
             limit,
             follows: true,
             leaves: content.contains(&O::SPEC.name),
+            is_redirect: false,
         }
     }
 
@@ -59,6 +62,7 @@ impl OperationInfo {
             limit: 0,
             follows: false,
             leaves: false,
+            is_redirect: false,
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use acr_protocol::{Page, PageToken};
@@ -83,17 +83,14 @@ impl<T> Pager<T> {
     /// A list whose pages a function fetches; `None` stands for the first page.
     pub(crate) fn new<F>(fetch: F) -> Self
     where
-        F: Fn(Option<PageToken>) -> BoxFuture<'static, Result<Page<T>, Error>>
-            + Send
-            + Sync
-            + 'static,
+        F: Fn(Option<PageToken>) -> Fetching<T> + Send + Sync + 'static,
     {
         Self {
             items: VecDeque::new(),
             pages: Pages {
                 fetch: Arc::new(fetch),
                 next: Next::First,
-                in_progress: None,
+                in_progress: Mutex::default(),
                 begun: None,
                 seen: HashSet::new(),
                 hasher: RandomState::new(),
@@ -123,7 +120,7 @@ impl<T> Pager<T> {
                     Box::pin(async move { Err(error) })
                 }),
                 next: Next::First,
-                in_progress: None,
+                in_progress: Mutex::default(),
                 begun: None,
                 seen: HashSet::new(),
                 hasher: RandomState::new(),
@@ -188,7 +185,8 @@ impl<T> Unpin for Pages<T> {}
 pub struct Pages<T> {
     fetch: Arc<Fetch<T>>,
     next: Next,
-    in_progress: Option<BoxFuture<'static, Result<Page<T>, Error>>>,
+    /// In a mutex that is never locked, because a list is shared where its items can be.
+    in_progress: Mutex<Option<Fetching<T>>>,
     begun: Option<Vec<T>>,
     /// Where the list has been, to notice a circle.
     seen: HashSet<u64>,
@@ -198,8 +196,8 @@ pub struct Pages<T> {
     empty: u32,
 }
 
-type Fetch<T> =
-    dyn Fn(Option<PageToken>) -> BoxFuture<'static, Result<Page<T>, Error>> + Send + Sync;
+type Fetching<T> = BoxFuture<'static, Result<Page<T>, Error>>;
+type Fetch<T> = dyn Fn(Option<PageToken>) -> Fetching<T> + Send + Sync;
 
 #[derive(Debug)]
 enum Next {
@@ -269,14 +267,16 @@ impl<T> Stream for Pages<T> {
                 ..Page::complete(items)
             })));
         }
-        let work = match (&mut this.in_progress, &this.next) {
+        let in_progress = this.in_progress.get_mut();
+        let in_progress = in_progress.unwrap_or_else(PoisonError::into_inner);
+        let work = match (&mut *in_progress, &this.next) {
             (Some(work), _) => work,
             (None, Next::End) => return Poll::Ready(None),
-            (None, Next::First) => this.in_progress.insert((this.fetch)(None)),
-            (None, Next::At(token)) => this.in_progress.insert((this.fetch)(Some(token.clone()))),
+            (None, Next::First) => in_progress.insert((this.fetch)(None)),
+            (None, Next::At(token)) => in_progress.insert((this.fetch)(Some(token.clone()))),
         };
         let outcome = ready!(work.as_mut().poll(cx));
-        this.in_progress = None;
+        *in_progress = None;
         this.next = Next::End;
         let outcome = outcome.and_then(|page| this.advance(&page).map(|()| page));
         Poll::Ready(Some(outcome))

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use acr_protocol::repository::{
     DeleteRepository, GetRepositoryProperties, UpdateRepositoryProperties,
 };
@@ -12,7 +14,7 @@ use crate::pipeline::Pipeline;
 /// Made by [`ContainerRegistryClient::repository_client`](crate::ContainerRegistryClient::repository_client).
 /// A handle is cheap to clone and shares everything with its client. A repository is not created: it
 /// is there from its first manifest on, until its last one goes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[doc(alias = "ContainerRepository")]
 #[doc(alias = "RegistryArtifact")]
 #[doc(alias = "ContainerRegistryContentClient")]
@@ -82,5 +84,12 @@ impl RepositoryClient {
         let repository = self.name.clone();
         let deleted = self.pipeline.run(&DeleteRepository { repository }).await?;
         Ok(deleted.deleted())
+    }
+}
+
+impl fmt::Debug for RepositoryClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut handle = f.debug_struct("RepositoryClient");
+        self.pipeline.describe(handle.field("name", &self.name))
     }
 }

@@ -138,6 +138,7 @@ impl RetryPolicy {
             max_retries: call.max_retries.unwrap_or(own.max_retries),
             policy: self.clone(),
             repeatable,
+            attempt: AtomicU32::new(1),
             requests: AtomicU32::new(0),
             progress: Mutex::new(progress),
         }
@@ -199,6 +200,7 @@ pub(crate) struct RetryState {
     bounds_tokens: bool,
     /// By the clock's elapsed time.
     started: Option<Duration>,
+    attempt: AtomicU32,
     /// How many requests were sent, those that met a challenge included.
     requests: AtomicU32,
     progress: Mutex<Progress>,
@@ -260,7 +262,13 @@ impl RetryState {
                 }
                 Err(failure) => self.retry_or_fail(failure).await?,
             }
+            self.attempt.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// The number of the attempt that is made, from 1 on.
+    pub(crate) fn attempt(&self) -> u32 {
+        self.attempt.load(Ordering::Relaxed)
     }
 
     /// Takes note of one more request, and returns its number.

@@ -62,8 +62,9 @@ pub(crate) async fn in_whole<T>(
     done
 }
 
-/// The span of one request, from its sending to the head of its response.
-pub(crate) fn attempt<B>(request: &Request<B>, context: &OperationContext) -> Span {
+/// The span of one request, from its sending to the head of its response; `resent` requests of its
+/// operation came before it.
+pub(crate) fn request<B>(request: &Request<B>, context: &OperationContext, resent: u32) -> Span {
     let method = request.method().as_str();
     let span = info_span!(
         target: TARGET,
@@ -86,8 +87,8 @@ pub(crate) fn attempt<B>(request: &Request<B>, context: &OperationContext) -> Sp
         "server.port",
         port.unwrap_or(if scheme == Some("http") { 80 } else { 443 }),
     );
-    if context.attempt() > 1 {
-        span.record("http.request.resend_count", context.attempt() - 1);
+    if resent > 0 {
+        span.record("http.request.resend_count", resent);
     }
     span
 }

@@ -61,6 +61,11 @@ pub(super) trait Lookup: fmt::Debug + Send + Sync {
 }
 
 impl Credential {
+    /// What it is made of, for people.
+    pub(crate) fn kinds(&self) -> String {
+        kinds(&self.0)
+    }
+
     /// Anonymous access. Sufficient for pulls from registries with anonymous pull enabled.
     #[must_use]
     pub fn anonymous() -> Self {
@@ -173,6 +178,12 @@ impl Default for Credential {
     fn default() -> Self {
         Self::anonymous()
     }
+}
+
+/// What each of them is, for people.
+pub(super) fn kinds(links: &[Link]) -> String {
+    let names: Vec<_> = links.iter().map(Link::name).collect();
+    names.join(", ")
 }
 
 impl Link {

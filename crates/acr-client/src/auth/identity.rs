@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use acr_clock::Clock;
 
-use super::credential::{Credential, Identity, Link};
+use super::credential::{Credential, Identity, Link, kinds};
 use crate::error::{Error, ErrorKind};
 
 /// The credentials of a client in their order, and the one that is in force.
@@ -31,6 +31,10 @@ impl CredentialChain {
                 since: SystemTime::UNIX_EPOCH,
             }),
         }
+    }
+
+    pub(super) fn kinds(&self) -> String {
+        kinds(&self.links)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -23,7 +23,6 @@ mod realm;
 mod tokens;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -143,6 +142,11 @@ impl Authorizer {
             audience,
             state: Mutex::new(state),
         })))
+    }
+
+    /// The kinds of the credentials, for people.
+    pub(crate) fn credential(&self) -> String {
+        self.0.identities.kinds()
     }
 
     /// Whether the registry has not said yet what it wants.
@@ -424,15 +428,6 @@ fn names_every_repository(scopes: &ScopeSet) -> bool {
     scopes
         .iter()
         .any(|scope| scope.resource_type() == "repository" && scope.name().contains('*'))
-}
-
-impl fmt::Debug for Authorizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authorizer")
-            .field("identities", &self.0.identities)
-            .field("audience", &self.0.audience)
-            .finish_non_exhaustive()
-    }
 }
 
 impl Authorization {

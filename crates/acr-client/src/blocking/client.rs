@@ -1,3 +1,5 @@
+use std::fmt;
+
 use acr_protocol::{RepositoryName, Timestamp};
 
 use super::repository::RepositoryClient;
@@ -11,7 +13,7 @@ use crate::error::Error;
 ///
 /// The twin of [`acr_client::ContainerRegistryClient`](crate::ContainerRegistryClient). The
 /// [module](super) says how calls are carried out, and where they are refused.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ContainerRegistryClient {
     pub(super) inner: crate::ContainerRegistryClient,
     pub(super) runtime: Runtime,
@@ -135,5 +137,11 @@ impl ClientBuilder {
     /// [`over`](crate::blocking::ContainerRegistryClient::over).
     pub fn build_blocking(self) -> Result<ContainerRegistryClient, Error> {
         ContainerRegistryClient::over(self.build()?)
+    }
+}
+
+impl fmt::Debug for ContainerRegistryClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
     }
 }

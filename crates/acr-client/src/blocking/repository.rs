@@ -1,3 +1,5 @@
+use std::fmt;
+
 use acr_protocol::RepositoryName;
 
 use super::runtime::Runtime;
@@ -8,7 +10,7 @@ use crate::call_options::CallOptions;
 /// The twin of [`acr_client::RepositoryClient`](crate::RepositoryClient). Made by
 /// [`ContainerRegistryClient::repository_client`](super::ContainerRegistryClient::repository_client);
 /// cheap to clone, and shares everything with its client.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RepositoryClient {
     pub(super) inner: crate::RepositoryClient,
     pub(super) runtime: Runtime,
@@ -30,5 +32,11 @@ impl RepositoryClient {
     #[must_use]
     pub fn with(&self, options: CallOptions) -> Self {
         Self::new(self.inner.with(options), self.runtime.clone())
+    }
+}
+
+impl fmt::Debug for RepositoryClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
     }
 }

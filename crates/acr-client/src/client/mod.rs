@@ -1,5 +1,6 @@
 mod builder;
 
+use std::fmt;
 use std::num::NonZeroU32;
 
 use acr_protocol::repository::{
@@ -44,7 +45,7 @@ use crate::repository::RepositoryClient;
 ///     .with_span_events(FmtSpan::CLOSE)
 ///     .init();
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[doc(alias = "ContainerRegistryContentClient")]
 pub struct ContainerRegistryClient {
     pub(crate) pipeline: Pipeline,
@@ -207,6 +208,13 @@ impl ContainerRegistryClient {
 
     pub(crate) const fn over(pipeline: Pipeline) -> Self {
         Self { pipeline }
+    }
+}
+
+impl fmt::Debug for ContainerRegistryClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut handle = f.debug_struct("ContainerRegistryClient");
+        self.pipeline.describe(&mut handle)
     }
 }
 

@@ -86,6 +86,15 @@ impl Pipeline {
         &*self.shared.sender.clock
     }
 
+    /// Ends the `Debug` output of a handle: what it is a handle to, and as whom.
+    pub(crate) fn describe(&self, handle: &mut fmt::DebugStruct<'_, '_>) -> fmt::Result {
+        let credential = self.authorizer().credential();
+        handle
+            .field("endpoint", self.endpoint())
+            .field("credential", &format_args!("{credential}"))
+            .finish_non_exhaustive()
+    }
+
     /// Describes an operation.
     pub(crate) fn info<O: Operation>(&self, operation: &O) -> OperationInfo {
         OperationInfo::of(operation, self.shared.max_json_size)
@@ -289,15 +298,5 @@ impl Pipeline {
                 "the page token to resume at is not one of this list",
             ))
         }
-    }
-}
-
-impl fmt::Debug for Pipeline {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pipeline")
-            .field("endpoint", &self.shared.endpoint)
-            .field("sender", &self.shared.sender)
-            .field("authorizer", &self.shared.authorizer)
-            .finish_non_exhaustive()
     }
 }

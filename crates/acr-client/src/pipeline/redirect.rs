@@ -25,6 +25,10 @@ impl Pipeline {
         mut response: Received,
         attempts: &RetryState,
     ) -> Result<Received, Error> {
+        let info = &OperationInfo {
+            is_redirect: true,
+            ..info.clone()
+        };
         let mut request = request.clone();
         for _ in 0..MAX_REDIRECTS {
             if !is_followed(request.method(), response.head.status) {

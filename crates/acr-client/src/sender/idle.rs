@@ -47,7 +47,8 @@ impl HttpBody for Idle {
         let (clock, timeout) = (&this.clock, this.timeout);
         let silence = this.silence.get_or_insert_with(|| clock.sleep(timeout));
         ready!(silence.as_mut().poll(cx));
-        let text = format!("the response's body stopped arriving within {timeout:?} (idle timeout)");
+        let text =
+            format!("the response's body stopped arriving within {timeout:?} (idle timeout)");
         let error = TransportError::told(TransportErrorKind::Timeout, text.clone(), text);
         Poll::Ready(Some(Err(error)))
     }

@@ -64,11 +64,11 @@ impl Sender {
         permit: Option<Permit>,
         attempts: &RetryState,
     ) -> Result<Received, Error> {
-        let repository = info.repository.as_ref().map(ToString::to_string);
-        let context = OperationContext::new(info.name, repository, attempts.count_request());
+        let context = OperationContext::new(info, attempts.attempt());
+        let resent = attempts.count_request() - 1;
         let (method, url) = (request.method().clone(), request.uri().clone());
         let sent = request.headers().get(AUTHORIZATION).cloned();
-        let response = pin!(self.send_traced(request, context));
+        let response = pin!(self.send_traced(request, context, resent));
         let watched = watch(permit.as_ref(), response);
         let (head, body) = attempts.with_deadline(watched).await?.into_parts();
         if let Some(permit) = &permit {
@@ -91,8 +91,9 @@ impl Sender {
         &self,
         request: Request<Bytes>,
         context: OperationContext,
+        resent: u32,
     ) -> Result<Response<Body>, Error> {
-        let span = trace::attempt(&request, &context);
+        let span = trace::request(&request, &context, resent);
         // Awaited where it is made, because a future that is named first has its room twice.
         let sent = self
             .send_timed(request, context)
@@ -308,16 +309,6 @@ impl Sender {
     fn idle_timeout_error(&self, what: &str) -> Error {
         let text = format!("{what} within {:?} (idle timeout)", self.idle_timeout);
         Error::new(ErrorKind::Timeout, text)
-    }
-}
-
-impl fmt::Debug for Sender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender")
-            .field("transport", &self.transport)
-            .field("clock", &self.clock)
-            .field("idle_timeout", &self.idle_timeout)
-            .finish_non_exhaustive()
     }
 }
 

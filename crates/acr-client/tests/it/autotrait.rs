@@ -3,10 +3,11 @@
 use acr_client::transport::{Body, TransportError, TransportErrorKind};
 use acr_client::{
     AccessToken, Advice, ArtifactTagProperties, Audience, BlobLocation, BlobSource, BlobStream,
-    ClientBuilder, ContainerRegistryClient, Credential, Error, ErrorKind, LimiterOptions,
-    ListManifestPropertiesOptions, ListReferrersOptions, ListRepositoryNamesOptions,
-    ListTagPropertiesOptions, ListTagsOptions, OperationContext, Pager, Pages, RepositoryClient,
-    RetryOptions, Secret, TokenProvider, TokenRequest, TokenSource, UploadBlobOptions,
+    CallOptions, ClientBuilder, ContainerRegistryClient, Credential, Error, ErrorKind,
+    LimiterOptions, ListManifestPropertiesOptions, ListReferrersOptions,
+    ListRepositoryNamesOptions, ListTagPropertiesOptions, ListTagsOptions, OperationContext, Pager,
+    Pages, RepositoryClient, RetryOptions, Secret, TokenProvider, TokenRequest, TokenSource,
+    UploadBlobOptions,
 };
 
 fn shared<T: Send + Sync + Unpin + 'static>() {}
@@ -28,6 +29,7 @@ fn handles_settings_and_errors_can_be_shared() {
     shared::<AccessToken>();
     shared::<Advice>();
     shared::<BlobLocation>();
+    shared::<CallOptions>();
     shared::<LimiterOptions>();
     shared::<ListManifestPropertiesOptions>();
     shared::<ListReferrersOptions>();
@@ -79,15 +81,15 @@ fn blocking_handles_can_be_shared_and_their_readers_sent() {
     use acr_client::blocking;
     shared::<blocking::ContainerRegistryClient>();
     shared::<blocking::RepositoryClient>();
-    sendable::<blocking::Pager<ArtifactTagProperties>>();
-    sendable::<blocking::Pages<ArtifactTagProperties>>();
+    shared::<blocking::Pager<ArtifactTagProperties>>();
+    shared::<blocking::Pages<ArtifactTagProperties>>();
     sendable::<blocking::BlobReader>();
 }
 
 #[test]
 fn streams_can_be_sent_and_need_no_pin() {
-    sendable::<Pager<ArtifactTagProperties>>();
-    sendable::<Pages<ArtifactTagProperties>>();
+    shared::<Pager<ArtifactTagProperties>>();
+    shared::<Pages<ArtifactTagProperties>>();
     sendable::<BlobStream>();
     sendable::<BlobSource>();
     sendable::<Body>();

@@ -6,6 +6,7 @@ use acr_client::blocking::ContainerRegistryClient;
 use acr_client::{
     ArtifactManifestOrder, ArtifactTagOrder, ChangeableAttributes, Credential, Error, ErrorKind,
     ListReferrersOptions, ListRepositoryNamesOptions, ListTagsOptions, Manifest, MediaType,
+    PageToken,
 };
 
 use crate::blocking::served::Served;
@@ -79,7 +80,11 @@ fn a_list_ends_after_its_error() {
 
         let error = missing.list_manifest_properties().collect_all();
         assert_eq!(error.unwrap_err().kind(), ErrorKind::NotFound);
-        let error = served.client.list_repository_names_with(names_by(0)).next();
+        let elsewhere = ListRepositoryNamesOptions {
+            resume: Some(PageToken::new("/v2/app/tags/list?last=v1").unwrap()),
+            ..Default::default()
+        };
+        let error = served.client.list_repository_names_with(elsewhere).next();
         assert_eq!(error.unwrap().unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 }

@@ -1,4 +1,4 @@
-use acr_client::{Credential, ErrorKind};
+use acr_client::{Credential, ErrorKind, MediaType};
 use acr_mock::{Fault, FaultResponse};
 use http::Request;
 use http_body_util::BodyExt as _;
@@ -15,26 +15,56 @@ fn a_transport_knows_what_each_request_is_part_of() {
         .then(FaultResponse::service_unavailable());
     support.registry.inject(down).unwrap();
     support.drive(app.get_manifest("v1")).unwrap();
-    let seen: Vec<_> = support
-        .seen()
+    let requests = support.seen();
+    let seen: Vec<_> = requests
         .iter()
         .map(|seen| {
             let context = &seen.context;
-            let repository = context.repository().map(str::to_owned);
-            (context.operation(), repository, context.attempt())
+            (
+                context.operation(),
+                context.repository(),
+                context.reference(),
+                context.attempt(),
+            )
         })
         .collect();
-    let app = || Some("app".to_owned());
     assert_eq!(
         seen,
         [
-            ("exchange_entra_token", None, 1),
-            ("request_access_token", None, 1),
-            ("get_manifest", app(), 1),
-            ("get_manifest", app(), 2),
-            ("get_manifest", app(), 3),
+            ("exchange_entra_token", None, None, 1),
+            ("request_access_token", None, None, 1),
+            ("get_manifest", Some("app"), Some("v1"), 1),
+            ("get_manifest", Some("app"), Some("v1"), 2),
+            ("get_manifest", Some("app"), Some("v1"), 3),
         ]
     );
+}
+
+#[test]
+fn what_a_challenge_or_a_redirect_repeats_is_the_same_attempt() {
+    let support = Scene::new();
+    let layer = support
+        .seed("app")
+        .blob(MediaType::OCTET_STREAM, "Sample layer");
+    let down = Fault::on_data()
+        .times(1)
+        .then(FaultResponse::service_unavailable());
+    support.registry.inject(down).unwrap();
+    let client = support
+        .builder(Credential::entra_token("any"))
+        .assume_azure_auth(false)
+        .build()
+        .unwrap();
+    let app = client.repository_client("app").unwrap();
+    support.drive(app.download_blob(&layer.digest)).unwrap();
+    let seen: Vec<_> = support
+        .seen()
+        .iter()
+        .filter(|seen| seen.context.operation() == "get_blob")
+        .map(|seen| (seen.context.attempt(), seen.context.is_redirect()))
+        .collect();
+    let expected = [(1, false), (1, false), (1, true), (2, false), (2, true)];
+    assert_eq!(seen, expected);
 }
 
 #[test]
