@@ -2,13 +2,14 @@ use std::ops::{Range, RangeFrom};
 
 use acr_protocol::blob::ByteRange;
 use acr_protocol::upload::UploadLocation;
-use acr_protocol::{Digest, Reference, RepositoryName, Tag};
+use acr_protocol::{Digest, ImageIndex, ImageManifest, Manifest, Reference, RepositoryName, Tag};
 
 use crate::error::Error;
 
 /// What a method takes as a `T`: a `T`, a reference to one, or its text as a `&str` or `String`.
 ///
-/// A [`ByteRange`] is written as `0..512` or `512..`, or as [`ByteRange::Last`].
+/// A [`ByteRange`] is written as `0..512` or `512..`, or as [`ByteRange::Last`]. A [`Manifest`] may be an
+/// [`ImageManifest`] or an [`ImageIndex`], which is written as JSON.
 ///
 /// Text is checked before anything is sent. Types of a program's own implement it by way of a `T`.
 #[diagnostic::on_unimplemented(
@@ -50,6 +51,36 @@ arguments! {
     Tag: Tag, &Tag;
     UploadLocation: UploadLocation, &UploadLocation;
 }
+
+impl Argument<Self> for Manifest {
+    fn into_argument(self) -> Result<Self, Error> {
+        Ok(self)
+    }
+}
+
+impl Argument<Manifest> for &Manifest {
+    fn into_argument(self) -> Result<Manifest, Error> {
+        Ok(self.clone())
+    }
+}
+
+macro_rules! manifests {
+    ($($type:ty),*) => {$(
+        impl Argument<Manifest> for &$type {
+            fn into_argument(self) -> Result<Manifest, Error> {
+                Manifest::try_from(self).map_err(|error| Error::invalid(error.to_string()))
+            }
+        }
+
+        impl Argument<Manifest> for $type {
+            fn into_argument(self) -> Result<Manifest, Error> {
+                (&self).into_argument()
+            }
+        }
+    )*};
+}
+
+manifests!(ImageManifest, ImageIndex);
 
 impl Argument<Self> for ByteRange {
     fn into_argument(self) -> Result<Self, Error> {

@@ -1,7 +1,5 @@
 use std::num::NonZeroU32;
 
-use std::borrow::Borrow;
-
 use acr_protocol::manifest::properties::{
     GetManifestProperties, ListManifestProperties, UpdateManifestProperties,
 };
@@ -170,8 +168,8 @@ impl RepositoryClient {
     /// A tag that points elsewhere is moved; the manifest it pointed at stays, without this tag. The
     /// blobs and manifests that the manifest names must be in the repository already.
     ///
-    /// An [`ImageManifest`](crate::ImageManifest) or [`ImageIndex`](crate::ImageIndex) is made one by
-    /// `Manifest::try_from(&image)?`.
+    /// It takes an [`ImageManifest`](crate::ImageManifest) or [`ImageIndex`](crate::ImageIndex) too, which is
+    /// written as JSON. The bytes of a [`Manifest`], such as one that came from a registry, stay as they are.
     ///
     /// A manifest with a subject is in the list of the subject's referrers from then on. On a registry
     /// without an API for these lists they are indexes under tags that clients keep (OCI 1.1), and it is
@@ -199,10 +197,10 @@ impl RepositoryClient {
     pub async fn set_manifest(
         &self,
         reference: impl Argument<Reference>,
-        manifest: impl Borrow<Manifest>,
+        manifest: impl Argument<Manifest>,
     ) -> Result<AcceptedManifest, Error> {
         let reference = reference.into_argument()?;
-        let manifest = manifest.borrow().clone();
+        let manifest = manifest.into_argument()?;
         let operation = SetManifest {
             repository: self.name.clone(),
             reference,

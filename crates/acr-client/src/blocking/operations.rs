@@ -1,7 +1,5 @@
 //! The operations, each as its async form with the calling thread waiting for it.
 
-use std::borrow::Borrow;
-
 use acr_protocol::blob::ByteRange;
 use acr_protocol::manifest::AcceptedManifest;
 use acr_protocol::upload::UploadLocation;
@@ -125,7 +123,7 @@ blocking! {
         run fn resolve(reference: impl Argument<Reference>) -> Result<Descriptor, Error>;
         /// Puts a manifest under a tag or its digest: `PUT /v2/{name}/manifests/{reference}`. A tag that points elsewhere
         /// is moved. The blobs and manifests that the manifest names must be in the repository already.
-        run fn set_manifest(reference: impl Argument<Reference>, manifest: impl Borrow<Manifest>)
+        run fn set_manifest(reference: impl Argument<Reference>, manifest: impl Argument<Manifest>)
             -> Result<AcceptedManifest, Error>;
         /// Deletes a manifest with all its tags: `DELETE /v2/{name}/manifests/{digest}`. With a tag it
         /// [resolves](Self::resolve) the tag first; to remove a tag alone there is [`delete_tag`](Self::delete_tag).

@@ -67,8 +67,8 @@ async fn a_whole_image_of_two_platforms_goes_up_and_down() {
                 .with_platform(Platform::new("linux", architecture)),
         );
     }
-    let index = Manifest::try_from(&ImageIndex::new(children)).unwrap();
-    app.set_manifest("v1", &index).await.unwrap();
+    let index = ImageIndex::new(children);
+    app.set_manifest("v1", index).await.unwrap();
 
     let found = app.get_manifest("v1").await.unwrap().as_index().unwrap();
     for architecture in ["amd64", "arm64"] {
@@ -128,10 +128,7 @@ async fn missing_blobs_are_named_one_by_one() {
     let missing = |text: &str| Descriptor::of(MediaType::OCI_LAYER_GZIP, text);
     let (config, present) = blobs(&app, "some").await;
     let manifest = ImageManifest::new(config, vec![missing("first"), present, missing("second")]);
-    let error = app
-        .set_manifest("v1", &Manifest::try_from(&manifest).unwrap())
-        .await
-        .unwrap_err();
+    let error = app.set_manifest("v1", &manifest).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.reference()),
         (ErrorKind::Registry, Some("v1")),
