@@ -63,7 +63,7 @@ fn hint(error: &acr_client::Error) -> Option<&'static str> {
             "Is there a login in the environment, and the right one? --help names the variables.",
         ),
         ErrorKind::Denied => {
-            Some("The login is good, but lacks a right: this program pushes, locks and deletes.")
+            Some("The login is good, but lacks a permission: this program pushes, locks and deletes.")
         }
         _ => None,
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use acr_clock::Clock;
 use acr_protocol::{OperationClass, ScopeSet};
 
-use crate::auth::Rights;
+use crate::auth::Permissions;
 use crate::profile::Profile;
 use crate::registry::Registry;
 use crate::settings::Settings;
@@ -77,7 +77,7 @@ impl RegistryBuilder {
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.settings
             .identities
-            .add_user(name.into(), password.into(), Rights::All);
+            .add_user(name.into(), password.into(), Permissions::All);
         self
     }
 
@@ -86,20 +86,22 @@ impl RegistryBuilder {
         mut self,
         name: impl Into<String>,
         password: impl Into<String>,
-        rights: ScopeSet,
+        permissions: ScopeSet,
     ) -> Self {
-        self.settings
-            .identities
-            .add_user(name.into(), password.into(), Rights::Only(rights));
+        self.settings.identities.add_user(
+            name.into(),
+            password.into(),
+            Permissions::Only(permissions),
+        );
         self
     }
 
     /// An Entra token that is taken, and what its bearer may do. Once one is named, no other token is taken; without,
-    /// every token that is not empty is, and gives every right, as long as no server serves the registry beyond loopback.
-    pub fn entra_token(mut self, token: impl Into<String>, rights: ScopeSet) -> Self {
+    /// every token that is not empty is, and gives every permission, as long as no server serves the registry beyond loopback.
+    pub fn entra_token(mut self, token: impl Into<String>, permissions: ScopeSet) -> Self {
         self.settings
             .identities
-            .add_entra_token(token.into(), Rights::Only(rights));
+            .add_entra_token(token.into(), Permissions::Only(permissions));
         self
     }
 
@@ -109,7 +111,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// Takes every Entra token that is not empty, and gives every right for it, also beside named ones and beyond
+    /// Takes every Entra token that is not empty, and gives every permission for it, also beside named ones and beyond
     /// loopback: whoever can reach the registry is its administrator. Of this and
     /// [`refuse_entra_tokens`](Self::refuse_entra_tokens) the last one holds.
     pub fn accept_any_entra_token(mut self) -> Self {

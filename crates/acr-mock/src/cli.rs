@@ -45,7 +45,7 @@ pub(crate) struct User {
 
 pub(crate) struct EntraToken {
     pub(crate) token: String,
-    pub(crate) rights: ScopeSet,
+    pub(crate) permissions: ScopeSet,
 }
 
 /// Reads arguments and environment; the error is an exit code, and everything is said already.
@@ -352,10 +352,10 @@ fn parse_entra_token(text: &str) -> Result<EntraToken, Usage> {
     let (token, scopes) = text.split_once(':').unwrap_or((text, EVERYTHING));
     let problem = if token.is_empty() {
         "the token is empty"
-    } else if let Some(rights) = scopes.parse::<ScopeSet>().ok().filter(|s| !s.is_empty()) {
+    } else if let Some(permissions) = scopes.parse::<ScopeSet>().ok().filter(|s| !s.is_empty()) {
         return Ok(EntraToken {
             token: token.to_owned(),
-            rights,
+            permissions,
         });
     } else {
         "it is TOKEN or TOKEN:SCOPES, and what follows the first colon is not a valid list of scopes such as \

@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use acr_protocol::blob::{ByteRange, ContentRange};
-use acr_protocol::{Digest, Timestamp};
+use acr_protocol::{Digest, Timestamp, query_value};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use form_urlencoded::byte_serialize;
@@ -117,9 +117,10 @@ impl Registry {
 
     /// Whether the signature is this registry's, and its time not over.
     fn is_signed(&self, call: &RequestContext) -> bool {
+        let parameter = |name| query_value(call.uri().query()?, name);
         let check = || {
-            let end = parameter(call.uri(), "se")?;
-            let signature = STANDARD.decode(parameter(call.uri(), "sig")?).ok()?;
+            let end = parameter("se")?;
+            let signature = STANDARD.decode(parameter("sig")?).ok()?;
             let signed = format!("{} {end}", call.uri().path());
             let last = Timestamp::from(SystemTime::from(
                 OffsetDateTime::parse(&end, &Rfc3339).ok()?,
@@ -263,7 +264,8 @@ fn failure_with(
 
 /// Storage responds in the version of its API that the URL was signed for.
 pub(crate) fn versioned(call: &RequestContext, mut response: Response<Body>) -> Response<Body> {
-    let version = parameter(call.uri(), "sv").and_then(|text| HeaderValue::try_from(text).ok());
+    let version = query_value(call.uri().query().unwrap_or_default(), "sv")
+        .and_then(|text| HeaderValue::try_from(text).ok());
     response.headers_mut().insert(
         HeaderName::from_static("x-ms-version"),
         version.unwrap_or(HeaderValue::from_static(VERSION)),
@@ -304,13 +306,6 @@ fn describe(content: &Content, headers: &mut HeaderMap) {
         headers.insert(LAST_MODIFIED, time.clone());
         headers.insert(HeaderName::from_static("x-ms-creation-time"), time);
     }
-}
-
-/// A parameter of the query.
-fn parameter(uri: &Uri, name: &str) -> Option<String> {
-    form_urlencoded::parse(uri.query()?.as_bytes())
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.into_owned())
 }
 
 fn registry_id(registry: &Registry) -> String {

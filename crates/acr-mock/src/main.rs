@@ -83,7 +83,7 @@ fn start(settings: &Settings, log: &Log) -> Result<AcrMock, Failure> {
         registry = registry.user(&user.name, &user.password);
     }
     for entra in &settings.entra_tokens {
-        registry = registry.entra_token(&entra.token, entra.rights.clone());
+        registry = registry.entra_token(&entra.token, entra.permissions.clone());
     }
     registry = match settings.unknown_entra_tokens {
         Some(true) => registry.accept_any_entra_token(),

@@ -1,13 +1,13 @@
 //! Pages of lists: `n`, `last`, and the link to the next, in the service's spelling.
 
-use acr_protocol::{ListQuery, PageToken};
+use acr_protocol::{ListOrder, ListQuery, PageToken, query_value};
 use form_urlencoded::byte_serialize;
 
 use crate::error::ErrorResponse;
 use crate::pause::pause;
 use crate::registry::Registry;
 use crate::request_context::RequestContext;
-use crate::store::{Gathering, Marker, Order, Store};
+use crate::store::{Gathering, Place, Store, marker};
 
 impl Registry {
     /// How many items the page may hold. None at all is a page of its own kind: empty, and without a link.
@@ -16,14 +16,14 @@ impl Registry {
         asked.min(self.settings().page_size_limit) as usize
     }
 
-    /// Gathers a page of at most `size` items behind the marker, in turns; and says whether more follows it.
+    /// Gathers a page of at most `size` items behind a place, in turns; and says what the next one begins behind.
     pub(crate) async fn gather<T: Send>(
         &self,
         size: usize,
-        marker: &Marker,
+        behind: Option<Place>,
         turn: impl Fn(&Store, &mut Gathering<T>) -> Result<(), ErrorResponse>,
-    ) -> Result<(Vec<T>, bool), ErrorResponse> {
-        let mut page = Gathering::new(size, marker);
+    ) -> Result<(Vec<T>, Option<Place>), ErrorResponse> {
+        let mut page = Gathering::new(size, behind);
         loop {
             turn(&self.store(), &mut page)?;
             if page.is_finished() {
@@ -39,23 +39,19 @@ impl Registry {
 pub(crate) fn next_link(
     call: &RequestContext,
     size: usize,
-    order: Order,
-    marker: &Marker,
+    order: ListOrder,
+    end: Option<Place>,
 ) -> Option<PageToken> {
+    // The order in the words of the request, such as `none`, which two of the official SDKs send (chosen: the service has
+    // been seen to give back the two orders that it knows, and an empty one).
+    let orderby =
+        query_value(call.uri().query().unwrap_or_default(), "orderby").unwrap_or_default();
     let escaped = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
     PageToken::new(format!(
         "{}?last={}&n={size}&orderby={}",
         call.uri().path(),
-        escaped(&marker.as_query()),
-        escaped(&asked_order(call).unwrap_or_else(|| order.as_query().to_owned())),
+        escaped(&marker(order, &end?)),
+        escaped(&orderby),
     ))
     .ok()
-}
-
-/// The order in the words of the request, such as `none`, which two of the official SDKs send (chosen: the service has
-/// been seen to give back the two orders that it knows, and an empty one).
-fn asked_order(call: &RequestContext) -> Option<String> {
-    form_urlencoded::parse(call.uri().query()?.as_bytes())
-        .find(|(name, _)| name == "orderby")
-        .map(|(_, value)| value.into_owned())
 }

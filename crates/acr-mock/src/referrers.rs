@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use acr_protocol::referrers::ListReferrers;
-use acr_protocol::{Page, PageToken};
+use acr_protocol::{ListOrder, Page, PageToken};
 use form_urlencoded::Serializer;
 
 use crate::registry::Registry;
@@ -12,7 +12,9 @@ use crate::request_context::RequestContext;
 use crate::response::respond;
 use crate::serve::{Outcome, Serve};
 use crate::settings::REFERRERS_PAGE_BYTES;
-use crate::store::{ManifestRecord, Marker, Order};
+use crate::store::{ManifestRecord, Place, marker, place, read_marker};
+
+const NEWEST_FIRST: ListOrder = ListOrder::LastUpdatedOnDescending;
 
 /// `GET /v2/{name}/referrers/{digest}`
 ///
@@ -22,10 +24,10 @@ impl Serve for ListReferrers {
     async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
         let most = registry.settings().referrers_page_size.max(1);
         let size = self.query.page_size.unwrap_or(most).min(most) as usize;
-        let marker = Marker::read(Order::NewestFirst, self.query.last.as_deref());
+        let behind = read_marker(NEWEST_FIRST, self.query.last.as_deref());
         let wanted = self.artifact_type.as_ref();
-        let (mut page, mut has_more) = registry
-            .gather(size, &marker, |store, page| {
+        let (mut page, mut end) = registry
+            .gather(size, behind, |store, page| {
                 let repository = store.repository(&self.repository);
                 page.go_on(
                     |behind| {
@@ -39,9 +41,7 @@ impl Serve for ListReferrers {
                         let fits = wanted.is_none() || wanted == manifest.artifact_type.as_ref();
                         fits.then(|| Arc::clone(manifest))
                     },
-                    |manifest| {
-                        Order::NewestFirst.place(manifest.last_updated_on, manifest.digest.as_str())
-                    },
+                    |manifest| place_of(manifest),
                 );
                 Ok(())
             })
@@ -49,17 +49,24 @@ impl Serve for ListReferrers {
         let fitting = as_many_as_fit(page.iter().map(|manifest| manifest.bytes.len()));
         if fitting < page.len() {
             page.truncate(fitting);
-            has_more = true;
+            end = page.last().map(|last| place_of(last));
         }
-        let next = page.last().filter(|_| has_more);
         let output = Page {
             items: page.iter().map(|referrer| referrer.descriptor()).collect(),
             filtered: self.artifact_type.is_some(),
-            next: next.and_then(|last| next_page(call, &self, size, last)),
+            next: end.and_then(|end| next_page(call, &self, size, &end)),
             ..Page::default()
         };
         Ok(respond(&self, &output))
     }
+}
+
+fn place_of(manifest: &ManifestRecord) -> Place {
+    place(
+        NEWEST_FIRST,
+        manifest.last_updated_on,
+        manifest.digest.as_str(),
+    )
 }
 
 /// How many manifests of these lengths a page may tell of: at least one.
@@ -77,18 +84,13 @@ fn next_page(
     call: &RequestContext,
     operation: &ListReferrers,
     size: usize,
-    last: &ManifestRecord,
+    end: &Place,
 ) -> Option<PageToken> {
     let mut query = Serializer::new(String::new());
     if let Some(artifact_type) = &operation.artifact_type {
         query.append_pair("artifactType", artifact_type.as_str());
     }
-    let marker = Marker::at(
-        Order::NewestFirst,
-        last.last_updated_on,
-        last.digest.as_str(),
-    );
-    query.append_pair("last", &marker.as_query());
+    query.append_pair("last", &marker(NEWEST_FIRST, end));
     query.append_pair("n", &size.to_string());
     PageToken::new(format!("{}?{}", call.uri().path(), query.finish())).ok()
 }

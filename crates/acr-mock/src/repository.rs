@@ -5,7 +5,7 @@ use acr_protocol::repository::{
     UpdateRepositoryProperties,
 };
 use acr_protocol::{
-    DeletedRepository, Deletion, ListQuery, Page, RepositoryName, RepositoryProperties,
+    DeletedRepository, Deletion, ListOrder, ListQuery, Page, RepositoryName, RepositoryProperties,
 };
 
 use crate::error::ErrorResponse;
@@ -17,7 +17,7 @@ use crate::request_body::RequestBody;
 use crate::request_context::RequestContext;
 use crate::response::respond;
 use crate::serve::{Outcome, Serve};
-use crate::store::{Marker, Order, RepositoryRecord, Store};
+use crate::store::{RepositoryRecord, Store, read_marker};
 use crate::text::Text;
 
 /// `GET /acr/v1/_catalog`
@@ -42,9 +42,9 @@ impl Registry {
         query: &ListQuery,
     ) -> Result<Page<RepositoryName>, ErrorResponse> {
         let size = self.page_size(query);
-        let marker = Marker::read(Order::Name, query.last.as_deref());
-        let (items, has_more) = self
-            .gather(size, &marker, |store, page| {
+        let behind = read_marker(ListOrder::None, query.last.as_deref());
+        let (items, end) = self
+            .gather(size, behind, |store, page| {
                 page.go_on(
                     |behind| store.repositories_behind(behind.map_or("", |(_, name)| name)),
                     |(name, repository)| {
@@ -56,12 +56,9 @@ impl Registry {
                 Ok(())
             })
             .await?;
-        let last = items.last().filter(|_| has_more);
-        let next = last
-            .and_then(|name| next_link(call, size, Order::Name, &Marker::Name(name.to_string())));
         Ok(Page {
             items,
-            next,
+            next: next_link(call, size, ListOrder::None, end),
             ..Page::default()
         })
     }
@@ -110,8 +107,8 @@ impl Serve for DeleteRepository {
         // It is out of the others' way from here on: there may be a million names to be written and dropped.
         let mut response = respond(&self, &Deletion::Deleted(DeletedRepository::default()));
         if let Some(repository) = removed.repository() {
-            let manifests = repository.manifests().walk(Order::Name, None);
-            let tags = repository.tags().walk(Order::Name, None, None);
+            let manifests = repository.manifests().walk(ListOrder::None, None);
+            let tags = repository.tags().walk(ListOrder::None, None, None);
             let mut text = Text::default();
             text.push(b"{\"manifestsDeleted\":");
             text.push_list(manifests.map(|manifest| &manifest.digest))

@@ -8,7 +8,7 @@ use acr_protocol::{
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::auth::{Login, RefreshToken, Rights};
+use crate::auth::{Login, Permissions, RefreshToken};
 use crate::pause::without_pause;
 use crate::registry::Registry;
 use crate::store::Content;
@@ -42,7 +42,7 @@ impl Registry {
         let scopes: ScopeSet = scope
             .parse()
             .map_err(|error: acr_protocol::InvalidScope| SeedError::Refused(error.to_string()))?;
-        let login = Login::lasting(Rights::All);
+        let login = Login::lasting(Permissions::All);
         Ok(self.issue_access_token(self.login_server(), "seed", &login, &scopes))
     }
 

@@ -6,7 +6,8 @@ use acr_protocol::tag::{
     DeleteTag, GetTagProperties, ListTagProperties, ListTags, UpdateTagProperties,
 };
 use acr_protocol::{
-    ArtifactTagOrder, ArtifactTagProperties, Deletion, Digest, Page, PageToken, RepositoryName, Tag,
+    ArtifactTagProperties, Deletion, Digest, ListOrder, ListQuery, Page, PageToken, RepositoryName,
+    Tag,
 };
 use serde_json::json;
 
@@ -17,7 +18,7 @@ use crate::request_body::RequestBody;
 use crate::request_context::RequestContext;
 use crate::response::respond;
 use crate::serve::{Outcome, Serve};
-use crate::store::{Marker, Order, Store, TagRecord};
+use crate::store::{Store, TagRecord, place, read_marker};
 use crate::{Body, listing, locks};
 
 /// `GET /acr/v1/{name}/_tags`
@@ -29,19 +30,11 @@ impl Serve for ListTagProperties {
     }
 
     async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
-        let order = match self.order {
-            ArtifactTagOrder::None => Order::Name,
-            ArtifactTagOrder::LastUpdatedOnDescending => Order::NewestFirst,
-            ArtifactTagOrder::LastUpdatedOnAscending => Order::OldestFirst,
-        };
-        let size = registry.page_size(&self.query);
-        let marker = Marker::read(order, self.query.last.as_deref());
         let of = self.digest.as_ref();
-        let (page, has_more) = registry
-            .page_of_tags(&self.repository, order, of, size, &marker)
+        // The service forgets the filter in the link.
+        let (page, next) = registry
+            .page_of_tags(call, &self.repository, &self.query, self.order, of)
             .await?;
-        // The service forgets the filter here, and so does the link.
-        let next = next_page(call, size, order, has_more, &page);
         let mut response = respond(
             &self,
             &Page {
@@ -99,12 +92,9 @@ impl Serve for ListTags {
     }
 
     async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
-        let size = registry.page_size(&self.query);
-        let marker = Marker::read(Order::Name, self.query.last.as_deref());
-        let (page, has_more) = registry
-            .page_of_tags(&self.repository, Order::Name, None, size, &marker)
+        let (page, next) = registry
+            .page_of_tags(call, &self.repository, &self.query, ListOrder::None, None)
             .await?;
-        let next = next_page(call, size, Order::Name, has_more, &page);
         let items: Vec<Tag> = page.iter().map(|tag| tag.name.clone()).collect();
         let is_empty = items.is_empty() && !registry.settings().profile.null_for_empty_tags();
         let mut response = respond(
@@ -145,38 +135,30 @@ impl Registry {
             .and_then(|mut record| record.remove_tag(tag, time)))
     }
 
-    /// A page of the tags that lists may show, or of those of one manifest; and whether more follow it.
+    /// A page of the tags that lists may show, or of those of one manifest; and the link to the next.
     async fn page_of_tags(
         &self,
+        call: &RequestContext,
         name: &RepositoryName,
-        order: Order,
+        query: &ListQuery,
+        order: ListOrder,
         of: Option<&Digest>,
-        size: usize,
-        marker: &Marker,
-    ) -> Result<(Vec<Arc<TagRecord>>, bool), ErrorResponse> {
-        self.gather(size, marker, |store, page| {
-            let repository = store.find_repository(name)?;
-            page.go_on(
-                |behind| repository.tags().walk(order, of, behind),
-                |tag| tag.switches.can_list().then(|| Arc::clone(tag)),
-                |tag| order.place(tag.last_updated_on, tag.name.as_str()),
-            );
-            Ok(())
-        })
-        .await
+    ) -> Result<(Vec<Arc<TagRecord>>, Option<PageToken>), ErrorResponse> {
+        let size = self.page_size(query);
+        let behind = read_marker(order, query.last.as_deref());
+        let (page, end) = self
+            .gather(size, behind, |store, page| {
+                let repository = store.find_repository(name)?;
+                page.go_on(
+                    |behind| repository.tags().walk(order, of, behind),
+                    |tag| tag.switches.can_list().then(|| Arc::clone(tag)),
+                    |tag| place(order, tag.last_updated_on, tag.name.as_str()),
+                );
+                Ok(())
+            })
+            .await?;
+        Ok((page, next_link(call, size, order, end)))
     }
-}
-
-fn next_page(
-    call: &RequestContext,
-    size: usize,
-    order: Order,
-    has_more: bool,
-    page: &[Arc<TagRecord>],
-) -> Option<PageToken> {
-    let last = page.last().filter(|_| has_more)?;
-    let marker = Marker::at(order, last.last_updated_on, last.name.as_str());
-    next_link(call, size, order, &marker)
 }
 
 fn properties(

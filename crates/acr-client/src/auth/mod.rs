@@ -371,7 +371,7 @@ impl State {
         }
         match self.refresh_tokens.get(&token.identity) {
             Some(held) if held.exchange == token.exchange => {
-                if lacks_permission && !held.is_older_than(AGE_OF_RIGHTS, now) {
+                if lacks_permission && !held.is_older_than(AGE_OF_PERMISSIONS, now) {
                     return false;
                 }
                 self.refresh_tokens.remove(&token.identity);
@@ -462,4 +462,4 @@ pub(crate) const MAX_TOKEN_SCOPES: usize = 16;
 /// Enough for that many names of repositories, each of which may have 256 characters.
 const MAX_SCOPE_LEN: usize = 8 << 10;
 /// Role assignments take up to ten minutes to reach the token server.
-const AGE_OF_RIGHTS: Duration = Duration::from_secs(600);
+const AGE_OF_PERMISSIONS: Duration = Duration::from_secs(600);

@@ -32,7 +32,7 @@ impl RepositoryClient {
     /// [`Disallowed`](crate::ErrorKind::Disallowed) when the repository is locked;
     /// [`Io`](crate::ErrorKind::Io) when the source fails or changes while it is read;
     /// [`DigestMismatch`](crate::ErrorKind::DigestMismatch) when the registry has received other bytes.
-    /// After an error the open upload is left to expire: giving it up needs a right that who pushes
+    /// After an error the open upload is left to expire: giving it up needs a permission that who pushes
     /// may lack, and a chunk may still be under way.
     pub async fn upload_blob(&self, source: impl Into<BlobSource>) -> Result<Descriptor, Error> {
         self.upload_blob_with(source, UploadBlobOptions::default())

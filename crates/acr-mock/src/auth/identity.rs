@@ -9,22 +9,22 @@ pub(crate) const ANONYMOUS: &str = "acr_anon_pull";
 
 /// What an identity may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Rights {
+pub(crate) enum Permissions {
     /// Everything.
     All,
     /// This and nothing else.
     Only(ScopeSet),
 }
 
-impl Rights {
+impl Permissions {
     pub(crate) fn is_empty(&self) -> bool {
-        matches!(self, Self::Only(rights) if rights.is_empty())
+        matches!(self, Self::Only(permissions) if permissions.is_empty())
     }
 
     pub(crate) fn cover(&self, needed: &ScopeSet) -> bool {
         match self {
             Self::All => true,
-            Self::Only(rights) => rights.covers(needed),
+            Self::Only(permissions) => permissions.covers(needed),
         }
     }
 
@@ -32,20 +32,20 @@ impl Rights {
     pub(crate) fn granted(&self, wanted: &ScopeSet) -> ScopeSet {
         match self {
             Self::All => wanted.clone(),
-            Self::Only(rights) => wanted
+            Self::Only(permissions) => wanted
                 .iter()
-                .filter_map(|scope| granted(rights, &scope))
+                .filter_map(|scope| granted(permissions, &scope))
                 .collect(),
         }
     }
 }
 
-fn granted(rights: &ScopeSet, wanted: &Scope) -> Option<Scope> {
+fn granted(permissions: &ScopeSet, wanted: &Scope) -> Option<Scope> {
     let single =
         |action: &Action| Scope::new(wanted.resource_type(), wanted.name(), [action.clone()]).ok();
     let actions = wanted
         .actions()
-        .filter(|action| single(action).is_some_and(|scope| rights.covers(&scope.into())));
+        .filter(|action| single(action).is_some_and(|scope| permissions.covers(&scope.into())));
     Scope::new(
         wanted.resource_type(),
         wanted.name(),
@@ -57,9 +57,9 @@ fn granted(rights: &ScopeSet, wanted: &Scope) -> Option<Scope> {
 /// Who is known to the registry: users by name, Entra identities by their token.
 #[derive(Debug, Default)]
 pub(crate) struct Identities {
-    users: BTreeMap<String, (Secret, Rights)>,
+    users: BTreeMap<String, (Secret, Permissions)>,
     /// By a digest of the token, which is also the subject of what is made from it.
-    entra: BTreeMap<String, Rights>,
+    entra: BTreeMap<String, Permissions>,
     /// Whether Entra tokens that nobody has named are taken, where it was said.
     unknown_entra: Option<bool>,
     /// Whether other machines can reach the registry.
@@ -67,22 +67,22 @@ pub(crate) struct Identities {
 }
 
 impl Identities {
-    pub(crate) fn add_user(&mut self, name: String, password: String, rights: Rights) {
-        self.users.insert(name, (password.into(), rights));
+    pub(crate) fn add_user(&mut self, name: String, password: String, permissions: Permissions) {
+        self.users.insert(name, (password.into(), permissions));
     }
 
     /// Adds a user who may do everything, unless there is one of this name.
     pub(crate) fn add_admin(&mut self, name: &str, password: String) {
         let user = self.users.entry(name.to_owned());
-        user.or_insert_with(|| (password.into(), Rights::All));
+        user.or_insert_with(|| (password.into(), Permissions::All));
     }
 
     pub(crate) fn password_of(&self, name: &str) -> Option<&str> {
         self.users.get(name).map(|(password, _)| password.expose())
     }
 
-    pub(crate) fn add_entra_token(&mut self, token: String, rights: Rights) {
-        self.entra.insert(entra_subject(&token), rights);
+    pub(crate) fn add_entra_token(&mut self, token: String, permissions: Permissions) {
+        self.entra.insert(entra_subject(&token), permissions);
     }
 
     /// Says whether Entra tokens that nobody has named are taken.
@@ -108,15 +108,15 @@ impl Identities {
         self.unknown_entra.unwrap_or_else(unsaid)
     }
 
-    /// The rights of a user whose password holds. The comparison takes as long for a wrong one.
-    pub(crate) fn login(&self, name: &str, password: &str) -> Option<Rights> {
-        let (expected, rights) = self.users.get(name)?;
+    /// The permissions of a user whose password holds. The comparison takes as long for a wrong one.
+    pub(crate) fn login(&self, name: &str, password: &str) -> Option<Permissions> {
+        let (expected, permissions) = self.users.get(name)?;
         let same: bool = expected
             .expose()
             .as_bytes()
             .ct_eq(password.as_bytes())
             .into();
-        same.then(|| rights.clone())
+        same.then(|| permissions.clone())
     }
 
     /// The subject of an Entra token that is taken.
@@ -127,12 +127,13 @@ impl Identities {
         taken.then_some(subject)
     }
 
-    /// The rights of the subject of a refresh token.
-    pub(crate) fn rights_of(&self, subject: &str) -> Option<Rights> {
-        if let Some(rights) = self.entra.get(subject) {
-            return Some(rights.clone());
+    /// The permissions of the subject of a refresh token.
+    pub(crate) fn permissions_of(&self, subject: &str) -> Option<Permissions> {
+        if let Some(permissions) = self.entra.get(subject) {
+            return Some(permissions.clone());
         }
-        (subject.starts_with(ENTRA_PREFIX) && self.takes_unknown_entra()).then_some(Rights::All)
+        (subject.starts_with(ENTRA_PREFIX) && self.takes_unknown_entra())
+            .then_some(Permissions::All)
     }
 }
 
@@ -153,18 +154,18 @@ mod tests {
 
     #[test]
     fn a_token_holds_what_was_wanted_and_is_had() {
-        let rights = Rights::Only(set("repository:a:pull repository:b/c:*"));
+        let permissions = Permissions::Only(set("repository:a:pull repository:b/c:*"));
         assert_eq!(
-            rights.granted(&set("repository:a:pull,push")),
+            permissions.granted(&set("repository:a:pull,push")),
             set("repository:a:pull")
         );
         assert_eq!(
-            rights.granted(&set("repository:b/c:pull,delete")),
+            permissions.granted(&set("repository:b/c:pull,delete")),
             set("repository:b/c:delete,pull")
         );
-        assert!(rights.granted(&set("registry:catalog:*")).is_empty());
+        assert!(permissions.granted(&set("registry:catalog:*")).is_empty());
         assert_eq!(
-            Rights::All.granted(&set("registry:catalog:*")),
+            Permissions::All.granted(&set("registry:catalog:*")),
             set("registry:catalog:*")
         );
     }
@@ -173,15 +174,15 @@ mod tests {
     fn any_entra_token_is_taken_until_one_is_named() {
         let mut identities = Identities::default();
         let subject = identities.entra("anything").unwrap();
-        assert_eq!(identities.rights_of(&subject), Some(Rights::All));
+        assert_eq!(identities.permissions_of(&subject), Some(Permissions::All));
         assert_eq!(identities.entra(""), None);
-        identities.add_entra_token("named".into(), Rights::Only(set("repository:a:pull")));
+        identities.add_entra_token("named".into(), Permissions::Only(set("repository:a:pull")));
         assert_eq!(identities.entra("anything"), None);
-        assert_eq!(identities.rights_of(&subject), None);
+        assert_eq!(identities.permissions_of(&subject), None);
         let subject = identities.entra("named").unwrap();
         assert_eq!(
-            identities.rights_of(&subject),
-            Some(Rights::Only(set("repository:a:pull")))
+            identities.permissions_of(&subject),
+            Some(Permissions::Only(set("repository:a:pull")))
         );
         assert!(!subject.contains("named"));
     }
@@ -192,21 +193,21 @@ mod tests {
         let subject = identities.entra("anything").unwrap();
         identities.expose();
         assert_eq!(identities.entra("anything"), None);
-        assert_eq!(identities.rights_of(&subject), None);
+        assert_eq!(identities.permissions_of(&subject), None);
         identities.take_unknown_entra_tokens(true);
-        assert_eq!(identities.rights_of(&subject), Some(Rights::All));
+        assert_eq!(identities.permissions_of(&subject), Some(Permissions::All));
     }
 
     #[test]
     fn any_token_beside_a_named_one_is_taken_only_where_it_is_said() {
         let mut identities = Identities::default();
-        identities.add_entra_token("named".into(), Rights::Only(set("repository:a:pull")));
+        identities.add_entra_token("named".into(), Permissions::Only(set("repository:a:pull")));
         identities.take_unknown_entra_tokens(true);
-        let rights = |token| identities.rights_of(&identities.entra(token)?);
-        assert_eq!(rights("anything"), Some(Rights::All));
+        let permissions = |token| identities.permissions_of(&identities.entra(token)?);
+        assert_eq!(permissions("anything"), Some(Permissions::All));
         assert_eq!(
-            rights("named"),
-            Some(Rights::Only(set("repository:a:pull")))
+            permissions("named"),
+            Some(Permissions::Only(set("repository:a:pull")))
         );
         identities.take_unknown_entra_tokens(false);
         assert_eq!(identities.entra("anything"), None);
@@ -215,7 +216,7 @@ mod tests {
     #[test]
     fn a_login_needs_the_very_password() {
         let mut identities = Identities::default();
-        identities.add_user("ci".into(), "secret".into(), Rights::All);
+        identities.add_user("ci".into(), "secret".into(), Permissions::All);
         assert!(identities.login("ci", "secret").is_some());
         for (user, password) in [
             ("ci", "secre"),

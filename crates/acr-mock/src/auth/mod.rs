@@ -8,7 +8,7 @@ pub(crate) mod oauth;
 mod token;
 mod verified;
 
-pub(crate) use identity::{Identities, Rights};
+pub(crate) use identity::{Identities, Permissions};
 pub(crate) use token::{RefreshToken, SigningKey, TokenKind, Tokens};
 
 use acr_protocol::auth::parse_basic_login;
@@ -25,15 +25,18 @@ const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
 
 /// What a user name and password stand for.
 pub(crate) struct Login {
-    pub(crate) rights: Rights,
+    pub(crate) permissions: Permissions,
     /// When it is over. Chosen: an access token in the password's place gives no longer life than it has left, or it
     /// could be renewed for ever.
     pub(crate) end: Option<Timestamp>,
 }
 
 impl Login {
-    pub(crate) fn lasting(rights: Rights) -> Self {
-        Self { rights, end: None }
+    pub(crate) fn lasting(permissions: Permissions) -> Self {
+        Self {
+            permissions,
+            end: None,
+        }
     }
 }
 
@@ -55,7 +58,7 @@ impl Registry {
                 let challenge = self.challenge_text(call, needed, None);
                 return Err(ErrorResponse::invalid_login().with_challenge(&challenge));
             };
-            if login.rights.cover(needed) {
+            if login.permissions.cover(needed) {
                 return Ok(());
             }
             return Err(self.challenge(call, needed, Some("insufficient_scope")));
@@ -113,11 +116,11 @@ impl Registry {
         if user == TOKEN_USER {
             let now = self.now();
             if let Ok(subject) = self.tokens().read_refresh(password, now) {
-                return identities.rights_of(&subject).map(Login::lasting);
+                return identities.permissions_of(&subject).map(Login::lasting);
             }
             let access = self.tokens().read_access(password, now).ok()?;
             return Some(Login {
-                rights: Rights::Only(access.scopes().clone()),
+                permissions: Permissions::Only(access.scopes().clone()),
                 end: Some(access.end()),
             });
         }

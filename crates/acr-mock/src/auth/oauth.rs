@@ -31,8 +31,8 @@ impl Serve for ExchangeEntraToken {
         };
         // A valid identity without a role on the registry.
         if identities
-            .rights_of(&subject)
-            .is_some_and(|rights| rights.is_empty())
+            .permissions_of(&subject)
+            .is_some_and(|permissions| permissions.is_empty())
         {
             return Err(ErrorResponse::no_permissions());
         }
@@ -109,7 +109,7 @@ impl Registry {
         wanted: &ScopeSet,
     ) -> Option<String> {
         let subject = self.tokens().read_refresh(token, call.now()).ok()?;
-        let login = Login::lasting(self.settings().identities.rights_of(&subject)?);
+        let login = Login::lasting(self.settings().identities.permissions_of(&subject)?);
         Some(self.issue_access_token(call.login_server(), &subject, &login, wanted))
     }
 
@@ -146,7 +146,7 @@ impl Registry {
         self.tokens().access(&AccessToken {
             audience,
             subject,
-            scopes: &login.rights.granted(wanted),
+            scopes: &login.permissions.granted(wanted),
             now,
             life: left.map_or(life, |left| left.min(life)),
         })

@@ -19,7 +19,7 @@ impl Access {
                 .iter()
                 .any(|scope| scope.resource_type() == "repository")
         {
-            scopes.extend(anonymous_rights());
+            scopes.extend(anonymous_permissions());
         }
         Self { scopes, end }
     }
@@ -121,7 +121,7 @@ fn signature(token: &str) -> &str {
         .map_or(token, |(_, signature)| signature)
 }
 
-fn anonymous_rights() -> Option<Scope> {
+fn anonymous_permissions() -> Option<Scope> {
     Scope::new("repository", "*", [Action::PULL, Action::METADATA_READ]).ok()
 }
 

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use acr_protocol::manifest::properties::{
     GetManifestProperties, ListManifestProperties, UpdateManifestProperties,
 };
-use acr_protocol::{
-    ArtifactManifestOrder, ArtifactManifestProperties, Operation, Page, RepositoryName, Tag,
-};
+use acr_protocol::{ArtifactManifestProperties, Operation, Page, RepositoryName, Tag};
 use bytes::Bytes;
 use http::Response;
 use serde_json::json;
@@ -22,7 +20,7 @@ use crate::request_body::RequestBody;
 use crate::request_context::RequestContext;
 use crate::response::respond;
 use crate::serve::{Outcome, Serve};
-use crate::store::{ManifestRecord, Marker, Order, RepositoryRecord, Store};
+use crate::store::{ManifestRecord, RepositoryRecord, Store, place, read_marker};
 use crate::text::Text;
 
 /// How many tags are looked at in a turn: less than a millisecond's work.
@@ -37,30 +35,20 @@ impl Serve for ListManifestProperties {
     }
 
     async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
-        let order = match self.order {
-            ArtifactManifestOrder::None => Order::Name,
-            ArtifactManifestOrder::LastUpdatedOnDescending => Order::NewestFirst,
-            ArtifactManifestOrder::LastUpdatedOnAscending => Order::OldestFirst,
-        };
-        let name = &self.repository;
+        let (name, order) = (&self.repository, self.order);
         let size = registry.page_size(&self.query);
-        let marker = Marker::read(order, self.query.last.as_deref());
-        let (page, has_more) = registry
-            .gather(size, &marker, |store, page| {
+        let behind = read_marker(order, self.query.last.as_deref());
+        let (page, end) = registry
+            .gather(size, behind, |store, page| {
                 let repository = store.find_repository(name)?;
                 page.go_on(
                     |behind| repository.manifests().walk(order, behind),
                     |manifest| manifest.switches.can_list().then(|| Arc::clone(manifest)),
-                    |manifest| order.place(manifest.last_updated_on, manifest.digest.as_str()),
+                    |manifest| place(order, manifest.last_updated_on, manifest.digest.as_str()),
                 );
                 Ok(())
             })
             .await?;
-        let last = page.last().filter(|_| has_more);
-        let next = last.and_then(|last| {
-            let marker = Marker::at(order, last.last_updated_on, last.digest.as_str());
-            next_link(call, size, order, &marker)
-        });
         let mut items: Vec<ArtifactManifestProperties> = Vec::with_capacity(page.len());
         while items.len() < page.len() {
             let mut most = TAGS_IN_A_TURN;
@@ -87,7 +75,7 @@ impl Serve for ListManifestProperties {
         let mut listing = Page {
             registry_login_server: call.login_server().to_owned(),
             items,
-            next,
+            next: next_link(call, size, order, end),
             ..Page::default()
         };
         let rest = rest_of_tags(&mut listing.items);

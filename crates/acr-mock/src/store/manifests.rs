@@ -2,14 +2,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use acr_protocol::{ArtifactManifestReference, Descriptor, Digest, MediaType, Timestamp};
+use acr_protocol::{
+    ArtifactManifestReference, Descriptor, Digest, ListOrder, MediaType, Timestamp,
+};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::quota::Counted;
 use crate::store::index::{Index, Key, Sorting};
-use crate::store::order::Order;
 use crate::store::switches::Switches;
 use crate::store::waste::{Waste, pieces_of};
 
@@ -215,12 +216,16 @@ impl Manifests {
     /// The manifests behind a place in this order.
     pub(crate) fn walk<'a>(
         &'a self,
-        order: Order,
+        order: ListOrder,
         behind: Option<(u64, &str)>,
     ) -> Box<dyn Iterator<Item = &'a Arc<ManifestRecord>> + Send + 'a> {
         match order {
-            Order::Name => Box::new(self.by_digest.walk("", behind, false)),
-            _ => Box::new(self.by_time.walk("", behind, order == Order::NewestFirst)),
+            ListOrder::None => Box::new(self.by_digest.walk("", behind, false)),
+            _ => Box::new(self.by_time.walk(
+                "",
+                behind,
+                order == ListOrder::LastUpdatedOnDescending,
+            )),
         }
     }
 

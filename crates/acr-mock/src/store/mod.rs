@@ -20,7 +20,7 @@ mod waste;
 pub(crate) use content::Content;
 pub(crate) use gathering::Gathering;
 pub(crate) use manifests::{ManifestRecord, PlatformWords, RareMembers};
-pub(crate) use order::{Marker, Order};
+pub(crate) use order::{Place, marker, place, read_marker};
 pub(crate) use repository::RepositoryRecord;
 pub use statistics::Statistics;
 pub(crate) use switches::Switches;

@@ -1,70 +1,33 @@
-//! The orders of lists, and where a page begins.
+//! Where a record stands in a list, and the markers that say so on the wire.
 
-use acr_protocol::Timestamp;
+use acr_protocol::{ListOrder, Timestamp};
 
-/// In which order a list comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    Name,
-    NewestFirst,
-    OldestFirst,
+/// A place in a list: the time in ticks, 0 where the list goes by name, and the name.
+pub(crate) type Place = (u64, String);
+
+/// Where a record of this time and name stands.
+pub(crate) fn place(order: ListOrder, time: Timestamp, name: &str) -> Place {
+    let ticks = match order {
+        ListOrder::None => 0,
+        _ => time.ticks(),
+    };
+    (ticks, name.to_owned())
 }
 
-impl Order {
-    /// Where a record of this time and name stands.
-    pub(crate) fn place(self, time: Timestamp, name: &str) -> (u64, String) {
-        let ticks = if self == Self::Name { 0 } else { time.ticks() };
-        (ticks, name.to_owned())
+/// Reads `last`. In time order it is `{ticks}&{name}`; a text of another form is taken for the list's start (chosen).
+pub(crate) fn read_marker(order: ListOrder, last: Option<&str>) -> Option<Place> {
+    if order == ListOrder::None {
+        return Some((0, last?.to_owned()));
     }
-
-    /// The value of `orderby` in a link, which has the parameter also where there is no order.
-    pub(crate) fn as_query(self) -> &'static str {
-        match self {
-            Self::Name => "",
-            Self::NewestFirst => "timedesc",
-            Self::OldestFirst => "timeasc",
-        }
-    }
+    let (ticks, name) = last?.split_once('&')?;
+    Some((ticks.parse().ok()?, name.to_owned()))
 }
 
-/// Where a page begins: behind this.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Marker {
-    Start,
-    Name(String),
-    Time(Timestamp, String),
-}
-
-impl Marker {
-    /// Where a record of this time and name stands in the order.
-    pub(crate) fn at(order: Order, time: Timestamp, name: &str) -> Self {
-        match order {
-            Order::Name => Self::Name(name.to_owned()),
-            _ => Self::Time(time, name.to_owned()),
-        }
-    }
-
-    /// Reads `last`. In time order it is `{ticks}&{name}`; a text of another form is taken for the list's start (chosen).
-    pub(crate) fn read(order: Order, last: Option<&str>) -> Self {
-        match (order, last) {
-            (_, None) => Self::Start,
-            (Order::Name, Some(last)) => Self::Name(last.to_owned()),
-            (_, Some(last)) => match last
-                .split_once('&')
-                .and_then(|(ticks, name)| Some((ticks.parse().ok()?, name)))
-            {
-                Some((ticks, name)) => Self::Time(Timestamp::from_ticks(ticks), name.to_owned()),
-                None => Self::Start,
-            },
-        }
-    }
-
-    pub(crate) fn as_query(&self) -> String {
-        match self {
-            Self::Start => String::new(),
-            Self::Name(name) => name.clone(),
-            Self::Time(time, name) => format!("{}&{name}", time.ticks()),
-        }
+/// The value of `last` for the page behind a place.
+pub(crate) fn marker(order: ListOrder, (ticks, name): &Place) -> String {
+    match order {
+        ListOrder::None => name.clone(),
+        _ => format!("{ticks}&{name}"),
     }
 }
 
@@ -74,19 +37,14 @@ mod tests {
 
     #[test]
     fn a_marker_in_time_order_holds_ticks_and_name() {
-        let marker = Marker::read(Order::OldestFirst, Some("639039224611470601&v2"));
-        assert_eq!(
-            marker,
-            Marker::Time(Timestamp::from_ticks(639_039_224_611_470_601), "v2".into())
-        );
-        assert_eq!(marker.as_query(), "639039224611470601&v2");
-        assert_eq!(
-            Marker::read(Order::Name, Some("v2")),
-            Marker::Name("v2".into())
-        );
-        for last in ["v2", "x&v2", "-1&v2"] {
-            assert_eq!(Marker::read(Order::NewestFirst, Some(last)), Marker::Start);
+        let (by_name, by_time) = (ListOrder::None, ListOrder::LastUpdatedOnAscending);
+        let text = "639039224611470601&v2";
+        let place = read_marker(by_time, Some(text)).unwrap();
+        assert_eq!(place, (639_039_224_611_470_601, "v2".to_owned()));
+        assert_eq!(marker(by_time, &place), text);
+        assert_eq!(read_marker(by_name, Some("v2")), Some((0, "v2".into())));
+        for last in [Some("v2"), Some("x&v2"), Some("-1&v2"), None] {
+            assert_eq!(read_marker(by_time, last), None);
         }
-        assert_eq!(Marker::read(Order::NewestFirst, None), Marker::Start);
     }
 }

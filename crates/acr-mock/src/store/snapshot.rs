@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
+use acr_protocol::ListOrder;
+
 use crate::quota::Quota;
 use crate::snapshot::{
     self, BlobSnapshot, ManifestSnapshot, Properties, RepositorySnapshot, Snapshot, TagSnapshot,
 };
-use crate::store::order::Order;
 use crate::store::{
     Content, Held, ManifestRecord, PlatformWords, RareMembers, RepositoryRecord, Store, TagRecord,
 };
@@ -108,8 +109,8 @@ macro_rules! properties {
 
 impl From<&RepositoryRecord> for RepositorySnapshot {
     fn from(record: &RepositoryRecord) -> Self {
-        let manifests = record.manifests.walk(Order::Name, None);
-        let tags = record.tags.walk(Order::Name, None, None);
+        let manifests = record.manifests.walk(ListOrder::None, None);
+        let tags = record.tags.walk(ListOrder::None, None, None);
         Self {
             properties: properties!(record, record.extra.as_deref().cloned().unwrap_or_default()),
             manifests: manifests

@@ -1,10 +1,9 @@
 use std::sync::Arc;
 
-use acr_protocol::{Digest, Tag, Timestamp};
+use acr_protocol::{Digest, ListOrder, Tag, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::store::index::{Index, Key, Sorting};
-use crate::store::order::Order;
 use crate::store::switches::Switches;
 use crate::store::waste::Waste;
 
@@ -131,14 +130,14 @@ impl Tags {
     /// The tags, or those of one manifest, behind a place in this order.
     pub(crate) fn walk<'a>(
         &'a self,
-        order: Order,
+        order: ListOrder,
         digest: Option<&Digest>,
         behind: Option<(u64, &str)>,
     ) -> Box<dyn Iterator<Item = &'a Arc<TagRecord>> + Send + 'a> {
-        let backwards = order == Order::NewestFirst;
+        let backwards = order == ListOrder::LastUpdatedOnDescending;
         match (order, digest) {
-            (Order::Name, None) => Box::new(self.by_name.walk("", behind, false)),
-            (Order::Name, Some(digest)) => {
+            (ListOrder::None, None) => Box::new(self.by_name.walk("", behind, false)),
+            (ListOrder::None, Some(digest)) => {
                 Box::new(self.of_manifest.walk(digest.as_str(), behind, false))
             }
             (_, None) => Box::new(self.by_time.walk("", behind, backwards)),
@@ -198,7 +197,7 @@ impl Tags {
 mod tests {
     use super::*;
     use crate::store::Gathering;
-    use crate::store::order::Marker;
+    use crate::store::order::{Place, place};
 
     fn tags() -> Tags {
         let mut tags = Tags::default();
@@ -223,17 +222,17 @@ mod tests {
 
     fn page(
         tags: &Tags,
-        order: Order,
+        order: ListOrder,
         of: Option<&Digest>,
         size: usize,
-        marker: &Marker,
-    ) -> (Vec<Arc<TagRecord>>, bool) {
-        let mut page = Gathering::new(size, marker);
+        behind: Option<Place>,
+    ) -> (Vec<Arc<TagRecord>>, Option<Place>) {
+        let mut page = Gathering::new(size, behind);
         while !page.is_finished() {
             page.go_on(
                 |behind| tags.walk(order, of, behind),
                 |tag| Some(Arc::clone(tag)),
-                |tag| order.place(tag.last_updated_on, tag.name.as_str()),
+                |tag| place(order, tag.last_updated_on, tag.name.as_str()),
             );
         }
         page.into_page()
@@ -247,23 +246,24 @@ mod tests {
     fn pages_cover_the_list_once_in_every_order_and_size() {
         let (tags, x) = (tags(), Digest::sha256("x"));
         for (order, of, expected) in [
-            (Order::Name, None, "abcde"),
-            (Order::OldestFirst, None, "cabed"),
-            (Order::NewestFirst, None, "debac"),
-            (Order::Name, Some(&x), "bcd"),
-            (Order::OldestFirst, Some(&x), "cbd"),
-            (Order::NewestFirst, Some(&x), "dbc"),
+            (ListOrder::None, None, "abcde"),
+            (ListOrder::LastUpdatedOnAscending, None, "cabed"),
+            (ListOrder::LastUpdatedOnDescending, None, "debac"),
+            (ListOrder::None, Some(&x), "bcd"),
+            (ListOrder::LastUpdatedOnAscending, Some(&x), "cbd"),
+            (ListOrder::LastUpdatedOnDescending, Some(&x), "dbc"),
         ] {
             for size in 1..=6 {
                 let (mut seen, mut pages) = (String::new(), 0);
-                let mut marker = Some(Marker::Start);
-                while let Some(from) = marker {
-                    let (page, has_more) = page(&tags, order, of, size, &from);
+                let mut behind = None;
+                loop {
+                    let (page, next) = page(&tags, order, of, size, behind);
                     seen += &names(&page);
                     pages += 1;
-                    let last = page.last().filter(|_| has_more);
-                    marker =
-                        last.map(|tag| Marker::at(order, tag.last_updated_on, tag.name.as_str()));
+                    if next.is_none() {
+                        break;
+                    }
+                    behind = next;
                 }
                 assert_eq!(seen, expected, "{order:?} {size}");
                 assert_eq!(
@@ -278,11 +278,13 @@ mod tests {
     #[test]
     fn a_marker_that_is_not_there_is_a_place() {
         let tags = tags();
-        let first = |order, marker| names(&page(&tags, order, None, 1, &marker).0);
-        assert_eq!(first(Order::Name, Marker::Name("bb".into())), "c");
-        let between = Marker::Time(Timestamp::from_ticks(2), "aa".into());
-        assert_eq!(first(Order::OldestFirst, between.clone()), "b");
-        assert_eq!(first(Order::NewestFirst, between), "a");
+        let first = |order, ticks, name: &str| {
+            let behind = Some((ticks, name.to_owned()));
+            names(&page(&tags, order, None, 1, behind).0)
+        };
+        assert_eq!(first(ListOrder::None, 0, "bb"), "c");
+        assert_eq!(first(ListOrder::LastUpdatedOnAscending, 2, "aa"), "b");
+        assert_eq!(first(ListOrder::LastUpdatedOnDescending, 2, "aa"), "a");
     }
 
     #[test]
@@ -298,7 +300,11 @@ mod tests {
             assert!(tags.remove(name).is_some() && tags.remove(name).is_none());
         }
         assert!(!tags.are_locked() && tags.len() == 0);
-        for order in [Order::Name, Order::OldestFirst, Order::NewestFirst] {
+        for order in [
+            ListOrder::None,
+            ListOrder::LastUpdatedOnAscending,
+            ListOrder::LastUpdatedOnDescending,
+        ] {
             assert_eq!(tags.walk(order, None, None).count(), 0);
             assert_eq!(tags.walk(order, Some(&x), None).count(), 0);
         }

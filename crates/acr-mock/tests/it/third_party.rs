@@ -292,7 +292,7 @@ fn their_server_tells_where_a_request_came_in() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
-fn rights_are_told_in_scopes() -> Result<(), Box<dyn Error>> {
+fn permissions_are_told_in_scopes() -> Result<(), Box<dyn Error>> {
     let builder: RegistryBuilder = Registry::builder();
     let registry = builder
         .scoped_user("puller", "word", "repository:app:pull".parse()?)

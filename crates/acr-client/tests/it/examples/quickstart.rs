@@ -75,7 +75,7 @@ async fn a_failure_on_the_way_removes_the_repository() {
     );
     assert!(stderr.contains("was removed again"), "{stderr}");
     assert!(
-        stderr.contains("update_tag_properties") && stderr.contains("lacks a right"),
+        stderr.contains("update_tag_properties") && stderr.contains("lacks a permission"),
         "{stderr}"
     );
 

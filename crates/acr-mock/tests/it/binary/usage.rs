@@ -27,8 +27,11 @@ fn bad_usage_is_2_and_says_what_is_wrong() {
             &["--entra-token", ":repository:a:pull"],
             "the token is empty",
         ),
-        (&["--entra-token", "hunter2:hunter3"], "no list of scopes"),
-        (&["--entra-token", "hunter2:"], "no list of scopes"),
+        (
+            &["--entra-token", "hunter2:hunter3"],
+            "not a valid list of scopes",
+        ),
+        (&["--entra-token", "hunter2:"], "not a valid list of scopes"),
         (
             &[
                 "--entra-token",

@@ -522,7 +522,7 @@ fn point_10_tags_are_listed_with_the_right_to_pull_and_deleted_one_by_one() {
         "DIGEST_INVALID"
     );
 
-    // The service asks for another right, and deletes by digest alone.
+    // The service asks for another permission, and deletes by digest alone.
     let acr = Raw::new();
     acr.push_image("app", "a");
     let list = acr.get("/v2/app/tags/list").scope(PULL).send().expect(401);

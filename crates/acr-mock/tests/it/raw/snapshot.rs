@@ -205,8 +205,8 @@ fn everything(raw: &Raw) -> Vec<String> {
         let names = blob.repositories.iter();
         paths.extend(names.map(|name| format!("/v2/{name}/blobs/{digest}")));
     }
-    let rights = "repository:a:pull,metadata_read repository:a/b:pull,metadata_read repository:c:pull,metadata_read registry:catalog:*";
-    let token = raw.issued(rights);
+    let permissions = "repository:a:pull,metadata_read repository:a/b:pull,metadata_read repository:c:pull,metadata_read registry:catalog:*";
+    let token = raw.issued(permissions);
     let mut responses = Vec::new();
     for path in paths {
         let response = raw.get(&path).bearer(&token).send();
