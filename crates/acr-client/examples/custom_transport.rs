@@ -7,8 +7,9 @@
 use std::time::Instant;
 
 use acr_client::clock::SystemClock;
+use acr_client::transport::OperationContext;
 use acr_client::transport::{Body, Transport, TransportError, from_fn};
-use acr_client::{ContainerRegistryClient, Credential, OperationContext, async_trait};
+use acr_client::{ContainerRegistryClient, Credential, async_trait};
 use acr_mock::Registry;
 use http::{Request, Response};
 

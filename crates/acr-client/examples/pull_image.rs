@@ -9,10 +9,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use acr_client::models::Platform;
 use acr_client::transport::from_fn;
 use acr_client::{
-    ContainerRegistryClient, Credential, Descriptor, Digest, ImageIndex, Manifest, Platform,
-    RepositoryClient,
+    ContainerRegistryClient, Credential, Descriptor, Digest, ImageIndex, Manifest, RepositoryClient,
 };
 use acr_mock::Registry;
 

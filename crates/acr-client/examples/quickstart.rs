@@ -14,9 +14,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use acr_client::models::Platform;
 use acr_client::{
     ArtifactManifestOrder, ArtifactTagOrder, ChangeableAttributes, ContainerRegistryClient,
-    Credential, Descriptor, Digest, ErrorKind, Manifest, Platform, RepositoryClient,
+    Credential, Descriptor, Digest, ErrorKind, Manifest, RepositoryClient,
 };
 use acr_mock::AcrMock;
 

@@ -1,7 +1,7 @@
 /// The audience (`aud`) that an Entra ID token must have to be accepted by a registry.
 ///
 /// The client derives it from the registry's host and hands it to a
-/// [`TokenSource`](crate::TokenSource); the builder's
+/// [`TokenSource`](crate::auth::TokenSource); the builder's
 /// [`audience`](crate::ClientBuilder::audience) overrides it. Only Entra ID credentials use it.
 ///
 /// | host | audience |

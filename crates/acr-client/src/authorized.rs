@@ -1,10 +1,10 @@
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
 
-use acr_protocol::{OperationClass, ScopeSet, Secret, Timestamp};
+use acr_protocol::{OperationClass, ScopeSet};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 
+use crate::auth::AccessToken;
 use crate::client::ContainerRegistryClient;
 use crate::error::{Error, is_transient};
 use crate::operation_info::OperationInfo;
@@ -120,37 +120,9 @@ impl ContainerRegistryClient {
             let attempts = self.pipeline.begin(&info);
             let token = authorizer.token(&info.scope, &attempts).await;
             let token = token.map_err(|error| info.annotate(error, attempts.requests()))?;
-            Ok(token.map(|(token, expires_at)| AccessToken { token, expires_at }))
+            Ok(token)
         };
         Box::pin(trace::in_whole(info.name, None, had)).await
-    }
-}
-
-/// A token for a scope of the registry: the response of [`ContainerRegistryClient::access_token`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AccessToken {
-    token: Secret,
-    expires_at: SystemTime,
-}
-
-impl AccessToken {
-    /// Returns the token, which stands behind `Bearer` in the header `Authorization`.
-    #[must_use]
-    pub const fn token(&self) -> &Secret {
-        &self.token
-    }
-
-    /// Returns when its life ends; of a token that does not say, a minute after it came.
-    #[must_use]
-    pub fn expires_on(&self) -> Timestamp {
-        self.expires_at.into()
-    }
-
-    /// Returns what it allows, as far as it can be read; `None` where it cannot.
-    #[must_use]
-    pub fn granted(&self) -> Option<ScopeSet> {
-        let claims = acr_protocol::TokenClaims::read(self.token.expose())?;
-        Some(claims.access)
     }
 }
 

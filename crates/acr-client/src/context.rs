@@ -4,10 +4,10 @@ use crate::operation_info::OperationInfo;
 
 /// What a request is part of; each request carries one in its extensions.
 ///
-/// A [`Transport`](crate::Transport) reads it to log or count without taking URLs apart:
+/// A [`Transport`](crate::transport::Transport) reads it to log or count without taking URLs apart:
 ///
 /// ```
-/// # use acr_client::{OperationContext, transport::Body};
+/// # use acr_client::transport::{Body, OperationContext};
 /// # fn log(request: &http::Request<Body>) {
 /// if let Some(context) = request.extensions().get::<OperationContext>() {
 ///     println!("{} (attempt {})", context.operation(), context.attempt());

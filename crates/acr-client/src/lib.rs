@@ -3,7 +3,7 @@
 
 mod argument;
 mod audience;
-mod auth;
+pub mod auth;
 mod authorized;
 mod blob;
 #[cfg(feature = "blocking")]
@@ -34,15 +34,11 @@ mod upload;
 mod url;
 
 pub use self::argument::Argument;
-pub use self::audience::Audience;
-#[cfg(feature = "docker-config")]
-pub use self::auth::DockerConfig;
-pub use self::auth::{Credential, TokenProvider, TokenRequest, TokenSource};
-pub use self::authorized::AccessToken;
+#[doc(inline)]
+pub use self::auth::Credential;
 pub use self::blob::{BlobLocation, BlobStream};
 pub use self::call_options::CallOptions;
 pub use self::client::{ClientBuilder, ContainerRegistryClient, ListRepositoryNamesOptions};
-pub use self::context::OperationContext;
 pub use self::error::{Advice, Error, ErrorKind};
 pub use self::limiter::LimiterOptions;
 pub use self::manifest::ListManifestPropertiesOptions;
@@ -51,25 +47,32 @@ pub use self::referrers::ListReferrersOptions;
 pub use self::repository::RepositoryClient;
 pub use self::retry::RetryOptions;
 pub use self::tag::{ListTagPropertiesOptions, ListTagsOptions};
-pub use self::transport::Transport;
 pub use self::upload::{BlobSource, BlobUpload, UploadBlobOptions};
 
-/// The attribute for implementations of [`Transport`], [`TokenSource`] and [`TokenProvider`].
+/// The attribute for implementations of [`Transport`](transport::Transport),
+/// [`TokenSource`](auth::TokenSource) and [`TokenProvider`](auth::TokenProvider).
 pub use async_trait::async_trait;
 
 /// Where the client takes its time from.
 pub use acr_clock::{self as clock, Clock};
 
-/// The wire types, for all that is not re-exported here by name.
+/// Everything of the wire, for what neither the root nor [`models`] has.
 pub use acr_protocol as protocol;
 #[doc(no_inline)]
 pub use acr_protocol::{
-    Algorithm, ArtifactManifestOrder, ArtifactManifestProperties, ArtifactManifestReference,
-    ArtifactTagOrder, ArtifactTagProperties, Attributes, ChangeableAttributes, DeletedRepository,
-    Descriptor, Digest, ErrorCode, ImageIndex, ImageManifest, InvalidManifest, Manifest, MediaType,
-    Page, PageToken, Platform, Reference, RegistryError, RepositoryName, RepositoryProperties,
-    ScopeSet, Secret, Tag, Timestamp,
-    blob::{ByteRange, ContentRange},
-    manifest::AcceptedManifest,
-    upload::UploadLocation,
+    ArtifactManifestOrder, ArtifactManifestProperties, ArtifactTagOrder, ArtifactTagProperties,
+    ChangeableAttributes, Descriptor, Digest, ImageIndex, ImageManifest, Manifest, MediaType,
+    Reference, RepositoryName, RepositoryProperties, Tag,
 };
+
+/// What operations take and return, beside the types that the root has.
+pub mod models {
+    #[doc(no_inline)]
+    pub use acr_protocol::{
+        Algorithm, ArtifactManifestReference, Attributes, DeletedRepository, ErrorCode,
+        InvalidManifest, Page, PageToken, Platform, RegistryError, Timestamp,
+        blob::{ByteRange, ContentRange},
+        manifest::AcceptedManifest,
+        upload::UploadLocation,
+    };
+}

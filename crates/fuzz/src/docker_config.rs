@@ -1,4 +1,5 @@
-use acr_client::{Credential, DockerConfig};
+use acr_client::Credential;
+use acr_client::auth::DockerConfig;
 
 use crate::check::{SECRET, error_hides_the_secret, error_is_bounded, tells_the_secret};
 

@@ -308,7 +308,7 @@ impl fmt::Debug for Identity {
 /// full:
 ///
 /// ```
-/// use acr_client::{Audience, Secret, TokenSource};
+/// use acr_client::auth::{Audience, Secret, TokenSource};
 ///
 /// #[derive(Debug)]
 /// struct FromFile(std::path::PathBuf);

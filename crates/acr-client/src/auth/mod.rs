@@ -1,15 +1,15 @@
-//! Challenge to token to header.
+//! Credentials, and tokens of one's own.
 //!
 //! What a registry asks for, a token, a user name and password, or nothing of the kind, is learnt
 //! from its first challenge and remembered; from then on each request carries what is needed, and a
 //! registry that never asks costs no request for a token. Azure's registries all ask for the same,
-//! so theirs is known from the start ([`Realm::of_azure`]). Requests with a body are not sent bare:
-//! the pipeline asks with a ping first.
+//! so theirs is known from the start.
 //!
 //! Each kind of token is renewed before it ends, by a share of its life. When the registry refuses
 //! one all the same, the next deeper one is renewed: the access token, then the refresh token that
 //! it was fetched with, by a new Entra token. Each of these steps is taken once for a call.
 
+mod access_token;
 #[cfg(feature = "azure-core")]
 mod azure;
 mod cache;
@@ -26,10 +26,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use acr_protocol::Challenge;
 use acr_protocol::auth::basic_login;
-use acr_protocol::{Challenge, ScopeSet, Secret};
+#[doc(no_inline)]
+pub use acr_protocol::{ScopeSet, Secret};
 use http::{HeaderMap, HeaderValue};
 
+pub use self::access_token::AccessToken;
 use self::cache::{CachedToken, SingleFlight, TokenCache};
 use self::credential::Identity;
 pub(crate) use self::credential::without_line_break;
@@ -39,7 +42,7 @@ pub use self::docker::DockerConfig;
 use self::identity::CredentialChain;
 pub use self::provider::{TokenProvider, TokenRequest};
 use self::realm::Realm;
-use crate::audience::Audience;
+pub use crate::audience::Audience;
 use crate::error::Error;
 use crate::retry::RetryState;
 use crate::sender::Sender;
@@ -190,11 +193,12 @@ impl Authorizer {
         &self,
         scope: &ScopeSet,
         attempts: &RetryState,
-    ) -> Result<Option<(Secret, SystemTime)>, Error> {
+    ) -> Result<Option<AccessToken>, Error> {
         match self.authorize(scope, attempts).await? {
             Authorization::Bearer { token, .. } => {
-                let end = token.expires_at();
-                Ok(Some((token.secret, end)))
+                let expires_at = token.expires_at();
+                let token = token.secret;
+                Ok(Some(AccessToken { token, expires_at }))
             }
             Authorization::Nothing | Authorization::Basic(_) => Ok(None),
         }

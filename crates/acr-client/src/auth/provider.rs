@@ -11,7 +11,8 @@ use async_trait::async_trait;
 /// the registry refuses it; one request for each scope is under way at a time.
 ///
 /// ```
-/// use acr_client::{Credential, Secret, TokenProvider, TokenRequest};
+/// use acr_client::Credential;
+/// use acr_client::auth::{Secret, TokenProvider, TokenRequest};
 ///
 /// #[derive(Debug)]
 /// struct Vault;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::runtime::Runtime;
 use super::{BlobReader, BlobUpload, ContainerRegistryClient, Pager, RepositoryClient};
 use crate::argument::Argument;
-use crate::authorized::AccessToken;
+use crate::auth::AccessToken;
 use crate::blob::{BlobLocation, BlobStream};
 use crate::client::ListRepositoryNamesOptions;
 use crate::error::Error;

@@ -29,7 +29,8 @@ use crate::url::Endpoint;
 /// Settings for a [`ContainerRegistryClient`].
 ///
 /// ```
-/// # use acr_client::{Clock, ContainerRegistryClient, Credential, Transport};
+/// # use acr_client::transport::Transport;
+/// # use acr_client::{Clock, ContainerRegistryClient, Credential};
 /// # fn example(transport: impl Transport, clock: impl Clock) -> Result<(), acr_client::Error> {
 /// let client = ContainerRegistryClient::builder("https://name.azurecr.io")
 ///     .credential(Credential::password("robot", "its password"))

@@ -25,14 +25,15 @@
 //!
 //! # Log and limit
 //!
-//! Each request carries an [`OperationContext`](crate::OperationContext) in its extensions, so that
+//! Each request carries an [`OperationContext`] in its extensions, so that
 //! a transport around another one knows what a request is part of without taking URLs apart. This
 //! one writes a line for each request, and has at most two requests with bytes of blobs on their
 //! way, whatever is going on beside them:
 //!
 //! ```
 //! use acr_client::transport::{Body, Transport, TransportError};
-//! use acr_client::{OperationContext, async_trait};
+//! use acr_client::async_trait;
+//! use acr_client::transport::OperationContext;
 //! use http::{Request, Response};
 //! use tokio::sync::Semaphore;
 //!
@@ -112,6 +113,7 @@ pub use self::hyper::{
 pub use self::reqwest::ReqwestTransport;
 #[cfg(feature = "tower")]
 pub use self::tower::{TowerTransport, TransportService};
+pub use crate::context::OperationContext;
 pub use crate::error::{TransportError, TransportErrorKind};
 
 /// Sends one request and gives back the head of its response with a body still to be read.

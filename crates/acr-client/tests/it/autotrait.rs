@@ -1,12 +1,13 @@
 //! What can cross threads, and be kept and moved: for async callers this is half of the API.
 
+use acr_client::auth::{AccessToken, Audience, Secret, TokenProvider, TokenRequest, TokenSource};
+use acr_client::transport::OperationContext;
 use acr_client::transport::{Body, TransportError, TransportErrorKind};
 use acr_client::{
-    AccessToken, Advice, ArtifactTagProperties, Audience, BlobLocation, BlobSource, BlobStream,
-    CallOptions, ClientBuilder, ContainerRegistryClient, Credential, Error, ErrorKind,
-    LimiterOptions, ListManifestPropertiesOptions, ListReferrersOptions,
-    ListRepositoryNamesOptions, ListTagPropertiesOptions, ListTagsOptions, OperationContext, Pager,
-    Pages, RepositoryClient, RetryOptions, Secret, TokenProvider, TokenRequest, TokenSource,
+    Advice, ArtifactTagProperties, BlobLocation, BlobSource, BlobStream, CallOptions,
+    ClientBuilder, ContainerRegistryClient, Credential, Error, ErrorKind, LimiterOptions,
+    ListManifestPropertiesOptions, ListReferrersOptions, ListRepositoryNamesOptions,
+    ListTagPropertiesOptions, ListTagsOptions, Pager, Pages, RepositoryClient, RetryOptions,
     UploadBlobOptions,
 };
 
@@ -49,7 +50,7 @@ fn handles_settings_and_errors_can_be_shared() {
 #[cfg(feature = "docker-config")]
 #[test]
 fn docker_s_configuration_can_be_shared() {
-    shared::<acr_client::DockerConfig>();
+    shared::<acr_client::auth::DockerConfig>();
 }
 
 #[cfg(feature = "hyper")]

@@ -7,9 +7,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use acr_client::{
-    Advice, Audience, ClientBuilder, Credential, Error, ErrorKind, transport::from_fn,
-};
+use acr_client::auth::Audience;
+use acr_client::transport::from_fn;
+use acr_client::{Advice, ClientBuilder, Credential, Error, ErrorKind};
 use acr_mock::{Registry, VirtualClock};
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::error::ErrorKind as SdkErrorKind;

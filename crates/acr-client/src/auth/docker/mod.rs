@@ -34,7 +34,8 @@ impl Credential {
     /// [`ErrorKind::Credential`](crate::ErrorKind::Credential), or a [`chain`](Self::chain) goes on.
     ///
     /// ```
-    /// use acr_client::{Credential, DockerConfig};
+    /// use acr_client::Credential;
+    /// use acr_client::auth::DockerConfig;
     ///
     /// let credential = Credential::docker_config(DockerConfig::new()).or(Credential::anonymous());
     /// # let _ = credential;
@@ -58,7 +59,7 @@ impl Credential {
 /// Clones share which helpers are running. `Debug` shows no content.
 ///
 /// ```
-/// use acr_client::DockerConfig;
+/// use acr_client::auth::DockerConfig;
 ///
 /// let config = DockerConfig::from_json(
 ///     r#"{ "auths": { "name.azurecr.io": { "auth": "cm9ib3Q6aHVudGVyMg==" } } }"#,

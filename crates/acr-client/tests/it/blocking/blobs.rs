@@ -4,8 +4,9 @@ use std::fs;
 use std::io::{self, BufRead, Cursor, Read};
 
 use acr_client::blocking::RepositoryClient;
+use acr_client::models::Algorithm;
 use acr_client::transport::Body;
-use acr_client::{Algorithm, BlobSource, Digest, ErrorKind, UploadBlobOptions};
+use acr_client::{BlobSource, Digest, ErrorKind, UploadBlobOptions};
 use http::Response;
 
 use crate::blocking::served::{Served, inner, over};

@@ -3,10 +3,10 @@
 use std::num::NonZeroU32;
 
 use acr_client::blocking::ContainerRegistryClient;
+use acr_client::models::PageToken;
 use acr_client::{
     ArtifactManifestOrder, ArtifactTagOrder, ChangeableAttributes, Credential, Error, ErrorKind,
     ListReferrersOptions, ListRepositoryNamesOptions, ListTagsOptions, Manifest, MediaType,
-    PageToken,
 };
 
 use crate::blocking::served::Served;

@@ -2,11 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use acr_client::auth::{Secret, TokenProvider, TokenRequest};
 use acr_client::transport::{Body, from_fn};
-use acr_client::{
-    ContainerRegistryClient, Credential, ErrorKind, RetryOptions, Secret, TokenProvider,
-    TokenRequest,
-};
+use acr_client::{ContainerRegistryClient, Credential, ErrorKind, RetryOptions};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
@@ -469,7 +467,7 @@ async fn a_password_that_was_changed_in_docker_s_configuration_is_found_within_t
         let text = format!(r#"{{"auths":{{"r.example":{{"auth":"{auth}"}}}}}}"#);
         std::fs::write(&file, text).unwrap();
     };
-    let config = acr_client::DockerConfig::at(&file);
+    let config = acr_client::auth::DockerConfig::at(&file);
     let valid = Arc::new(Mutex::new("first"));
     let expected = valid.clone();
     let (client, lines) = client(Credential::docker_config(config), move |seen| {

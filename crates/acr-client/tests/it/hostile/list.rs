@@ -1,4 +1,5 @@
-use acr_client::{Digest, ErrorKind, ListTagPropertiesOptions, ListTagsOptions, PageToken};
+use acr_client::models::PageToken;
+use acr_client::{Digest, ErrorKind, ListTagPropertiesOptions, ListTagsOptions};
 use wiremock::matchers::{any, path, query_param};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

@@ -2,7 +2,8 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use acr_client::{Credential, ErrorKind, Secret, TokenProvider, TokenRequest, TokenSource};
+use acr_client::auth::{Secret, TokenProvider, TokenRequest, TokenSource};
+use acr_client::{Credential, ErrorKind};
 use acr_mock::{Fault, FaultResponse, Registry};
 
 use crate::regressions::support::Scene;
@@ -15,7 +16,7 @@ struct SignedOut;
 impl TokenSource for SignedOut {
     async fn token(
         &self,
-        _: &acr_client::Audience,
+        _: &acr_client::auth::Audience,
     ) -> Result<Secret, Box<dyn StdError + Send + Sync>> {
         Err("nobody is signed in; run `az login`".into())
     }
@@ -51,7 +52,7 @@ struct OfAFile;
 impl TokenSource for OfAFile {
     async fn token(
         &self,
-        _: &acr_client::Audience,
+        _: &acr_client::auth::Audience,
     ) -> Result<Secret, Box<dyn StdError + Send + Sync>> {
         Ok("hunter2\n".into())
     }

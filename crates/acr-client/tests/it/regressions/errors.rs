@@ -1,4 +1,5 @@
-use acr_client::{Advice, BlobSource, ErrorCode, ErrorKind, RepositoryClient};
+use acr_client::models::ErrorCode;
+use acr_client::{Advice, BlobSource, ErrorKind, RepositoryClient};
 use acr_mock::{Fault, FaultAction, FaultResponse};
 use futures_util::TryStreamExt as _;
 use http::StatusCode;

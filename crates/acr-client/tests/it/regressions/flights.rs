@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use acr_client::{Credential, ErrorKind, RepositoryClient, Secret};
+use acr_client::auth::Secret;
+use acr_client::{Credential, ErrorKind, RepositoryClient};
 use acr_mock::{Fault, FaultAction, FaultResponse, OperationClass};
 use futures_util::future::join_all;
 
@@ -147,10 +148,10 @@ fn a_source_of_tokens_that_hangs_does_not_outlast_the_deadline() {
     struct Hangs;
 
     #[acr_client::async_trait]
-    impl acr_client::TokenSource for Hangs {
+    impl acr_client::auth::TokenSource for Hangs {
         async fn token(
             &self,
-            _: &acr_client::Audience,
+            _: &acr_client::auth::Audience,
         ) -> Result<Secret, Box<dyn std::error::Error + Send + Sync>> {
             std::future::pending().await
         }

@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use acr_client::transport::OperationContext;
 use acr_client::transport::{Body, from_fn};
-use acr_client::{ClientBuilder, ContainerRegistryClient, Credential, OperationContext};
+use acr_client::{ClientBuilder, ContainerRegistryClient, Credential};
 use acr_mock::{Registry, RegistryBuilder, RepositorySeed, VirtualClock};
 use bytes::Bytes;
 use http::{HeaderMap, Request};

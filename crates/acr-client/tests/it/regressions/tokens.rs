@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use acr_client::{Credential, ErrorKind, Manifest, MediaType, RepositoryClient, ScopeSet, Secret};
+use acr_client::auth::{ScopeSet, Secret};
+use acr_client::{Credential, ErrorKind, Manifest, MediaType, RepositoryClient};
 use acr_mock::{Fault, FaultAction, FaultResponse, OperationClass, VirtualClock};
 use futures_util::future::join_all;
 
@@ -392,10 +393,10 @@ fn the_audience_follows_the_cloud_and_can_be_set() {
     struct Asked(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
 
     #[acr_client::async_trait]
-    impl acr_client::TokenSource for Asked {
+    impl acr_client::auth::TokenSource for Asked {
         async fn token(
             &self,
-            audience: &acr_client::Audience,
+            audience: &acr_client::auth::Audience,
         ) -> Result<Secret, Box<dyn std::error::Error + Send + Sync>> {
             self.0.lock().unwrap().push(audience.to_string());
             Ok("token".into())
@@ -425,7 +426,7 @@ fn the_audience_follows_the_cloud_and_can_be_set() {
         ),
         (
             "name.azurecr.us",
-            Some(acr_client::Audience::RESOURCE_MANAGER_US_GOVERNMENT),
+            Some(acr_client::auth::Audience::RESOURCE_MANAGER_US_GOVERNMENT),
             "https://management.usgovcloudapi.net",
         ),
     ] {

@@ -144,13 +144,13 @@ fn the_token_in_use_can_be_had_and_given_to_another_client() {
     assert!(!format!("{token:?}").contains(token.token().expose()));
 
     #[derive(Debug)]
-    struct Lent(acr_client::Secret);
+    struct Lent(acr_client::auth::Secret);
     #[acr_client::async_trait]
-    impl acr_client::TokenProvider for Lent {
+    impl acr_client::auth::TokenProvider for Lent {
         async fn access_token(
             &self,
-            _: &acr_client::TokenRequest,
-        ) -> Result<acr_client::Secret, Box<dyn std::error::Error + Send + Sync>> {
+            _: &acr_client::auth::TokenRequest,
+        ) -> Result<acr_client::auth::Secret, Box<dyn std::error::Error + Send + Sync>> {
             Ok(self.0.clone())
         }
     }

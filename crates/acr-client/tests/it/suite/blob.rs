@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use acr_client::clock::VirtualClock;
+use acr_client::models::{Algorithm, ByteRange};
 use acr_client::transport::{Body, from_fn};
-use acr_client::{
-    Algorithm, BlobSource, ByteRange, Credential, Digest, ErrorKind, RepositoryClient,
-    UploadBlobOptions,
-};
+use acr_client::{BlobSource, Credential, Digest, ErrorKind, RepositoryClient, UploadBlobOptions};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use http::Request;

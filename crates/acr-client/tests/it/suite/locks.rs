@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use acr_client::models::ErrorCode;
 use acr_client::{
-    Advice, ArtifactTagOrder, ChangeableAttributes, ContainerRegistryClient, Error, ErrorCode,
-    ErrorKind, Manifest, RepositoryClient,
+    Advice, ArtifactTagOrder, ChangeableAttributes, ContainerRegistryClient, Error, ErrorKind,
+    Manifest, RepositoryClient,
 };
 
 use crate::suite::backend::{Backend, Served, on_every_backend};
@@ -317,7 +318,7 @@ async fn an_update_changes_what_it_names_and_nothing_else(backend: Backend) {
         image,
         ..
     } = app(backend);
-    let switches = |attributes: &acr_client::Attributes| {
+    let switches = |attributes: &acr_client::models::Attributes| {
         [
             attributes.can_delete(),
             attributes.can_write(),

@@ -1,8 +1,9 @@
 //! Manifests: bytes that stay as they are, references that are checked, and what stands beside them.
 
+use acr_client::models::Platform;
 use acr_client::{
     Descriptor, Digest, ErrorKind, ImageIndex, ImageManifest, ListReferrersOptions, Manifest,
-    MediaType, Platform, RepositoryClient,
+    MediaType, RepositoryClient,
 };
 use serde_json::json;
 

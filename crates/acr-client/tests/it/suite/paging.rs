@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
+use acr_client::models::{Page, PageToken};
 use acr_client::{
     ArtifactManifestOrder, ArtifactTagOrder, Digest, Error, ErrorKind,
     ListManifestPropertiesOptions, ListReferrersOptions, ListRepositoryNamesOptions,
-    ListTagPropertiesOptions, ListTagsOptions, MediaType, Page, PageToken, Pages, RepositoryClient,
+    ListTagPropertiesOptions, ListTagsOptions, MediaType, Pages, RepositoryClient,
 };
 use futures_util::TryStreamExt as _;
 

@@ -4,7 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use acr_client::{Audience, Credential, Secret, TokenProvider, TokenRequest, TokenSource};
+use acr_client::Credential;
+use acr_client::auth::{Audience, Secret, TokenProvider, TokenRequest, TokenSource};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fastrand::Rng;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use acr_client::OperationContext;
+use acr_client::transport::OperationContext;
 use acr_client::transport::{Body, Transport, TransportError, TransportErrorKind, from_fn};
 use acr_mock::VirtualClock;
 use acr_protocol::ScopeSet;

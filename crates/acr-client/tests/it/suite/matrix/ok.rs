@@ -1,6 +1,7 @@
 //! The first column: each operation through the client, and all that it gives.
 
-use acr_client::{ChangeableAttributes, Credential, Descriptor, Digest, MediaType, Timestamp};
+use acr_client::models::Timestamp;
+use acr_client::{ChangeableAttributes, Credential, Descriptor, Digest, MediaType};
 
 use super::world::{APP, CONTENT, SOURCE, World};
 use crate::suite::backend::{HOST, START};
