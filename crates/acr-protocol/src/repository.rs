@@ -96,8 +96,8 @@ impl Operation for ListRepositoryNames {
     }
 }
 
-/// Docker's listing of the repositories: `GET /v2/_catalog`. The same response under another path; a client of ours uses
-/// [`ListRepositoryNames`], the common registry tools use this.
+/// Docker's listing of the repositories: `GET /v2/_catalog`. The same response under another path, which
+/// registries without the ACR API have too.
 #[doc(alias = "_catalog")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ListRepositories {

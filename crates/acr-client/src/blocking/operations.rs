@@ -52,6 +52,10 @@ blocking! {
         list fn list_repository_names() -> Pager<RepositoryName>;
         /// Lists the names of the repositories with options: `GET /acr/v1/_catalog`.
         list fn list_repository_names_with(options: impl Into<ListRepositoryNamesOptions>) -> Pager<RepositoryName>;
+        /// Lists the names of the repositories of a registry without the ACR API: `GET /v2/_catalog`.
+        list fn list_repositories() -> Pager<RepositoryName>;
+        /// Lists the names of the repositories of a registry without the ACR API with options: `GET /v2/_catalog`.
+        list fn list_repositories_with(options: impl Into<ListRepositoryNamesOptions>) -> Pager<RepositoryName>;
         /// Reads the properties of a repository: `GET /acr/v1/{name}`.
         run fn get_repository_properties(name: impl Argument<RepositoryName>)
             -> Result<RepositoryProperties, Error>;

@@ -4,7 +4,8 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use acr_protocol::repository::{
-    DeleteRepository, GetRepositoryProperties, ListRepositoryNames, UpdateRepositoryProperties,
+    DeleteRepository, GetRepositoryProperties, ListRepositories, ListRepositoryNames,
+    UpdateRepositoryProperties,
 };
 use acr_protocol::{
     ChangeableAttributes, DeletedRepository, ListQuery, PageToken, Ping, RepositoryName,
@@ -156,6 +157,29 @@ impl ContainerRegistryClient {
             .list(operation, resume, std::convert::identity)
     }
 
+    /// Lists the names of the repositories of a registry without the ACR API: `GET /v2/_catalog`, which
+    /// Docker's and OCI's registries have. Not each of them orders it.
+    pub fn list_repositories(&self) -> Pager<RepositoryName> {
+        self.list_repositories_with(ListRepositoryNamesOptions::default())
+    }
+
+    /// Lists the names of the repositories of a registry without the ACR API with options, such as the
+    /// page size: `GET /v2/_catalog`.
+    pub fn list_repositories_with(
+        &self,
+        options: impl Into<ListRepositoryNamesOptions>,
+    ) -> Pager<RepositoryName> {
+        let ListRepositoryNamesOptions { page_size, resume } = options.into();
+        let operation = ListRepositories {
+            query: ListQuery {
+                page_size: page_size.map(NonZeroU32::get),
+                last: None,
+            },
+        };
+        self.pipeline
+            .list(operation, resume, std::convert::identity)
+    }
+
     /// Reads the properties of a repository: `GET /acr/v1/{name}`.
     ///
     /// # Errors
@@ -218,7 +242,8 @@ impl fmt::Debug for ContainerRegistryClient {
     }
 }
 
-/// Options of [`ContainerRegistryClient::list_repository_names_with`].
+/// Options of [`ContainerRegistryClient::list_repository_names_with`] and
+/// [`list_repositories_with`](ContainerRegistryClient::list_repositories_with).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListRepositoryNamesOptions {
     /// The most names that a page may hold. `None`: the registry's default.

@@ -43,6 +43,8 @@ fn names_come_by_item_by_page_and_from_where_a_page_led() {
             seen.push(name.unwrap().to_string());
         }
         assert_eq!(seen, ["a", "b", "c"]);
+        let names = client.list_repositories().collect_all();
+        assert_eq!(names.unwrap(), ["a", "b", "c"]);
 
         let mut pages = client.list_repository_names_with(names_by(2)).by_page();
         let first = pages.next().unwrap().unwrap();

@@ -17,6 +17,7 @@ on_every_backend! {
     pages_of_7_give_250_tags_in_order
     pages_of_7_give_every_manifest_in_order
     repositories_come_in_pages_by_name
+    a_registry_without_the_acr_api_lists_its_repositories
     pages_are_of_the_size_that_was_asked_for
     a_list_goes_on_from_a_token_that_was_kept
     a_token_of_another_list_is_refused_before_anything_is_sent
@@ -159,6 +160,33 @@ async fn repositories_come_in_pages_by_name(backend: Backend) {
             .unwrap();
         assert_eq!(listed, expected[..], "{page_size}");
     }
+}
+
+async fn a_registry_without_the_acr_api_lists_its_repositories(backend: Backend) {
+    let served = Served::on(backend, |builder| builder.profile(acr_mock::Profile::Oci));
+    let expected = ["a/one", "a/two", "b", "c", "d"];
+    for name in expected {
+        served.seed(name).untagged_image().unwrap();
+    }
+    let client = served.owner();
+    for page_size in [None, Some(1), Some(2), Some(5), Some(6)] {
+        let mut options = ListRepositoryNamesOptions {
+            page_size: page_size.and_then(NonZeroU32::new),
+            resume: None,
+        };
+        let listed = client.list_repositories_with(options.clone());
+        assert_eq!(listed.collect_all().await.unwrap(), expected);
+        let mut pages = client.list_repositories_with(options.clone()).by_page();
+        let first = pages.try_next().await.unwrap().unwrap();
+        options.resume = first.next;
+        if options.resume.is_some() {
+            let rest = client.list_repositories_with(options).collect_all().await;
+            assert_eq!(rest.unwrap(), expected[first.items.len()..]);
+        }
+    }
+    let requests = served.requests();
+    let is_acr = |request: &String| request.contains("/acr/");
+    assert!(!requests.iter().any(is_acr), "{requests:?}");
 }
 
 async fn pages_are_of_the_size_that_was_asked_for(backend: Backend) {

@@ -28,6 +28,11 @@ pub(super) async fn call(
             .collect_all()
             .await
             .map(|names| Outcome::Items(names.len())),
+        "list_repositories" => client
+            .list_repositories()
+            .collect_all()
+            .await
+            .map(|names| Outcome::Items(names.len())),
         "ping" => client.ping().await.map(|()| Outcome::Done),
         "delete_repository" => {
             let deleted = client.delete_repository(at.repository.as_str()).await;

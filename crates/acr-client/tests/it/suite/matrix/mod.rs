@@ -75,9 +75,7 @@ matrix! {
         ("any token of the registry is enough")
         ("it names nothing that could be missing")
         ("it names nothing that could be locked")]
-    list_repositories [
-        ("the client lists repositories by list_repository_names; this route is that of Docker's clients")
-        test test test
+    list_repositories [test test test test
         ("the catalogue is always there: an empty one is an empty list") test]
     list_tags [test test test test test test]
     get_manifest [test test test test test test]

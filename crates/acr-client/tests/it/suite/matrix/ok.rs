@@ -23,6 +23,13 @@ pub(super) async fn list_repository_names() {
     assert_eq!(names, ["other", APP]);
 }
 
+pub(super) async fn list_repositories() {
+    let world = World::new().await;
+    world.served.seed("other").image("v1").unwrap();
+    let names = world.served.owner().list_repositories().collect_all().await;
+    assert_eq!(names.unwrap(), ["other", APP]);
+}
+
 pub(super) async fn get_repository_properties() {
     let world = World::new().await;
     let properties = world
