@@ -17,25 +17,12 @@ use crate::log::Level;
 
 /// What the program is to do, checked.
 pub(crate) struct Settings {
-    pub(crate) listen: SocketAddr,
-    pub(crate) plain_http: bool,
+    /// As they are given; the lists are read below.
+    pub(crate) args: Args,
     pub(crate) hosts: Vec<String>,
-    pub(crate) ca_out: Option<PathBuf>,
-    pub(crate) ready_file: Option<PathBuf>,
-    /// At least one.
+    /// None: the registry's own.
     pub(crate) users: Vec<User>,
     pub(crate) entra_tokens: Vec<EntraToken>,
-    /// Whether Entra tokens that nobody has named are taken, where it is said.
-    pub(crate) unknown_entra_tokens: Option<bool>,
-    pub(crate) profile: Profile,
-    pub(crate) anonymous_pull: bool,
-    pub(crate) max_bytes: Option<u64>,
-    pub(crate) head_timeout: Duration,
-    pub(crate) body_timeout: Duration,
-    pub(crate) idle_timeout: Duration,
-    pub(crate) workers: NonZeroUsize,
-    pub(crate) exit_on_stdin_close: bool,
-    pub(crate) log: Level,
 }
 
 pub(crate) struct User {
@@ -76,7 +63,7 @@ pub(crate) const USAGE: u8 = 2;
 /// with SIGINT, SIGTERM or, if asked to, with the end of stdin.
 #[derive(Parser)]
 #[command(name = "acr-mock", version, after_help = AFTER_HELP)]
-struct Args {
+pub(crate) struct Args {
     /// Listen at this IP address and port; port 0 takes a free one.
     ///
     /// The data origin takes a free port of its own. A wildcard address is reported as 127.0.0.1. An address that other
@@ -87,11 +74,11 @@ struct Args {
         env = "ACR_MOCK_LISTEN",
         default_value = "127.0.0.1:0"
     )]
-    listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
 
     /// Speak plain http instead of https (most SDKs refuse it).
     #[arg(long, env = "ACR_MOCK_PLAIN_HTTP", action = ArgAction::SetTrue, value_parser = parse_switch)]
-    plain_http: bool,
+    pub(crate) plain_http: bool,
 
     /// Put a further host name into the certificate, such as a compose service; repeatable.
     ///
@@ -102,11 +89,11 @@ struct Args {
 
     /// Write the CA's certificate (PEM) to this file, and leave it there [default: a temporary file].
     #[arg(long, value_name = "FILE", env = "ACR_MOCK_CA_OUT")]
-    ca_out: Option<PathBuf>,
+    pub(crate) ca_out: Option<PathBuf>,
 
     /// Write the ready line to this file too; it appears complete, by a rename.
     #[arg(long, value_name = "FILE", env = "ACR_MOCK_READY_FILE")]
-    ready_file: Option<PathBuf>,
+    pub(crate) ready_file: Option<PathBuf>,
 
     /// Let this user in; repeatable [default: the user `mock` with a random password].
     ///
@@ -137,11 +124,11 @@ struct Args {
     ///
     /// Without it, and without --entra-token, every token is taken that is not empty, but only at a loopback address.
     #[arg(long, env = "ACR_MOCK_REFUSE_ENTRA_TOKENS", action = ArgAction::SetTrue, value_parser = parse_switch)]
-    refuse_entra_tokens: bool,
+    pub(crate) refuse_entra_tokens: bool,
 
     /// Take every Entra token that is not empty, for everything, also beyond loopback.
     #[arg(long, env = "ACR_MOCK_ACCEPT_ANY_ENTRA_TOKEN", action = ArgAction::SetTrue, value_parser = parse_switch)]
-    accept_any_entra_token: bool,
+    pub(crate) accept_any_entra_token: bool,
 
     /// Follow these rules where the service and the OCI specification differ.
     ///
@@ -154,15 +141,15 @@ struct Args {
         default_value = Profile::default().as_str(),
         value_parser = PossibleValuesParser::new(PROFILES).try_map(|name| name.parse::<Profile>())
     )]
-    profile: Profile,
+    pub(crate) profile: Profile,
 
     /// Let everyone pull, without a login.
     #[arg(long, env = "ACR_MOCK_ANONYMOUS_PULL", action = ArgAction::SetTrue, value_parser = parse_switch)]
-    anonymous_pull: bool,
+    pub(crate) anonymous_pull: bool,
 
     /// Hold at most so many bytes of content; a push beyond it is refused as by a registry that is full (405).
     #[arg(long, value_name = "BYTES", env = "ACR_MOCK_MAX_BYTES")]
-    max_bytes: Option<u64>,
+    pub(crate) max_bytes: Option<u64>,
 
     /// Close a connection whose TLS handshake or whose request's head takes longer.
     #[arg(
@@ -172,7 +159,7 @@ struct Args {
         default_value = "30",
         value_parser = parse_seconds
     )]
-    head_timeout: Duration,
+    pub(crate) head_timeout: Duration,
 
     /// Close a connection whose request's body is silent for longer, or whose client takes no byte of a response.
     #[arg(
@@ -182,7 +169,7 @@ struct Args {
         default_value = "60",
         value_parser = parse_seconds
     )]
-    body_timeout: Duration,
+    pub(crate) body_timeout: Duration,
 
     /// Close a connection that has no request for longer.
     #[arg(
@@ -192,15 +179,15 @@ struct Args {
         default_value = "300",
         value_parser = parse_seconds
     )]
-    idle_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
 
     /// Serve requests on so many threads, to use more cores than one.
     #[arg(long, value_name = "N", env = "ACR_MOCK_WORKERS", default_value = "1")]
-    workers: NonZeroUsize,
+    pub(crate) workers: NonZeroUsize,
 
     /// End when stdin is closed, so that no mock outlives the program that started it.
     #[arg(long, env = "ACR_MOCK_EXIT_ON_STDIN_CLOSE", action = ArgAction::SetTrue, value_parser = parse_switch)]
-    exit_on_stdin_close: bool,
+    pub(crate) exit_on_stdin_close: bool,
 
     /// Say this much on stderr; `info` has a line for each request.
     #[arg(
@@ -210,7 +197,7 @@ struct Args {
         default_value = "info",
         ignore_case = true
     )]
-    log: Level,
+    pub(crate) log: Level,
 }
 
 const PROFILES: [&str; 2] = [Profile::Acr.as_str(), Profile::Oci.as_str()];
@@ -253,12 +240,12 @@ fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
 
 type Usage = (ErrorKind, String);
 
-fn settings(args: Args) -> Result<Settings, Usage> {
+fn settings(mut args: Args) -> Result<Settings, Usage> {
     let invalid = |text: &str| Err((ErrorKind::ValueValidation, text.to_owned()));
     let hosts: Vec<String> = list(&args.hosts)
         .map(|host| host.trim().to_owned())
         .collect();
-    let mut users = list(&args.users)
+    let users = list(&args.users)
         .map(parse_user)
         .collect::<Result<Vec<_>, _>>()?;
     let names: BTreeSet<&str> = users.iter().map(|user| user.name.as_str()).collect();
@@ -272,16 +259,11 @@ fn settings(args: Args) -> Result<Settings, Usage> {
     if names.len() < entra_tokens.len() {
         return invalid("--entra-token: the same token is given twice");
     }
-    let unknown_entra_tokens = match (args.accept_any_entra_token, args.refuse_entra_tokens) {
-        (true, true) => {
-            return invalid(
-                "--accept-any-entra-token: it cannot be given together with --refuse-entra-tokens",
-            );
-        }
-        (true, false) => Some(true),
-        (false, true) => Some(false),
-        (false, false) => None,
-    };
+    if args.accept_any_entra_token && args.refuse_entra_tokens {
+        return invalid(
+            "--accept-any-entra-token: it cannot be given together with --refuse-entra-tokens",
+        );
+    }
     let is_guarded = !hosts.is_empty()
         || !users.is_empty()
         || !entra_tokens.is_empty()
@@ -290,30 +272,13 @@ fn settings(args: Args) -> Result<Settings, Usage> {
         let ip = args.listen.ip();
         return invalid(&format!("--listen: {ip} {UNGUARDED}"));
     }
-    if users.is_empty() {
-        users.push(User {
-            name: "mock".to_owned(),
-            password: random_password()?,
-        });
-    }
+    args.ca_out = absolute("--ca-out", args.ca_out)?;
+    args.ready_file = absolute("--ready-file", args.ready_file)?;
     Ok(Settings {
-        listen: args.listen,
-        plain_http: args.plain_http,
+        args,
         hosts,
-        ca_out: absolute("--ca-out", args.ca_out)?,
-        ready_file: absolute("--ready-file", args.ready_file)?,
         users,
         entra_tokens,
-        unknown_entra_tokens,
-        profile: args.profile,
-        anonymous_pull: args.anonymous_pull,
-        max_bytes: args.max_bytes,
-        head_timeout: args.head_timeout,
-        body_timeout: args.body_timeout,
-        idle_timeout: args.idle_timeout,
-        workers: args.workers,
-        exit_on_stdin_close: args.exit_on_stdin_close,
-        log: args.log,
     })
 }
 
@@ -368,13 +333,6 @@ fn parse_entra_token(text: &str) -> Result<EntraToken, Usage> {
 }
 
 const EVERYTHING: &str = "repository:*:* registry:catalog:*";
-
-fn random_password() -> Result<String, Usage> {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| (ErrorKind::Io, format!("no random password: {error}")))?;
-    Ok(hex::encode(bytes))
-}
 
 /// The path that the ready line names: whoever reads it may be in another folder.
 fn absolute(option: &str, path: Option<PathBuf>) -> Result<Option<PathBuf>, Usage> {

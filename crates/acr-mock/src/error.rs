@@ -4,10 +4,8 @@ use std::net::IpAddr;
 
 use acr_protocol::operation::JSON_UTF8;
 use acr_protocol::upload::UploadProgress;
-use acr_protocol::{
-    Digest, ErrorCode, ErrorEnvelope, Reference, RegistryError, RepositoryName, Tag,
-};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use acr_protocol::{Digest, ErrorCode, ErrorEnvelope, Reference, RegistryError, RepositoryName};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -46,37 +44,52 @@ pub(crate) enum HeaderSet {
 const DISALLOWED: &str = "The operation is disallowed on this registry, repository or image. View troubleshooting steps at https://aka.ms/acr/faq/#why-does-my-pull-or-push-request-fail-with-disallowed-operation";
 
 impl ErrorResponse {
-    fn json(status: StatusCode, error: RegistryError) -> Self {
+    fn new(status: StatusCode, kind: HeaderSet, content: Content) -> Self {
         Self {
             status,
-            content: Content::Envelope(error.into()),
+            content,
             headers: Vec::new(),
-            kind: HeaderSet::Authorised,
+            kind,
         }
     }
 
+    /// A refusal in the registry's form: one error with this code and message.
+    pub(crate) fn json(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
+        let envelope = RegistryError::new(code, message).into();
+        Self::new(status, HeaderSet::Authorised, Content::Envelope(envelope))
+    }
+
+    fn bad_request(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::json(StatusCode::BAD_REQUEST, code, message)
+    }
+
     fn not_found(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self::json(StatusCode::NOT_FOUND, RegistryError::new(code, message))
+        Self::json(StatusCode::NOT_FOUND, code, message)
+    }
+
+    fn with_detail(mut self, detail: impl Into<Value>) -> Self {
+        if let Content::Envelope(envelope) = &mut self.content
+            && let Some(error) = envelope.errors.first_mut()
+        {
+            error.detail = Some(detail.into());
+        }
+        self
+    }
+
+    fn with_kind(self, kind: HeaderSet) -> Self {
+        Self { kind, ..self }
     }
 
     /// A path outside the API: served in front of the registry.
     pub(crate) fn unknown_path() -> Self {
-        Self {
-            status: StatusCode::NOT_FOUND,
-            content: Content::Text("application/octet-stream", "Not found"),
-            headers: Vec::new(),
-            kind: HeaderSet::Front,
-        }
+        let text = Content::Text("application/octet-stream", "Not found");
+        Self::new(StatusCode::NOT_FOUND, HeaderSet::Front, text)
     }
 
     /// A name, tag or digest in the path that fits no grammar.
     pub(crate) fn malformed_path() -> Self {
-        Self {
-            status: StatusCode::NOT_FOUND,
-            content: Content::Text("text/plain; charset=utf-8", "404 page not found\n"),
-            headers: Vec::new(),
-            kind: HeaderSet::Malformed,
-        }
+        let text = Content::Text("text/plain; charset=utf-8", "404 page not found\n");
+        Self::new(StatusCode::NOT_FOUND, HeaderSet::Malformed, text)
     }
 
     /// Chosen: a push to what is neither a tag nor a digest, where the profile says more than that there is no such path.
@@ -90,63 +103,58 @@ impl ErrorResponse {
     /// Chosen: what the service responds to a wrong method on a known path is not known. It comes before the challenge.
     pub(crate) fn method_not_allowed(allowed: &[Method]) -> Self {
         let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
-        let error = RegistryError::new(ErrorCode::UNSUPPORTED, "The operation is unsupported.");
-        let refusal = Self::json(StatusCode::METHOD_NOT_ALLOWED, error);
-        match HeaderValue::try_from(names.join(", ")) {
-            Ok(value) => refusal.with_header(ALLOW, value),
-            Err(_) => refusal,
-        }
+        let message = "The operation is unsupported.";
+        Self::json(
+            StatusCode::METHOD_NOT_ALLOWED,
+            ErrorCode::UNSUPPORTED,
+            message,
+        )
+        .with_text(ALLOW, &names.join(", "))
     }
 
     /// The challenge: no credentials, or not enough of them.
     pub(crate) fn challenge(challenge: &str, detail: Value) -> Self {
         let message =
             "authentication required, visit https://aka.ms/acr/authorization for more information.";
-        Self::unauthorised(message, Some(detail)).with_challenge(challenge)
+        Self::unauthorised(message)
+            .with_detail(detail)
+            .with_challenge(challenge)
     }
 
     /// A user name or password that is wrong. The words are those that clients show; the exact body is chosen.
     pub(crate) fn invalid_login() -> Self {
-        Self::unauthorised("Invalid clientid or client secret.", None)
+        Self::unauthorised("Invalid clientid or client secret.")
     }
 
-    fn unauthorised(message: &str, detail: Option<Value>) -> Self {
-        let mut error = RegistryError::new(ErrorCode::UNAUTHORIZED, message);
-        error.detail = detail;
-        let refusal = Self::json(StatusCode::UNAUTHORIZED, error);
-        Self {
-            kind: HeaderSet::Unauthorised,
-            ..refusal
-        }
+    fn unauthorised(message: &str) -> Self {
+        Self::json(StatusCode::UNAUTHORIZED, ErrorCode::UNAUTHORIZED, message)
+            .with_kind(HeaderSet::Unauthorised)
     }
 
     /// Most failures of the token endpoints: 401 without a body or a challenge.
     pub(crate) fn token_refused() -> Self {
-        Self {
-            status: StatusCode::UNAUTHORIZED,
-            content: Content::Empty,
-            headers: Vec::new(),
-            kind: HeaderSet::Unauthorised,
-        }
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            HeaderSet::Unauthorised,
+            Content::Empty,
+        )
     }
 
     /// An Entra token that does not hold: an envelope of its own form (see `oauth`).
     pub(crate) fn entra_token_refused(message: &str) -> Self {
-        Self::unauthorised(message, None)
+        Self::unauthorised(message)
     }
 
     /// An identity without a role on the registry.
     pub(crate) fn no_permissions() -> Self {
-        let error = RegistryError::new(ErrorCode::DENIED, "retrieving permissions failed");
-        Self::json(StatusCode::FORBIDDEN, error)
+        let message = "retrieving permissions failed";
+        Self::json(StatusCode::FORBIDDEN, ErrorCode::DENIED, message)
     }
 
     /// An unknown repository, where it is read, changed or listed.
     pub(crate) fn repository_not_found(name: &RepositoryName) -> Self {
-        Self::not_found(
-            ErrorCode::NAME_UNKNOWN,
-            format!("repository \"{name}\" is not found"),
-        )
+        let message = format!("repository \"{name}\" is not found");
+        Self::not_found(ErrorCode::NAME_UNKNOWN, message)
     }
 
     /// An unknown tag in the metadata API.
@@ -161,103 +169,92 @@ impl ErrorResponse {
 
     /// An unknown manifest in the OCI API.
     pub(crate) fn manifest_not_found(repository: &RepositoryName, reference: &Reference) -> Self {
-        match reference {
-            Reference::Tag(tag) => Self::tagged_manifest_not_found(tag),
-            Reference::Digest(digest) => {
-                let message = format!("manifest {digest} is not found");
-                let error = RegistryError::new(ErrorCode::MANIFEST_UNKNOWN, message)
-                    .with_detail(json!({ "Name": repository, "Revision": digest }));
-                Self::json(StatusCode::NOT_FOUND, error)
-            }
-        }
-    }
-
-    fn tagged_manifest_not_found(tag: &Tag) -> Self {
-        let message = format!("manifest tagged by \"{tag}\" is not found");
-        let error = RegistryError::new(ErrorCode::MANIFEST_UNKNOWN, message)
-            .with_detail(json!({ "Tag": tag }));
-        Self::json(StatusCode::NOT_FOUND, error)
+        let (message, detail) = match reference {
+            Reference::Tag(tag) => (
+                format!("manifest tagged by \"{tag}\" is not found"),
+                json!({ "Tag": tag }),
+            ),
+            Reference::Digest(digest) => (
+                format!("manifest {digest} is not found"),
+                json!({ "Name": repository, "Revision": digest }),
+            ),
+        };
+        Self::not_found(ErrorCode::MANIFEST_UNKNOWN, message).with_detail(detail)
     }
 
     /// An unknown blob, where it is read.
     pub(crate) fn blob_not_found(digest: &Digest) -> Self {
-        let error = RegistryError::new(ErrorCode::BLOB_UNKNOWN, "blob unknown to registry")
-            .with_detail(digest.as_str());
-        Self::json(StatusCode::NOT_FOUND, error)
+        Self::not_found(ErrorCode::BLOB_UNKNOWN, "blob unknown to registry")
+            .with_detail(digest.as_str())
             .with_header(CACHE_CONTROL, HeaderValue::from_static("no-cache"))
     }
 
     /// A manifest can only be deleted by digest.
     pub(crate) fn delete_by_tag() -> Self {
         let message = "A manifest can only be deleted by digest.";
-        let error = RegistryError::new(ErrorCode::UNSUPPORTED, message);
-        Self::json(StatusCode::METHOD_NOT_ALLOWED, error)
+        Self::json(
+            StatusCode::METHOD_NOT_ALLOWED,
+            ErrorCode::UNSUPPORTED,
+            message,
+        )
     }
 
     /// A lock forbids it.
     pub(crate) fn disallowed() -> Self {
-        let error = RegistryError::new(ErrorCode::REGISTRY_DISALLOWED_OPERATION, DISALLOWED)
-            .with_detail(json!({}));
-        Self::json(StatusCode::METHOD_NOT_ALLOWED, error)
+        let code = ErrorCode::REGISTRY_DISALLOWED_OPERATION;
+        Self::json(StatusCode::METHOD_NOT_ALLOWED, code, DISALLOWED).with_detail(json!({}))
     }
 
     /// The registry holds as much as it may. The code is documented for a registry over its storage, and stands for locks
     /// otherwise; the detail is chosen.
     pub(crate) fn registry_full(most: u64) -> Self {
         let reason = format!("the registry is full: it may hold at most {most} bytes of content");
-        let error = RegistryError::new(ErrorCode::REGISTRY_DISALLOWED_OPERATION, DISALLOWED)
-            .with_detail(json!({ "Reason": reason }));
-        Self::json(StatusCode::METHOD_NOT_ALLOWED, error)
+        Self::disallowed().with_detail(json!({ "Reason": reason }))
     }
 
     /// A manifest that is not well-formed, or not of the type it came with.
     pub(crate) fn manifest_invalid() -> Self {
-        let error = RegistryError::new(ErrorCode::MANIFEST_INVALID, "manifest invalid")
-            .with_detail(json!({ "Reason": {} }));
-        Self::json(StatusCode::BAD_REQUEST, error)
+        Self::bad_request(ErrorCode::MANIFEST_INVALID, "manifest invalid")
+            .with_detail(json!({ "Reason": {} }))
     }
 
     /// Chosen: how the service refuses a manifest over its bound is not known.
     pub(crate) fn manifest_too_large() -> Self {
-        let refusal = Self::manifest_invalid();
         Self {
             status: StatusCode::PAYLOAD_TOO_LARGE,
-            ..refusal
+            ..Self::manifest_invalid()
         }
     }
 
     /// A request body over what its operation can need. Chosen.
     pub(crate) fn body_too_large() -> Self {
-        let error = RegistryError::new(ErrorCode::SIZE_INVALID, "the request body is too large");
-        Self::json(StatusCode::PAYLOAD_TOO_LARGE, error)
+        let message = "the request body is too large";
+        Self::json(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorCode::SIZE_INVALID,
+            message,
+        )
     }
 
     /// A head over the bound. Chosen, in the form of what is served in front of the registry.
     pub(crate) fn head_too_large() -> Self {
-        Self {
-            status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            content: Content::Text(
-                "text/plain; charset=utf-8",
-                "the head of the request is too large\n",
-            ),
-            headers: Vec::new(),
-            kind: HeaderSet::Front,
-        }
+        let message = "the head of the request is too large\n";
+        let text = Content::Text("text/plain; charset=utf-8", message);
+        Self::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            HeaderSet::Front,
+            text,
+        )
     }
 
     /// More than there may be in a time, or at once. The code is that of the OCI specification, the message is chosen.
     pub(crate) fn too_many_requests(retry_after: Option<i64>) -> Self {
-        let error = RegistryError::new(ErrorCode::TOOMANYREQUESTS, "too many requests");
-        let refusal = Self::json(StatusCode::TOO_MANY_REQUESTS, error);
+        let (status, code) = (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TOOMANYREQUESTS);
+        let refusal = Self::json(status, code, "too many requests");
         match retry_after {
             Some(seconds) => refusal.with_header(RETRY_AFTER, HeaderValue::from(seconds)),
             None => refusal,
         }
-    }
-
-    /// Something failed behind the registry.
-    pub(crate) fn failed(status: StatusCode, code: ErrorCode, message: &str) -> Self {
-        Self::json(status, RegistryError::new(code, message))
     }
 
     /// Chosen: a status that the registry has no words for, as a proxy in front of it says it.
@@ -265,12 +262,7 @@ impl ErrorResponse {
         let page = format!(
             "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n</body>\r\n</html>\r\n"
         );
-        Self {
-            status,
-            content: Content::Page(page),
-            headers: Vec::new(),
-            kind: HeaderSet::Front,
-        }
+        Self::new(status, HeaderSet::Front, Content::Page(page))
     }
 
     /// The firewall's word to a client that it does not let in.
@@ -278,43 +270,33 @@ impl ErrorResponse {
         let message = format!(
             "client with IP '{client}' is not allowed access. Refer https://aka.ms/acr/firewall to grant access."
         );
-        let error = RegistryError::new(ErrorCode::DENIED, message);
-        Self {
-            kind: HeaderSet::Unauthorised,
-            ..Self::json(StatusCode::FORBIDDEN, error)
-        }
+        Self::json(StatusCode::FORBIDDEN, ErrorCode::DENIED, message)
+            .with_kind(HeaderSet::Unauthorised)
     }
 
     /// Chosen: a chunk behind one that was shorter than the registry allows for any but the last.
     pub(crate) fn chunk_too_short(minimum: u64) -> Self {
         let message =
             format!("the chunk before was shorter than {minimum} bytes, so it must be the last");
-        let error = RegistryError::new(ErrorCode::SIZE_INVALID, message);
-        Self::json(StatusCode::BAD_REQUEST, error)
+        Self::bad_request(ErrorCode::SIZE_INVALID, message)
     }
 
     /// Blobs, or children of an index, that the repository does not hold: one error for each.
     pub(crate) fn content_missing<'a>(digests: impl IntoIterator<Item = &'a Digest>) -> Self {
+        let (status, kind) = (StatusCode::BAD_REQUEST, HeaderSet::Authorised);
         let message = "blob unknown to registry";
-        let errors = digests.into_iter().map(|digest| {
+        let error = |digest: &Digest| {
             RegistryError::new(ErrorCode::MANIFEST_BLOB_UNKNOWN, message)
                 .with_detail(digest.as_str())
-        });
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            content: Content::Envelope(ErrorEnvelope {
-                errors: errors.collect(),
-            }),
-            headers: Vec::new(),
-            kind: HeaderSet::Authorised,
-        }
+        };
+        let errors = digests.into_iter().map(error).collect();
+        Self::new(status, kind, Content::Envelope(ErrorEnvelope { errors }))
     }
 
     /// A digest that is malformed, missing or not that of the content.
     pub(crate) fn digest_invalid(detail: impl Into<Value>) -> Self {
         let message = "provided digest did not match uploaded content";
-        let error = RegistryError::new(ErrorCode::DIGEST_INVALID, message).with_detail(detail);
-        Self::json(StatusCode::BAD_REQUEST, error)
+        Self::bad_request(ErrorCode::DIGEST_INVALID, message).with_detail(detail)
     }
 
     /// A chunk that was sent to an old location: no body, but the upload's true state in the headers.
@@ -322,12 +304,10 @@ impl ErrorResponse {
         let (head, _) = progress.respond_stale().into_parts();
         let headers = head.headers.iter();
         Self {
-            status: head.status,
-            content: Content::Empty,
             headers: headers
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
-            kind: HeaderSet::Authorised,
+            ..Self::new(head.status, HeaderSet::Authorised, Content::Empty)
         }
     }
 
@@ -339,51 +319,50 @@ impl ErrorResponse {
 
     /// Chosen: an upload's location whose state was tampered with.
     pub(crate) fn upload_invalid() -> Self {
-        let error = RegistryError::new(ErrorCode::BLOB_UPLOAD_INVALID, "blob upload invalid");
-        Self::json(StatusCode::BAD_REQUEST, error)
+        Self::bad_request(ErrorCode::BLOB_UPLOAD_INVALID, "blob upload invalid")
     }
 
     /// A chunk's `Content-Range` that is malformed or out of order.
     pub(crate) fn range_invalid(range: &str, reason: &str) -> Self {
+        let code = ErrorCode::BLOB_UPLOAD_RANGE_INVALID;
         let message = "blob upload range invalid";
-        let error = RegistryError::new(ErrorCode::BLOB_UPLOAD_RANGE_INVALID, message)
-            .with_detail(json!({ "Range": range, "Reason": reason }));
-        Self::json(StatusCode::RANGE_NOT_SATISFIABLE, error)
+        Self::json(StatusCode::RANGE_NOT_SATISFIABLE, code, message)
+            .with_detail(json!({ "Range": range, "Reason": reason }))
     }
 
     /// Chosen: a body that is not as long as announced.
     pub(crate) fn size_invalid() -> Self {
         let message = "provided length did not match content length";
-        let error = RegistryError::new(ErrorCode::SIZE_INVALID, message);
-        Self::json(StatusCode::BAD_REQUEST, error)
+        Self::bad_request(ErrorCode::SIZE_INVALID, message)
     }
 
-    /// Chosen: a query parameter that is not a valid number or digest.
+    /// Chosen: a query parameter that is no number or no digest.
     pub(crate) fn invalid_parameter(parameter: &str, value: &str) -> Self {
         let (code, message) = match parameter {
-            "digest" => return Self::digest_invalid("digest parsing failed"),
-            "mount" => return Self::digest_invalid("digest parsing failed"),
-            "n" => {
-                let message = "invalid number of results requested";
-                (ErrorCode::PAGINATION_NUMBER_INVALID, message)
-            }
+            "digest" | "mount" => return Self::digest_invalid("digest parsing failed"),
+            "n" => (
+                ErrorCode::PAGINATION_NUMBER_INVALID,
+                "invalid number of results requested",
+            ),
             "from" => (ErrorCode::NAME_INVALID, "invalid repository name"),
             _ => (ErrorCode::TAG_INVALID, "manifest tag did not match URI"),
         };
-        let error = RegistryError::new(code, message).with_detail(json!({ parameter: value }));
-        Self::json(StatusCode::BAD_REQUEST, error)
+        Self::bad_request(code, message).with_detail(json!({ parameter: value }))
     }
 
     /// Chosen: a body that is not the JSON of its operation.
     pub(crate) fn invalid_body(reason: &str) -> Self {
-        let error = RegistryError::new(ErrorCode::UNSUPPORTED, "the request body is malformed")
-            .with_detail(reason);
-        Self::json(StatusCode::BAD_REQUEST, error)
+        Self::bad_request(ErrorCode::UNSUPPORTED, "the request body is malformed")
+            .with_detail(reason)
     }
 
     pub(crate) fn with_challenge(self, challenge: &str) -> Self {
-        match HeaderValue::try_from(challenge) {
-            Ok(value) => self.with_header(http::header::WWW_AUTHENTICATE, value),
+        self.with_text(WWW_AUTHENTICATE, challenge)
+    }
+
+    fn with_text(self, name: HeaderName, text: &str) -> Self {
+        match HeaderValue::try_from(text) {
+            Ok(value) => self.with_header(name, value),
             Err(_) => self,
         }
     }

@@ -37,22 +37,22 @@ fn run(settings: &Settings) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::of("cannot start", &error))?;
-    let log = Log::new(settings.log);
+    let log = Log::new(settings.args.log);
     runtime.block_on(serve(settings, &log))
 }
 
 async fn serve(settings: &Settings, log: &Log) -> Result<(), Failure> {
     // First of all, so that a signal during the start leaves no file behind.
-    let end = End::watch(settings.exit_on_stdin_close)?;
-    if let Some(file) = &settings.ready_file {
+    let end = End::watch(settings.args.exit_on_stdin_close)?;
+    if let Some(file) = &settings.args.ready_file {
         // Whoever waits for it must not find that of an earlier run.
         remove_stale(file)?;
     }
     let mock = start(settings, log)?;
     let ca = match mock.ca_pem() {
-        Some(pem) => Some(CaFile::write(pem, settings.ca_out.as_deref())?),
+        Some(pem) => Some(CaFile::write(pem, settings.args.ca_out.as_deref())?),
         None => {
-            if settings.ca_out.is_some() {
+            if settings.args.ca_out.is_some() {
                 log.write(
                     Level::Warn,
                     &"no CA file is written: plain http has no certificate",
@@ -74,9 +74,9 @@ async fn serve(settings: &Settings, log: &Log) -> Result<(), Failure> {
 
 fn start(settings: &Settings, log: &Log) -> Result<AcrMock, Failure> {
     let mut registry = Registry::builder()
-        .profile(settings.profile)
-        .anonymous_pull(settings.anonymous_pull);
-    if let Some(bytes) = settings.max_bytes {
+        .profile(settings.args.profile)
+        .anonymous_pull(settings.args.anonymous_pull);
+    if let Some(bytes) = settings.args.max_bytes {
         registry = registry.max_bytes(bytes);
     }
     for user in &settings.users {
@@ -85,20 +85,20 @@ fn start(settings: &Settings, log: &Log) -> Result<AcrMock, Failure> {
     for entra in &settings.entra_tokens {
         registry = registry.entra_token(&entra.token, entra.permissions.clone());
     }
-    registry = match settings.unknown_entra_tokens {
-        Some(true) => registry.accept_any_entra_token(),
-        Some(false) => registry.refuse_entra_tokens(),
-        None => registry,
-    };
+    if settings.args.accept_any_entra_token {
+        registry = registry.accept_any_entra_token();
+    } else if settings.args.refuse_entra_tokens {
+        registry = registry.refuse_entra_tokens();
+    }
     let log = log.clone();
     let mut builder = AcrMock::builder()
         .registry(registry.build())
-        .plain_http(settings.plain_http)
-        .listen(settings.listen)
-        .head_timeout(settings.head_timeout)
-        .body_timeout(settings.body_timeout)
-        .idle_timeout(settings.idle_timeout)
-        .workers(settings.workers)
+        .plain_http(settings.args.plain_http)
+        .listen(settings.args.listen)
+        .head_timeout(settings.args.head_timeout)
+        .body_timeout(settings.args.body_timeout)
+        .idle_timeout(settings.args.idle_timeout)
+        .workers(settings.args.workers)
         .on_event(move |event| log.event(event));
     for host in &settings.hosts {
         builder = builder.host(host);
@@ -130,7 +130,10 @@ struct Ready<'a> {
 
 /// Says where the server is: in the ready file first, so that who has read the line finds the file too.
 fn announce(settings: &Settings, mock: &AcrMock, ca: Option<&CaFile>) -> Result<(), Failure> {
-    let user = &settings.users[0];
+    let user = settings.users.first();
+    let own = (mock.username(), mock.password());
+    let (username, password) =
+        user.map_or(own, |user| (user.name.as_str(), user.password.as_str()));
     let ready = Ready {
         schema: 1,
         endpoint: mock.endpoint(),
@@ -138,16 +141,16 @@ fn announce(settings: &Settings, mock: &AcrMock, ca: Option<&CaFile>) -> Result<
         login_server: mock.login_server(),
         ca: ca.map(CaFile::path),
         ca_pem: mock.ca_pem(),
-        username: &user.name,
-        password: &user.password,
-        profile: settings.profile.as_str(),
+        username,
+        password,
+        profile: settings.args.profile.as_str(),
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
     };
     let mut line = serde_json::to_string(&ready)
         .map_err(|error| Failure::of("cannot write the ready line", &error))?;
     line.push('\n');
-    if let Some(file) = &settings.ready_file {
+    if let Some(file) = &settings.args.ready_file {
         // Readable by this user alone: it holds the password.
         write_by_rename(file, &line, false)?;
     }

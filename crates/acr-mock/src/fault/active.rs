@@ -92,34 +92,27 @@ impl Faults {
 /// A fault that was checked, and its counts. They change only while the list is locked.
 #[derive(Debug)]
 pub(super) struct ActiveFault {
-    target: CheckedTarget,
+    fault: Fault,
     repository: Option<RepositoryName>,
-    before_credentials: bool,
-    after: u64,
-    times: Option<u64>,
-    share: f64,
-    seed: u64,
-    actions: Vec<FaultAction>,
     matched: AtomicU64,
     struck: AtomicU64,
 }
 
-#[derive(Debug)]
-enum CheckedTarget {
-    Operation(&'static str),
-    Class(OperationClass),
-    AnyOperation,
-    Data,
-}
-
 impl ActiveFault {
     pub(super) fn new(fault: Fault) -> Result<Self, FaultError> {
-        let target = CheckedTarget::new(fault.target)?;
+        let target = &fault.target;
+        if let Target::Operation(name) = target
+            && !Route::NAMES.contains(&name.as_str())
+        {
+            let name = name.clone();
+            return Err(FaultError::UnknownOperation { name });
+        }
         let unfit = |what| FaultError::Unfit {
             what,
             target: target.text(),
         };
-        let repository = fault.repository.map(RepositoryName::new).transpose()?;
+        let repository = fault.repository.as_ref().map(RepositoryName::new);
+        let repository = repository.transpose()?;
         if repository.is_some() && !target.names_repositories() {
             return Err(unfit("repository in its path"));
         }
@@ -134,18 +127,12 @@ impl ActiveFault {
                 return Err(unfit(need.what));
             }
             if let FaultAction::Respond(refuse) = action {
-                refuse.check(matches!(target, CheckedTarget::Data), unfit)?;
+                refuse.check(matches!(target, Target::Data), unfit)?;
             }
         }
         Ok(Self {
-            target,
+            fault,
             repository,
-            before_credentials: fault.before_credentials,
-            after: fault.after,
-            times: fault.times,
-            share: fault.share,
-            seed: fault.seed,
-            actions: fault.actions,
             matched: AtomicU64::new(0),
             struck: AtomicU64::new(0),
         })
@@ -154,13 +141,13 @@ impl ActiveFault {
     /// Counts the request if it matches; what becomes of it if it is struck.
     fn meet(&self, candidate: &Candidate<'_>) -> Option<FaultAction> {
         let struck = self.struck.load(Ordering::Relaxed);
-        let turn = struck.checked_rem(self.actions.len() as u64)?;
-        let action = *self.actions.get(usize::try_from(turn).ok()?)?;
+        let turn = struck.checked_rem(self.fault.actions.len() as u64)?;
+        let action = *self.fault.actions.get(usize::try_from(turn).ok()?)?;
         if !self.matches(candidate) || !action.fits(candidate) {
             return None;
         }
         let matched = self.matched.fetch_add(1, Ordering::Relaxed);
-        let number = matched.checked_sub(self.after)?;
+        let number = matched.checked_sub(self.fault.after)?;
         if !self.picks(number) {
             return None;
         }
@@ -170,50 +157,41 @@ impl ActiveFault {
 
     fn matches(&self, candidate: &Candidate<'_>) -> bool {
         let Candidate::Operation { route, authorised } = candidate else {
-            return matches!(self.target, CheckedTarget::Data);
+            return matches!(self.fault.target, Target::Data);
         };
-        let is_target = match self.target {
-            CheckedTarget::Operation(name) => name == route.name(),
-            CheckedTarget::Class(class) => class == route.spec().class,
-            CheckedTarget::AnyOperation => true,
-            CheckedTarget::Data => false,
+        let is_target = match &self.fault.target {
+            Target::Operation(name) => name == route.name(),
+            Target::Class(class) => *class == route.spec().class,
+            Target::AnyOperation => true,
+            Target::Data => false,
         };
         let is_there = self.repository.is_none() || self.repository.as_ref() == route.repository();
-        is_target && is_there && (*authorised || self.before_credentials)
+        is_target && is_there && (*authorised || self.fault.before_credentials)
     }
 
     /// Whether the share holds the match of this number.
     fn picks(&self, number: u64) -> bool {
-        let random = random::mix(self.seed.wrapping_add(number.wrapping_mul(random::STEP)));
+        let random = random::mix(
+            self.fault
+                .seed
+                .wrapping_add(number.wrapping_mul(random::STEP)),
+        );
         // The 53 bits that a float holds exactly, as a number from 0 up to, but not, 1.
         let random = (random >> 11) as f64 / (1_u64 << 53) as f64;
-        random < self.share
+        random < self.fault.share
     }
 
     fn is_spent(&self) -> bool {
-        self.times
-            .is_some_and(|times| self.struck.load(Ordering::Relaxed) >= times)
+        let times = self.fault.times;
+        times.is_some_and(|times| self.struck.load(Ordering::Relaxed) >= times)
     }
 }
 
-impl CheckedTarget {
-    fn new(target: Target) -> Result<Self, FaultError> {
-        Ok(match target {
-            Target::Operation(name) => {
-                let mut names = Route::NAMES.iter().copied();
-                let known = names.find(|known| *known == name);
-                Self::Operation(known.ok_or(FaultError::UnknownOperation { name })?)
-            }
-            Target::Class(class) => Self::Class(class),
-            Target::AnyOperation => Self::AnyOperation,
-            Target::Data => Self::Data,
-        })
-    }
-
+impl Target {
     /// Whether a request of it may name a repository in its path.
     fn names_repositories(&self) -> bool {
         match self {
-            Self::Operation(name) => !WITHOUT_REPOSITORY.contains(name),
+            Self::Operation(name) => !WITHOUT_REPOSITORY.contains(&name.as_str()),
             Self::Class(class) => *class != OperationClass::Token,
             Self::AnyOperation => true,
             Self::Data => false,

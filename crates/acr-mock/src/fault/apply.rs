@@ -188,11 +188,11 @@ impl Registry {
             StatusCode::TOO_MANY_REQUESTS => ErrorResponse::too_many_requests(None),
             // Chosen: code and wording of the distribution's own registry.
             StatusCode::INTERNAL_SERVER_ERROR => {
-                ErrorResponse::failed(status, ErrorCode::UNKNOWN, "unknown error")
+                ErrorResponse::json(status, ErrorCode::UNKNOWN, "unknown error")
             }
             StatusCode::SERVICE_UNAVAILABLE => {
                 let code = ErrorCode::from("UNAVAILABLE");
-                ErrorResponse::failed(status, code, "service unavailable")
+                ErrorResponse::json(status, code, "service unavailable")
             }
             status => ErrorResponse::page(status),
         })
