@@ -63,9 +63,9 @@ fn hint(error: &acr_client::Error) -> Option<&'static str> {
         ErrorKind::Unauthorized | ErrorKind::Credential => Some(
             "Is there a login in the environment, and the right one? --help names the variables.",
         ),
-        ErrorKind::Denied => {
-            Some("The login is good, but lacks a permission: this program pushes, locks and deletes.")
-        }
+        ErrorKind::Denied => Some(
+            "The login is good, but lacks a permission: this program pushes, locks and deletes.",
+        ),
         _ => None,
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use acr_client::transport::OperationContext;
 use acr_client::async_trait;
+use acr_client::transport::OperationContext;
 use acr_client::transport::{Body, Transport, TransportError, TransportErrorKind};
 use http::{Request, Response};
 

@@ -10,6 +10,10 @@ use futures_util::future::{BoxFuture, Shared, WeakShared};
 
 use crate::error::Error;
 
+/// A moment in the history of a cache: how many tokens had been fetched. The default is before the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Generation(u64);
+
 /// A token with the part of its life that counts here.
 #[derive(Debug, Clone)]
 pub(crate) struct CachedToken {
@@ -19,14 +23,12 @@ pub(crate) struct CachedToken {
     expires_at: SystemTime,
     /// Whose it is: the place of the credential in a chain.
     pub(crate) identity: usize,
-    /// Which exchange it goes back to, if it goes back to one.
-    pub(crate) exchange: Option<u64>,
-    /// Whether that exchange was made for this very token.
-    pub(crate) is_fresh_exchange: bool,
+    /// The refresh token that it was fetched with, if that was older than it and of an exchange.
+    pub(crate) refresh_token: Option<Generation>,
     /// How long the request for it was held back by the client's own limiter.
     pub(crate) queued: Duration,
-    /// Its number among those that were kept.
-    number: u64,
+    /// When it was fetched.
+    pub(crate) generation: Generation,
 }
 
 impl CachedToken {
@@ -47,10 +49,9 @@ impl CachedToken {
             refresh_at: now + left - left / SHARE_OF_LIFE,
             expires_at: now + left,
             identity,
-            exchange: None,
-            is_fresh_exchange: true,
+            refresh_token: None,
             queued: Duration::ZERO,
-            number: 0,
+            generation: Generation::default(),
         }
     }
 
@@ -91,27 +92,32 @@ pub(crate) struct TokenCache {
     tokens: BTreeMap<ScopeSet, Vec<CachedToken>>,
     /// When those that are over are looked for again.
     sweep_at: Option<SystemTime>,
-    /// How many were kept so far.
-    kept: u64,
+    generation: Generation,
 }
 
 impl TokenCache {
-    /// How many tokens were kept so far, for [`find`](Self::find).
-    pub(crate) const fn kept(&self) -> u64 {
-        self.kept
+    /// The generation of the latest token.
+    pub(crate) const fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Begins the generation of a token that was just fetched.
+    pub(crate) const fn next_generation(&mut self) -> Generation {
+        self.generation.0 += 1;
+        self.generation
     }
 
     /// Finds a living token of an identity that was asked for with this scope, or with one that
-    /// covers it; only among those that were kept after so many others.
+    /// covers it; only among those of a later generation.
     pub(crate) fn find(
         &self,
         identity: usize,
         scope: &ScopeSet,
-        after: u64,
+        after: Generation,
         now: SystemTime,
     ) -> Option<&CachedToken> {
         let fits = |token: &&CachedToken| {
-            token.identity == identity && token.number > after && token.is_alive(now)
+            token.identity == identity && token.generation > after && token.is_alive(now)
         };
         let exact = self.tokens.get(scope);
         exact
@@ -122,10 +128,16 @@ impl TokenCache {
             })
     }
 
-    /// Keeps a token that has a life.
-    pub(crate) fn insert(&mut self, scope: ScopeSet, mut token: CachedToken, now: SystemTime) {
+    /// Begins the generation of a token, and keeps it if it has a life.
+    pub(crate) fn insert(
+        &mut self,
+        scope: ScopeSet,
+        mut token: CachedToken,
+        now: SystemTime,
+    ) -> CachedToken {
+        token.generation = self.next_generation();
         if !token.is_alive(now) {
-            return;
+            return token;
         }
         if self.tokens.len() >= MAX_SCOPES || self.sweep_at.is_none_or(|at| at <= now) {
             self.keep(|token| token.is_alive(now));
@@ -136,11 +148,10 @@ impl TokenCache {
             let first = self.tokens.keys().next().cloned();
             first.and_then(|scope| self.tokens.remove(&scope));
         }
-        self.kept += 1;
-        token.number = self.kept;
         let tokens = self.tokens.entry(scope).or_default();
         tokens.retain(|held| held.identity != token.identity);
-        tokens.push(token);
+        tokens.push(token.clone());
+        token
     }
 
     /// Puts the renewal of a token off, under whatever scope it is held.
@@ -234,6 +245,8 @@ mod tests {
         text.parse().unwrap()
     }
 
+    const FIRST: Generation = Generation(0);
+
     #[test]
     fn the_last_tenth_of_a_life_is_for_the_renewal() {
         let token = CachedToken::new(jwt(4500), NOW, 0);
@@ -273,7 +286,10 @@ mod tests {
         let mut cache = TokenCache::default();
         let pull = scope("repository:a:pull");
         cache.insert(pull.clone(), CachedToken::new(jwt(1000), NOW, 1), NOW);
-        assert!(cache.find(1, &pull, 0, NOW).is_some() && cache.find(0, &pull, 0, NOW).is_none());
+        assert!(
+            cache.find(1, &pull, FIRST, NOW).is_some()
+                && cache.find(0, &pull, FIRST, NOW).is_none()
+        );
     }
 
     #[test]
@@ -289,14 +305,14 @@ mod tests {
             ("repository:b:pull", false),
         ] {
             assert_eq!(
-                cache.find(0, &scope(needed), 0, NOW).is_some(),
+                cache.find(0, &scope(needed), FIRST, NOW).is_some(),
                 found,
                 "{needed}"
             );
         }
         assert!(
             cache
-                .find(0, &scope("repository:a:pull"), 0, after(1000))
+                .find(0, &scope("repository:a:pull"), FIRST, after(1000))
                 .is_none()
         );
     }
@@ -308,7 +324,22 @@ mod tests {
         cache.insert(scope("repository:a:pull"), token.clone(), NOW);
         cache.insert(scope("repository:b:pull"), token, NOW);
         cache.remove(&jwt(1000));
-        assert!(cache.find(0, &scope(""), 0, NOW).is_none());
+        assert!(cache.find(0, &scope(""), FIRST, NOW).is_none());
+    }
+
+    #[test]
+    fn only_tokens_of_a_later_generation_are_found_where_the_earlier_ones_may_have_ended() {
+        let mut cache = TokenCache::default();
+        let pull = scope("repository:a:pull");
+        cache.insert(pull.clone(), CachedToken::new(jwt(1000), NOW, 0), NOW);
+        let refused = cache.generation();
+        assert!(cache.find(0, &pull, refused, NOW).is_none());
+        let wider = scope("repository:a:pull,push");
+        cache.insert(wider, CachedToken::new(jwt(1001), NOW, 0), NOW);
+        assert_eq!(
+            cache.find(0, &pull, refused, NOW).unwrap().secret,
+            jwt(1001)
+        );
     }
 
     #[test]

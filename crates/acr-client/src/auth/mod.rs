@@ -33,7 +33,7 @@ pub use acr_protocol::{ScopeSet, Secret};
 use http::{HeaderMap, HeaderValue};
 
 pub use self::access_token::AccessToken;
-use self::cache::{CachedToken, SingleFlight, TokenCache};
+use self::cache::{CachedToken, Generation, SingleFlight, TokenCache};
 use self::credential::Identity;
 pub(crate) use self::credential::without_line_break;
 pub use self::credential::{Credential, TokenSource};
@@ -71,8 +71,6 @@ struct State {
     /// The refresh tokens that Entra tokens were exchanged for, by the place of the identity.
     refresh_tokens: HashMap<usize, CachedToken>,
     exchanges: SingleFlight<usize>,
-    /// Counts the exchanges, so that an access token tells which one it goes back to.
-    last_exchange: u64,
     /// Whether a refresh token has told that permissions go by repository.
     is_abac: bool,
     /// What the registry asks for where this crate would ask for something else: registries other
@@ -100,10 +98,8 @@ pub(crate) enum Authorization {
         token: CachedToken,
         /// The scope that it was found or fetched for.
         scope: ScopeSet,
-        /// Whether it was fetched for this very call.
-        fresh: bool,
-        /// How many tokens were kept until then.
-        kept: u64,
+        /// When the call asked for it; a token of a later generation was fetched for this very call.
+        since: Generation,
     },
 }
 
@@ -182,7 +178,8 @@ impl Authorizer {
             Scheme::Bearer(realm) => {
                 let instead = self.state().scope_overrides.get(scope).cloned();
                 let scope = instead.unwrap_or_else(|| scope.clone());
-                self.bearer(&realm, &scope, 0, attempts).await
+                self.bearer(&realm, &scope, Generation::default(), attempts)
+                    .await
             }
         }
     }
@@ -286,24 +283,23 @@ impl Authorizer {
     ) -> Result<ChallengeOutcome, Error> {
         let realm = Realm::of(challenge, &self.0.endpoint)?;
         let now = self.0.sender.clock.now();
-        let mut after = 0;
+        let mut after = Generation::default();
         let (realm, goes_on) = {
             let mut state = self.state();
             let goes_on = match sent {
                 Authorization::Bearer {
                     token,
                     scope,
-                    fresh,
-                    kept,
+                    since,
                 } => {
                     state.tokens.remove(&token.secret);
                     let serves = scope.covers(&asked);
                     if serves {
                         // Whatever else was at hand may have ended with it. To try one after the other
                         // would use up the call's challenges.
-                        after = *kept;
+                        after = token.generation.max(*since);
                     }
-                    let was_tried = *fresh && serves;
+                    let was_tried = token.generation > *since && serves;
                     let lacks_permission = challenge.error() == Some("insufficient_scope");
                     !was_tried || state.invalidate_refresh_token(token, lacks_permission, now)
                 }
@@ -370,11 +366,11 @@ impl State {
         lacks_permission: bool,
         now: SystemTime,
     ) -> bool {
-        if token.is_fresh_exchange {
+        let Some(refresh_token) = token.refresh_token else {
             return false;
-        }
+        };
         match self.refresh_tokens.get(&token.identity) {
-            Some(held) if held.exchange == token.exchange => {
+            Some(held) if held.generation == refresh_token => {
                 if lacks_permission && !held.is_older_than(AGE_OF_PERMISSIONS, now) {
                     return false;
                 }
@@ -453,7 +449,7 @@ impl Authorization {
     /// Whether the token ended while the request waited for its turn.
     pub(crate) fn is_expired(&self, now: SystemTime) -> bool {
         match self {
-            Self::Bearer { token, fresh, .. } => !fresh && !token.is_alive(now),
+            Self::Bearer { token, since, .. } => token.generation <= *since && !token.is_alive(now),
             Self::Nothing | Self::Basic(_) => false,
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use acr_protocol::{ScopeSet, Secret, TokenClaims};
 use http::{HeaderValue, StatusCode};
 
-use super::cache::{CachedToken, Flight};
+use super::cache::{CachedToken, Flight, Generation};
 use super::credential::{Identity, TokenSource, check_secret};
 use super::exchange;
 use super::identity::moves_on;
@@ -20,12 +20,12 @@ use crate::retry::RetryState;
 
 impl Authorizer {
     /// Finds or fetches a token of the identity in force, or of the next one that has one; one at hand
-    /// only if it was kept after so many others.
+    /// only if it is of a later generation.
     pub(super) async fn bearer(
         &self,
         realm: &Arc<Realm>,
         scope: &ScopeSet,
-        after: u64,
+        after: Generation,
         attempts: &RetryState,
     ) -> Result<Authorization, Error> {
         let mut failures = Vec::new();
@@ -58,39 +58,43 @@ impl Authorizer {
         place: usize,
         realm: &Arc<Realm>,
         scope: &ScopeSet,
-        after: u64,
+        after: Generation,
         attempts: &RetryState,
     ) -> Result<Authorization, Error> {
         let now = self.0.sender.clock.now();
-        let (held, flight, kept) = {
+        let (bearer, held, flight) = {
             let mut state = self.state();
-            let kept = state.tokens.kept();
-            let cached = |token| bearer(token, scope, false, kept);
+            let since = state.tokens.generation();
+            let bearer = move |token| Authorization::Bearer {
+                token,
+                scope: scope.clone(),
+                since,
+            };
             let held = state.tokens.find(place, scope, after, now).cloned();
             if let Some(token) = &held
                 && !token.needs_refresh(now)
             {
-                return Ok(cached(token.clone()));
+                return Ok(bearer(token.clone()));
             }
             let key = (place, scope.clone());
             match (held, state.requests.in_progress(&key)) {
-                (Some(token), Some(_)) => return Ok(cached(token)),
-                (None, Some(flight)) => (None, flight, kept),
+                (Some(token), Some(_)) => return Ok(bearer(token)),
+                (None, Some(flight)) => (bearer, None, flight),
                 (held, None) => {
                     let work = self.clone().request(place, realm.clone(), scope.clone());
-                    (held, state.requests.begin(key, work), kept)
+                    (bearer, held, state.requests.begin(key, work))
                 }
             }
         };
         match (attempts.wait_for_token(flight).await, held) {
             (Ok(token), _) => {
                 attempts.exclude_queued(token.queued);
-                Ok(bearer(token, scope, true, self.state().tokens.kept()))
+                Ok(bearer(token))
             }
             (Err(_), Some(held)) => {
                 let now = self.0.sender.clock.now();
                 self.state().tokens.defer_refresh(&held.secret, now);
-                Ok(bearer(held, scope, false, kept))
+                Ok(bearer(held))
             }
             (Err(error), None) => Err(error),
         }
@@ -104,8 +108,7 @@ impl Authorizer {
                 return Err(Error::protocol("the token cannot be put into a header"));
             }
             let now = self.0.sender.clock.now();
-            self.state().tokens.insert(scope, token.clone(), now);
-            Ok(token)
+            Ok(self.state().tokens.insert(scope, token, now))
         })
     }
 
@@ -192,8 +195,7 @@ impl Authorizer {
             match exchange::with_refresh_token(sender, realm, scope, secret).await {
                 Ok((secret, waited)) => {
                     let mut token = CachedToken::new(secret, sender.clock.now(), place);
-                    token.exchange = refresh.exchange;
-                    token.is_fresh_exchange = !was_at_hand;
+                    token.refresh_token = was_at_hand.then_some(refresh.generation);
                     token.queued = queued.saturating_add(waited);
                     return Ok(token);
                 }
@@ -271,22 +273,12 @@ impl Authorizer {
             token.queued = queued;
             let mut state = self.state();
             state.is_abac |= is_abac;
-            state.last_exchange += 1;
-            token.exchange = Some(state.last_exchange);
+            token.generation = state.tokens.next_generation();
             if token.is_alive(now) {
                 state.refresh_tokens.insert(place, token.clone());
             }
             Ok(token)
         })
-    }
-}
-
-fn bearer(token: CachedToken, scope: &ScopeSet, fresh: bool, kept: u64) -> Authorization {
-    Authorization::Bearer {
-        token,
-        scope: scope.clone(),
-        fresh,
-        kept,
     }
 }
 
