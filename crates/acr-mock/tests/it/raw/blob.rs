@@ -16,10 +16,9 @@ fn a_blob_is_got_by_a_redirect_to_the_data_origin() {
     let response = raw
         .get(format!("/v2/app/blobs/{}", digest.replace(':', "%3A")))
         .scope(PULL)
-        .send()
         .expect(307);
-    assert_eq!(response.header("docker-content-digest"), digest);
-    assert_eq!(response.header("content-type"), "text/html; charset=utf-8");
+    response.expect_header("docker-content-digest", &digest);
+    response.expect_header("content-type", "text/html; charset=utf-8");
     let location = response.header("location");
     let (path, query) = location.split_once('?').unwrap();
     let path = path.strip_prefix("https://mock.data.invalid/").unwrap();
@@ -48,10 +47,7 @@ fn a_blob_is_got_by_a_redirect_to_the_data_origin() {
         location.replace('&', "&amp;")
     );
     assert_eq!(response.text(), expected);
-    assert_eq!(
-        response.header("content-length"),
-        expected.len().to_string()
-    );
+    response.expect_header("content-length", expected.len().to_string());
 }
 
 #[test]
@@ -63,7 +59,7 @@ fn the_redirects_of_one_second_are_the_same_and_a_range_changes_nothing() {
         if let Some(range) = range {
             ask = ask.header("range", range);
         }
-        ask.send().expect(307).header("location").to_owned()
+        ask.expect(307).header("location").to_owned()
     };
     let first = location(None);
     assert_eq!(location(None), first);
@@ -85,13 +81,12 @@ fn without_the_redirect_the_bytes_come_directly() {
     let whole = raw
         .get(format!("/v2/app/blobs/{digest}"))
         .scope(PULL)
-        .send()
         .expect(200);
     assert_eq!(
         (whole.text(), whole.header("docker-content-digest")),
         ("0123456789", digest.as_str())
     );
-    assert_eq!(whole.header("content-type"), "application/octet-stream");
+    whole.expect_header("content-type", "application/octet-stream");
     let part = get("bytes=2-4").expect(206);
     assert_eq!(
         (part.text(), part.header("content-range")),
@@ -112,11 +107,11 @@ fn a_head_is_served_by_the_registry_itself() {
         raw.head(format!("/v2/app/blobs/{digest}"))
             .header("range", "bytes=0-1"),
     ] {
-        let response = ask.scope(PULL).send().expect(200);
+        let response = ask.scope(PULL).expect(200);
         assert!(response.body.is_empty());
-        assert_eq!(response.header("content-length"), "7");
-        assert_eq!(response.header("content-type"), "application/octet-stream");
-        assert_eq!(response.header("docker-content-digest"), digest);
+        response.expect_header("content-length", "7");
+        response.expect_header("content-type", "application/octet-stream");
+        response.expect_header("docker-content-digest", &digest);
         for absent in ["location", "content-range", "accept-ranges", "etag"] {
             assert!(!response.has(absent), "{absent}");
         }
@@ -133,25 +128,19 @@ fn an_unknown_blob_is_not_found_with_its_digest() {
     let response = raw
         .get(format!("/v2/app/blobs/{digest}"))
         .scope(PULL)
-        .send()
         .expect_json(404, &expected);
-    assert_eq!(response.header("cache-control"), "no-cache");
+    response.expect_header("cache-control", "no-cache");
     let head = raw
         .head(format!("/v2/app/blobs/{digest}"))
         .scope(PULL)
-        .send()
         .expect(404);
     assert!(head.body.is_empty());
-    assert_eq!(head.header("content-length"), "157");
-    assert_eq!(
-        head.header("content-type"),
-        "application/json; charset=utf-8"
-    );
+    head.expect_header("content-length", "157");
+    head.expect_header("content-type", "application/json; charset=utf-8");
     // A blob of another repository is none of this one.
     let elsewhere = raw.push_blob("other", b"content");
     raw.get(format!("/v2/app/blobs/{elsewhere}"))
         .scope(PULL)
-        .send()
         .expect(404);
 }
 
@@ -160,18 +149,14 @@ fn a_deleted_blob_is_gone_and_the_second_delete_names_no_digest() {
     let raw = Raw::new();
     // The repository has no manifest, and so does not exist; its blob is deleted all the same.
     let path = format!("/v2/app/blobs/{}", raw.push_blob("app", b"content"));
-    let response = raw.delete(&path).scope(DELETE).send().expect_empty(202);
+    let response = raw.delete(&path).scope(DELETE).expect_empty(202);
     assert!(!response.has("docker-content-digest"));
     let expected = error("BLOB_UNKNOWN", "blob unknown to registry");
-    raw.delete(&path)
-        .scope(DELETE)
-        .send()
-        .expect_json(404, &expected);
-    raw.head(&path).scope(PULL).send().expect(404);
+    raw.delete(&path).scope(DELETE).expect_json(404, &expected);
+    raw.head(&path).scope(PULL).expect(404);
     let path = format!("/v2/nowhere/blobs/{}", nowhere());
     raw.delete(path)
         .scope("repository:nowhere:delete")
-        .send()
         .expect_json(404, &expected);
 }
 
@@ -182,12 +167,8 @@ fn a_blob_that_a_manifest_uses_can_be_deleted() {
     let layer = digest(b"layer of v1");
     raw.delete(format!("/v2/app/blobs/{layer}"))
         .scope(DELETE)
-        .send()
         .expect(202);
-    raw.get("/v2/app/manifests/v1")
-        .scope(PULL)
-        .send()
-        .expect(200);
+    raw.get("/v2/app/manifests/v1").scope(PULL).expect(200);
 }
 
 #[test]
@@ -199,24 +180,19 @@ fn a_mount_makes_the_blob_this_repository_s_too() {
         digest.replace(':', "%3A")
     );
     let scope = "repository:app:pull,push repository:samples/source:pull";
-    let response = raw.post(&path).scope(scope).send().expect_empty(201);
-    assert_eq!(response.header("docker-content-digest"), digest);
-    assert_eq!(
-        response.header("location"),
-        format!("/v2/app/blobs/{digest}")
-    );
+    let response = raw.post(&path).scope(scope).expect_empty(201);
+    response.expect_header("docker-content-digest", &digest);
+    response.expect_header("location", format!("/v2/app/blobs/{digest}"));
     raw.head(format!("/v2/app/blobs/{digest}"))
         .scope(PULL)
-        .send()
         .expect(200);
     // It does not go with its source.
     let source = raw
         .delete(format!("/v2/samples/source/blobs/{digest}"))
         .scope("repository:samples/source:delete");
-    source.send().expect(202);
+    source.expect(202);
     raw.head(format!("/v2/app/blobs/{digest}"))
         .scope(PULL)
-        .send()
         .expect(200);
 }
 
@@ -230,11 +206,10 @@ fn a_mount_needs_the_right_to_pull_from_the_source() {
         "repository:source:pull",
         "repository:app:pull,push repository:source:push",
     ] {
-        raw.post(&path).scope(held).send().expect(401);
+        raw.post(&path).scope(held).expect(401);
     }
     raw.head(format!("/v2/app/blobs/{digest}"))
         .scope(PULL)
-        .send()
         .expect(404);
 }
 
@@ -251,11 +226,10 @@ fn a_mount_of_what_is_not_there_begins_an_upload() {
         let response = raw
             .post(format!("/v2/app/blobs/uploads/?{query}"))
             .scope(scope)
-            .send()
             .expect_empty(202);
-        assert_eq!(response.header("range"), "0-0");
+        response.expect_header("range", "0-0");
         let location = response.header("location");
         assert!(location.starts_with("/v2/app/blobs/uploads/"), "{location}");
-        raw.get(location).scope(PULL).send().expect(204);
+        raw.get(location).scope(PULL).expect(204);
     }
 }

@@ -65,7 +65,7 @@ fn status(raw: &Raw, location: &str) -> RawResponse {
 fn data_url(raw: &Raw, content: &[u8]) -> String {
     let digest = raw.push_blob("app", content);
     let path = format!("/v2/app/blobs/{digest}");
-    let redirect = raw.get(path).scope(PULL).send().expect(307);
+    let redirect = raw.get(path).scope(PULL).expect(307);
     redirect.header("location").to_owned()
 }
 
@@ -130,7 +130,7 @@ fn a_chunk_s_first_bytes_are_kept_when_the_connection_ends_within_it() {
     raw.registry.inject(fault).unwrap();
     assert_lost(chunk(&raw, &location, "0-9", b"0123456789"));
     let status = status(&raw, &location).expect(204);
-    assert_eq!(status.header("range"), "0-2");
+    status.expect_header("range", "0-2");
     // The client asks how far it came, and goes on from there.
     let rest = chunk(&raw, status.header("location"), "3-9", b"3456789").send();
     let rest = rest.expect(202);
@@ -139,7 +139,7 @@ fn a_chunk_s_first_bytes_are_kept_when_the_connection_ends_within_it() {
         rest.header("location"),
         digest(b"0123456789")
     );
-    raw.put(end).scope(PUSH).send().expect(201);
+    raw.put(end).scope(PUSH).expect(201);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_lost_upload_is_404_and_really_gone() {
         .times(1)
         .then(FaultAction::LoseUpload);
     let fault = raw.registry.inject(fault).unwrap();
-    let second = chunk(&raw, &first, "0-0", b"a").send().expect(202);
+    let second = chunk(&raw, &first, "0-0", b"a").expect(202);
     let third = chunk(&raw, second.header("location"), "1-1", b"b").send();
     let location = third.expect(202).header("location").to_owned();
     let unknown = error("BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
@@ -220,9 +220,7 @@ fn a_lost_upload_is_404_and_really_gone() {
     lost.expect_json(404, &unknown);
     assert_eq!(fault.count(), 1);
     assert_eq!(raw.registry.statistics().uploads, 0);
-    chunk(&raw, &location, "2-2", b"c")
-        .send()
-        .expect_json(404, &unknown);
+    chunk(&raw, &location, "2-2", b"c").expect_json(404, &unknown);
     status(&raw, &first).expect_json(404, &unknown);
 }
 
@@ -274,7 +272,7 @@ fn a_response_that_never_comes_leaves_the_deed_done_and_others_unharmed() {
     raw.clock.advance(Duration::from_secs(1 << 32));
     assert!(response.now_or_never().is_none());
     assert_eq!(raw.registry.statistics().tags, 0);
-    delete().send().expect(404);
+    delete().expect(404);
 }
 
 #[test]
@@ -294,7 +292,7 @@ fn a_cut_body_is_announced_whole_and_breaks() {
     // A body that is not longer stays whole.
     let fault = Fault::on_data().times(1).then(FaultAction::CutBody(1_472));
     raw.registry.inject(fault).unwrap();
-    assert_eq!(raw.get(&url).send().expect(200).body, content);
+    assert_eq!(raw.get(&url).expect(200).body, content);
 }
 
 #[test]
@@ -326,8 +324,8 @@ fn a_flipped_byte_changes_one_bit_and_only_in_that_response() {
         let mut expected = whole.body.to_vec();
         expected[offset] ^= 1;
         assert_eq!(flipped.body, expected);
-        assert_eq!(flipped.header("docker-content-digest"), digest);
-        assert_eq!(flipped.header("content-length"), expected.len().to_string());
+        flipped.expect_header("docker-content-digest", &digest);
+        flipped.expect_header("content-length", expected.len().to_string());
         assert_eq!(get().expect(200).body, whole.body);
     }
     let fault = Fault::on("get_manifest").then(FaultAction::FlipByte(whole.body.len() as u64));
@@ -339,21 +337,21 @@ fn a_flipped_byte_changes_one_bit_and_only_in_that_response() {
 fn a_flipped_byte_is_found_in_whatever_piece_it_is() {
     let raw = Raw::with(|builder| builder.data_redirect(false));
     let first = start(&raw);
-    let second = chunk(&raw, &first, "0-3", b"0123").send().expect(202);
+    let second = chunk(&raw, &first, "0-3", b"0123").expect(202);
     let end = format!(
         "{}&digest={}",
         second.header("location"),
         digest(b"0123456789")
     );
     let end = raw.put(end).scope(PUSH).body(&b"456789"[..]);
-    end.send().expect(201);
+    end.expect(201);
     let path = format!("/v2/app/blobs/{}", digest(b"0123456789"));
     for (offset, expected) in [(3, "0122456789"), (4, "0123556789"), (9, "0123456788")] {
         let fault = Fault::on("get_blob")
             .times(1)
             .then(FaultAction::FlipByte(offset));
         raw.registry.inject(fault).unwrap();
-        let response = raw.get(&path).scope(PULL).send().expect(200);
+        let response = raw.get(&path).scope(PULL).expect(200);
         assert_eq!(response.text(), expected);
     }
 }

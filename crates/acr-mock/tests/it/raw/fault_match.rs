@@ -72,17 +72,17 @@ fn the_data_origin_is_a_target_of_its_own() {
     let digest = raw.registry.seed("app").unwrap().blob("text/plain", "text");
     let path = format!("/v2/app/blobs/{}", digest.digest);
     let url = |raw: &Raw| {
-        let redirect = raw.get(&path).bearer(&token).send().expect(307);
+        let redirect = raw.get(&path).bearer(&token).expect(307);
         redirect.header("location").to_owned()
     };
     let data = raw.registry.inject(Fault::on_data().then(busy())).unwrap();
     let url = url(&raw);
-    raw.get(&url).send().expect(503);
-    raw.head(&url).send().expect(503);
+    raw.get(&url).expect(503);
+    raw.head(&url).expect(503);
     assert_eq!(data.count(), 2);
     data.remove();
     raw.registry.inject(Fault::any().then(busy())).unwrap();
-    raw.get(&url).send().expect(200);
+    raw.get(&url).expect(200);
 }
 
 #[test]
@@ -95,12 +95,12 @@ fn a_repository_s_name_narrows_it() {
         ("/v2/other/manifests/v1", 200),
         ("/acr/v1/_catalog", 200),
     ] {
-        raw.get(path).bearer(&token).send().expect(status);
+        raw.get(path).bearer(&token).expect(status);
     }
     // Of a mount it is the target.
     let zeros = "0".repeat(64);
     let mount = format!("/v2/app/blobs/uploads/?mount=sha256:{zeros}&from=other");
-    raw.post(mount).bearer(&token).send().expect(503);
+    raw.post(mount).bearer(&token).expect(503);
 }
 
 #[test]
@@ -148,11 +148,11 @@ fn what_is_no_operation_is_served_as_ever_and_a_malformed_parameter_is_no_excuse
     let raw = open();
     let fault = Fault::any().before_credentials().then(busy());
     let fault = raw.registry.inject(fault).unwrap();
-    raw.get("/v2/UPPER/manifests/v1").send().expect_not_routed();
-    raw.get("/elsewhere").send().expect(404);
-    raw.put("/v2/").send().expect(405);
+    raw.get("/v2/UPPER/manifests/v1").expect_not_routed();
+    raw.get("/elsewhere").expect(404);
+    raw.put("/v2/").expect(405);
     assert_eq!(fault.count(), 0);
-    raw.get("/acr/v1/_catalog?n=x").send().expect(503);
+    raw.get("/acr/v1/_catalog?n=x").expect(503);
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn an_action_whose_turn_it_is_waits_for_a_request_that_it_fits() {
     let fault = raw.registry.inject(fault).unwrap();
     assert_eq!(pings(&raw, 3), [503, 200, 200]);
     let location = "/v2/app/blobs/uploads/0a0a0a0a-0000-4000-8000-000000000000?_state=x";
-    raw.get(location).send().expect(404);
+    raw.get(location).expect(404);
     assert_eq!((ping(&raw), fault.count()), (503, 3));
 }
 

@@ -29,14 +29,11 @@ fn a_head_over_the_bound_is_431_whatever_it_asks_for() {
     let raw = Raw::with(|builder| builder.head_limit(1_000));
     let long = "x".repeat(1_000);
     for path in ["/v2/", "/v2/app/manifests/v1", "/oauth2/token", "/nothing"] {
-        let response = raw.get(path).header("x-long", &long).send().expect(431);
+        let response = raw.get(path).header("x-long", &long).expect(431);
         assert_eq!(response.text(), "the head of the request is too large\n");
     }
-    raw.get(format!("/v2/?{long}")).send().expect(431);
-    raw.get("/v2/")
-        .header("x-long", &long[..900])
-        .send()
-        .expect(401);
+    raw.get(format!("/v2/?{long}")).expect(431);
+    raw.get("/v2/").header("x-long", &long[..900]).expect(401);
 }
 
 #[test]
@@ -47,15 +44,12 @@ fn a_form_or_an_update_over_the_bound_is_413_and_changes_nothing() {
     let too_large = error("SIZE_INVALID", "the request body is too large");
     for path in ["/oauth2/exchange", "/oauth2/token"] {
         let form = format!("grant_type=access_token&access_token={long}");
-        raw.post(path)
-            .form(form)
-            .send()
-            .expect_json(413, &too_large);
+        raw.post(path).form(form).expect_json(413, &too_large);
     }
     let update = format!("{{\"writeEnabled\":false,\"quarantineDetails\":\"{long}\"}}");
     let token = raw.token("repository:app:metadata_write");
     let update = raw.patch("/acr/v1/app").bearer(&token).body(update);
-    update.send().expect_json(413, &too_large);
+    update.expect_json(413, &too_large);
     raw.push_image("app", "v2");
 }
 
@@ -74,12 +68,9 @@ fn a_manifest_over_the_bound_is_413_with_and_without_a_length() {
         "manifest invalid",
         serde_json::json!({ "Reason": {} }),
     );
-    put().send().expect_json(413, &invalid);
+    put().expect_json(413, &invalid);
     put().send_in_pieces(100).expect_json(413, &invalid);
-    raw.head("/v2/app/manifests/v1")
-        .scope(PULL)
-        .send()
-        .expect(404);
+    raw.head("/v2/app/manifests/v1").scope(PULL).expect(404);
 }
 
 #[test]
@@ -104,7 +95,7 @@ fn a_length_beyond_every_bound_is_413_whatever_is_asked_and_whoever_asks() {
         for length in ["10001", "18446744073709551616"] {
             for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH] {
                 let ask = raw.ask(method, path).header("content-length", length);
-                assert_eq!(ask.send().expect(413).text(), too_large, "{path}");
+                assert_eq!(ask.expect(413).text(), too_large, "{path}");
             }
         }
         let response = raw.post(path).header("content-length", "10000").send();
@@ -121,11 +112,11 @@ fn a_blob_over_the_bound_is_413_in_every_way_to_send_it_and_the_upload_stays() {
             .scope(PUSH)
             .body(content)
     };
-    whole(b"0123456789a").send().expect_json(413, &too_large);
+    whole(b"0123456789a").expect_json(413, &too_large);
     whole(b"0123456789a")
         .send_in_pieces(3)
         .expect_json(413, &too_large);
-    whole(b"0123456789").send().expect(201);
+    whole(b"0123456789").expect(201);
 
     let first = raw
         .patch(start(&raw).header("location"))
@@ -136,15 +127,14 @@ fn a_blob_over_the_bound_is_413_in_every_way_to_send_it_and_the_upload_stays() {
     raw.patch(&location)
         .scope(PUSH)
         .body("89a")
-        .send()
         .expect_json(413, &too_large);
     let end = |content: &[u8], last: &'static str| {
         let path = format!("{location}&digest={}", escape(&digest(content)));
         raw.put(path).scope(PUSH).body(last).send()
     };
     end(b"0123456789a", "89a").expect_json(413, &too_large);
-    let status = raw.get(&location).scope(PULL).send().expect(204);
-    assert_eq!(status.header("range"), "0-7");
+    let status = raw.get(&location).scope(PULL).expect(204);
+    status.expect_header("range", "0-7");
     end(b"0123456789", "89").expect(201);
 }
 
@@ -157,21 +147,21 @@ fn an_upload_too_many_is_429_until_one_has_ended() {
         refused.expect_json(429, &error("TOOMANYREQUESTS", "too many requests"));
         // A mount that finds nothing begins an upload too.
         let mount = format!("/v2/app/blobs/uploads/?mount={}", digest(b"unknown"));
-        raw.post(mount).scope(PUSH).send().expect(429);
+        raw.post(mount).scope(PUSH).expect(429);
     };
     let (first, second) = (open(&raw), open(&raw));
     full(&raw);
     // One that needs no upload is none.
     raw.push_blob("app", b"whole");
-    raw.delete(first).scope(DELETE).send().expect(204);
+    raw.delete(first).scope(DELETE).expect(204);
     let third = open(&raw);
     full(&raw);
     let end = format!("{third}&digest={}", escape(&digest(b"third")));
-    raw.put(end).scope(PUSH).body("third").send().expect(201);
+    raw.put(end).scope(PUSH).body("third").expect(201);
     open(&raw);
     full(&raw);
     raw.clock.advance(Duration::from_secs(60));
-    raw.get(second).scope(PULL).send().expect(404);
+    raw.get(second).scope(PULL).expect(404);
     open(&raw);
     open(&raw);
     full(&raw);
@@ -212,16 +202,10 @@ fn a_repository_with_too_many_uploads_does_not_take_those_of_another() {
     open("other").expect(202);
     open("other").expect(429);
     // A chunk is no further upload, and one that has ended is none any more.
-    let chunk = raw
-        .patch(&location)
-        .scope(PUSH)
-        .body("x")
-        .send()
-        .expect(202);
+    let chunk = raw.patch(&location).scope(PUSH).body("x").expect(202);
     open("app").expect(429);
     raw.delete(chunk.header("location"))
         .scope(DELETE)
-        .send()
         .expect(204);
     open("app").expect(202);
     open("app").expect(429);
@@ -292,10 +276,9 @@ fn a_slow_client_blocks_nobody() {
         // Meanwhile all else is served: reading, writing the same things, signing in.
         raw.get(format!("/v2/app/blobs/{blob}"))
             .scope(PULL)
-            .send()
             .expect(307);
         raw.push_image("app", "v1");
-        raw.get(&upload).scope(PULL).send().expect(204);
+        raw.get(&upload).scope(PULL).expect(204);
         raw.set_locks("app", "", r#"{"listEnabled":true}"#);
         start(&raw).expect(202);
         assert!(slow.as_mut().now_or_never().is_none(), "{method} {path}");

@@ -27,7 +27,7 @@ fn a_blob_is_held_once_however_many_repositories_have_it() {
     for copy in 0..20 {
         let scope = format!("repository:copy{copy}:pull,push {PULL}");
         let mount = format!("/v2/copy{copy}/blobs/uploads/?mount={blob}&from=app");
-        raw.post(mount).scope(&scope).send().expect(201);
+        raw.post(mount).scope(&scope).expect(201);
         // Sent once more in full, it is the same blob too.
         raw.push_blob(&format!("again{copy}"), &[7; 1_000]);
     }
@@ -41,7 +41,7 @@ fn a_blob_is_held_once_however_many_repositories_have_it() {
         assert_eq!(raw.registry.statistics().blobs, 1);
         let path = format!("/v2/{repository}/blobs/{blob}");
         let scope = format!("repository:{repository}:delete");
-        raw.delete(path).scope(&scope).send().expect(202);
+        raw.delete(path).scope(&scope).expect(202);
     }
     assert_eq!(raw.registry.statistics().held_bytes(), 0);
 }
@@ -92,10 +92,10 @@ fn the_memory_of_an_abandoned_upload_is_free_when_its_time_is_over() {
     assert!(!freed.load(Ordering::SeqCst));
     raw.clock.advance(Duration::from_secs(1));
     // Any request will do, also one that is refused.
-    raw.get("/v2/").send().expect(401);
+    raw.get("/v2/").expect(401);
     assert!(freed.load(Ordering::SeqCst));
     assert_eq!(raw.registry.statistics().held_bytes(), 0);
-    raw.get(&location).scope(PULL).send().expect(404);
+    raw.get(&location).scope(PULL).expect(404);
 }
 
 #[test]
@@ -108,23 +108,22 @@ fn the_memory_of_what_is_cancelled_deleted_or_refused_is_free_at_once() {
         .body(bytes)
         .send();
     let location = chunk.expect(202).header("location").to_owned();
-    raw.delete(location).scope(DELETE).send().expect(204);
+    raw.delete(location).scope(DELETE).expect(204);
     assert!(cancelled.load(Ordering::SeqCst));
 
     let (bytes, deleted) = told(&[2; LONG]);
     let blob = digest(&[2; LONG]);
     let path = format!("/v2/app/blobs/uploads/?digest={blob}");
-    raw.post(path).scope(PUSH).body(bytes).send().expect(201);
+    raw.post(path).scope(PUSH).body(bytes).expect(201);
     assert!(!deleted.load(Ordering::SeqCst));
     raw.delete(format!("/v2/app/blobs/{blob}"))
         .scope(DELETE)
-        .send()
         .expect(202);
     assert!(deleted.load(Ordering::SeqCst));
 
     let (bytes, refused) = told(&[3; LONG]);
     let path = format!("/v2/app/blobs/uploads/?digest={blob}");
-    raw.post(path).scope(PUSH).body(bytes).send().expect(400);
+    raw.post(path).scope(PUSH).body(bytes).expect(400);
     assert!(refused.load(Ordering::SeqCst));
     assert_eq!(
         raw.registry.statistics(),
@@ -247,10 +246,10 @@ fn blobs_manifests_and_uploads_are_held_up_to_a_number_of_bytes_and_what_ends_ma
             .body(content.to_vec())
     };
     let delete = |path: String| raw.delete(path).scope(DELETE).send();
-    put().send().expect(201);
+    put().expect(201);
 
     // One byte too many, in every way to send it.
-    whole(&content).send().expect_json(405, &full(2_000));
+    whole(&content).expect_json(405, &full(2_000));
     whole(&content)
         .send_in_pieces(7)
         .expect_json(405, &full(2_000));
@@ -267,9 +266,9 @@ fn blobs_manifests_and_uploads_are_held_up_to_a_number_of_bytes_and_what_ends_ma
         .header("location")
         .to_owned();
     chunk(&location, b"1").expect_json(405, &full(2_000));
-    let status = raw.get(&location).scope(PULL).send().expect(204);
-    assert_eq!(status.header("range"), format!("0-{}", room - 1));
-    put().send().expect_json(405, &full(2_000));
+    let status = raw.get(&location).scope(PULL).expect(204);
+    status.expect_header("range", format!("0-{}", room - 1));
+    put().expect_json(405, &full(2_000));
     put().send_in_pieces(1).expect_json(405, &full(2_000));
     assert_eq!(raw.registry.statistics().held_bytes(), 2_000);
 
@@ -278,13 +277,13 @@ fn blobs_manifests_and_uploads_are_held_up_to_a_number_of_bytes_and_what_ends_ma
     let location = start(&raw).header("location").to_owned();
     chunk(&location, &fits).expect(202);
     raw.clock.advance(Duration::from_secs(60));
-    whole(&fits).send().expect(201);
-    whole(b"x").send().expect(405);
+    whole(&fits).expect(201);
+    whole(b"x").expect(405);
     delete(format!("/v2/app/blobs/{}", digest(&fits))).expect(202);
     let half = &fits[..manifest.len().min(room)];
-    whole(half).send().expect(201);
+    whole(half).expect(201);
     delete(format!("/v2/app/manifests/{}", digest(manifest.as_bytes()))).expect(202);
-    put().send().expect(201);
+    put().expect(201);
 }
 
 #[test]
@@ -295,25 +294,17 @@ fn a_full_registry_reads_signs_in_and_deletes_as_ever() {
     let image = app.image("v1").unwrap();
     let blob = app.blob("application/octet-stream", "a blob of its own");
     let refused = raw.post(format!("/v2/app/blobs/uploads/?digest={}", digest(b"x")));
-    refused
-        .scope(PUSH)
-        .body("x")
-        .send()
-        .expect_json(405, &full(10));
-    raw.get("/v2/app/manifests/v1")
-        .scope(PULL)
-        .send()
-        .expect(200);
+    refused.scope(PUSH).body("x").expect_json(405, &full(10));
+    raw.get("/v2/app/manifests/v1").scope(PULL).expect(200);
     let path = format!("/v2/app/blobs/{}", blob.digest);
-    raw.get(&path).scope(PULL).send().expect(200);
+    raw.get(&path).scope(PULL).expect(200);
     // The same content again in another repository takes no room.
     let mount = format!("/v2/copy/blobs/uploads/?mount={}&from=app", blob.digest);
     raw.post(mount)
         .scope(&format!("repository:copy:pull,push {PULL}"))
-        .send()
         .expect(201);
     raw.set_locks("app", "", r#"{"listEnabled":true}"#);
-    raw.delete(&path).scope(DELETE).send().expect(202);
+    raw.delete(&path).scope(DELETE).expect(202);
     let path = format!("/v2/app/manifests/{}", image.digest);
-    raw.delete(path).scope(DELETE).send().expect(202);
+    raw.delete(path).scope(DELETE).expect(202);
 }

@@ -33,7 +33,7 @@ fn get(raw: &Raw, path: &str) -> RawResponse {
 fn expect_there(raw: &Raw, created: &RawResponse, content_type: &str, content: &[u8]) {
     let response = get(raw, created.header("location")).expect(200);
     assert_eq!(response.body, content);
-    assert_eq!(response.header("content-type"), content_type);
+    response.expect_header("content-type", content_type);
     assert_eq!(
         response.header("content-length"),
         content.len().to_string(),
@@ -89,30 +89,19 @@ fn point_2_what_is_created_is_at_its_location_with_its_exact_type_and_length() {
             .post(format!("/v2/app/blobs/uploads/?digest={blob}"))
             .scope(PUSH)
             .body(content.to_vec())
-            .send()
             .expect(201);
         expect_there(&raw, &created, "application/octet-stream", content);
-        let head = raw
-            .head(created.header("location"))
-            .scope(PULL)
-            .send()
-            .expect(200);
-        assert_eq!(head.header("content-length"), content.len().to_string());
+        let head = raw.head(created.header("location")).scope(PULL).expect(200);
+        head.expect_header("content-length", content.len().to_string());
         assert!(head.body.is_empty());
     }
     let manifest = raw.image("app", "v1");
     for reference in ["v1", &digest(manifest.as_bytes())] {
-        let created = put(&raw, reference, OCI_MANIFEST, &manifest)
-            .send()
-            .expect(201);
+        let created = put(&raw, reference, OCI_MANIFEST, &manifest).expect(201);
         expect_there(&raw, &created, OCI_MANIFEST, manifest.as_bytes());
-        let head = raw
-            .head(created.header("location"))
-            .scope(PULL)
-            .send()
-            .expect(200);
-        assert_eq!(head.header("content-length"), manifest.len().to_string());
-        assert_eq!(head.header("content-type"), OCI_MANIFEST);
+        let head = raw.head(created.header("location")).scope(PULL).expect(200);
+        head.expect_header("content-length", manifest.len().to_string());
+        head.expect_header("content-type", OCI_MANIFEST);
     }
 }
 
@@ -126,7 +115,7 @@ fn point_3_an_upload_outlives_what_comes_out_of_order() {
     let one_shot = raw
         .post(format!("/v2/app/blobs/uploads/?digest={blob}"))
         .scope(PUSH);
-    one_shot.body(&content[..]).send().expect(201);
+    one_shot.body(&content[..]).expect(201);
 
     let begun = raw.post("/v2/app/blobs/uploads/").scope(PUSH).send();
     let first = begun.header("location").to_owned();
@@ -135,16 +124,15 @@ fn point_3_an_upload_outlives_what_comes_out_of_order() {
         .patch(&first)
         .scope(PUSH)
         .header("content-range", "8-11");
-    early.body(&content[8..12]).send().expect(416);
+    early.body(&content[8..12]).expect(416);
     let recovered = status(&first);
     let first_chunk = raw
         .patch(recovered.header("location"))
         .scope(PUSH)
         .header("content-range", "0-7")
         .body(&content[..8])
-        .send()
         .expect(202);
-    assert_eq!(first_chunk.header("range"), "0-7");
+    first_chunk.expect_header("range", "0-7");
 
     // The end is out of order too, and changes nothing.
     let location = first_chunk.header("location").to_owned();
@@ -156,13 +144,12 @@ fn point_3_an_upload_outlives_what_comes_out_of_order() {
         .send();
     early.expect(416);
     let recovered = status(&location);
-    assert_eq!(recovered.header("range"), "0-7");
+    recovered.expect_header("range", "0-7");
     let wrong = format!("{}&digest={}", recovered.header("location"), nowhere());
     raw.put(&wrong)
         .scope(PUSH)
         .header("content-range", "8-15")
         .body(&content[8..])
-        .send()
         .expect(400);
     let created = raw
         .put(format!(
@@ -173,19 +160,17 @@ fn point_3_an_upload_outlives_what_comes_out_of_order() {
         .scope(PUSH)
         .header("content-range", "8-15")
         .body(&content[8..])
-        .send()
         .expect(201);
     expect_there(&raw, &created, "application/octet-stream", content);
 
     let cancelled = raw.post("/v2/app/blobs/uploads/").scope(PUSH).send();
     raw.delete(cancelled.header("location"))
         .scope(DELETE)
-        .send()
         .expect(204);
     let wrong = raw
         .post(format!("/v2/app/blobs/uploads/?digest={}", nowhere()))
         .scope(PUSH);
-    wrong.body(&content[..]).send().expect(400);
+    wrong.body(&content[..]).expect(400);
 }
 
 #[test]
@@ -199,14 +184,13 @@ fn point_4_a_mount_finds_a_blob_anywhere_and_membership_is_each_repository_s_own
             .send()
     };
     let created = mount(&format!("mount={blob}&from=source"), &both).expect(201);
-    assert_eq!(created.header("docker-content-digest"), blob);
+    created.expect_header("docker-content-digest", &blob);
     expect_there(&raw, &created, "application/octet-stream", b"content");
     let path = format!("/v2/app/blobs/{blob}");
-    raw.delete(&path).scope(DELETE).send().expect(202);
-    raw.head(&path).scope(PULL).send().expect(404);
+    raw.delete(&path).scope(DELETE).expect(202);
+    raw.head(&path).scope(PULL).expect(404);
     raw.head(format!("/v2/source/blobs/{blob}"))
         .scope("repository:source:pull")
-        .send()
         .expect(200);
 
     let anonymous = mount(&format!("mount={blob}"), PUSH).expect(201);
@@ -233,7 +217,6 @@ fn point_4_a_mount_finds_a_blob_anywhere_and_membership_is_each_repository_s_own
     acr.push_blob("source", b"content");
     acr.post(format!("/v2/app/blobs/uploads/?mount={blob}"))
         .scope(PUSH)
-        .send()
         .expect(202);
 }
 
@@ -252,13 +235,9 @@ fn point_5_ranges_are_cut_out_by_the_registry_itself() {
             .get(&path)
             .scope(PULL)
             .header("range", &format!("bytes={range}"))
-            .send()
             .expect(206);
         assert_eq!(response.body, &content[first..=last], "{range}");
-        assert_eq!(
-            response.header("content-range"),
-            format!("bytes {first}-{last}/2048")
-        );
+        response.expect_header("content-range", format!("bytes {first}-{last}/2048"));
         assert_eq!(
             response.header("content-length"),
             (last - first + 1).to_string()
@@ -269,7 +248,7 @@ fn point_5_ranges_are_cut_out_by_the_registry_itself() {
             .get(&path)
             .scope(PULL)
             .header("range", &format!("bytes={range}"));
-        ask.send().expect(416);
+        ask.expect(416);
     }
 }
 
@@ -287,11 +266,10 @@ fn point_6_sha512_is_as_good_as_sha256() {
             ))
             .scope(PUSH)
             .body(content.to_vec())
-            .send()
             .expect(201);
-        assert_eq!(created.header("docker-content-digest"), blob);
+        created.expect_header("docker-content-digest", &blob);
         let response = get(&raw, &format!("/v2/app/blobs/{blob}")).expect(200);
-        assert_eq!(response.header("docker-content-digest"), blob);
+        response.expect_header("docker-content-digest", &blob);
         assert_eq!(response.body, content);
         json!({ "mediaType": OCI_LAYER, "digest": blob, "size": content.len() })
     };
@@ -302,9 +280,9 @@ fn point_6_sha512_is_as_good_as_sha256() {
 
     let created = put(&raw, &format!("{long}?tag=long"), OCI_MANIFEST, &image).send();
     let created = created.expect(201);
-    assert_eq!(created.header("docker-content-digest"), long);
+    created.expect_header("docker-content-digest", &long);
     expect_there(&raw, &created, OCI_MANIFEST, image.as_bytes());
-    put(&raw, "short", OCI_MANIFEST, &image).send().expect(201);
+    put(&raw, "short", OCI_MANIFEST, &image).expect(201);
     for (reference, expected) in [
         ("long", &long),
         (&long, &long),
@@ -314,19 +292,18 @@ fn point_6_sha512_is_as_good_as_sha256() {
         let path = format!("/v2/app/manifests/{reference}");
         for response in [
             get(&raw, &path).expect(200),
-            raw.head(&path).scope(PULL).send().expect(200),
+            raw.head(&path).scope(PULL).expect(200),
         ] {
-            assert_eq!(response.header("docker-content-digest"), expected);
+            response.expect_header("docker-content-digest", expected);
         }
     }
     let blob = digest_512(b"layer");
     let wrong = raw
         .post(format!("/v2/app/blobs/uploads/?digest={blob}"))
         .scope(PUSH);
-    wrong.body(&b"another"[..]).send().expect(400);
+    wrong.body(&b"another"[..]).expect(400);
     raw.post(format!("/v2/other/blobs/uploads/?mount={blob}&from=app"))
         .scope("repository:other:pull,push repository:app:pull")
-        .send()
         .expect(201);
 }
 
@@ -337,13 +314,11 @@ fn point_7_a_push_by_digest_sets_the_tags_of_its_query_and_names_each() {
     let by_digest = digest(manifest.as_bytes());
     let tags: Vec<String> = (0..10).map(|number| format!("v{number}")).collect();
     let query = format!("{by_digest}?tag={}", tags.join("&tag="));
-    let created = put(&raw, &query, OCI_MANIFEST, &manifest)
-        .send()
-        .expect(201);
+    let created = put(&raw, &query, OCI_MANIFEST, &manifest).expect(201);
     assert_eq!(created.all("oci-tag"), tags);
     for tag in &tags {
         let response = get(&raw, &format!("/v2/app/manifests/{tag}")).expect(200);
-        assert_eq!(response.header("docker-content-digest"), by_digest);
+        response.expect_header("docker-content-digest", &by_digest);
     }
     let wrong = put(
         &raw,
@@ -351,7 +326,6 @@ fn point_7_a_push_by_digest_sets_the_tags_of_its_query_and_names_each() {
         OCI_MANIFEST,
         &manifest,
     )
-    .send()
     .expect(400);
     assert_eq!(wrong.json()["errors"][0]["code"], "TAG_INVALID");
     get(&raw, "/v2/app/manifests/good").expect(404);
@@ -408,7 +382,7 @@ fn point_8_manifests_may_name_what_is_not_there_and_hold_what_nobody_knows() {
             format!("{{ \"x\" : 1 ,\n{}", &unknown.to_string()[1..]),
         ),
     ] {
-        let created = put(&raw, tag, media_type, &manifest).send().expect(201);
+        let created = put(&raw, tag, media_type, &manifest).expect(201);
         expect_there(&raw, &created, media_type, manifest.as_bytes());
     }
 
@@ -427,9 +401,8 @@ fn point_9_referrers_are_always_an_index() {
         let ask = raw.get(format!("/v2/{repository}/referrers/{subject}{query}"));
         let response = ask
             .scope(&format!("repository:{repository}:pull"))
-            .send()
             .expect(200);
-        assert_eq!(response.header("content-type"), OCI_INDEX);
+        response.expect_header("content-type", OCI_INDEX);
         let index = response.json();
         assert_eq!(
             (&index["schemaVersion"], &index["mediaType"]),
@@ -461,7 +434,7 @@ fn point_9_referrers_are_always_an_index() {
         let manifest_bytes = manifest.to_string();
         let by_digest = digest(manifest_bytes.as_bytes());
         let created = put(&raw, &by_digest, media_type, &manifest_bytes).send();
-        assert_eq!(created.expect(201).header("oci-subject"), subject);
+        created.expect(201).expect_header("oci-subject", &subject);
         let mut descriptor =
             json!({ "mediaType": media_type, "digest": by_digest, "size": manifest_bytes.len() });
         if manifest["annotations"].is_object() {
@@ -476,7 +449,7 @@ fn point_9_referrers_are_always_an_index() {
     assert!(!response.has("oci-filters-applied"));
     let (response, some) = list("app", &subject, "?artifactType=application%2Fvnd.example");
     assert_eq!(some, json!([expected[1]]));
-    assert_eq!(response.header("oci-filters-applied"), "artifactType");
+    response.expect_header("oci-filters-applied", "artifactType");
 }
 
 #[test]
@@ -496,19 +469,18 @@ fn point_10_tags_are_listed_with_the_right_to_pull_and_deleted_one_by_one() {
 
     let path = "/v2/app/manifests/a";
     let by_digest = get(&raw, path).header("docker-content-digest").to_owned();
-    raw.delete(path).scope(DELETE).send().expect_empty(202);
-    raw.head(path).scope(PULL).send().expect(404);
+    raw.delete(path).scope(DELETE).expect_empty(202);
+    raw.head(path).scope(PULL).expect(404);
     get(&raw, &format!("/v2/app/manifests/{by_digest}")).expect(200);
-    raw.delete(path).scope(DELETE).send().expect(404);
+    raw.delete(path).scope(DELETE).expect(404);
     raw.set_locks("app", "/_tags/b", r#"{"deleteEnabled":false}"#);
     raw.delete("/v2/app/manifests/b")
         .scope(DELETE)
-        .send()
         .expect_disallowed();
 
     let wrong = "sha256:baddigeststring";
     let manifest = image_of_nothing("wrong");
-    let refused = put(&raw, wrong, OCI_MANIFEST, &manifest).send().expect(400);
+    let refused = put(&raw, wrong, OCI_MANIFEST, &manifest).expect(400);
     assert_eq!(refused.json()["errors"][0]["code"], "DIGEST_INVALID");
     let refused = put(&raw, ".wrong", OCI_MANIFEST, &manifest).send();
     assert_eq!(
@@ -525,15 +497,13 @@ fn point_10_tags_are_listed_with_the_right_to_pull_and_deleted_one_by_one() {
     // The service asks for another permission, and deletes by digest alone.
     let acr = Raw::new();
     acr.push_image("app", "a");
-    let list = acr.get("/v2/app/tags/list").scope(PULL).send().expect(401);
+    let list = acr.get("/v2/app/tags/list").scope(PULL).expect(401);
     assert!(
         list.header("www-authenticate")
             .contains("scope=\"repository:app:metadata_read\"")
     );
-    acr.delete(path).scope(DELETE).send().expect(405);
-    put(&acr, wrong, OCI_MANIFEST, &manifest)
-        .send()
-        .expect_not_routed();
+    acr.delete(path).scope(DELETE).expect(405);
+    put(&acr, wrong, OCI_MANIFEST, &manifest).expect_not_routed();
 }
 
 #[test]
@@ -543,7 +513,7 @@ fn point_11_every_response_about_content_names_its_digest() {
     let single = raw
         .post(format!("/v2/app/blobs/uploads/?digest={blob}"))
         .scope(PUSH);
-    let single = single.body(&b"content"[..]).send().expect(201);
+    let single = single.body(&b"content"[..]).expect(201);
     let begun = raw.post("/v2/app/blobs/uploads/").scope(PUSH).send();
     let finished = raw
         .put(format!(
@@ -552,26 +522,21 @@ fn point_11_every_response_about_content_names_its_digest() {
             escape(&blob)
         ))
         .scope(PUSH);
-    let finished = finished.body(&b"content"[..]).send().expect(201);
+    let finished = finished.body(&b"content"[..]).expect(201);
     let mounted = raw
         .post(format!("/v2/other/blobs/uploads/?mount={blob}&from=app"))
         .scope("repository:other:pull,push repository:app:pull")
-        .send()
         .expect(201);
     let path = format!("/v2/app/blobs/{blob}");
     let whole = get(&raw, &path).expect(200);
     let part = raw.get(&path).scope(PULL).header("range", "bytes=0-0");
-    let part = part.send().expect(206);
-    let head = raw.head(&path).scope(PULL).send().expect(200);
+    let part = part.expect(206);
+    let head = raw.head(&path).scope(PULL).expect(200);
     for response in [single, finished, mounted, whole, part, head] {
-        assert_eq!(
-            response.header("docker-content-digest"),
-            blob,
-            "{response:?}"
-        );
+        response.expect_header("docker-content-digest", &blob);
     }
     let manifest = image_of_nothing("v1");
-    let created = put(&raw, "v1", OCI_MANIFEST, &manifest).send().expect(201);
+    let created = put(&raw, "v1", OCI_MANIFEST, &manifest).expect(201);
     let path = "/v2/app/manifests/v1";
     let (whole, head) = (get(&raw, path), raw.head(path).scope(PULL).send());
     for response in [created, whole.expect(200), head.expect(200)] {

@@ -15,7 +15,7 @@ fn get(raw: &Raw, path: &str) -> RawResponse {
     } else {
         READ
     };
-    raw.get(path).scope(scope).send().expect(200)
+    raw.get(path).scope(scope).expect(200)
 }
 
 /// The names in a page, whatever it lists.
@@ -166,7 +166,6 @@ fn the_link_keeps_the_form_of_the_path() {
         let response = raw
             .get(path)
             .scope("repository:ocitest/alltests:metadata_read")
-            .send()
             .expect(200);
         next(&response).unwrap()
     };
@@ -187,7 +186,6 @@ fn the_link_keeps_the_form_of_the_path() {
         assert_eq!(link(path), expected);
         raw.get(expected)
             .scope("repository:ocitest/alltests:metadata_read")
-            .send()
             .expect(200);
     }
 }
@@ -301,7 +299,6 @@ fn a_marker_that_is_not_there_is_a_place() {
     for tag in ["e", "c"] {
         raw.delete(format!("/acr/v1/app/_tags/{tag}"))
             .scope("repository:app:delete")
-            .send()
             .expect(202);
     }
     assert_eq!(names(&get(&raw, &link)), ["a"]);
@@ -344,11 +341,7 @@ fn a_page_size_that_is_no_number_is_refused() {
             } else {
                 READ
             };
-            let response = raw
-                .get(format!("{path}?n={n}"))
-                .scope(scope)
-                .send()
-                .expect(400);
+            let response = raw.get(format!("{path}?n={n}")).scope(scope).expect(400);
             let error = &response.json()["errors"][0];
             assert_eq!(error["code"], "PAGINATION_NUMBER_INVALID", "{path} {n}");
             assert!(error["detail"]["n"].is_string());
@@ -373,7 +366,6 @@ fn a_page_holds_100_unless_told_and_1000_at_most() {
             .bearer(&token)
             .header("content-type", OCI_MANIFEST)
             .body(manifest.clone())
-            .send()
             .expect(201);
     }
     for (query, count, size) in [

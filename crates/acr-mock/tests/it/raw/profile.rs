@@ -12,28 +12,27 @@ fn credentials_are_asked_for_alike() {
         let raw = Raw::with(|builder| builder.profile(profile).user("ci", "secret"));
         raw.push_image("app", "v1");
         let path = "/v2/app/manifests/v1";
-        let refused = raw.get(path).send().expect(401);
+        let refused = raw.get(path).expect(401);
         let challenge = format!(
             r#"Bearer realm="https://{HOST}/oauth2/token",service="{HOST}",scope="repository:app:pull""#
         );
-        assert_eq!(refused.header("www-authenticate"), challenge, "{profile}");
+        refused.expect_header("www-authenticate", challenge);
         // The flow of a client that knows tokens only from the challenge.
         let scope = escape("repository:app:pull");
         let response = raw
             .get(format!("/oauth2/token?scope={scope}&service={HOST}"))
             .basic("ci", "secret")
-            .send()
             .expect(200);
         let token = response.json()["access_token"].as_str().unwrap().to_owned();
-        raw.get(path).bearer(&token).send().expect(200);
-        let refused = raw.delete(path).bearer(&token).send().expect(401);
+        raw.get(path).bearer(&token).expect(200);
+        let refused = raw.delete(path).bearer(&token).expect(401);
         assert!(
             refused
                 .header("www-authenticate")
                 .ends_with(r#",error="insufficient_scope""#)
         );
-        raw.get("/v2/app/tags/list").send().expect(401);
-        raw.get("/acr/v1/app").bearer(&token).send().expect(401);
+        raw.get("/v2/app/tags/list").expect(401);
+        raw.get("/acr/v1/app").bearer(&token).expect(401);
     }
 }
 
@@ -45,12 +44,11 @@ fn both_speak_the_metadata_api_and_keep_the_locks() {
         raw.set_locks("app", "/_tags/v1", r#"{"writeEnabled":false}"#);
         raw.delete(format!("/v2/app/manifests/{manifest}"))
             .scope("repository:app:delete")
-            .send()
             .expect_disallowed();
         let tags = raw
             .get("/acr/v1/app/_tags")
             .scope("repository:app:metadata_read");
-        assert_eq!(tags.send().expect(200).json()["tags"][0]["name"], "v1");
+        assert_eq!(tags.expect(200).json()["tags"][0]["name"], "v1");
     }
 }
 
@@ -77,9 +75,8 @@ fn the_redirect_is_the_profile_s_unless_it_is_said() {
             .get(format!("/v2/app/blobs/{blob}"))
             .scope("repository:app:pull")
             .send();
-        assert_eq!(
-            response.expect(expected).header("docker-content-digest"),
-            blob
-        );
+        response
+            .expect(expected)
+            .expect_header("docker-content-digest", blob);
     }
 }

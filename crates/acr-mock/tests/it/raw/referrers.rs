@@ -8,16 +8,9 @@ const EMPTY: &str = "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.im
 
 fn list(raw: &Raw, subject: &str, query: &str) -> RawResponse {
     let path = format!("/v2/app/referrers/{subject}{query}");
-    let response = raw
-        .get(path)
-        .scope("repository:app:pull")
-        .send()
-        .expect(200);
-    assert_eq!(response.header("content-type"), OCI_INDEX);
-    assert_eq!(
-        response.header("content-length"),
-        response.body.len().to_string()
-    );
+    let response = raw.get(path).scope("repository:app:pull").expect(200);
+    response.expect_header("content-type", OCI_INDEX);
+    response.expect_header("content-length", response.body.len().to_string());
     assert!(!response.has("link"));
     response
 }
@@ -129,7 +122,7 @@ fn a_filter_gives_matches_only_and_says_so() {
     ] {
         let response = list(&raw, &subject, &format!("?artifactType={kind}"));
         assert_eq!(digests(&response), expected);
-        assert_eq!(response.header("oci-filters-applied"), "artifactType");
+        response.expect_header("oci-filters-applied", "artifactType");
     }
     let unfiltered = list(&raw, &subject, "?artifactType=");
     assert_eq!(digests(&unfiltered).len(), 2);
@@ -170,7 +163,6 @@ fn a_deleted_referrer_is_no_longer_listed_and_a_deleted_subject_s_still_are() {
     let delete = |digest: &str| {
         raw.delete(format!("/v2/app/manifests/{digest}"))
             .scope("repository:app:delete")
-            .send()
             .expect(202)
     };
     delete(&first);
@@ -183,12 +175,8 @@ fn a_deleted_referrer_is_no_longer_listed_and_a_deleted_subject_s_still_are() {
 fn pages(raw: &Raw, path: &str, mut between: impl FnMut()) -> Vec<(Vec<String>, Option<String>)> {
     let (mut pages, mut next) = (Vec::new(), Some(path.to_owned()));
     while let Some(path) = next {
-        let response = raw
-            .get(&path)
-            .scope("repository:app:pull")
-            .send()
-            .expect(200);
-        assert_eq!(response.header("content-type"), OCI_INDEX);
+        let response = raw.get(&path).scope("repository:app:pull").expect(200);
+        response.expect_header("content-type", OCI_INDEX);
         assert_eq!(
             response.has("oci-filters-applied"),
             path.contains("artifactType"),
@@ -228,7 +216,6 @@ fn a_long_list_comes_in_pages_that_stay_while_referrers_come() {
     // What is deleted stays a place.
     raw.delete(format!("/v2/app/manifests/{}", pushed[2]))
         .scope("repository:app:delete")
-        .send()
         .expect(202);
     assert_eq!(pages(&raw, link, || ())[0].0, pushed[3..6]);
     // The request may ask for fewer, never for more, and a marker of another form is the list's start.
@@ -237,7 +224,7 @@ fn a_long_list_comes_in_pages_that_stay_while_referrers_come() {
         assert_eq!(page.0.len(), length, "{query}");
     }
     let malformed = raw.get(format!("{path}?n=x")).scope("repository:app:pull");
-    malformed.send().expect(400);
+    malformed.expect(400);
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn access_tokens_from_before_are_invalid_and_those_from_behind_are_good() {
     let refresh = raw.refresh_token("entra");
     raw.registry.revoke_access_tokens();
     for token in [&first, &issued] {
-        let refused = raw.get("/acr/v1/_catalog").bearer(token).send().expect(401);
+        let refused = raw.get("/acr/v1/_catalog").bearer(token).expect(401);
         let challenge = refused.header("www-authenticate");
         assert!(
             challenge.ends_with("error=\"invalid_token\""),
@@ -64,7 +64,7 @@ fn anonymous_tokens_are_revoked_too_and_the_next_is_shared_again() {
             "grant_type=password&service={HOST}&scope={}",
             escape(CATALOGUE)
         );
-        let response = raw.post("/oauth2/token").form(form).send().expect(200);
+        let response = raw.post("/oauth2/token").form(form).expect(200);
         response.json()["access_token"].as_str().unwrap().to_owned()
     };
     let before = anonymous();

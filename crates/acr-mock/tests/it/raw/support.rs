@@ -112,14 +112,8 @@ impl Raw {
     /// The refresh token for an Entra token.
     pub(crate) fn refresh_token(&self, entra: &str) -> String {
         let form = format!("grant_type=access_token&service={HOST}&access_token={entra}");
-        let response = self
-            .post("/oauth2/exchange?api-version=2021-07-01")
-            .form(form)
-            .send();
-        response.expect(200).json()["refresh_token"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        let response = self.post("/oauth2/exchange?api-version=2021-07-01");
+        response.form(form).expect(200).member("refresh_token")
     }
 
     /// An access token for these scopes, by way of an Entra token.
@@ -129,14 +123,8 @@ impl Raw {
             "grant_type=refresh_token&service={HOST}&scope={}&refresh_token={refresh}",
             escape(scope)
         );
-        let response = self
-            .post("/oauth2/token?api-version=2021-07-01")
-            .form(form)
-            .send();
-        response.expect(200).json()["access_token"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        let response = self.post("/oauth2/token?api-version=2021-07-01");
+        response.form(form).expect(200).member("access_token")
     }
 
     /// An access token for these scopes that no request was made for.
@@ -151,7 +139,6 @@ impl Raw {
         self.post(format!("/v2/{repository}/blobs/uploads/?digest={digest}"))
             .scope(&format!("repository:{repository}:pull,push"))
             .body(content.to_vec())
-            .send()
             .expect(201);
         digest
     }
@@ -169,7 +156,6 @@ impl Raw {
             .scope(&format!("repository:{repository}:pull,push"))
             .header("content-type", media_type)
             .body(bytes.to_owned())
-            .send()
             .expect(201);
         digest(bytes.as_bytes())
     }
@@ -204,8 +190,7 @@ impl Raw {
             .patch(format!("/acr/v1/{repository}{below}"))
             .scope(&format!("repository:{repository}:metadata_write"))
             .header("content-type", "application/json")
-            .body(switches.to_owned())
-            .send();
+            .body(switches.to_owned());
         response.expect(200)
     }
 }
@@ -255,6 +240,32 @@ impl Ask<'_> {
     pub(crate) fn send(self) -> RawResponse {
         let request = self.request.body(Full::new(self.body)).unwrap();
         deliver(self.raw, request)
+    }
+
+    /// Sends it, and expects this status.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> RawResponse {
+        self.send().expect(status)
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_json(self, status: u16, body: &str) -> RawResponse {
+        self.send().expect_json(status, body)
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_empty(self, status: u16) -> RawResponse {
+        self.send().expect_empty(status)
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_not_routed(self) -> RawResponse {
+        self.send().expect_not_routed()
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_disallowed(self) -> RawResponse {
+        self.send().expect_disallowed()
     }
 
     /// Sends what may be lost on the way, or never be served.
@@ -321,23 +332,18 @@ impl RawResponse {
         self
     }
 
+    #[track_caller]
+    pub(crate) fn expect_header(&self, name: &str, value: impl AsRef<str>) {
+        assert_eq!(self.header(name), value.as_ref(), "{}: {name}", self.line);
+    }
+
     /// Expects a status, and a JSON body to the letter with the length of it.
     #[track_caller]
     pub(crate) fn expect_json(self, status: u16, body: &str) -> Self {
         let response = self.expect(status);
         assert_eq!(response.text(), body, "{}", response.line);
-        assert_eq!(
-            response.header("content-type"),
-            "application/json; charset=utf-8",
-            "{}",
-            response.line
-        );
-        assert_eq!(
-            response.header("content-length"),
-            body.len().to_string(),
-            "{}",
-            response.line
-        );
+        response.expect_header("content-type", "application/json; charset=utf-8");
+        response.expect_header("content-length", body.len().to_string());
         response
     }
 
@@ -345,13 +351,8 @@ impl RawResponse {
     #[track_caller]
     pub(crate) fn expect_empty(self, status: u16) -> Self {
         let response = self.expect(status);
-        assert!(
-            response.body.is_empty(),
-            "{}: {:?}",
-            response.line,
-            response.body
-        );
-        assert_eq!(response.header("content-length"), "0", "{}", response.line);
+        assert_eq!(response.text(), "", "{}", response.line);
+        response.expect_header("content-length", "0");
         response
     }
 
@@ -360,26 +361,13 @@ impl RawResponse {
     pub(crate) fn expect_not_routed(self) -> Self {
         let response = self.expect(404);
         assert_eq!(response.text(), NOT_ROUTED, "{}", response.line);
-        assert_eq!(
-            response.header("content-type"),
-            "text/plain; charset=utf-8",
-            "{}",
-            response.line
-        );
-        assert_eq!(response.header("content-length"), "19", "{}", response.line);
-        assert_eq!(
-            response.header("docker-distribution-api-version"),
-            "registry/2.0",
-            "{}",
-            response.line
-        );
-        assert!(
-            response.has("x-ms-correlation-request-id"),
-            "{}",
-            response.line
-        );
+        response.expect_header("content-type", "text/plain; charset=utf-8");
+        response.expect_header("content-length", "19");
+        response.expect_header("docker-distribution-api-version", "registry/2.0");
+        let line = &response.line;
+        assert!(response.has("x-ms-correlation-request-id"), "{line}");
         for absent in ["www-authenticate", "access-control-expose-headers"] {
-            assert!(!response.has(absent), "{}: {absent}", response.line);
+            assert!(!response.has(absent), "{line}: {absent}");
         }
         response
     }
@@ -410,6 +398,12 @@ impl RawResponse {
     #[track_caller]
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// A member of the JSON body, which is a text.
+    #[track_caller]
+    pub(crate) fn member(&self, name: &str) -> String {
+        self.json()[name].as_str().unwrap().to_owned()
     }
 
     #[track_caller]

@@ -33,15 +33,12 @@ fn a_tag_is_read_as_the_service_writes_it() {
     let expected = element("latest", &digest, START, START, OPEN);
     raw.get("/acr/v1/app/_tags/latest?api-version=2021-07-01")
         .scope(READ)
-        .send()
         .expect_json(200, &single(&expected));
     raw.get("/acr/v1/app/_tags")
         .scope(READ)
-        .send()
         .expect_json(200, &list(&[expected]));
     raw.get("/v2/app/tags/list")
         .scope(READ)
-        .send()
         .expect_json(200, "{\"name\":\"app\",\"tags\":[\"latest\"]}\n");
 }
 
@@ -56,13 +53,11 @@ fn a_repository_with_slashes_is_named_with_them() {
         let response = raw
             .get(path)
             .scope("repository:ocitest/alltests:metadata_read")
-            .send()
             .expect(200);
         assert_eq!(response.json()["imageName"], "ocitest/alltests");
     }
     raw.get("/v2/ocitest%2Falltests/tags/list")
         .scope("repository:ocitest/alltests:metadata_read")
-        .send()
         .expect_json(200, "{\"name\":\"ocitest/alltests\",\"tags\":[\"v1\"]}\n");
 }
 
@@ -76,14 +71,8 @@ fn tags_are_ordered_by_their_bytes() {
     let names = serde_json::to_string(&expected).unwrap();
     raw.get("/v2/app/tags/list")
         .scope(READ)
-        .send()
         .expect_json(200, &format!("{{\"name\":\"app\",\"tags\":{names}}}\n"));
-    let response = raw
-        .get("/acr/v1/app/_tags")
-        .scope(READ)
-        .send()
-        .expect(200)
-        .json();
+    let response = raw.get("/acr/v1/app/_tags").scope(READ).expect(200).json();
     let listed: Vec<&str> = response["tags"]
         .as_array()
         .unwrap()
@@ -101,19 +90,12 @@ fn an_unknown_tag_is_unknown_in_three_operations() {
     // A word like a digest is a legal tag.
     for tag in ["v2", "wrong-digest", "V1"] {
         let path = format!("/acr/v1/app/_tags/{tag}");
-        raw.get(&path)
-            .scope(READ)
-            .send()
-            .expect_json(404, &expected);
+        raw.get(&path).scope(READ).expect_json(404, &expected);
         raw.patch(&path)
             .scope("repository:app:metadata_write")
             .body("{}")
-            .send()
             .expect_json(404, &expected);
-        raw.delete(&path)
-            .scope(DELETE)
-            .send()
-            .expect_json(404, &expected);
+        raw.delete(&path).scope(DELETE).expect_json(404, &expected);
     }
     // Chosen: in an unknown repository it is the tag that is unknown.
     let nowhere = raw
@@ -137,7 +119,6 @@ fn an_update_of_a_tag_changes_no_time() {
         assert_eq!(raw.set_locks("app", "/_tags/v1", switches).text(), expected);
         raw.get("/acr/v1/app/_tags/v1")
             .scope(READ)
-            .send()
             .expect_json(200, &expected);
     }
 }
@@ -149,9 +130,8 @@ fn a_delete_names_the_digest_that_the_tag_had_and_leaves_the_manifest() {
     let response = raw
         .delete("/acr/v1/app/_tags/v1")
         .scope(DELETE)
-        .send()
         .expect_empty(202);
-    assert_eq!(response.header("x-ms-int-docker-content-digest"), digest);
+    response.expect_header("x-ms-int-docker-content-digest", &digest);
     let again = raw.delete("/acr/v1/app/_tags/v1").scope(DELETE).send();
     let again = again.expect_json(
         404,
@@ -160,13 +140,11 @@ fn a_delete_names_the_digest_that_the_tag_had_and_leaves_the_manifest() {
     assert!(!again.has("x-ms-int-docker-content-digest"));
     raw.get(format!("/v2/app/manifests/{digest}"))
         .scope("repository:app:pull")
-        .send()
         .expect(200);
     // Without tags the lists are there, and not empty in the same way.
     let none = "{\"registry\":\"mock.azurecr.io\",\"imageName\":\"app\",\"tags\":null}\n";
     raw.get("/acr/v1/app/_tags")
         .scope(READ)
-        .send()
         .expect_json(200, none);
 }
 
@@ -180,12 +158,10 @@ fn a_tag_that_moves_keeps_its_age_and_leaves_the_old_manifest_untagged() {
     let expected = element("v1", &new, START, "2023-02-15T09:00:14.3176692Z", OPEN);
     raw.get("/acr/v1/app/_tags/v1")
         .scope(READ)
-        .send()
         .expect_json(200, &single(&expected));
     let manifest = raw
         .get(format!("/acr/v1/app/_manifests/{old}"))
         .scope(READ)
-        .send()
         .expect(200)
         .json();
     assert_eq!(manifest["manifest"].get("tags"), None);
@@ -203,7 +179,6 @@ fn the_list_of_one_digest_s_tags_holds_no_others() {
         let response = raw
             .get(format!("/acr/v1/app/_tags?digest={digest}"))
             .scope(READ)
-            .send()
             .expect(200)
             .json();
         let tags = response["tags"].as_array().cloned().unwrap_or_default();
@@ -219,5 +194,5 @@ fn the_list_of_one_digest_s_tags_holds_no_others() {
         "/acr/v1/app/_tags?digest={}",
         crate::raw::support::nowhere()
     );
-    raw.get(path).scope(READ).send().expect_json(200, none);
+    raw.get(path).scope(READ).expect_json(200, none);
 }

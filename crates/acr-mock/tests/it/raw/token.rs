@@ -34,10 +34,7 @@ pub(crate) fn access(response: &RawResponse) -> String {
 }
 
 fn assert_token_headers(response: &RawResponse) {
-    assert_eq!(
-        response.header("content-type"),
-        "application/json; charset=utf-8"
-    );
+    response.expect_header("content-type", "application/json; charset=utf-8");
     assert_eq!(response.announced, None, "token responses are chunked");
     assert!(!response.has("content-length"));
     assert!(!response.has("docker-distribution-api-version"));
@@ -231,8 +228,8 @@ fn an_entra_token_that_does_not_hold_is_refused_with_an_envelope_of_its_own_form
     .expect(401);
     let body = r#"{"errors":[{"code":"UNAUTHORIZED","message":"token validation failed"}]}"#;
     assert_eq!(response.text(), body);
-    assert_eq!(response.header("content-type"), "application/json");
-    assert_eq!(response.header("content-length"), body.len().to_string());
+    response.expect_header("content-type", "application/json");
+    response.expect_header("content-length", body.len().to_string());
     assert!(response.has("x-ms-ratelimit-remaining-calls-per-second"));
     assert!(!response.has("www-authenticate"));
     exchange(
@@ -297,7 +294,6 @@ fn a_token_is_given_also_for_what_the_identity_may_not_do_and_fails_at_use() {
     let refused = raw
         .post("/v2/app/blobs/uploads/")
         .bearer(&access_token)
-        .send()
         .expect(401);
     assert!(
         refused
@@ -306,7 +302,6 @@ fn a_token_is_given_also_for_what_the_identity_may_not_do_and_fails_at_use() {
     );
     raw.get("/v2/app/manifests/v1")
         .bearer(&access_token)
-        .send()
         .expect(404);
 }
 
@@ -314,7 +309,7 @@ fn a_token_is_given_also_for_what_the_identity_may_not_do_and_fails_at_use() {
 fn a_token_for_a_repository_that_does_not_exist_is_granted() {
     let raw = Raw::new();
     let token = raw.token("repository:nowhere:metadata_read");
-    raw.get("/acr/v1/nowhere").bearer(&token).send().expect(404);
+    raw.get("/acr/v1/nowhere").bearer(&token).expect(404);
 }
 
 #[test]
@@ -326,7 +321,6 @@ fn a_login_gets_a_token_by_get() {
     assert_eq!(claims(&access_token)["exp"], ISSUED + 4_500);
     raw.post("/v2/app/blobs/uploads/")
         .bearer(&access_token)
-        .send()
         .expect(202);
 }
 
@@ -343,7 +337,6 @@ fn a_login_gets_a_token_by_post() {
     let access_token = access(&ask("secret").expect(200));
     raw.get("/v2/app/manifests/v1")
         .bearer(&access_token)
-        .send()
         .expect(404);
     ask("wrong").expect(401);
 }
@@ -363,7 +356,6 @@ fn a_wrong_login_is_told_so() {
         let response = raw
             .get("/acr/v1/_catalog")
             .basic(user, password)
-            .send()
             .expect_json(401, &expected);
         let challenge = response.header("www-authenticate");
         assert!(
@@ -382,23 +374,15 @@ fn a_user_name_and_password_do_directly_too() {
             .scoped_user("reader", "word", scopes)
     });
     raw.push_image("app", "v1");
-    raw.get("/v2/").basic("ci", "secret").send().expect(200);
-    raw.get("/acr/v1/app")
-        .basic("ci", "secret")
-        .send()
-        .expect(200);
+    raw.get("/v2/").basic("ci", "secret").expect(200);
+    raw.get("/acr/v1/app").basic("ci", "secret").expect(200);
     raw.get("/v2/app/manifests/v1")
         .basic("ci", "secret")
-        .send()
         .expect(200);
-    raw.get("/acr/v1/app")
-        .basic("reader", "word")
-        .send()
-        .expect(200);
+    raw.get("/acr/v1/app").basic("reader", "word").expect(200);
     let refused = raw
         .get("/v2/app/manifests/v1")
         .basic("reader", "word")
-        .send()
         .expect(401);
     assert!(
         refused
@@ -416,26 +400,21 @@ fn the_user_of_zeros_brings_a_token_as_the_password() {
     let access_token = access(&login(&raw, NOBODY, &refresh, "repository:app:pull").expect(200));
     raw.get("/v2/app/manifests/v1")
         .bearer(&access_token)
-        .send()
         .expect(200);
     raw.get("/v2/app/manifests/v1")
         .basic(NOBODY, &refresh)
-        .send()
         .expect(200);
     // An access token gives what is in it.
     raw.get("/v2/app/manifests/v1")
         .basic(NOBODY, &access_token)
-        .send()
         .expect(200);
     raw.get("/acr/v1/app")
         .basic(NOBODY, &access_token)
-        .send()
         .expect(401);
     raw.clock.advance(Duration::from_secs(11_700));
     login(&raw, NOBODY, &refresh, "repository:app:pull").expect(401);
     raw.get("/v2/app/manifests/v1")
         .basic(NOBODY, &refresh)
-        .send()
         .expect(401);
 }
 
@@ -443,15 +422,14 @@ fn the_user_of_zeros_brings_a_token_as_the_password() {
 fn the_token_endpoints_refuse_other_methods_and_forms() {
     let raw = Raw::new();
     for method in [Method::GET, Method::PUT, Method::DELETE, Method::PATCH] {
-        let refused = raw.ask(method, "/oauth2/exchange").send().expect(404);
+        let refused = raw.ask(method, "/oauth2/exchange").expect(404);
         assert_eq!(refused.text(), "Not found");
         assert!(!refused.has("allow"), "{refused:?}");
     }
-    raw.head("/oauth2/exchange").send().expect(404);
-    assert_eq!(
-        raw.put("/oauth2/token").send().expect(405).header("allow"),
-        "GET, POST"
-    );
+    raw.head("/oauth2/exchange").expect(404);
+    raw.put("/oauth2/token")
+        .expect(405)
+        .expect_header("allow", "GET, POST");
     // Chosen: which of these the service tells apart is not known.
     token(&raw, "").expect_empty(401);
     token(
@@ -462,7 +440,6 @@ fn the_token_endpoints_refuse_other_methods_and_forms() {
     token(&raw, "%ff%fe=1&&&=").expect_empty(401);
     raw.post("/oauth2/token")
         .body(vec![b'a'; 300 * 1024])
-        .send()
         .expect(413);
 }
 

@@ -16,7 +16,6 @@ fn start(raw: &Raw) -> String {
     let response = raw
         .post("/v2/app/blobs/uploads/")
         .scope(PUSH)
-        .send()
         .expect_empty(202);
     response.header("location").to_owned()
 }
@@ -64,10 +63,9 @@ fn an_upload_begins_at_a_relative_location_with_a_query() {
         let response = raw
             .post(path)
             .scope("repository:samples/app:pull,push")
-            .send()
             .expect_empty(202);
         let id = response.header("docker-upload-uuid");
-        assert_eq!(response.header("range"), "0-0");
+        response.expect_header("range", "0-0");
         let location = response.header("location");
         let beginning = format!("/v2/samples/app/blobs/uploads/{id}?_nouploadcache=false&_state=");
         assert!(location.starts_with(&beginning), "{location}");
@@ -82,7 +80,7 @@ fn chunks_of_any_size_become_a_blob() {
     let raw = Raw::new();
     let first = start(&raw);
     let response = chunk(&raw, &first, Some("0-2"), b"abc").expect_empty(202);
-    assert_eq!(response.header("range"), "0-2");
+    response.expect_header("range", "0-2");
     assert_eq!(
         response.header("docker-upload-uuid"),
         state(&first)["UUID"].as_str().unwrap()
@@ -96,20 +94,19 @@ fn chunks_of_any_size_become_a_blob() {
     );
     // Without a range the bytes are appended.
     let response = chunk(&raw, &second, None, b"d").expect_empty(202);
-    assert_eq!(response.header("range"), "0-3");
+    response.expect_header("range", "0-3");
     let response = chunk(&raw, &location(&response), Some("4-9"), b"efghij").expect_empty(202);
-    assert_eq!(response.header("range"), "0-9");
+    response.expect_header("range", "0-9");
     let digest = digest(b"abcdefghij");
     let done = finish(&raw, &location(&response), &digest, b"").expect_empty(201);
-    assert_eq!(done.header("docker-content-digest"), digest);
-    assert_eq!(done.header("location"), format!("/v2/app/blobs/{digest}"));
+    done.expect_header("docker-content-digest", &digest);
+    done.expect_header("location", format!("/v2/app/blobs/{digest}"));
     assert!(!done.has("range") && !done.has("docker-upload-uuid"));
     let head = raw
         .head(format!("/v2/app/blobs/{digest}"))
         .scope(PULL)
-        .send()
         .expect(200);
-    assert_eq!(head.header("content-length"), "10");
+    head.expect_header("content-length", "10");
 }
 
 #[test]
@@ -124,9 +121,8 @@ fn the_last_or_the_only_bytes_may_come_with_the_end() {
         let head = raw
             .head(format!("/v2/app/blobs/{}", digest(content)))
             .scope(PULL)
-            .send()
             .expect(200);
-        assert_eq!(head.header("content-length"), content.len().to_string());
+        head.expect_header("content-length", content.len().to_string());
     }
 }
 
@@ -144,21 +140,12 @@ fn one_request_is_enough_for_a_whole_blob() {
             .post(path)
             .scope(PUSH)
             .body(&b"content"[..])
-            .send()
             .expect_empty(201);
-        assert_eq!(response.header("docker-content-digest"), digest);
-        assert_eq!(
-            response.header("location"),
-            format!("/v2/app/blobs/{digest}")
-        );
+        response.expect_header("docker-content-digest", &digest);
+        response.expect_header("location", format!("/v2/app/blobs/{digest}"));
     }
     let path = format!("/v2/app/blobs/uploads/?digest={}", nowhere());
-    let refused = raw
-        .post(path)
-        .scope(PUSH)
-        .body(&b"content"[..])
-        .send()
-        .expect(400);
+    let refused = raw.post(path).scope(PUSH).body(&b"content"[..]).expect(400);
     assert_eq!(refused.json()["errors"][0]["code"], "DIGEST_INVALID");
 }
 
@@ -176,7 +163,6 @@ fn a_sha512_digest_is_held_against_the_bytes_too() {
     finish(&raw, &location(&response), &hash(b"content"), b"ent").expect_empty(201);
     raw.head(format!("/v2/app/blobs/{}", hash(b"content")))
         .scope(PULL)
-        .send()
         .expect(200);
 }
 
@@ -185,7 +171,7 @@ fn the_status_tells_what_is_held() {
     let raw = Raw::new();
     let begun = start(&raw);
     let status = |location: &str| {
-        let response = raw.get(location).scope(PULL).send().expect(204);
+        let response = raw.get(location).scope(PULL).expect(204);
         assert!(response.body.is_empty() && !response.has("content-length"));
         assert!(response.has("docker-upload-uuid"));
         (
@@ -212,20 +198,14 @@ fn a_stale_location_is_refused_without_a_body_and_with_the_true_state() {
     let held = chunk(&raw, &begun, Some("0-21"), &[b'x'; 22]).expect(202);
     for (range, bytes) in [(Some("0-21"), 22), (Some("22-41"), 20), (None, 1)] {
         let response = chunk(&raw, &begun, range, &vec![b'x'; bytes]).expect_empty(416);
-        assert_eq!(
-            response.header("content-type"),
-            "application/json; charset=utf-8"
-        );
-        assert_eq!(response.header("range"), "0-21");
-        assert_eq!(
-            response.header("docker-upload-uuid"),
-            held.header("docker-upload-uuid")
-        );
+        response.expect_header("content-type", "application/json; charset=utf-8");
+        response.expect_header("range", "0-21");
+        response.expect_header("docker-upload-uuid", held.header("docker-upload-uuid"));
         assert_eq!(state(response.header("location"))["Offset"], 22);
     }
     // The upload lives on, from the location that was valid and from the one just given.
     let response = chunk(&raw, &location(&held), Some("22-22"), b"y").expect(202);
-    assert_eq!(response.header("range"), "0-22");
+    response.expect_header("range", "0-22");
 }
 
 #[test]
@@ -292,7 +272,10 @@ fn a_range_that_is_not_as_long_as_the_body_is_refused() {
             "{range}"
         );
     }
-    assert_eq!(raw.get(&begun).scope(PULL).send().header("range"), "0-0");
+    raw.get(&begun)
+        .scope(PULL)
+        .send()
+        .expect_header("range", "0-0");
     chunk(&raw, &begun, Some("0-1"), b"xx").expect(202);
 }
 
@@ -324,7 +307,10 @@ fn a_wrong_digest_at_the_end_leaves_the_upload_as_it_was() {
             json!("digest missing"),
         ),
     );
-    assert_eq!(raw.get(&held).scope(PULL).send().header("range"), "0-2");
+    raw.get(&held)
+        .scope(PULL)
+        .send()
+        .expect_header("range", "0-2");
     finish(&raw, &held, &digest(b"content"), b"tent").expect(201);
 }
 
@@ -341,7 +327,7 @@ fn the_end_knows_stale_locations_and_ranges_too() {
         .header("content-range", "0-3")
         .body(&b"tent"[..]);
     assert_eq!(
-        out_of_order.send().expect(416).json()["errors"][0]["code"],
+        out_of_order.expect(416).json()["errors"][0]["code"],
         "BLOB_UPLOAD_RANGE_INVALID"
     );
     let right = raw
@@ -349,7 +335,7 @@ fn the_end_knows_stale_locations_and_ranges_too() {
         .scope(PUSH)
         .header("content-range", "3-6")
         .body(&b"tent"[..]);
-    right.send().expect(201);
+    right.expect(201);
 }
 
 #[test]
@@ -360,7 +346,6 @@ fn a_location_is_no_credential() {
         .patch(&begun)
         .header("content-range", "0-2")
         .body(&b"abc"[..])
-        .send()
         .expect(401);
     assert!(refused.has("www-authenticate"));
     chunk(&raw, &begun, Some("0-2"), b"abc").expect(202);
@@ -372,10 +357,10 @@ fn a_cancelled_upload_is_gone() {
     let begun = start(&raw);
     let id = state(&begun)["UUID"].as_str().unwrap().to_owned();
     // A newer location has been handed out meanwhile; the first works all the same.
-    raw.get(&begun).scope(PULL).send().expect(204);
-    raw.delete(&begun).scope(PUSH).send().expect(401);
-    let response = raw.delete(&begun).scope(DELETE).send().expect(204);
-    assert_eq!(response.header("docker-upload-uuid"), id);
+    raw.get(&begun).scope(PULL).expect(204);
+    raw.delete(&begun).scope(PUSH).expect(401);
+    let response = raw.delete(&begun).scope(DELETE).expect(204);
+    response.expect_header("docker-upload-uuid", id);
     assert!(response.body.is_empty() && !response.has("content-length"));
     assert_unknown(&raw, &begun);
 }
@@ -383,17 +368,13 @@ fn a_cancelled_upload_is_gone() {
 /// Chosen: what the service says of an upload that is not there is not known.
 fn assert_unknown(raw: &Raw, location: &str) {
     let expected = error("BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry");
-    raw.get(location)
-        .scope(PULL)
-        .send()
-        .expect_json(404, &expected);
+    raw.get(location).scope(PULL).expect_json(404, &expected);
     chunk(raw, location, None, b"x").expect_json(404, &expected);
     chunk(raw, location, Some("nonsense"), b"x").expect_json(404, &expected);
     finish(raw, location, &digest(b""), b"").expect_json(404, &expected);
     finish(raw, location, "nonsense", b"").expect_json(404, &expected);
     raw.delete(location)
         .scope(DELETE)
-        .send()
         .expect_json(404, &expected);
 }
 
@@ -420,7 +401,7 @@ fn an_unknown_upload_is_unknown_in_every_repository() {
         404,
         &error("BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry"),
     );
-    raw.get(&begun).scope(PULL).send().expect(204);
+    raw.get(&begun).scope(PULL).expect(204);
 }
 
 #[test]
@@ -432,7 +413,7 @@ fn an_upload_ends_an_hour_after_its_last_byte() {
     let held = location(&chunk(&raw, &begun, None, b"abc").expect(202));
     raw.clock.advance(Duration::from_secs(3_599));
     // A look is not a byte.
-    raw.get(&held).scope(PULL).send().expect(204);
+    raw.get(&held).scope(PULL).expect(204);
     raw.clock.advance(Duration::from_secs(1));
     assert_unknown(&raw, &held);
 
@@ -473,14 +454,10 @@ fn a_state_that_was_tampered_with_is_refused() {
         ),
     ] {
         let expected = error("BLOB_UPLOAD_INVALID", "blob upload invalid");
-        raw.get(&location)
-            .scope(PULL)
-            .send()
-            .expect_json(400, &expected);
+        raw.get(&location).scope(PULL).expect_json(400, &expected);
         chunk(&raw, &location, None, b"x").expect_json(400, &expected);
         raw.delete(&location)
             .scope(DELETE)
-            .send()
             .expect_json(400, &expected);
     }
     chunk(&raw, &begun, None, b"x").expect(202);
