@@ -198,7 +198,7 @@ mod tests {
         for (text, problem) in [
             ("", "within its head"),
             ("HTTP/1.0 200 OK\r\n\r\n", "begins with"),
-            ("HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", "no header line"),
+            ("HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", "not a header line"),
             (
                 "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc",
                 "after 3 of 4",
