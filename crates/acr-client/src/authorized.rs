@@ -29,7 +29,8 @@ impl ContainerRegistryClient {
     /// # async fn example(client: ContainerRegistryClient) -> Result<(), Error> {
     /// let request = http::Request::get("/v2/app/_extension").body("").unwrap();
     /// let response = client.authorized_request(request, "repository:app:pull").await?;
-    /// println!("{}", response.status());
+    /// let text = response.into_body().read(1 << 20).await?;
+    /// println!("{}", String::from_utf8_lossy(&text));
     /// # Ok(())
     /// # }
     /// ```

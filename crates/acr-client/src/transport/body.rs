@@ -1,28 +1,30 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use futures_core::Stream;
 use futures_util::TryStreamExt as _;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::StreamBody;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, StreamBody};
 
 use super::{TransportError, TransportErrorKind};
+use crate::error::{Error, ErrorKind};
 
 /// The body of a request or response as a [`Transport`](super::Transport) sees it.
 ///
 /// A body is either bytes in memory, which can be sent again, or a stream, which can be sent once.
-/// [`Body::try_clone`] tells the two apart; a request is repeated only when it gives a copy. A body
-/// is `Send` but not `Sync`, because a stream is read by one task at a time.
+/// [`Body::try_clone`] tells the two apart; a request is repeated only when it gives a copy.
 #[derive(Default)]
 pub struct Body(Inner);
 
 enum Inner {
     Full(Bytes),
-    Stream(UnsyncBoxBody<Bytes, TransportError>),
+    /// In a mutex, which is locked to ask for its length alone, so that a body is `Sync`.
+    Stream(Mutex<UnsyncBoxBody<Bytes, TransportError>>),
 }
 
 impl Body {
@@ -48,7 +50,8 @@ impl Body {
         B: HttpBody + Send + 'static,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        Self(Inner::Stream(UnsyncBoxBody::new(Adapt(Box::pin(body)))))
+        let body = UnsyncBoxBody::new(Adapt(Box::pin(body)));
+        Self(Inner::Stream(Mutex::new(body)))
     }
 
     /// Creates a body from a stream of byte chunks, which can be read once and has no known length.
@@ -77,6 +80,30 @@ impl Body {
             Inner::Full(bytes) => Some(bytes),
             Inner::Stream(_) => None,
         }
+    }
+
+    /// Reads what is left into memory, at most `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`](ErrorKind::TooLarge) when there is more;
+    /// [`Transport`](ErrorKind::Transport) or [`Timeout`](ErrorKind::Timeout) when it breaks or stops
+    /// arriving.
+    pub async fn read(mut self, limit: usize) -> Result<Bytes, Error> {
+        let mut all = BytesMut::new();
+        while let Some(frame) = self.frame().await {
+            let Ok(data) = frame?.into_data() else {
+                continue;
+            };
+            if data.len() > limit - all.len() {
+                return Err(Error::new(
+                    ErrorKind::TooLarge,
+                    format!("the body is larger than {limit} bytes"),
+                ));
+            }
+            all.extend_from_slice(&data);
+        }
+        Ok(all.freeze())
     }
 
     /// Returns the number of bytes still to come, where that is known.
@@ -117,23 +144,30 @@ impl HttpBody for Body {
         match &mut self.0 {
             Inner::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Inner::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Inner::Stream(body) => Pin::new(body).poll_frame(cx),
+            Inner::Stream(body) => {
+                let body = body.get_mut().unwrap_or_else(PoisonError::into_inner);
+                Pin::new(body).poll_frame(cx)
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Inner::Full(bytes) => bytes.is_empty(),
-            Inner::Stream(body) => body.is_end_stream(),
+            Inner::Stream(body) => locked(body).is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Inner::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Inner::Stream(body) => body.size_hint(),
+            Inner::Stream(body) => locked(body).size_hint(),
         }
     }
+}
+
+fn locked<T>(body: &Mutex<T>) -> MutexGuard<'_, T> {
+    body.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl From<Bytes> for Body {
@@ -208,12 +242,28 @@ mod tests {
     use std::io;
 
     use futures_util::stream;
-    use http_body_util::BodyExt;
 
     use super::*;
 
     async fn read(body: Body) -> Result<Bytes, TransportError> {
         Ok(body.collect().await?.to_bytes())
+    }
+
+    #[tokio::test]
+    async fn no_more_is_read_than_the_limit() {
+        let chunks = || {
+            Body::stream(stream::iter(
+                ["ab", "cd"].map(|c| Ok::<_, io::Error>(Bytes::from(c))),
+            ))
+        };
+        for body in [chunks, || Body::bytes("abcd")] {
+            assert_eq!(body().read(4).await.unwrap(), "abcd");
+            let error = body().read(3).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+        }
+        let broken = stream::iter([Err::<Bytes, _>(io::Error::other("gone"))]);
+        let error = Body::stream(broken).read(9).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
     }
 
     #[tokio::test]

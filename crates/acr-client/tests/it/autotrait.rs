@@ -4,7 +4,7 @@ use acr_client::auth::{AccessToken, Audience, Secret, TokenProvider, TokenReques
 use acr_client::transport::OperationContext;
 use acr_client::transport::{Body, TransportError, TransportErrorKind};
 use acr_client::{
-    Advice, ArtifactTagProperties, BlobLocation, BlobSource, BlobStream, CallOptions,
+    Advice, ArtifactTagProperties, BlobLocation, BlobSource, BlobStream, BlobUpload, CallOptions,
     ClientBuilder, ContainerRegistryClient, Credential, Error, ErrorKind, LimiterOptions,
     ListManifestPropertiesOptions, ListReferrersOptions, ListRepositoryNamesOptions,
     ListTagPropertiesOptions, ListTagsOptions, Pager, Pages, RepositoryClient, RetryOptions,
@@ -78,22 +78,24 @@ fn a_transport_over_a_service_that_can_only_be_sent_can_be_shared() {
 
 #[cfg(feature = "blocking")]
 #[test]
-fn blocking_handles_can_be_shared_and_their_readers_sent() {
+fn blocking_handles_and_their_readers_can_be_shared() {
     use acr_client::blocking;
     shared::<blocking::ContainerRegistryClient>();
     shared::<blocking::RepositoryClient>();
     shared::<blocking::Pager<ArtifactTagProperties>>();
     shared::<blocking::Pages<ArtifactTagProperties>>();
-    sendable::<blocking::BlobReader>();
+    shared::<blocking::BlobReader>();
+    shared::<blocking::BlobUpload>();
 }
 
 #[test]
 fn streams_can_be_sent_and_need_no_pin() {
     shared::<Pager<ArtifactTagProperties>>();
     shared::<Pages<ArtifactTagProperties>>();
-    sendable::<BlobStream>();
+    shared::<BlobStream>();
+    shared::<BlobUpload>();
     sendable::<BlobSource>();
-    sendable::<Body>();
+    shared::<Body>();
 }
 
 #[test]
@@ -110,6 +112,7 @@ fn futures_can_be_spawned() {
             let mut tags = repository.list_tags();
             let blob = repository.download_blob("sha256:x").await?;
             tags.try_next().await?;
+            repository.start_upload().await?.append("chunk").await?;
             blob.save("layer").await
         });
     }

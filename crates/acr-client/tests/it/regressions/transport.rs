@@ -1,7 +1,6 @@
 use acr_client::{Credential, ErrorKind, MediaType};
 use acr_mock::{Fault, FaultResponse};
 use http::Request;
-use http_body_util::BodyExt as _;
 
 use crate::regressions::support::{HOST, Scene};
 
@@ -84,7 +83,7 @@ fn what_no_method_covers_can_be_asked_for_with_the_client_s_credential() {
             .await
             .unwrap();
         assert_eq!(response.status(), 200);
-        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body = response.into_body().read(1 << 20).await.unwrap();
         assert_eq!(body, "{\"name\":\"app\",\"tags\":[\"v1\"]}\n");
 
         let request = Request::delete(format!("https://{HOST}/acr/v1/app/_tags/v9")).body("");
@@ -106,7 +105,7 @@ fn what_no_method_covers_can_be_asked_for_with_the_client_s_credential() {
             .await
             .unwrap();
         assert_eq!(response.status(), 503);
-        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body = response.into_body().read(1 << 20).await.unwrap();
         assert!(!body.is_empty(), "the last response keeps its body");
     });
 }
