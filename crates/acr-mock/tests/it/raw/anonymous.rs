@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::raw::support::{HOST, Raw, RawResponse, claims, escape};
+use crate::raw::support::{
+    DELETE, HOST, PULL, PUSH, READ, Raw, RawResponse, WRITE, claims, escape,
+};
 use crate::raw::token::{ISSUED, access, token};
 
 fn anonymous(raw: &Raw, scope: &str) -> RawResponse {
@@ -18,7 +20,7 @@ fn anonymous(raw: &Raw, scope: &str) -> RawResponse {
 fn without_anonymous_pull_nobody_gets_no_token() {
     // Chosen: what the service responds here is not known.
     let raw = Raw::new();
-    let response = anonymous(&raw, "repository:app:pull").expect_empty(401);
+    let response = anonymous(&raw, PULL).expect_empty(401);
     assert!(!response.has("www-authenticate"));
     raw.get(format!(
         "/oauth2/token?service={HOST}&scope=repository%3Aapp%3Apull"
@@ -42,30 +44,22 @@ fn anonymous_pull_reads_everything_and_changes_nothing() {
         "/acr/v1/app/_manifests",
         "/v2/app/tags/list",
     ] {
-        raw.get(path)
-            .bearer(&by("repository:app:metadata_read"))
-            .expect(200);
+        raw.get(path).bearer(&by(READ)).expect(200);
     }
     raw.get("/v2/app/manifests/v1")
-        .bearer(&by("repository:app:pull"))
+        .bearer(&by(PULL))
         .expect(200);
     raw.get(format!("/v2/app/blobs/{blob}"))
-        .bearer(&by("repository:app:pull"))
+        .bearer(&by(PULL))
         .expect(307);
     // A token is given for these too, and refused where it is used.
     for (ask, scope) in [
-        (raw.patch("/acr/v1/app"), "repository:app:metadata_write"),
-        (raw.delete("/acr/v1/app"), "repository:app:delete"),
-        (raw.delete("/acr/v1/app/_tags/v1"), "repository:app:delete"),
-        (raw.put("/v2/app/manifests/v1"), "repository:app:pull,push"),
-        (
-            raw.post("/v2/app/blobs/uploads/"),
-            "repository:app:pull,push",
-        ),
-        (
-            raw.delete(format!("/v2/app/blobs/{blob}")),
-            "repository:app:delete",
-        ),
+        (raw.patch("/acr/v1/app"), WRITE),
+        (raw.delete("/acr/v1/app"), DELETE),
+        (raw.delete("/acr/v1/app/_tags/v1"), DELETE),
+        (raw.put("/v2/app/manifests/v1"), PUSH),
+        (raw.post("/v2/app/blobs/uploads/"), PUSH),
+        (raw.delete(format!("/v2/app/blobs/{blob}")), DELETE),
     ] {
         let response = ask.bearer(&by(scope)).expect(401);
         assert!(
@@ -83,11 +77,7 @@ fn anonymous_pull_reads_everything_and_changes_nothing() {
 fn an_anonymous_token_names_pull_on_all_repositories_or_the_catalogue() {
     let raw = Raw::with(|builder| builder.anonymous_pull(true));
     let claims_of = |scope: &str| claims(&access(&anonymous(&raw, scope).expect(200)));
-    for scope in [
-        "repository:app:pull",
-        "repository:app:metadata_write",
-        "repository:other:delete,pull",
-    ] {
+    for scope in [PULL, WRITE, "repository:other:delete,pull"] {
         let expected = json!([{ "Type": "repository", "Name": "*", "Actions": ["pull"] }]);
         assert_eq!(claims_of(scope)["access"], expected, "{scope}");
     }

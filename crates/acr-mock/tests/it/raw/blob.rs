@@ -2,11 +2,7 @@
 
 use serde_json::json;
 
-use crate::raw::support::{Raw, digest, error, error_with, nowhere};
-
-const PULL: &str = "repository:app:pull";
-const PUSH: &str = "repository:app:pull,push";
-const DELETE: &str = "repository:app:delete";
+use crate::raw::support::{DELETE, PULL, PUSH, Raw, digest, error, error_with, nowhere};
 
 #[test]
 fn a_blob_is_got_by_a_redirect_to_the_data_origin() {

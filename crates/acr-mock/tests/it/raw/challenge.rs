@@ -1,9 +1,8 @@
 //! The 401: its two forms in a header and a body, what each operation asks for, and that it comes before all else.
 
-use http::Method;
 use serde_json::{Value, json};
 
-use crate::raw::support::{HOST, Raw, digest, nowhere};
+use crate::raw::support::{DELETE, HOST, PUSH, READ, Raw, digest, nowhere};
 
 const MESSAGE: &str =
     "authentication required, visit https://aka.ms/acr/authorization for more information.";
@@ -27,98 +26,50 @@ fn detail(scope: &str) -> Value {
     scope.split(' ').flat_map(one).collect()
 }
 
-/// Each operation's request, and the scope that its challenge names with the actions in the order of the detail.
-fn operations() -> Vec<(Method, String, &'static str)> {
-    let digest = nowhere();
-    let upload =
-        "/v2/a/b/blobs/uploads/0f305926-cc88-486b-a50e-563e4f94152e?_nouploadcache=false&_state=x";
-    let list = [
-        (
-            Method::GET,
-            "/acr/v1/_catalog?api-version=2021-07-01",
-            "registry:catalog:*",
-        ),
-        (Method::GET, "/v2/_catalog?n=1000", "registry:catalog:*"),
-        (Method::GET, "/acr/v1/a/b", "repository:a/b:metadata_read"),
-        (
-            Method::PATCH,
-            "/acr/v1/a%2Fb",
-            "repository:a/b:metadata_write",
-        ),
-        (Method::DELETE, "/acr/v1/a%2Fb", "repository:a/b:delete"),
-        (
-            Method::GET,
-            "/acr/v1/a/b/_tags",
-            "repository:a/b:metadata_read",
-        ),
-        (
-            Method::GET,
-            "/acr/v1/a/b/_tags/v1",
-            "repository:a/b:metadata_read",
-        ),
-        (
-            Method::PATCH,
-            "/acr/v1/a/b/_tags/v1",
-            "repository:a/b:metadata_write",
-        ),
-        (
-            Method::DELETE,
-            "/acr/v1/a/b/_tags/v1",
-            "repository:a/b:delete",
-        ),
-        (
-            Method::GET,
-            "/v2/a/b/tags/list",
-            "repository:a/b:metadata_read",
-        ),
-        (
-            Method::GET,
-            "/acr/v1/a/b/_manifests",
-            "repository:a/b:metadata_read",
-        ),
-        (
-            Method::GET,
-            "/acr/v1/a/b/_manifests/{}",
-            "repository:a/b:metadata_read",
-        ),
-        (
-            Method::PATCH,
-            "/acr/v1/a/b/_manifests/{}",
-            "repository:a/b:metadata_write",
-        ),
-        (Method::GET, "/v2/a/b/manifests/v1", "repository:a/b:pull"),
-        (Method::HEAD, "/v2/a/b/manifests/{}", "repository:a/b:pull"),
-        (
-            Method::PUT,
-            "/v2/a/b/manifests/v1",
-            "repository:a/b:pull,push",
-        ),
-        (
-            Method::DELETE,
-            "/v2/a/b/manifests/{}",
-            "repository:a/b:delete",
-        ),
-        (Method::GET, "/v2/a/b/referrers/{}", "repository:a/b:pull"),
-        (Method::GET, "/v2/a/b/blobs/{}", "repository:a/b:pull"),
-        (Method::HEAD, "/v2/a/b/blobs/{}", "repository:a/b:pull"),
-        (Method::DELETE, "/v2/a/b/blobs/{}", "repository:a/b:delete"),
-        (
-            Method::POST,
-            "/v2/a/b/blobs/uploads/",
-            "repository:a/b:pull,push",
-        ),
-        (
-            Method::POST,
-            "/v2/a/b/blobs/uploads/?mount={}",
-            "repository:a/b:pull,push",
-        ),
-        (Method::GET, upload, "repository:a/b:pull"),
-        (Method::PATCH, upload, "repository:a/b:pull,push"),
-        (Method::PUT, upload, "repository:a/b:pull,push"),
-        (Method::DELETE, upload, "repository:a/b:delete"),
-    ];
-    list.map(|(method, path, scope)| (method, path.replace("{}", &digest), scope))
-        .into()
+/// Each operation's request, and the actions on `a/b` that its challenge names, in the order of the detail.
+const OPERATIONS: &str = "
+    GET /acr/v1/_catalog?api-version=2021-07-01 registry:catalog:*
+    GET /v2/_catalog?n=1000 registry:catalog:*
+    GET /acr/v1/a/b metadata_read
+    PATCH /acr/v1/a%2Fb metadata_write
+    DELETE /acr/v1/a%2Fb delete
+    GET /acr/v1/a/b/_tags metadata_read
+    GET /acr/v1/a/b/_tags/v1 metadata_read
+    PATCH /acr/v1/a/b/_tags/v1 metadata_write
+    DELETE /acr/v1/a/b/_tags/v1 delete
+    GET /v2/a/b/tags/list metadata_read
+    GET /acr/v1/a/b/_manifests metadata_read
+    GET /acr/v1/a/b/_manifests/{} metadata_read
+    PATCH /acr/v1/a/b/_manifests/{} metadata_write
+    GET /v2/a/b/manifests/v1 pull
+    HEAD /v2/a/b/manifests/{} pull
+    PUT /v2/a/b/manifests/v1 pull,push
+    DELETE /v2/a/b/manifests/{} delete
+    GET /v2/a/b/referrers/{} pull
+    GET /v2/a/b/blobs/{} pull
+    HEAD /v2/a/b/blobs/{} pull
+    DELETE /v2/a/b/blobs/{} delete
+    POST /v2/a/b/blobs/uploads/ pull,push
+    POST /v2/a/b/blobs/uploads/?mount={} pull,push
+    GET {upload} pull
+    PATCH {upload} pull,push
+    PUT {upload} pull,push
+    DELETE {upload} delete
+";
+const UPLOAD: &str =
+    "/v2/a/b/blobs/uploads/0f305926-cc88-486b-a50e-563e4f94152e?_nouploadcache=false&_state=x";
+
+/// Each operation's request, and the scope that its challenge names.
+fn operations() -> impl Iterator<Item = (String, String)> {
+    OPERATIONS.trim().lines().map(|row| {
+        let (request, actions) = row.trim().rsplit_once(' ').unwrap();
+        let request = request.replace("{}", &nowhere());
+        let scope = match actions {
+            "registry:catalog:*" => actions.to_owned(),
+            actions => format!("repository:a/b:{actions}"),
+        };
+        (request.replace("{upload}", UPLOAD), scope)
+    })
 }
 
 /// The header with the actions of each scope in the order of the alphabet: the service shuffles them.
@@ -153,21 +104,21 @@ fn the_ping_is_challenged_without_a_scope() {
 #[test]
 fn every_operation_names_its_scope_in_header_and_body() {
     let raw = Raw::new();
-    for (method, path, scope) in operations() {
-        let is_head = method == Method::HEAD;
-        let response = raw.ask(method, &path).expect(401);
+    for (line, scope) in operations() {
+        let is_head = line.starts_with("HEAD");
+        let response = raw.line(&line).expect(401);
         assert_eq!(
             sorted(response.header("www-authenticate")),
-            header(scope, ""),
-            "{path}"
+            header(&scope, ""),
+            "{line}"
         );
-        let expected = body(detail(scope));
+        let expected = body(detail(&scope));
         response.expect_header("content-length", expected.len().to_string());
         response.expect_header("content-type", "application/json; charset=utf-8");
         assert_eq!(
             response.text(),
             if is_head { "" } else { &expected },
-            "{path}"
+            "{line}"
         );
     }
 }
@@ -194,13 +145,10 @@ fn the_actions_change_places_and_the_detail_does_not() {
     let mut seen = [0, 0];
     for _ in 0..64 {
         let response = raw.post("/v2/app/blobs/uploads/").send();
-        assert_eq!(response.text(), body(detail("repository:app:pull,push")));
+        assert_eq!(response.text(), body(detail(PUSH)));
         let challenge = response.header("www-authenticate");
         let swapped = challenge.contains("repository:app:push,pull");
-        assert!(
-            swapped || challenge.contains("repository:app:pull,push"),
-            "{challenge}"
-        );
+        assert!(swapped || challenge.contains(PUSH), "{challenge}");
         seen[usize::from(swapped)] += 1;
     }
     assert!(seen[0] > 8 && seen[1] > 8, "{seen:?}");
@@ -222,7 +170,7 @@ fn the_order_of_actions_repeats_with_the_seed() {
 #[test]
 fn a_token_that_lacks_the_action_is_refused_with_a_fourth_part() {
     let raw = Raw::new();
-    for (method, path, scope) in operations() {
+    for (line, scope) in operations() {
         // All actions but those that are needed, and all on another repository.
         let needed: Vec<&str> = scope.rsplit_once(':').unwrap().1.split(',').collect();
         let others = ["delete", "metadata_read", "metadata_write", "pull", "push"];
@@ -238,22 +186,22 @@ fn a_token_that_lacks_the_action_is_refused_with_a_fourth_part() {
             "repository:a/b:{} repository:other:delete,metadata_read,pull,push",
             others.join(",")
         );
-        let is_head = method == Method::HEAD;
-        let response = raw.ask(method, &path).scope(&held).expect(401);
-        let expected = header(scope, r#",error="insufficient_scope""#);
+        let is_head = line.starts_with("HEAD");
+        let response = raw.line(&line).scope(&held).expect(401);
+        let expected = header(&scope, r#",error="insufficient_scope""#);
         assert_eq!(
             sorted(response.header("www-authenticate")),
             expected,
-            "{path}"
+            "{line}"
         );
         assert_eq!(
             response.text(),
             if is_head {
                 "".to_owned()
             } else {
-                body(detail(scope))
+                body(detail(&scope))
             },
-            "{path}"
+            "{line}"
         );
     }
 }
@@ -261,9 +209,9 @@ fn a_token_that_lacks_the_action_is_refused_with_a_fourth_part() {
 #[test]
 fn the_scope_that_an_operation_names_is_enough_for_it() {
     let raw = Raw::new();
-    for (method, path, scope) in operations() {
-        let response = raw.ask(method, &path).scope(scope).send();
-        assert_ne!(response.status, 401, "{path}");
+    for (line, scope) in operations() {
+        let response = raw.line(&line).scope(&scope).send();
+        assert_ne!(response.status, 401, "{line}");
     }
 }
 
@@ -280,16 +228,14 @@ fn the_scope_is_checked_before_existence() {
     let raw = Raw::new();
     let tag = "/acr/v1/app/_tags/v1";
     raw.push_image("app", "v1");
-    raw.delete(tag).scope("repository:app:delete").expect(202);
-    let response = raw.get(tag).scope("repository:app:delete").expect(401);
+    raw.delete(tag).scope(DELETE).expect(202);
+    let response = raw.get(tag).scope(DELETE).expect(401);
     assert!(
         response
             .header("www-authenticate")
             .ends_with(r#",error="insufficient_scope""#)
     );
-    raw.get(tag)
-        .scope("repository:app:metadata_read")
-        .expect(404);
+    raw.get(tag).scope(READ).expect(404);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::raw::support::{Ask, Raw, RawResponse};
+use crate::raw::support::{Ask, PULL, Raw, RawResponse};
 
 /// A blob of 1,472 bytes, and the URL that the registry redirects to for it.
 fn signed(raw: &Raw) -> (Vec<u8>, String) {
@@ -10,7 +10,7 @@ fn signed(raw: &Raw) -> (Vec<u8>, String) {
     let digest = raw.push_blob("app", &content);
     let response = raw
         .get(format!("/v2/app/blobs/{digest}"))
-        .scope("repository:app:pull")
+        .scope(PULL)
         .expect(307);
     (content, response.header("location").to_owned())
 }
@@ -67,7 +67,7 @@ fn a_signed_url_gives_the_bytes_without_a_token() {
 fn a_token_is_refused() {
     let raw = Raw::new();
     let (_, url) = signed(&raw);
-    let token = raw.token("repository:app:pull");
+    let token = raw.token(PULL);
     for ask in [
         raw.get(&url).bearer(&token),
         raw.get(&url).basic("a", "b"),
@@ -172,7 +172,7 @@ fn an_empty_blob_has_no_range() {
     let digest = raw.push_blob("app", b"");
     let response = raw
         .get(format!("/v2/app/blobs/{digest}"))
-        .scope("repository:app:pull")
+        .scope(PULL)
         .expect(307);
     let url = response.header("location");
     raw.get(url)

@@ -7,15 +7,10 @@ use acr_mock::{OperationClass, Throttle};
 use serde_json::{Value, json};
 
 use crate::raw::support::{
-    DISALLOWED, HOST, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Raw, RawResponse, digest, error,
-    error_with, nowhere,
+    DELETE, DISALLOWED, HOST, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, PULL, PUSH, READ, Raw,
+    RawResponse, WRITE, digest, error, error_with, nowhere,
 };
 
-const PULL: &str = "repository:app:pull";
-const PUSH: &str = "repository:app:pull,push";
-const READ: &str = "repository:app:metadata_read";
-const WRITE: &str = "repository:app:metadata_write";
-const DELETE: &str = "repository:app:delete";
 const VISIT: &str =
     "authentication required, visit https://aka.ms/acr/authorization for more information.";
 

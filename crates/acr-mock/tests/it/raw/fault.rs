@@ -8,10 +8,7 @@ use futures_util::FutureExt as _;
 use http::Response;
 use http_body_util::BodyExt as _;
 
-use crate::raw::support::{Ask, OCI_MANIFEST, Raw, RawResponse, digest, error};
-
-const PULL: &str = "repository:app:pull";
-const PUSH: &str = "repository:app:pull,push";
+use crate::raw::support::{Ask, DELETE, OCI_MANIFEST, PULL, PUSH, Raw, RawResponse, digest, error};
 
 /// The response that is there at once.
 #[track_caller]
@@ -77,10 +74,7 @@ fn a_reset_ends_the_connection_and_nothing_is_done() {
         .registry
         .inject(Fault::on("delete_tag").times(1).then(FaultAction::Reset))
         .unwrap();
-    let delete = || {
-        raw.delete("/acr/v1/app/_tags/v1")
-            .scope("repository:app:delete")
-    };
+    let delete = || raw.delete("/acr/v1/app/_tags/v1").scope(DELETE);
     assert_lost(delete());
     assert_eq!((fault.count(), raw.registry.statistics().tags), (1, 1));
     assert_eq!(now(delete()).unwrap().status(), 202);
@@ -247,7 +241,7 @@ fn a_delayed_response_comes_when_the_clock_says_so_and_the_deed_is_done_before()
     let fault = Fault::on("delete_tag").then(FaultAction::DelayResponse(Duration::from_secs(5)));
     raw.registry.inject(fault).unwrap();
     let delete = raw.delete("/acr/v1/app/_tags/v1");
-    let mut response = delete.scope("repository:app:delete").attempt();
+    let mut response = delete.scope(DELETE).attempt();
     assert!((&mut response).now_or_never().is_none());
     assert_eq!(raw.registry.statistics().tags, 0);
     raw.clock.advance(Duration::from_millis(4_999));
@@ -265,7 +259,7 @@ fn a_response_that_never_comes_leaves_the_deed_done_and_others_unharmed() {
     raw.registry.inject(fault).unwrap();
     let delete = || {
         let delete = raw.delete("/acr/v1/app/_tags/v1");
-        delete.scope("repository:app:delete")
+        delete.scope(DELETE)
     };
     let mut response = delete().attempt();
     assert!((&mut response).now_or_never().is_none());

@@ -9,9 +9,7 @@ use acr_mock::{Fault, FaultAction, FaultError, FaultResponse, OperationClass};
 use futures_util::FutureExt as _;
 use http::StatusCode;
 
-use crate::raw::support::Raw;
-
-const PULL: &str = "repository:app:pull";
+use crate::raw::support::{PULL, Raw};
 
 /// A registry with the same image in two repositories, and a token for all that the tests ask.
 fn filled() -> (Raw, String) {

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use acr_mock::{Fault, FaultResponse, OperationClass};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde_json::json;
 
-use crate::raw::support::{DISALLOWED, HOST, OCI_MANIFEST, Raw, RawResponse, error, error_with};
+use crate::raw::support::{
+    DISALLOWED, HOST, OCI_MANIFEST, PULL, PUSH, Raw, RawResponse, error, error_with,
+};
 
 const ZEROS: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -24,7 +26,7 @@ fn refused(refuse: FaultResponse) -> RawResponse {
     raw.registry.seed("app").unwrap().image("v1").unwrap();
     let fault = Fault::on("get_manifest").then(refuse);
     let fault = raw.registry.inject(fault).unwrap();
-    let token = raw.issued("repository:app:pull");
+    let token = raw.issued(PULL);
     let response = raw.get("/v2/app/manifests/v1").bearer(&token).send();
     assert_eq!(fault.count(), 1);
     response
@@ -109,101 +111,38 @@ fn retry_after_is_seconds_or_a_date_of_the_registry_s_clock() {
 fn a_404_is_the_operation_s_own() {
     let upload = "/v2/app/blobs/uploads/0a0a0a0a-0000-4000-8000-000000000000?_state=x";
     let operations = [
-        (
-            Method::GET,
-            "/acr/v1/app".to_owned(),
-            "repository:app:metadata_read",
-        ),
-        (
-            Method::DELETE,
-            "/acr/v1/app".to_owned(),
-            "repository:app:delete",
-        ),
-        (
-            Method::GET,
-            "/acr/v1/app/_tags".to_owned(),
-            "repository:app:metadata_read",
-        ),
-        (
-            Method::GET,
-            "/acr/v1/app/_tags/v1".to_owned(),
-            "repository:app:metadata_read",
-        ),
-        (
-            Method::DELETE,
-            "/acr/v1/app/_tags/v1".to_owned(),
-            "repository:app:delete",
-        ),
-        (
-            Method::GET,
-            "/acr/v1/app/_manifests".to_owned(),
-            "repository:app:metadata_read",
-        ),
-        (
-            Method::GET,
-            format!("/acr/v1/app/_manifests/{ZEROS}"),
-            "repository:app:metadata_read",
-        ),
-        (
-            Method::GET,
-            "/v2/app/tags/list".to_owned(),
-            "repository:app:metadata_read",
-        ),
-        (
-            Method::GET,
-            "/v2/app/manifests/v1".to_owned(),
-            "repository:app:pull",
-        ),
-        (
-            Method::GET,
-            format!("/v2/app/manifests/{ZEROS}"),
-            "repository:app:pull",
-        ),
-        (
-            Method::HEAD,
-            format!("/v2/app/manifests/{ZEROS}"),
-            "repository:app:pull",
-        ),
-        (
-            Method::DELETE,
-            format!("/v2/app/manifests/{ZEROS}"),
-            "repository:app:delete",
-        ),
-        (
-            Method::GET,
-            format!("/v2/app/blobs/{ZEROS}"),
-            "repository:app:pull",
-        ),
-        (
-            Method::HEAD,
-            format!("/v2/app/blobs/{ZEROS}"),
-            "repository:app:pull",
-        ),
-        (
-            Method::DELETE,
-            format!("/v2/app/blobs/{ZEROS}"),
-            "repository:app:delete",
-        ),
-        (Method::GET, upload.to_owned(), "repository:app:pull"),
-        (Method::PATCH, upload.to_owned(), "repository:app:pull,push"),
-        (Method::DELETE, upload.to_owned(), "repository:app:delete"),
+        ("GET /acr/v1/app", "metadata_read"),
+        ("DELETE /acr/v1/app", "delete"),
+        ("GET /acr/v1/app/_tags", "metadata_read"),
+        ("GET /acr/v1/app/_tags/v1", "metadata_read"),
+        ("DELETE /acr/v1/app/_tags/v1", "delete"),
+        ("GET /acr/v1/app/_manifests", "metadata_read"),
+        ("GET /acr/v1/app/_manifests/{zeros}", "metadata_read"),
+        ("GET /v2/app/tags/list", "metadata_read"),
+        ("GET /v2/app/manifests/v1", "pull"),
+        ("GET /v2/app/manifests/{zeros}", "pull"),
+        ("HEAD /v2/app/manifests/{zeros}", "pull"),
+        ("DELETE /v2/app/manifests/{zeros}", "delete"),
+        ("GET /v2/app/blobs/{zeros}", "pull"),
+        ("HEAD /v2/app/blobs/{zeros}", "pull"),
+        ("DELETE /v2/app/blobs/{zeros}", "delete"),
+        ("GET {upload}", "pull"),
+        ("PATCH {upload}", "pull,push"),
+        ("DELETE {upload}", "delete"),
     ];
-    for (method, path, scope) in operations {
+    for (line, actions) in operations {
         let raw = Raw::new();
-        let token = raw.issued(scope);
-        let ask = || raw.ask(method.clone(), &path).bearer(&token);
+        let line = line.replace("{zeros}", ZEROS).replace("{upload}", upload);
+        let token = raw.issued(&format!("repository:app:{actions}"));
+        let ask = || raw.line(&line).bearer(&token);
         let missing = ask().expect(404);
         let fault = Fault::any().then(FaultResponse::not_found());
         let fault = raw.registry.inject(fault).unwrap();
         let struck = ask().expect(404);
-        assert_eq!(fault.count(), 1, "{method} {path}");
-        assert_eq!(struck.body, missing.body, "{method} {path}");
+        assert_eq!(fault.count(), 1, "{line}");
+        assert_eq!(struck.body, missing.body, "{line}");
         for name in ["content-type", "content-length", "cache-control"] {
-            assert_eq!(
-                struck.all(name),
-                missing.all(name),
-                "{method} {path}: {name}"
-            );
+            assert_eq!(struck.all(name), missing.all(name), "{line}: {name}");
         }
     }
 }
@@ -244,7 +183,7 @@ fn the_data_origin_refuses_in_storage_s_words() {
     let digest = raw.push_blob("app", b"0123456789");
     let redirect = raw
         .get(format!("/v2/app/blobs/{digest}"))
-        .scope("repository:app:pull")
+        .scope(PULL)
         .send();
     let url = redirect.expect(307).header("location").to_owned();
     let refuse = |refuse: FaultResponse| {
@@ -291,7 +230,7 @@ fn what_is_refused_is_not_carried_out() {
     let manifest = raw.image("app", "v1");
     let set = || {
         let ask = raw.put("/v2/app/manifests/v1");
-        let ask = ask.scope("repository:app:pull,push");
+        let ask = ask.scope(PUSH);
         ask.header("content-type", OCI_MANIFEST)
             .body(manifest.clone())
             .send()
@@ -309,7 +248,7 @@ fn a_response_to_a_head_has_no_body() {
     let fault = Fault::on("head_blob").then(FaultResponse::too_many_requests());
     raw.registry.inject(fault).unwrap();
     let path = format!("/v2/app/blobs/{digest}");
-    let head = raw.head(path).scope("repository:app:pull").send();
+    let head = raw.head(path).scope(PULL).send();
     let head = head.expect(429);
     assert!(head.body.is_empty());
     let length = error("TOOMANYREQUESTS", "too many requests").len();

@@ -13,12 +13,9 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 
 use crate::raw::support::{
-    HOST, OCI_MANIFEST, Raw, RawResponse, digest, error, error_with, escape,
+    DELETE, HOST, OCI_MANIFEST, PULL, PUSH, Raw, RawResponse, WRITE, digest, error, error_with,
+    escape,
 };
-
-const PULL: &str = "repository:app:pull";
-const PUSH: &str = "repository:app:pull,push";
-const DELETE: &str = "repository:app:delete";
 
 fn start(raw: &Raw) -> RawResponse {
     raw.post("/v2/app/blobs/uploads/").scope(PUSH).send()
@@ -47,7 +44,7 @@ fn a_form_or_an_update_over_the_bound_is_413_and_changes_nothing() {
         raw.post(path).form(form).expect_json(413, &too_large);
     }
     let update = format!("{{\"writeEnabled\":false,\"quarantineDetails\":\"{long}\"}}");
-    let token = raw.token("repository:app:metadata_write");
+    let token = raw.token(WRITE);
     let update = raw.patch("/acr/v1/app").bearer(&token).body(update);
     update.expect_json(413, &too_large);
     raw.push_image("app", "v2");

@@ -2,14 +2,8 @@
 //!
 //! Rows that are documented or seen stand beside those that were chosen, which say so.
 
-use crate::raw::support::{OCI_MANIFEST, Raw, RawResponse, digest};
+use crate::raw::support::{DELETE, OCI_MANIFEST, OPEN, PULL, PUSH, READ, Raw, RawResponse, digest};
 
-const READ: &str = "repository:app:metadata_read";
-const PULL: &str = "repository:app:pull";
-const PUSH: &str = "repository:app:pull,push";
-const DELETE: &str = "repository:app:delete";
-const OPEN: &str =
-    r#"{"deleteEnabled":true,"writeEnabled":true,"readEnabled":true,"listEnabled":true}"#;
 const CLOSED: &str =
     r#"{"deleteEnabled":false,"writeEnabled":false,"readEnabled":false,"listEnabled":false}"#;
 

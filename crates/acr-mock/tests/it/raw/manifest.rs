@@ -5,15 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::raw::support::{
-    OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Raw, START, digest, error, error_with, nowhere,
-    properties,
+    DELETE, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, OPEN, PULL, READ, Raw, START, WRITE,
+    digest, error, error_with, nowhere, properties,
 };
-
-const READ: &str = "repository:app:metadata_read";
-const PULL: &str = "repository:app:pull";
-const DELETE: &str = "repository:app:delete";
-const OPEN: &str =
-    r#"{"deleteEnabled":true,"writeEnabled":true,"readEnabled":true,"listEnabled":true}"#;
 
 #[test]
 fn the_stored_bytes_come_back_unchanged() {
@@ -92,7 +86,7 @@ fn an_unknown_manifest_is_not_found_in_five_wordings() {
     let expected = error("MANIFEST_UNKNOWN", "manifest unknown");
     raw.get(&metadata).scope(READ).expect_json(404, &expected);
     raw.patch(&metadata)
-        .scope("repository:app:metadata_write")
+        .scope(WRITE)
         .body("{}")
         .expect_json(404, &expected);
 }
@@ -102,7 +96,7 @@ fn in_an_unknown_repository_the_manifest_is_what_is_unknown() {
     // Chosen for the OCI API, where it is not known; recorded for the properties.
     let raw = Raw::new();
     let response = raw.get("/v2/app/manifests/v1").scope(PULL).expect(404);
-    assert_eq!(response.json()["errors"][0]["code"], "MANIFEST_UNKNOWN");
+    response.has_code("MANIFEST_UNKNOWN");
     raw.get(format!("/acr/v1/app/_manifests/{}", nowhere()))
         .scope(READ)
         .expect_json(404, &error("MANIFEST_UNKNOWN", "manifest unknown"));

@@ -10,11 +10,9 @@ use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 
-use crate::raw::support::{DISALLOWED, HOST, OCI_MANIFEST, Raw, RawResponse, digest};
-
-const PULL: &str = "repository:app:pull";
-const PUSH: &str = "repository:app:pull,push";
-const DELETE: &str = "repository:app:delete";
+use crate::raw::support::{
+    DELETE, DISALLOWED, HOST, OCI_MANIFEST, PULL, PUSH, Raw, RawResponse, digest,
+};
 
 fn start(raw: &Raw) -> RawResponse {
     raw.post("/v2/app/blobs/uploads/").scope(PUSH).send()

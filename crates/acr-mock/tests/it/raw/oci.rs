@@ -5,13 +5,9 @@ use acr_mock::Profile;
 use serde_json::{Value, json};
 
 use crate::raw::support::{
-    Ask, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Raw, RawResponse, digest, digest_512,
-    escape, nowhere,
+    Ask, DELETE, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, PULL, PUSH, Raw, RawResponse,
+    digest, digest_512, escape, nowhere,
 };
-
-const PULL: &str = "repository:app:pull";
-const PUSH: &str = "repository:app:pull,push";
-const DELETE: &str = "repository:app:delete";
 
 fn oci() -> Raw {
     Raw::with(|builder| builder.profile(Profile::Oci))
@@ -327,7 +323,7 @@ fn point_7_a_push_by_digest_sets_the_tags_of_its_query_and_names_each() {
         &manifest,
     )
     .expect(400);
-    assert_eq!(wrong.json()["errors"][0]["code"], "TAG_INVALID");
+    wrong.has_code("TAG_INVALID");
     get(&raw, "/v2/app/manifests/good").expect(404);
     // Only a push by digest has them.
     let by_tag = put(&raw, "only?tag=further", OCI_MANIFEST, &manifest).send();
@@ -388,10 +384,7 @@ fn point_8_manifests_may_name_what_is_not_there_and_hold_what_nobody_knows() {
 
     // The service wants the blobs first.
     let refused = put(&Raw::new(), "v1", OCI_MANIFEST, &image_of_nothing("sparse")).send();
-    assert_eq!(
-        refused.expect(400).json()["errors"][0]["code"],
-        "MANIFEST_BLOB_UNKNOWN"
-    );
+    refused.expect_code(400, "MANIFEST_BLOB_UNKNOWN");
 }
 
 #[test]
@@ -481,18 +474,12 @@ fn point_10_tags_are_listed_with_the_right_to_pull_and_deleted_one_by_one() {
     let wrong = "sha256:baddigeststring";
     let manifest = image_of_nothing("wrong");
     let refused = put(&raw, wrong, OCI_MANIFEST, &manifest).expect(400);
-    assert_eq!(refused.json()["errors"][0]["code"], "DIGEST_INVALID");
+    refused.has_code("DIGEST_INVALID");
     let refused = put(&raw, ".wrong", OCI_MANIFEST, &manifest).send();
-    assert_eq!(
-        refused.expect(400).json()["errors"][0]["code"],
-        "TAG_INVALID"
-    );
+    refused.expect_code(400, "TAG_INVALID");
     get(&raw, &format!("/v2/app/manifests/{wrong}")).expect(404);
     let other = put(&raw, &nowhere(), OCI_MANIFEST, &manifest).send();
-    assert_eq!(
-        other.expect(400).json()["errors"][0]["code"],
-        "DIGEST_INVALID"
-    );
+    other.expect_code(400, "DIGEST_INVALID");
 
     // The service asks for another permission, and deletes by digest alone.
     let acr = Raw::new();

@@ -4,9 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::raw::support::{OCI_MANIFEST, Raw, RawResponse, START_TICKS, escape};
+use crate::raw::support::{
+    DELETE, OCI_MANIFEST, PUSH, READ, Raw, RawResponse, START_TICKS, escape,
+};
 
-const READ: &str = "repository:app:metadata_read";
 const CATALOG: &str = "registry:catalog:*";
 
 fn get(raw: &Raw, path: &str) -> RawResponse {
@@ -298,7 +299,7 @@ fn a_marker_that_is_not_there_is_a_place() {
     let link = next(&get(&raw, "/acr/v1/app/_tags?n=1&orderby=timedesc")).unwrap();
     for tag in ["e", "c"] {
         raw.delete(format!("/acr/v1/app/_tags/{tag}"))
-            .scope("repository:app:delete")
+            .scope(DELETE)
             .expect(202);
     }
     assert_eq!(names(&get(&raw, &link)), ["a"]);
@@ -360,7 +361,7 @@ fn a_page_holds_100_unless_told_and_1000_at_most() {
     // Chosen: the service's numbers are not known.
     let raw = Raw::new();
     let manifest = raw.image("app", "v1");
-    let token = raw.token("repository:app:pull,push");
+    let token = raw.token(PUSH);
     for at in 0..1_101 {
         raw.put(format!("/v2/app/manifests/t{at:04}"))
             .bearer(&token)

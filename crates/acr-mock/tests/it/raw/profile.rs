@@ -2,7 +2,7 @@
 
 use acr_mock::Profile;
 
-use crate::raw::support::{HOST, Raw, escape};
+use crate::raw::support::{DELETE, HOST, PULL, READ, Raw, escape};
 
 const PROFILES: [Profile; 2] = [Profile::Acr, Profile::Oci];
 
@@ -18,7 +18,7 @@ fn credentials_are_asked_for_alike() {
         );
         refused.expect_header("www-authenticate", challenge);
         // The flow of a client that knows tokens only from the challenge.
-        let scope = escape("repository:app:pull");
+        let scope = escape(PULL);
         let response = raw
             .get(format!("/oauth2/token?scope={scope}&service={HOST}"))
             .basic("ci", "secret")
@@ -43,11 +43,9 @@ fn both_speak_the_metadata_api_and_keep_the_locks() {
         let manifest = raw.push_image("app", "v1");
         raw.set_locks("app", "/_tags/v1", r#"{"writeEnabled":false}"#);
         raw.delete(format!("/v2/app/manifests/{manifest}"))
-            .scope("repository:app:delete")
+            .scope(DELETE)
             .expect_disallowed();
-        let tags = raw
-            .get("/acr/v1/app/_tags")
-            .scope("repository:app:metadata_read");
+        let tags = raw.get("/acr/v1/app/_tags").scope(READ);
         assert_eq!(tags.expect(200).json()["tags"][0]["name"], "v1");
     }
 }
@@ -71,10 +69,7 @@ fn the_redirect_is_the_profile_s_unless_it_is_said() {
             builder.profile(profile)
         });
         let blob = raw.push_blob("app", b"content");
-        let response = raw
-            .get(format!("/v2/app/blobs/{blob}"))
-            .scope("repository:app:pull")
-            .send();
+        let response = raw.get(format!("/v2/app/blobs/{blob}")).scope(PULL).send();
         response
             .expect(expected)
             .expect_header("docker-content-digest", blob);

@@ -6,13 +6,9 @@ use acr_mock::Profile;
 use serde_json::{Value, json};
 
 use crate::raw::support::{
-    DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Raw, START, digest,
-    error_with, nowhere, properties,
+    DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, PULL, PUSH, READ, Raw, START,
+    digest, error_with, nowhere, properties,
 };
-
-const READ: &str = "repository:app:metadata_read";
-const PULL: &str = "repository:app:pull";
-const PUSH: &str = "repository:app:pull,push";
 
 #[test]
 fn a_set_manifest_is_at_its_digest_with_plain_slashes() {
@@ -140,10 +136,7 @@ fn a_build_cache_whose_index_names_blobs_is_taken_in_both_profiles() {
         raw.push_blob("app", CACHE_LAYER);
         raw.push_blob("app", CACHE_CONFIG);
         let digest = raw.push_manifest("app", "cache", OCI_INDEX, CACHE_INDEX);
-        let got = raw
-            .get("/v2/app/manifests/cache")
-            .scope("repository:app:pull")
-            .send();
+        let got = raw.get("/v2/app/manifests/cache").scope(PULL).send();
         assert_eq!(got.expect(200).text(), CACHE_INDEX);
         let read = properties(&raw, &digest);
         assert_eq!(read["mediaType"], OCI_INDEX, "{read}");
@@ -314,10 +307,7 @@ fn a_manifest_over_4_mib_is_too_large() {
         .header("content-type", OCI_MANIFEST)
         .body(exact + " ")
         .send();
-    assert_eq!(
-        over.expect(413).json()["errors"][0]["code"],
-        "MANIFEST_INVALID"
-    );
+    over.expect_code(413, "MANIFEST_INVALID");
     raw.get("/v2/app/manifests/v2").scope(PULL).expect(404);
 }
 

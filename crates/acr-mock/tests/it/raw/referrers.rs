@@ -2,13 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::raw::support::{OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Raw, RawResponse, nowhere};
+use crate::raw::support::{
+    DELETE, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, PULL, Raw, RawResponse, nowhere,
+};
 
 const EMPTY: &str = "{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.index.v1+json\",\"manifests\":[]}\n";
 
 fn list(raw: &Raw, subject: &str, query: &str) -> RawResponse {
     let path = format!("/v2/app/referrers/{subject}{query}");
-    let response = raw.get(path).scope("repository:app:pull").expect(200);
+    let response = raw.get(path).scope(PULL).expect(200);
     response.expect_header("content-type", OCI_INDEX);
     response.expect_header("content-length", response.body.len().to_string());
     assert!(!response.has("link"));
@@ -162,7 +164,7 @@ fn a_deleted_referrer_is_no_longer_listed_and_a_deleted_subject_s_still_are() {
     let second = artifact(&raw, &subject, "second", json!({})).0;
     let delete = |digest: &str| {
         raw.delete(format!("/v2/app/manifests/{digest}"))
-            .scope("repository:app:delete")
+            .scope(DELETE)
             .expect(202)
     };
     delete(&first);
@@ -175,7 +177,7 @@ fn a_deleted_referrer_is_no_longer_listed_and_a_deleted_subject_s_still_are() {
 fn pages(raw: &Raw, path: &str, mut between: impl FnMut()) -> Vec<(Vec<String>, Option<String>)> {
     let (mut pages, mut next) = (Vec::new(), Some(path.to_owned()));
     while let Some(path) = next {
-        let response = raw.get(&path).scope("repository:app:pull").expect(200);
+        let response = raw.get(&path).scope(PULL).expect(200);
         response.expect_header("content-type", OCI_INDEX);
         assert_eq!(
             response.has("oci-filters-applied"),
@@ -215,7 +217,7 @@ fn a_long_list_comes_in_pages_that_stay_while_referrers_come() {
     assert!(link.starts_with(&begin) && link.ends_with("&n=3"), "{link}");
     // What is deleted stays a place.
     raw.delete(format!("/v2/app/manifests/{}", pushed[2]))
-        .scope("repository:app:delete")
+        .scope(DELETE)
         .expect(202);
     assert_eq!(pages(&raw, link, || ())[0].0, pushed[3..6]);
     // The request may ask for fewer, never for more, and a marker of another form is the list's start.
@@ -223,7 +225,7 @@ fn a_long_list_comes_in_pages_that_stay_while_referrers_come() {
         let page = &pages(&raw, &format!("{path}{query}"), || ())[0];
         assert_eq!(page.0.len(), length, "{query}");
     }
-    let malformed = raw.get(format!("{path}?n=x")).scope("repository:app:pull");
+    let malformed = raw.get(format!("{path}?n=x")).scope(PULL);
     malformed.expect(400);
 }
 

@@ -4,13 +4,13 @@ use acr_mock::protocol::Route;
 use acr_mock::{Fault, FaultAction, FaultResponse};
 use futures_util::FutureExt as _;
 
-use crate::raw::support::Raw;
+use crate::raw::support::{PULL, Raw};
 
 #[test]
 fn requests_are_counted_by_operation_whatever_comes_of_them() {
     let raw = Raw::new();
     let blob = raw.registry.seed("app").unwrap().blob("text/plain", "text");
-    let token = raw.issued("repository:app:pull");
+    let token = raw.issued(PULL);
     assert_eq!(raw.registry.requests().total(), 0, "seeds are not requests");
 
     raw.get("/v2/").expect(401);

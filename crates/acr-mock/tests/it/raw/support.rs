@@ -21,12 +21,22 @@ pub(crate) const START: &str = "2023-02-15T08:59:14.3176692Z";
 /// The same in the 100 ns units that markers count in.
 pub(crate) const START_TICKS: u64 = 638_120_483_543_176_692;
 
+/// The scopes of what is done in the repository `app`.
+pub(crate) const PULL: &str = "repository:app:pull";
+pub(crate) const PUSH: &str = "repository:app:pull,push";
+pub(crate) const READ: &str = "repository:app:metadata_read";
+pub(crate) const WRITE: &str = "repository:app:metadata_write";
+pub(crate) const DELETE: &str = "repository:app:delete";
+
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub(crate) const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
+/// The attributes of what no lock holds.
+pub(crate) const OPEN: &str =
+    r#"{"deleteEnabled":true,"writeEnabled":true,"readEnabled":true,"listEnabled":true}"#;
 pub(crate) const NOT_ROUTED: &str = "404 page not found\n";
 pub(crate) const DISALLOWED: &str = concat!(
     r#"{"errors":[{"code":"REGISTRY_DISALLOWED_OPERATION","message":"The operation is disallowed on this registry, "#,
@@ -83,6 +93,12 @@ impl Raw {
             request,
             body: Bytes::new(),
         }
+    }
+
+    /// A request without credentials, such as `GET /v2/`.
+    pub(crate) fn line(&self, line: &str) -> Ask<'_> {
+        let (method, path) = line.split_once(' ').unwrap();
+        self.ask(method.parse().unwrap(), path)
     }
 
     pub(crate) fn get(&self, path: impl AsRef<str>) -> Ask<'_> {
@@ -254,6 +270,11 @@ impl Ask<'_> {
     }
 
     #[track_caller]
+    pub(crate) fn expect_code(self, status: u16, code: &str) -> RawResponse {
+        self.send().expect_code(status, code)
+    }
+
+    #[track_caller]
     pub(crate) fn expect_empty(self, status: u16) -> RawResponse {
         self.send().expect_empty(status)
     }
@@ -345,6 +366,19 @@ impl RawResponse {
         response.expect_header("content-type", "application/json; charset=utf-8");
         response.expect_header("content-length", body.len().to_string());
         response
+    }
+
+    /// Expects a status, and the code of the first error.
+    #[track_caller]
+    pub(crate) fn expect_code(self, status: u16, code: &str) -> Self {
+        let response = self.expect(status);
+        response.has_code(code);
+        response
+    }
+
+    #[track_caller]
+    pub(crate) fn has_code(&self, code: &str) {
+        assert_eq!(self.json()["errors"][0]["code"], code, "{}", self.line);
     }
 
     /// Expects a status and no bytes, with a length that says so.

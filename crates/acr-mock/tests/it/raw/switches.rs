@@ -10,13 +10,9 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use crate::raw::support::{
-    HOST, OCI_CONFIG, OCI_MANIFEST, Raw, RawResponse, claims, digest, error, escape,
+    DELETE, HOST, OCI_CONFIG, OCI_MANIFEST, PULL, PUSH, READ, Raw, RawResponse, WRITE, claims,
+    digest, error, escape,
 };
-
-const PULL: &str = "repository:app:pull";
-const PUSH: &str = "repository:app:pull,push";
-const READ: &str = "repository:app:metadata_read";
-const DELETE: &str = "repository:app:delete";
 
 /// Two registries with the same switches, one of each profile.
 fn both(switches: impl Fn(RegistryBuilder) -> RegistryBuilder) -> [Raw; 2] {
@@ -260,7 +256,7 @@ fn a_throttle_by_the_minute_can_say_when_to_come_again() {
     let throttle = Throttle::per_minute(1).with_retry_after();
     for raw in both(|builder| builder.throttle(OperationClass::MetadataWrite, throttle)) {
         raw.push_image("app", "v1");
-        let token = raw.token("repository:app:metadata_write");
+        let token = raw.token(WRITE);
         let lock = || raw.patch("/acr/v1/app").bearer(&token).body("{}").send();
         assert_eq!(burst(2, lock), [200, 429]);
         // The tests begin at the 14th second of a minute.

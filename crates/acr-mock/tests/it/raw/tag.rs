@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use crate::raw::support::{OCI_MANIFEST, Raw, START, error};
-
-const READ: &str = "repository:app:metadata_read";
-const DELETE: &str = "repository:app:delete";
-const OPEN: &str =
-    r#"{"deleteEnabled":true,"writeEnabled":true,"readEnabled":true,"listEnabled":true}"#;
+use crate::raw::support::{DELETE, OCI_MANIFEST, OPEN, PULL, READ, Raw, START, WRITE, error};
 
 fn element(name: &str, digest: &str, created: &str, updated: &str, switches: &str) -> String {
     format!(
@@ -92,7 +87,7 @@ fn an_unknown_tag_is_unknown_in_three_operations() {
         let path = format!("/acr/v1/app/_tags/{tag}");
         raw.get(&path).scope(READ).expect_json(404, &expected);
         raw.patch(&path)
-            .scope("repository:app:metadata_write")
+            .scope(WRITE)
             .body("{}")
             .expect_json(404, &expected);
         raw.delete(&path).scope(DELETE).expect_json(404, &expected);
@@ -139,7 +134,7 @@ fn a_delete_names_the_digest_that_the_tag_had_and_leaves_the_manifest() {
     );
     assert!(!again.has("x-ms-int-docker-content-digest"));
     raw.get(format!("/v2/app/manifests/{digest}"))
-        .scope("repository:app:pull")
+        .scope(PULL)
         .expect(200);
     // Without tags the lists are there, and not empty in the same way.
     let none = "{\"registry\":\"mock.azurecr.io\",\"imageName\":\"app\",\"tags\":null}\n";

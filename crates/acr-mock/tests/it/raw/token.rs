@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::raw::support::{HOST, Raw, RawResponse, claims, error, escape};
+use crate::raw::support::{HOST, PULL, PUSH, READ, Raw, RawResponse, claims, error, escape};
 
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 pub(crate) const ISSUED: u64 = 1_676_451_554;
@@ -219,8 +219,7 @@ fn an_entra_token_may_be_any_text_but_none() {
 
 #[test]
 fn an_entra_token_that_does_not_hold_is_refused_with_an_envelope_of_its_own_form() {
-    let raw =
-        Raw::with(|builder| builder.entra_token("good", "repository:app:pull".parse().unwrap()));
+    let raw = Raw::with(|builder| builder.entra_token("good", PULL.parse().unwrap()));
     let response = exchange(
         &raw,
         &format!("grant_type=access_token&service={HOST}&access_token=other"),
@@ -280,8 +279,7 @@ fn a_refresh_token_that_does_not_hold_is_refused_without_a_word() {
 
 #[test]
 fn a_token_is_given_also_for_what_the_identity_may_not_do_and_fails_at_use() {
-    let raw =
-        Raw::with(|builder| builder.entra_token("reader", "repository:app:pull".parse().unwrap()));
+    let raw = Raw::with(|builder| builder.entra_token("reader", PULL.parse().unwrap()));
     let refresh = raw.refresh_token("reader");
     let form = format!(
         "grant_type=refresh_token&service={HOST}&scope=repository%3Aapp%3Apull%2Cpush&refresh_token={refresh}"
@@ -315,7 +313,7 @@ fn a_token_for_a_repository_that_does_not_exist_is_granted() {
 #[test]
 fn a_login_gets_a_token_by_get() {
     let raw = Raw::with(|builder| builder.user("ci", "secret"));
-    let response = login(&raw, "ci", "secret", "repository:app:pull,push").expect(200);
+    let response = login(&raw, "ci", "secret", PUSH).expect(200);
     assert_token_headers(&response);
     let access_token = access(&response);
     assert_eq!(claims(&access_token)["exp"], ISSUED + 4_500);
@@ -367,7 +365,7 @@ fn a_wrong_login_is_told_so() {
 
 #[test]
 fn a_user_name_and_password_do_directly_too() {
-    let scopes = "repository:app:metadata_read".parse().unwrap();
+    let scopes = READ.parse().unwrap();
     let raw = Raw::with(|builder| {
         builder
             .user("ci", "secret")
@@ -397,7 +395,7 @@ fn the_user_of_zeros_brings_a_token_as_the_password() {
     raw.push_image("app", "v1");
     let refresh = raw.refresh_token("entra");
     // A refresh token: at the token endpoint and directly.
-    let access_token = access(&login(&raw, NOBODY, &refresh, "repository:app:pull").expect(200));
+    let access_token = access(&login(&raw, NOBODY, &refresh, PULL).expect(200));
     raw.get("/v2/app/manifests/v1")
         .bearer(&access_token)
         .expect(200);
@@ -412,7 +410,7 @@ fn the_user_of_zeros_brings_a_token_as_the_password() {
         .basic(NOBODY, &access_token)
         .expect(401);
     raw.clock.advance(Duration::from_secs(11_700));
-    login(&raw, NOBODY, &refresh, "repository:app:pull").expect(401);
+    login(&raw, NOBODY, &refresh, PULL).expect(401);
     raw.get("/v2/app/manifests/v1")
         .basic(NOBODY, &refresh)
         .expect(401);
@@ -446,7 +444,7 @@ fn the_token_endpoints_refuse_other_methods_and_forms() {
 #[test]
 fn an_access_token_as_a_password_gives_no_longer_life_than_it_has_left() {
     let raw = Raw::new();
-    let scope = "repository:app:pull";
+    let scope = PULL;
     let end_of = |response: &RawResponse| {
         let token = response.json()["access_token"].as_str().unwrap().to_owned();
         (claims(&token)["exp"].as_u64().unwrap(), token)

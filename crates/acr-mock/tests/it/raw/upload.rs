@@ -6,11 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use serde_json::{Value, json};
 
-use crate::raw::support::{Raw, RawResponse, digest, error, error_with, nowhere};
-
-const PULL: &str = "repository:app:pull";
-const PUSH: &str = "repository:app:pull,push";
-const DELETE: &str = "repository:app:delete";
+use crate::raw::support::{
+    DELETE, PULL, PUSH, Raw, RawResponse, digest, error, error_with, nowhere,
+};
 
 fn start(raw: &Raw) -> String {
     let response = raw
@@ -146,7 +144,7 @@ fn one_request_is_enough_for_a_whole_blob() {
     }
     let path = format!("/v2/app/blobs/uploads/?digest={}", nowhere());
     let refused = raw.post(path).scope(PUSH).body(&b"content"[..]).expect(400);
-    assert_eq!(refused.json()["errors"][0]["code"], "DIGEST_INVALID");
+    refused.has_code("DIGEST_INVALID");
 }
 
 #[test]
@@ -266,11 +264,7 @@ fn a_range_that_is_not_as_long_as_the_body_is_refused() {
     let begun = start(&raw);
     for range in ["0-0", "0-2", "0-18446744073709551615"] {
         let response = chunk(&raw, &begun, Some(range), b"xx").expect(400);
-        assert_eq!(
-            response.json()["errors"][0]["code"],
-            "SIZE_INVALID",
-            "{range}"
-        );
+        response.has_code("SIZE_INVALID");
     }
     raw.get(&begun)
         .scope(PULL)
@@ -292,7 +286,7 @@ fn a_wrong_digest_at_the_end_leaves_the_upload_as_it_was() {
         finish(&raw, &held, malformed, b"tent").expect_json(400, &parsing);
     }
     let wrong = finish(&raw, &held, &nowhere(), b"tent").expect(400);
-    assert_eq!(wrong.json()["errors"][0]["code"], "DIGEST_INVALID");
+    wrong.has_code("DIGEST_INVALID");
     assert_eq!(
         wrong.json()["errors"][0]["message"],
         "provided digest did not match uploaded content"
@@ -326,10 +320,7 @@ fn the_end_knows_stale_locations_and_ranges_too() {
         .scope(PUSH)
         .header("content-range", "0-3")
         .body(&b"tent"[..]);
-    assert_eq!(
-        out_of_order.expect(416).json()["errors"][0]["code"],
-        "BLOB_UPLOAD_RANGE_INVALID"
-    );
+    out_of_order.expect_code(416, "BLOB_UPLOAD_RANGE_INVALID");
     let right = raw
         .put(format!("{held}&digest={whole}"))
         .scope(PUSH)
