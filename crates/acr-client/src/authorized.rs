@@ -73,7 +73,7 @@ impl ContainerRegistryClient {
         *template.method_mut() = method.clone();
         *template.uri_mut() = path.clone().into();
         *template.headers_mut() = request.headers().clone();
-        let request = self.pipeline.absolute(&info, Ok(template))?;
+        let request = self.pipeline.absolute(&info, Ok::<_, Error>(template))?;
         let attempts = self.pipeline.begin(&info);
         let sender = self.pipeline.sender();
         // The response to the last attempt, where it is to be had but may be another one soon.

@@ -17,6 +17,7 @@ use crate::argument::Argument;
 use crate::error::{Error, ErrorKind};
 use crate::paging::Pager;
 use crate::repository::RepositoryClient;
+use crate::response::Received;
 
 /// Manifests.
 impl RepositoryClient {
@@ -129,12 +130,10 @@ impl RepositoryClient {
         let mut info = self.pipeline.info(&operation);
         info.name = name;
         info.limit = MAX_MANIFEST_SIZE;
-        let manifest = self
-            .pipeline
-            .run_with(&operation, &info, operation.request())
-            .await?;
-        check_type(&manifest.media_type).map_err(|error| info.annotate(error, 1))?;
-        Ok(manifest)
+        let check = |manifest: Manifest| check_type(&manifest.media_type).map(|()| manifest);
+        self.pipeline
+            .run_with(&operation, &info, operation.request(), check)
+            .await
     }
 
     /// Asks what a manifest is without getting it: `HEAD /v2/{name}/manifests/{reference}`. `None` when
@@ -209,8 +208,11 @@ impl RepositoryClient {
             tags: Vec::new(),
         };
         let info = self.pipeline.info(&operation);
-        check(&operation).map_err(|error| info.annotate(error, 0))?;
-        let accepted = self.pipeline.run(&operation).await?;
+        let request = check(&operation).and_then(|()| Ok(operation.request()?));
+        let accepted = self
+            .pipeline
+            .run_with(&operation, &info, request, Ok)
+            .await?;
         Box::pin(self.list_referrer(&manifest, &accepted, &info)).await?;
         Ok(accepted)
     }
@@ -263,23 +265,18 @@ impl RepositoryClient {
             accept: Vec::new(),
         };
         let info = self.pipeline.info(&operation);
-        let opened = self
-            .pipeline
-            .open(&info, operation.request(), HeadManifest::SPEC.success);
-        let found = match opened.await {
-            Ok(response) => match operation.read(&response.head, Bytes::new()) {
-                Ok(descriptor) => Some(check_type(&descriptor.media_type).map(|()| descriptor)),
-                Err(DecodeError::MissingHeader(_)) => None,
-                Err(error) => Some(Err(response.undecodable(error))),
-            },
+        let read = |response: Received| match operation.read(&response.head, Bytes::new()) {
+            Ok(descriptor) => check_type(&descriptor.media_type).map(|()| Some(descriptor)),
+            Err(DecodeError::MissingHeader(_)) => Ok(None),
+            Err(error) => Err(response.undecodable(error)),
+        };
+        let (request, success) = (operation.request(), HeadManifest::SPEC.success);
+        match self.pipeline.open(&info, request, success, read).await {
             // What it means is in the body, which a `HEAD` has not: a lock, a registry that does not
             // take the method, or one that has no such manifest but does not say who it is.
-            Err(error) if is_moot(&error) => None,
-            Err(error) => Some(Err(error)),
-        };
-        match found {
-            Some(found) => found.map_err(|error| info.annotate(error, 1)),
-            None => {
+            Err(error) if !is_moot(&error) => Err(error),
+            Ok(Some(descriptor)) => Ok(descriptor),
+            Ok(None) | Err(_) => {
                 let got = self.get_reference(operation.reference, HeadManifest::SPEC.name);
                 Ok(got.await?.descriptor())
             }

@@ -8,6 +8,7 @@ use crate::argument::Argument;
 use crate::error::Error;
 use crate::pipeline::redirect::{is_redirect, target};
 use crate::repository::RepositoryClient;
+use crate::response::Received;
 use crate::url::WithoutQuery;
 
 impl RepositoryClient {
@@ -41,9 +42,7 @@ impl RepositoryClient {
         };
         let mut info = self.pipeline.info(&operation);
         info.follows = false;
-        let found = async {
-            let opened = self.pipeline.open(&info, operation.request(), RESPONSES);
-            let response = opened.await?;
+        let found = |response: Received| {
             if !is_redirect(response.head.status) {
                 // The body is dropped unread: what comes next fetches it.
                 return Ok(BlobLocation {
@@ -57,8 +56,8 @@ impl RepositoryClient {
                 url: target,
             })
         };
-        let found: Result<_, Error> = found.await;
-        found.map_err(|error| info.annotate(error, 1))
+        let request = operation.request();
+        self.pipeline.open(&info, request, RESPONSES, found).await
     }
 }
 

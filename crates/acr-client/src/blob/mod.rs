@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::manifest::{found, is_moot};
 use crate::operation_info::OperationInfo;
 use crate::repository::RepositoryClient;
+use crate::response::Received;
 use crate::upload::BlobUpload;
 
 pub use self::location::BlobLocation;
@@ -101,10 +102,10 @@ impl RepositoryClient {
         let repository = self.name.clone();
         let operation = HeadBlob { repository, digest };
         let info = self.pipeline.info(&operation);
-        let asked = self.ask_for(&operation, &info, operation.request()?);
-        if let Some(asked) = asked.await {
-            return found(asked);
-        }
+        let asked = self.ask_for(&operation, &info, operation.request()?).await;
+        let Ok(None) = asked else {
+            return found(asked).map(Option::flatten);
+        };
         let HeadBlob { repository, digest } = operation.clone();
         let get = GetBlob {
             repository,
@@ -112,41 +113,41 @@ impl RepositoryClient {
             range: None,
         };
         // The response is dropped with its body unread.
-        let asked = self.ask_for(&operation, &info, get.request()?);
-        found(asked.await.unwrap_or_else(|| {
-            let text = "the server tells neither by HEAD nor by GET how long the blob is";
-            Err(info.annotate(Error::protocol(text), 1))
-        }))
+        found(self.ask_for(&operation, &info, get.request()?).await).map(Option::flatten)
     }
 
-    /// Asks for a blob by one request, of whose response the head counts; `None` where it says too little.
+    /// Asks for a blob by one request, of whose response the head counts; `None` where that of a `HEAD`
+    /// says too little.
     async fn ask_for(
         &self,
         operation: &HeadBlob,
         info: &OperationInfo,
         request: Request<Bytes>,
-    ) -> Option<Result<Descriptor, Error>> {
+    ) -> Result<Option<Descriptor>, Error> {
         let is_head = request.method() == Method::HEAD;
-        let opened = self
-            .pipeline
-            .open(info, Ok(request), HeadBlob::SPEC.success);
-        let response = match opened.await {
-            Ok(response) => response,
-            // What it means is in the body, which a `HEAD` has not.
-            Err(error) if is_head && is_moot(&error) => return None,
-            Err(error) => return Some(Err(error)),
-        };
-        let found = match operation.read(&response.head, Bytes::new()) {
-            Err(DecodeError::MissingHeader(_)) => return None,
+        let read = |response: Received| match operation.read(&response.head, Bytes::new()) {
+            Err(DecodeError::MissingHeader(_)) if is_head => Ok(None),
+            Err(DecodeError::MissingHeader(_)) => Err(Error::protocol(
+                "the server tells neither by HEAD nor by GET how long the blob is",
+            )),
             Err(error) => Err(response.undecodable(error)),
             // A portal on the way responds with 200 with a page of its own.
             Ok(found) if is_page(&response.head.headers) => Err(Error::protocol(format!(
                 "the response is of the type {}, which is not a blob",
                 found.media_type
             ))),
-            Ok(found) => Ok(found),
+            Ok(found) => Ok(Some(found)),
         };
-        Some(found.map_err(|error| info.annotate(error, 1)))
+        let success = HeadBlob::SPEC.success;
+        match self
+            .pipeline
+            .open(info, Ok::<_, Error>(request), success, read)
+            .await
+        {
+            // What it means is in the body, which a `HEAD` has not.
+            Err(error) if is_head && is_moot(&error) => Ok(None),
+            other => other,
+        }
     }
 
     /// Makes a blob of another repository one of this repository's too, without sending it:
@@ -168,12 +169,17 @@ impl RepositoryClient {
             digest: digest.into_argument()?,
             from: Some(from.into_argument()?),
         };
-        match self.pipeline.run(&operation).await? {
+        let info = self.pipeline.info(&operation);
+        let mounted = |start| match start {
             UploadStart::AlreadyExists(_) => Ok(None),
             UploadStart::Started(progress) => {
                 BlobUpload::started(self, &operation, &progress).map(Some)
             }
-        }
+        };
+        let request = operation.request();
+        self.pipeline
+            .run_with(&operation, &info, request, mounted)
+            .await
     }
 
     /// Deletes a blob: `DELETE /v2/{name}/blobs/{digest}`.
@@ -201,30 +207,27 @@ impl RepositoryClient {
             range,
         };
         let info = self.pipeline.info(&operation);
-        let opened = self.open(&operation, &info).await;
-        opened.map_err(|error| info.annotate(error, 0))
-    }
-
-    async fn open(&self, operation: &GetBlob, info: &OperationInfo) -> Result<BlobStream, Error> {
         // A digest that cannot be verified is refused before anything is sent.
         let verifier = match operation.range {
-            None => Some(
-                Verifier::new(operation.digest.clone())
-                    .map_err(|error| Error::invalid(format!("{}: {error}", operation.digest)))?,
-            ),
+            None => Some(Verifier::new(operation.digest.clone()).map_err(|error| {
+                info.annotate(Error::invalid(format!("{}: {error}", operation.digest)), 0)
+            })?),
             Some(_) => None,
         };
-        let opened = self
-            .pipeline
-            .open(info, operation.request(), GetBlob::SPEC.success);
-        let response = opened.await?;
-        let head = operation.read(&response.head, Bytes::new());
-        let head = head.map_err(|error| response.undecodable(error))?;
-        check_range(operation.range, &head)?;
+        let begin = |response: Received| {
+            let head = operation.read(&response.head, Bytes::new());
+            let head = head.map_err(|error| response.undecodable(error))?;
+            check_range(operation.range, &head)?;
+            Ok((response.body, head))
+        };
+        let (request, success) = (operation.request(), GetBlob::SPEC.success);
+        let opened = self.pipeline.open(&info, request, success, begin);
+        let (body, head) = opened.await?;
+        let body = self.pipeline.sender().paced(body);
         Ok(BlobStream::new(
-            self.pipeline.sender().paced(response.body),
-            operation.digest.clone(),
-            info.clone(),
+            body,
+            operation.digest,
+            info,
             head,
             verifier,
         ))

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use acr_clock::Clock;
-use acr_protocol::{DecodeError, InvalidRequest, Operation, Page, PageToken};
+use acr_protocol::{DecodeError, Operation, Page, PageToken};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri};
 use tracing::Instrument as _;
@@ -141,23 +141,27 @@ impl Pipeline {
         O::Output: Send,
     {
         let info = self.info(operation);
-        self.run_with(operation, &info, operation.request()).await
+        self.run_with(operation, &info, operation.request(), Ok)
+            .await
     }
 
-    /// Runs an operation with a request that was made of its own, and a description likewise.
-    pub(crate) async fn run_with<O>(
+    /// Runs an operation with a request that was made of its own, and a description likewise; what it
+    /// brings is judged by `accept`.
+    pub(crate) async fn run_with<O, T>(
         &self,
         operation: &O,
         info: &OperationInfo,
-        request: Result<Request<Bytes>, InvalidRequest>,
-    ) -> Result<O::Output, Error>
+        request: Result<Request<Bytes>, impl Into<Error> + Send>,
+        accept: impl Fn(O::Output) -> Result<T, Error> + Send + Sync,
+    ) -> Result<T, Error>
     where
         O: Operation + Sync,
         O::Output: Send,
+        T: Send,
     {
         let request = self.absolute(info, request)?;
         let attempts = self.begin(info);
-        let once = || self.once(operation, info, &request, &attempts);
+        let once = || async { accept(self.once(operation, info, &request, &attempts).await?) };
         self.attempt(info, &attempts, once).await
     }
 
@@ -204,13 +208,14 @@ impl Pipeline {
     }
 
     /// Sends a request of which only the head is served in one piece, until its status is one of
-    /// `success`; resolves with the body still to be read.
-    pub(crate) async fn open(
+    /// `success`; resolves with what `accept` makes of the response, whose body is still to be read.
+    pub(crate) async fn open<T: Send>(
         &self,
         info: &OperationInfo,
-        request: Result<Request<Bytes>, InvalidRequest>,
+        request: Result<Request<Bytes>, impl Into<Error> + Send>,
         success: &[StatusCode],
-    ) -> Result<Received, Error> {
+        accept: impl Fn(Received) -> Result<T, Error> + Send + Sync,
+    ) -> Result<T, Error> {
         let request = self.absolute(info, request)?;
         let attempts = self.begin(info);
         let once = || async {
@@ -220,7 +225,7 @@ impl Pipeline {
             }
             // Whoever reads the body takes any time.
             response.permit = None;
-            Ok(response)
+            accept(response)
         };
         self.attempt(info, &attempts, once).await
     }
@@ -229,12 +234,13 @@ impl Pipeline {
     pub(crate) fn absolute(
         &self,
         info: &OperationInfo,
-        request: Result<Request<Bytes>, InvalidRequest>,
+        request: Result<Request<Bytes>, impl Into<Error>>,
     ) -> Result<Request<Bytes>, Error> {
-        let mut request = request.map_err(|error| info.annotate(error.into(), 0))?;
-        let url = self.shared.endpoint.absolute(request.uri());
-        *request.uri_mut() = url.map_err(|error| info.annotate(error, 0))?;
-        Ok(request)
+        let absolute = request.map_err(Into::into).and_then(|mut request| {
+            *request.uri_mut() = self.shared.endpoint.absolute(request.uri())?;
+            Ok(request)
+        });
+        absolute.map_err(|error| info.annotate(error, 0))
     }
 
     /// A list: the operation's own request for its first page, then wherever the pages lead.
@@ -261,20 +267,29 @@ impl Pipeline {
             let (pipeline, shared) = (pipeline.clone(), shared.clone());
             Box::pin(async move {
                 let (operation, info, convert) = &*shared;
-                let mut request = operation.request();
-                if let (Ok(request), Some(token)) = (&mut request, at) {
-                    let next = pipeline.next_page(request.uri(), &token);
-                    *request.uri_mut() = next.map_err(|error| info.annotate(error, 0))?;
-                }
-                let output = pipeline.run_with(operation, info, request).await?;
-                Ok(convert(output))
+                let request = pipeline.page_request(operation, at);
+                let convert = |output| Ok(convert(output));
+                pipeline.run_with(operation, info, request, convert).await
             })
         })
         .resumed_at(resume)
     }
 
+    /// The request for the page of a list that a token leads to, or for the first one.
+    pub(crate) fn page_request(
+        &self,
+        list: &impl Operation,
+        at: Option<PageToken>,
+    ) -> Result<Request<Bytes>, Error> {
+        let mut request = list.request()?;
+        if let Some(token) = at {
+            *request.uri_mut() = self.next_page(request.uri(), &token)?;
+        }
+        Ok(request)
+    }
+
     /// Where a token leads from a list whose first page has this path.
-    pub(crate) fn next_page(&self, first: &Uri, token: &PageToken) -> Result<Uri, Error> {
+    fn next_page(&self, first: &Uri, token: &PageToken) -> Result<Uri, Error> {
         let base = self.shared.endpoint.absolute(first)?;
         self.shared.endpoint.own_path(&base, "Link", token.as_str())
     }

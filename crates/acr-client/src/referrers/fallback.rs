@@ -154,7 +154,7 @@ impl RepositoryClient {
         // A page that is too long is one all the same.
         info.limit = MAX_MANIFEST_SIZE;
         let asked = self.impatient().pipeline;
-        match asked.run_with(&list, &info, list.request()).await {
+        match asked.run_with(&list, &info, list.request(), Ok).await {
             Ok(_) => kept.learn(true),
             Err(error) if error.kind() == ErrorKind::TooLarge => kept.learn(true),
             // Who says so may be a proxy, so it is remembered only once a registry has spoken.

@@ -2,7 +2,7 @@ mod fallback;
 mod kept;
 
 use acr_protocol::referrers::{ListReferrers, fallback_tag};
-use acr_protocol::{Descriptor, Digest, ErrorCode, MediaType, Operation, Page, PageToken};
+use acr_protocol::{Descriptor, Digest, ErrorCode, MediaType, Page, PageToken};
 use http::StatusCode;
 
 use crate::argument::Argument;
@@ -89,13 +89,9 @@ async fn page(
     let is_first = at.is_none();
     let pipeline = &repository.pipeline;
     let info = pipeline.info(operation);
-    let mut request = operation.request();
-    if let (Ok(request), Some(token)) = (&mut request, at) {
-        let next = pipeline.next_page(request.uri(), &token);
-        *request.uri_mut() = next.map_err(|error| info.annotate(error, 0))?;
-    }
+    let request = pipeline.page_request(operation, at);
     let kept = pipeline.kept_referrers();
-    let mut page = match pipeline.run_with(operation, &info, request).await {
+    let mut page = match pipeline.run_with(operation, &info, request, Ok).await {
         Err(error) if is_first && lacks_the_api(&error) => {
             let listed = fallback(repository, operation).await?;
             kept.learn(false);

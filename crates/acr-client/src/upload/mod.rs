@@ -31,13 +31,17 @@ impl RepositoryClient {
             repository: self.name.clone(),
             digest: None,
         };
-        match self.pipeline.run(&operation).await? {
+        let started = |start| match start {
             UploadStart::Started(progress) => BlobUpload::started(self, &operation, &progress),
-            UploadStart::AlreadyExists(_) => Err(self.pipeline.info(&operation).annotate(
-                Error::protocol("the server has a blob already, where an upload was to begin"),
-                1,
+            UploadStart::AlreadyExists(_) => Err(Error::protocol(
+                "the server has a blob already, where an upload was to begin",
             )),
-        }
+        };
+        let info = self.pipeline.info(&operation);
+        let request = operation.request();
+        self.pipeline
+            .run_with(&operation, &info, request, started)
+            .await
     }
 
     /// Resumes an upload at a location that was kept, also by another process.
@@ -113,9 +117,9 @@ impl BlobUpload {
         progress: &UploadProgress,
     ) -> Result<Self, Error> {
         let pipeline = &repository.pipeline;
-        let own = || own_location(pipeline, operation.request()?.uri(), &progress.location);
+        let base = operation.request()?;
         Ok(Self {
-            location: own().map_err(|error| pipeline.info(operation).annotate(error, 1))?,
+            location: own_location(pipeline, base.uri(), &progress.location)?,
             repository: repository.clone(),
             offset: 0,
             minimum_chunk: progress.minimum_chunk,
@@ -233,7 +237,7 @@ impl BlobUpload {
                 range: ChunkRange::new(self.offset, part.rest.len() as u64),
             };
             let info = self.repository.pipeline.info(&operation);
-            let error = match self.step(&operation, &info, part.rest.clone()).await {
+            let error = match self.step(&operation, &info, part.rest.clone(), Ok).await {
                 Ok(digest) => return Ok(digest),
                 Err(error) => error,
             };
@@ -265,24 +269,26 @@ impl BlobUpload {
             location: self.location.clone(),
         };
         let info = self.repository.pipeline.info(&operation);
-        self.step(&operation, &info, Bytes::new()).await
+        self.step(&operation, &info, Bytes::new(), Ok).await
     }
 
     /// Runs one step at the upload's location.
-    async fn step<O>(
+    async fn step<O, T>(
         &self,
         operation: &O,
         info: &OperationInfo,
         bytes: Bytes,
-    ) -> Result<O::Output, Error>
+        accept: impl Fn(O::Output) -> Result<T, Error> + Send + Sync,
+    ) -> Result<T, Error>
     where
         O: Operation + Sync,
         O::Output: Send,
+        T: Send,
     {
         let request = operation.request();
         let request = request.map(|request| request.map(|_| bytes));
         let pipeline = &self.repository.pipeline;
-        pipeline.run_with(operation, info, request).await
+        pipeline.run_with(operation, info, request, accept).await
     }
 
     /// Runs a step after which the upload goes on; returns the last byte that the registry says it holds.
@@ -295,11 +301,15 @@ impl BlobUpload {
     where
         O: Operation<Output = UploadProgress> + Sync,
     {
-        let progress = self.step(operation, info, bytes).await?;
         let pipeline = &self.repository.pipeline;
-        let own = || own_location(pipeline, operation.request()?.uri(), &progress.location);
-        self.location = own().map_err(|error| info.annotate(error, 1))?;
-        Ok(progress.last_byte)
+        let read = |progress: UploadProgress| {
+            let base = operation.request()?;
+            let location = own_location(pipeline, base.uri(), &progress.location)?;
+            Ok((location, progress.last_byte))
+        };
+        let (location, last_byte) = self.step(operation, info, bytes, read).await?;
+        self.location = location;
+        Ok(last_byte)
     }
 
     /// After a 416, or when no response tells what became of a chunk, asks how much the registry holds,
