@@ -1,8 +1,8 @@
 //! The body of every response the mock gives.
 //!
 //! A body lives in memory from the start, so it has no source to wait for and needs no runtime: it is ready at
-//! every poll, but for one just before a cut, and for what a fault does to it. It may be a rope of several pieces (a stored blob is kept in the pieces it came in),
-//! which are handed out one by one and never joined.
+//! every poll, but for one just before a cut, and for what a fault does to it. It may be a rope of several pieces (a
+//! stored blob is kept in the pieces it came in), which are handed out one by one and never joined.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -178,29 +178,17 @@ impl http_body::Body for Body {
     }
 }
 
-impl From<Bytes> for Body {
-    fn from(bytes: Bytes) -> Self {
-        Self::from_chunks(vec![bytes])
-    }
+macro_rules! from_bytes {
+    ($($bytes:ty)*) => {
+        $(impl From<$bytes> for Body {
+            fn from(bytes: $bytes) -> Self {
+                Self::from_chunks(vec![bytes.into()])
+            }
+        })*
+    };
 }
 
-impl From<Vec<u8>> for Body {
-    fn from(bytes: Vec<u8>) -> Self {
-        Bytes::from(bytes).into()
-    }
-}
-
-impl From<String> for Body {
-    fn from(text: String) -> Self {
-        Bytes::from(text).into()
-    }
-}
-
-impl From<&'static str> for Body {
-    fn from(text: &'static str) -> Self {
-        Bytes::from_static(text.as_bytes()).into()
-    }
-}
+from_bytes!(Bytes Vec<u8> String &'static str);
 
 /// Says how much is left, never what it is: a token response is a body too.
 impl fmt::Debug for Body {

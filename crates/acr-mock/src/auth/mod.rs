@@ -69,9 +69,9 @@ impl Registry {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let access = bearer.map(|(_, token)| self.tokens().read_access(token.trim(), call.now()));
         match access {
-            Some(Ok(access)) if access.covers(needed) => Ok(()),
-            Some(Ok(_)) => Err(self.challenge(call, needed, Some("insufficient_scope"))),
-            Some(Err(_)) => Err(self.challenge(call, needed, Some("invalid_token"))),
+            Some(Some(access)) if access.covers(needed) => Ok(()),
+            Some(Some(_)) => Err(self.challenge(call, needed, Some("insufficient_scope"))),
+            Some(None) => Err(self.challenge(call, needed, Some("invalid_token"))),
             // A scheme that the registry does not know is as good as none.
             None => Err(self.challenge(call, needed, None)),
         }
@@ -115,10 +115,10 @@ impl Registry {
         let identities = &self.settings().identities;
         if user == TOKEN_USER {
             let now = self.now();
-            if let Ok(subject) = self.tokens().read_refresh(password, now) {
+            if let Some(subject) = self.tokens().read_refresh(password, now) {
                 return identities.permissions_of(&subject).map(Login::lasting);
             }
-            let access = self.tokens().read_access(password, now).ok()?;
+            let access = self.tokens().read_access(password, now)?;
             return Some(Login {
                 permissions: Permissions::Only(access.scopes().clone()),
                 end: Some(access.end()),

@@ -108,7 +108,7 @@ impl Registry {
         token: &str,
         wanted: &ScopeSet,
     ) -> Option<String> {
-        let subject = self.tokens().read_refresh(token, call.now()).ok()?;
+        let subject = self.tokens().read_refresh(token, call.now())?;
         let login = Login::lasting(self.settings().identities.permissions_of(&subject)?);
         Some(self.issue_access_token(call.login_server(), &subject, &login, wanted))
     }

@@ -22,8 +22,7 @@ pub(crate) struct Tokens {
     key: SigningKey,
     key_id: String,
     /// How often tokens of each kind were revoked. It goes into their signatures, so that those from before do not hold.
-    access_generation: AtomicU64,
-    refresh_generation: AtomicU64,
+    generations: [AtomicU64; 2],
     verified: Mutex<Verified>,
     ids: Arc<Ids>,
 }
@@ -44,10 +43,6 @@ impl TokenKind {
         }
     }
 }
-
-/// The token is not this registry's, is of another kind, was tampered with, or is past its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TokenError;
 
 /// What a new refresh token is to say.
 pub(crate) struct RefreshToken<'a> {
@@ -72,25 +67,16 @@ impl Tokens {
     pub(crate) fn new(key: SigningKey, ids: Arc<Ids>) -> Self {
         // Shape of the service's key ids: twelve groups of four letters of base32.
         let digest = key.sign("key id", b"");
-        let letters: String = digest
-            .iter()
-            .cycle()
-            .take(48)
-            .enumerate()
-            .map(|(at, byte)| {
-                char::from(
-                    BASE32[usize::from(byte.wrapping_add(u8::try_from(at).unwrap_or(0)) & 31)],
-                )
-            })
-            .collect();
-        let groups: Vec<&str> = (0..12)
-            .map(|group| &letters[group * 4..group * 4 + 4])
-            .collect();
+        let letter = |at: u8| {
+            let byte = digest[usize::from(at) % digest.len()].wrapping_add(at);
+            char::from(BASE32[usize::from(byte & 31)])
+        };
+        let group = |group: u8| (group * 4..group * 4 + 4).map(letter).collect::<String>();
+        let groups: Vec<String> = (0..12).map(group).collect();
         Self {
             key_id: groups.join(":"),
             key,
-            access_generation: AtomicU64::new(0),
-            refresh_generation: AtomicU64::new(0),
+            generations: Default::default(),
             verified: Mutex::default(),
             ids,
         }
@@ -109,10 +95,7 @@ impl Tokens {
     }
 
     fn generation(&self, kind: TokenKind) -> &AtomicU64 {
-        match kind {
-            TokenKind::Access => &self.access_generation,
-            TokenKind::Refresh => &self.refresh_generation,
-        }
+        &self.generations[kind as usize]
     }
 
     /// What a token of this kind is signed for: the generation is in here.
@@ -174,29 +157,26 @@ impl Tokens {
         }))
     }
 
-    /// What an access token allows.
-    pub(crate) fn read_access(
-        &self,
-        token: &str,
-        now: Timestamp,
-    ) -> Result<Arc<Access>, TokenError> {
-        let generation = self.access_generation.load(Ordering::Relaxed);
+    /// What an access token allows. None where it is not this registry's, is of another kind, was tampered with, or is
+    /// past its life.
+    pub(crate) fn read_access(&self, token: &str, now: Timestamp) -> Option<Arc<Access>> {
+        let generation = self.generation(TokenKind::Access).load(Ordering::Relaxed);
         if let Some(access) = self.verified().get(token, generation, now) {
-            return Ok(access);
+            return Some(access);
         }
         let claims = self.verify(token, TokenKind::Access, generation, now)?;
-        let scopes = TokenClaims::read(token).ok_or(TokenError)?.access;
-        let end = Timestamp::new(claims["exp"].as_i64().ok_or(TokenError)?, 0);
+        let scopes = TokenClaims::read(token)?.access;
+        let end = Timestamp::new(claims["exp"].as_i64()?, 0);
         let access = Arc::new(Access::new(scopes, claims["sub"] == ANONYMOUS, end));
         self.verified().keep(token, generation, now, &access);
-        Ok(access)
+        Some(access)
     }
 
-    /// The subject of a refresh token.
-    pub(crate) fn read_refresh(&self, token: &str, now: Timestamp) -> Result<String, TokenError> {
-        let generation = self.refresh_generation.load(Ordering::Relaxed);
+    /// The subject of a refresh token; none as above.
+    pub(crate) fn read_refresh(&self, token: &str, now: Timestamp) -> Option<String> {
+        let generation = self.generation(TokenKind::Refresh).load(Ordering::Relaxed);
         let claims = self.verify(token, TokenKind::Refresh, generation, now)?;
-        claims["sub"].as_str().map(str::to_owned).ok_or(TokenError)
+        claims["sub"].as_str().map(str::to_owned)
     }
 
     fn verify(
@@ -205,26 +185,18 @@ impl Tokens {
         kind: TokenKind,
         generation: u64,
         now: Timestamp,
-    ) -> Result<Value, TokenError> {
-        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError)?;
-        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError)?;
-        if !self
-            .key
-            .verify(&purpose(kind, generation), signed.as_bytes(), &signature)
-        {
-            return Err(TokenError);
+    ) -> Option<Value> {
+        let (signed, signature) = token.rsplit_once('.')?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        let purpose = purpose(kind, generation);
+        if !self.key.verify(&purpose, signed.as_bytes(), &signature) {
+            return None;
         }
-        let (_, payload) = signed.split_once('.').ok_or(TokenError)?;
-        let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError)?;
-        let claims: Value = serde_json::from_slice(&payload).map_err(|_| TokenError)?;
-        let alive = claims["exp"]
-            .as_i64()
-            .is_some_and(|end| now < Timestamp::new(end, 0));
-        if alive && claims["grant_type"] == kind.grant() {
-            Ok(claims)
-        } else {
-            Err(TokenError)
-        }
+        let (_, payload) = signed.split_once('.')?;
+        let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+        let claims: Value = serde_json::from_slice(&payload).ok()?;
+        let is_alive = now < Timestamp::new(claims["exp"].as_i64()?, 0);
+        (is_alive && claims["grant_type"] == kind.grant()).then_some(claims)
     }
 
     fn sign(&self, kind: TokenKind, claims: &Value) -> String {
@@ -345,7 +317,7 @@ mod tests {
         assert!(
             tokens
                 .read_access(&token, Timestamp::new(NOW + 10, 0))
-                .is_err()
+                .is_none()
         );
     }
 
@@ -355,11 +327,11 @@ mod tests {
         let now = Timestamp::new(NOW, 0);
         let token = access(&tokens, "repository:a:pull");
         assert!(
-            self::tokens().read_access(&token, now).is_err(),
+            self::tokens().read_access(&token, now).is_none(),
             "another registry's"
         );
         assert!(
-            tokens.read_refresh(&token, now).is_err(),
+            tokens.read_refresh(&token, now).is_none(),
             "of the other kind"
         );
         let (signed, signature) = token.rsplit_once('.').unwrap();
@@ -374,7 +346,7 @@ mod tests {
             &format!("{signed}."),
             &format!("{token}x"),
         ] {
-            assert!(tokens.read_access(token, now).is_err(), "{token}");
+            assert!(tokens.read_access(token, now).is_none(), "{token}");
         }
     }
 

@@ -31,12 +31,10 @@ fn a_panic_of_a_handler_reaches_whoever_drops_the_server() {
             Response::new(Body::from("fine"))
         })
     });
-    let mut broken = Client::connect(&mock);
-    broken.send("GET /panic HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut broken = Client::sending(&mock, "GET /panic HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(broken.rest(), "");
     // The others are served as before.
-    let mut other = Client::connect(&mock);
-    other.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut other = Client::sending(&mock, GET);
     assert_eq!(other.response(), (200, "fine".to_owned()));
     let panic = catch_unwind(AssertUnwindSafe(|| drop(mock))).unwrap_err();
     let text = panic
@@ -48,8 +46,7 @@ fn a_panic_of_a_handler_reaches_whoever_drops_the_server() {
 #[test]
 fn try_shutdown_returns_the_panic() {
     let mock = start(|_| Box::pin(async { panic!("on purpose") }));
-    let mut client = Client::connect(&mock);
-    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut client = Client::sending(&mock, GET);
     client.rest();
     let panic = mock.try_shutdown().unwrap_err();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
@@ -70,7 +67,7 @@ fn a_server_may_be_dropped_by_its_handler_however_many_workers_it_has() {
         let mock = builder.start_with(handler).unwrap();
         let mut client = Client::connect(&mock);
         *held.lock().unwrap() = Some(mock);
-        client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        client.send(GET);
         assert_eq!(client.response(), (200, "gone".to_owned()), "{workers}");
     }
 }
@@ -99,13 +96,10 @@ fn shutdown_with_idle_and_half_sent_and_stuck_requests() -> Duration {
             Response::new(Body::from("fine"))
         })
     });
-    let mut idle = Client::connect(&mock);
-    idle.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut idle = Client::sending(&mock, GET);
     idle.response();
-    let mut half_sent = Client::connect(&mock);
-    half_sent.send("GET / HTTP/1.1\r\nHos");
-    let mut never = Client::connect(&mock);
-    never.send("GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut half_sent = Client::sending(&mock, "GET / HTTP/1.1\r\nHos");
+    let mut never = Client::sending(&mock, "GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n");
     stuck.recv().expect("the request is being handled");
 
     let start = Instant::now();
@@ -139,11 +133,9 @@ fn a_request_in_progress_is_served_before_the_end() {
             Response::new(Body::from("served"))
         })
     });
-    let mut idle = Client::connect(&mock);
-    idle.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut idle = Client::sending(&mock, GET);
     idle.response();
-    let mut slow = Client::connect(&mock);
-    slow.send("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut slow = Client::sending(&mock, "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n");
     started.recv().expect("the request is being handled");
     let stopping = std::thread::spawn(move || mock.shutdown());
     // Idle connections are closed first: from then on the server is stopping.
@@ -178,8 +170,8 @@ fn a_body_held_back_for_a_go_ahead_is_not_waited_for() {
         drop(request);
         Box::pin(async { status(StatusCode::UNAUTHORIZED) })
     });
-    let mut client = Client::connect(&mock);
-    client.send(
+    let mut client = Client::sending(
+        &mock,
         "PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
     );
     let response = client.rest();
@@ -202,8 +194,8 @@ fn a_go_ahead_is_given_when_the_body_is_read() {
             Response::new(Body::from(body))
         })
     });
-    let mut client = Client::connect(&mock);
-    client.send(
+    let mut client = Client::sending(
+        &mock,
         "PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
     );
     assert_eq!(client.head(), ["HTTP/1.1 100 Continue"]);
@@ -217,14 +209,12 @@ fn a_chunked_body_is_sent_without_a_length() {
     let mock = start(move |_| {
         Box::pin(async move { Response::new(Body::from_chunks(chunks()).chunked()) })
     });
-    let mut client = Client::connect(&mock);
-    client.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    let head = client.head();
-    assert!(
-        head.iter()
-            .any(|line| line.eq_ignore_ascii_case("transfer-encoding: chunked")),
-        "{head:?}"
+    let mut client = Client::sending(
+        &mock,
+        "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     );
+    let head = client.head();
+    assert!(has(&head, "transfer-encoding: chunked"), "{head:?}");
     assert!(
         !head
             .iter()
@@ -245,28 +235,21 @@ fn a_head_keeps_the_length_that_the_handler_set() {
             response
         })
     });
-    let mut client = Client::connect(&mock);
-    client.send("HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    let head = client.head();
-    assert!(
-        head.iter()
-            .any(|line| line.eq_ignore_ascii_case("content-length: 1472")),
-        "{head:?}"
+    let mut client = Client::sending(
+        &mock,
+        "HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     );
+    let head = client.head();
+    assert!(has(&head, "content-length: 1472"), "{head:?}");
     assert_eq!(client.rest(), "");
 }
 
 #[test]
 fn a_cut_body_ends_the_connection_before_its_promised_length() {
     let mock = start(|_| Box::pin(async { Response::new(Body::from("0123456789").cut_after(4)) }));
-    let mut client = Client::connect(&mock);
-    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut client = Client::sending(&mock, GET);
     let head = client.head();
-    assert!(
-        head.iter()
-            .any(|line| line.eq_ignore_ascii_case("content-length: 10")),
-        "{head:?}"
-    );
+    assert!(has(&head, "content-length: 10"), "{head:?}");
     assert_eq!(client.rest(), "0123");
 }
 
@@ -296,8 +279,8 @@ fn the_handler_is_told_how_the_client_came() {
         ("127.0.0.1:1234", "localhost"),
         ("localhost:1234", "127.0.0.1"),
     ] {
-        let mut client = Client::connect(&mock);
-        client.send(&format!("GET /v2/ HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        let mut client =
+            Client::sending(&mock, &format!("GET /v2/ HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         assert_eq!(
             client.response(),
             (200, format!("http://{host} http://{data}:{data_port}"))
@@ -317,8 +300,8 @@ fn a_request_without_a_proper_host_is_400_and_reaches_no_handler() {
         "",
     ] {
         for target in ["/v2/", "/_mock/health", "http://localhost/v2/"] {
-            let mut client = Client::connect(&mock);
-            client.send(&format!("GET {target} HTTP/1.1\r\n{host}\r\n"));
+            let mut client =
+                Client::sending(&mock, &format!("GET {target} HTTP/1.1\r\n{host}\r\n"));
             assert_eq!(client.response().0, 400, "{target} {host}");
         }
     }
@@ -350,8 +333,10 @@ fn events_tell_requests_without_their_query_and_broken_connections() {
             Box::pin(async { Ok(status(StatusCode::NOT_FOUND)) })
         })))
         .unwrap();
-    let mut client = Client::connect(&mock);
-    client.send("GET /v2/?sig=secret HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut client = Client::sending(
+        &mock,
+        "GET /v2/?sig=secret HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    );
     events.recv().expect("the request is told");
     client.response();
     client.send("no http\r\n\r\n");
@@ -374,8 +359,7 @@ fn a_head_of_unreasonable_size_is_refused() {
 #[test]
 fn a_client_may_close_its_side_after_its_request() {
     let mock = start(|_| Box::pin(async { Response::new(Body::from("fine")) }));
-    let mut client = Client::connect(&mock);
-    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let mut client = Client::sending(&mock, GET);
     client
         .stream
         .get_ref()
@@ -409,6 +393,13 @@ fn status(status: StatusCode) -> Response<Body> {
     response
 }
 
+const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// Whether a head has this line, in whatever case.
+fn has(head: &[String], line: &str) -> bool {
+    head.iter().any(|other| other.eq_ignore_ascii_case(line))
+}
+
 struct Client {
     stream: BufReader<TcpStream>,
 }
@@ -426,6 +417,13 @@ impl Client {
         Self {
             stream: BufReader::new(stream),
         }
+    }
+
+    /// A client that has sent this.
+    fn sending(mock: &AcrMock, text: &str) -> Self {
+        let mut client = Self::connect(mock);
+        client.send(text);
+        client
     }
 
     fn send(&mut self, text: &str) {

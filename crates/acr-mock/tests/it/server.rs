@@ -56,12 +56,7 @@ fn the_ca_of_another_server_is_no_help() {
         Client::try_tls(other.ca_pem().unwrap(), "127.0.0.1", mock.local_addr(), &[]).unwrap_err();
     assert!(error.to_string().contains("UnknownIssuer"), "{error}");
     // The failed handshake is that client's matter alone.
-    assert_eq!(
-        Client::tls(&mock, "127.0.0.1", mock.local_addr())
-            .get("/v2/", "")
-            .status,
-        401
-    );
+    assert_eq!(Client::local(&mock).get("/v2/", "").status, 401);
 }
 
 #[test]
@@ -101,12 +96,7 @@ fn the_data_origin_responds_on_both_loopback_families() {
     let mock = AcrMock::start().unwrap();
     let port = port(&mock.data_endpoint());
     for ip in families() {
-        assert_eq!(
-            Client::tls(&mock, "localhost", SocketAddr::new(ip, port))
-                .get("/_mock/health", "")
-                .status,
-            200
-        );
+        Client::tls(&mock, "localhost", SocketAddr::new(ip, port)).expect_health();
     }
 }
 
@@ -114,19 +104,17 @@ fn the_data_origin_responds_on_both_loopback_families() {
 fn a_blob_is_read_from_the_other_origin_by_an_absolute_redirect() {
     let registry = Registry::builder().user("mock", "password").build();
     let mock = AcrMock::builder().registry(registry).start().unwrap();
-    // base64 of mock:password
-    let login = "Authorization: Basic bW9jazpwYXNzd29yZA==\r\n";
     let digest = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
-    let mut client = Client::tls(&mock, "127.0.0.1", mock.local_addr());
-    let started = client.send("POST", "/v2/hello/blobs/uploads/", login, "");
+    let mut client = Client::local(&mock);
+    let started = client.send("POST", "/v2/hello/blobs/uploads/", LOGIN, "");
     assert_eq!(started.status, 202, "{}", started.body);
     let location = started.header("location").unwrap().to_owned();
     assert!(location.starts_with('/'), "{location}");
     let completed = client.send(
         "PUT",
         &format!("{location}&digest={digest}"),
-        login,
+        LOGIN,
         "hello",
     );
     assert_eq!(completed.status, 201, "{}", completed.body);
@@ -134,7 +122,7 @@ fn a_blob_is_read_from_the_other_origin_by_an_absolute_redirect() {
     for (host, data_host) in [("127.0.0.1", "localhost"), ("localhost", "127.0.0.1")] {
         let mut client = Client::tls(&mock, host, mock.local_addr());
         client.host = format!("{host}:{}", mock.local_addr().port());
-        let redirect = client.get(&format!("/v2/hello/blobs/{digest}"), login);
+        let redirect = client.get(&format!("/v2/hello/blobs/{digest}"), LOGIN);
         assert_eq!(redirect.status, 307, "{}", redirect.body);
         let location = redirect.header("location").unwrap();
         let data_authority = format!("{data_host}:{}", port(&mock.data_endpoint()));
@@ -155,7 +143,7 @@ fn a_blob_is_read_from_the_other_origin_by_an_absolute_redirect() {
             let response = data.get(path, "");
             assert_eq!((response.status, response.body.as_str()), (200, "hello"));
             assert!(
-                matches!(data.get(path, login).status, 400 | 403),
+                matches!(data.get(path, LOGIN).status, 400 | 403),
                 "a token is refused there"
             );
         }
@@ -182,7 +170,7 @@ fn the_challenge_names_the_authority_the_client_came_by() {
 #[test]
 fn a_connection_is_kept_for_further_requests() {
     let mock = AcrMock::start().unwrap();
-    let mut client = Client::tls(&mock, "127.0.0.1", mock.local_addr());
+    let mut client = Client::local(&mock);
     for _ in 0..3 {
         assert_eq!(client.get("/v2/", "").status, 401);
         assert_eq!(client.send("HEAD", "/_mock/health", "", "").status, 200);
@@ -193,13 +181,12 @@ fn a_connection_is_kept_for_further_requests() {
 fn a_token_comes_chunked() {
     let registry = Registry::builder().user("mock", "password").build();
     let mock = AcrMock::builder().registry(registry).start().unwrap();
-    let login = "Authorization: Basic bW9jazpwYXNzd29yZA==\r\n";
-    let mut client = Client::tls(&mock, "127.0.0.1", mock.local_addr());
+    let mut client = Client::local(&mock);
     let path = format!(
         "/oauth2/token?service={}&scope=registry:catalog:*",
         mock.login_server()
     );
-    let response = client.get(&path, login);
+    let response = client.get(&path, LOGIN);
     assert_eq!(response.status, 200, "{}", response.body);
     assert_eq!(response.header("transfer-encoding"), Some("chunked"));
     assert_eq!(response.header("content-length"), None);
@@ -209,7 +196,7 @@ fn a_token_comes_chunked() {
         response.body
     );
     // The whole of it was read: the connection is good for another request.
-    assert_eq!(client.get("/_mock/health", "").status, 200);
+    client.expect_health();
 }
 
 #[test]
@@ -220,13 +207,13 @@ fn a_firewall_sees_the_address_of_the_connection() {
             .registry(registry.build())
             .start()
             .unwrap();
-        let mut client = Client::tls(&mock, "127.0.0.1", mock.local_addr());
+        let mut client = Client::local(&mock);
         let response = client.get("/v2/", "");
         assert_eq!(response.status, status, "{}", response.body);
         let named = response.body.contains("client with IP '127.0.0.1' is not");
         assert_eq!(named, status == 403, "{}", response.body);
         // What is the mock's own, and not the registry's, is open to all.
-        assert_eq!(client.get("/_mock/health", "").status, 200);
+        client.expect_health();
     }
 }
 
@@ -236,18 +223,13 @@ fn a_slow_client_does_not_hold_up_another() {
     let mut silent = TcpStream::connect(mock.local_addr()).unwrap();
     let mut half_a_hello = TcpStream::connect(mock.local_addr()).unwrap();
     half_a_hello.write_all(&[22, 3, 1]).unwrap();
-    let mut half_a_head = Client::tls(&mock, "127.0.0.1", mock.local_addr());
+    let mut half_a_head = Client::local(&mock);
     half_a_head.write("GET /_mock/health HTTP/1.1\r\nHost: 127");
-    let mut half_a_body = Client::tls(&mock, "127.0.0.1", mock.local_addr());
+    let mut half_a_body = Client::local(&mock);
     half_a_body
         .write("POST /oauth2/token HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10\r\n\r\ngrant");
 
-    assert_eq!(
-        Client::tls(&mock, "127.0.0.1", mock.local_addr())
-            .get("/_mock/health", "")
-            .status,
-        200
-    );
+    Client::local(&mock).expect_health();
     // The slow one is still served once it goes on.
     half_a_head.write(".0.0.1\r\n\r\n");
     assert_eq!(half_a_head.response("GET").status, 200);
@@ -339,12 +321,7 @@ fn a_wildcard_address_is_reported_as_loopback() {
     assert!(mock.data_endpoint().starts_with("https://localhost:"));
     for ip in families() {
         let data = SocketAddr::new(ip, port(&mock.data_endpoint()));
-        assert_eq!(
-            Client::tls(&mock, "localhost", data)
-                .get("/_mock/health", "")
-                .status,
-            200
-        );
+        Client::tls(&mock, "localhost", data).expect_health();
     }
 }
 
@@ -401,6 +378,9 @@ fn a_port_in_use_is_an_error_that_names_it() {
     assert!(error.to_string().contains(mock.login_server()), "{error}");
 }
 
+/// base64 of mock:password
+const LOGIN: &str = "Authorization: Basic bW9jazpwYXNzd29yZA==\r\n";
+
 /// A client of one connection, with the standard library and rustls alone.
 #[derive(Debug)]
 struct Client {
@@ -428,6 +408,16 @@ impl Client {
         let ca = mock.ca_pem().expect("the mock speaks TLS");
         Self::try_tls(ca, name, address, &[])
             .unwrap_or_else(|error| panic!("TLS with {name} at {address}: {error}"))
+    }
+
+    #[track_caller]
+    fn local(mock: &AcrMock) -> Self {
+        Self::tls(mock, "127.0.0.1", mock.local_addr())
+    }
+
+    #[track_caller]
+    fn expect_health(&mut self) {
+        assert_eq!(self.get("/_mock/health", "").status, 200);
     }
 
     /// Connects to `address` and expects the certificate of `name`.
