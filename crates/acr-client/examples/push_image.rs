@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use acr_client::transport::from_fn;
 use acr_client::{
-    ContainerRegistryClient, Credential, Descriptor, Digest, Manifest, MediaType, RepositoryClient,
+    ContainerRegistryClient, Credential, Descriptor, Digest, ImageIndex, ImageManifest, Manifest,
+    MediaType, RepositoryClient,
 };
 use acr_mock::Registry;
 
@@ -20,13 +21,15 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result {
     let mut arguments = std::env::args().skip(1);
-    let sample = || format!("{}/../../fixtures/images/v1", env!("CARGO_MANIFEST_DIR"));
-    let folder = arguments.next().unwrap_or_else(sample);
+    let folder = match arguments.next() {
+        Some(folder) => PathBuf::from(folder),
+        None => sample()?,
+    };
     let name = arguments.next().unwrap_or_else(|| "samples/app".to_owned());
     let tag = arguments.next().unwrap_or_else(|| "v1".to_owned());
     let repository = connect()?.repository_client(name)?;
 
-    let pushed = push(&repository, Path::new(&folder), &tag).await?;
+    let pushed = push(&repository, &folder, &tag).await?;
     println!("{}:{tag} is {}", repository.name(), pushed.root);
     println!(
         "{} blobs sent, {} present",
@@ -53,7 +56,8 @@ pub(crate) async fn push(
     folder: &Path,
     tag: &str,
 ) -> Result<Pushed> {
-    let index = fs::read(folder.join("index.json"))?;
+    let file = folder.join("index.json");
+    let index = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let index = Manifest::new(index, MediaType::OCI_INDEX).as_index()?;
     let [image] = index.manifests.as_slice() else {
         return Err(format!("{} images in {}", index.manifests.len(), folder.display()).into());
@@ -98,6 +102,27 @@ fn read_manifest(folder: &Path, descriptor: &Descriptor) -> Result<Manifest> {
         return Err(format!("{} is {}", descriptor.digest, manifest.digest).into());
     }
     Ok(manifest)
+}
+
+/// Writes an image with one small layer, as an OCI image layout.
+fn sample() -> Result<PathBuf> {
+    let folder = std::env::temp_dir().join("acr-push-image");
+    fs::create_dir_all(folder.join("blobs/sha256"))?;
+    let write = |media_type, bytes: &[u8]| -> Result<Descriptor> {
+        let digest = Digest::sha256(bytes);
+        fs::write(blob_path(&folder, &digest), bytes)?;
+        Ok(Descriptor::new(media_type, digest, bytes.len() as u64))
+    };
+    let config = write(
+        MediaType::OCI_CONFIG,
+        br#"{"architecture":"amd64","os":"linux"}"#,
+    )?;
+    let layer = write(MediaType::OCTET_STREAM, b"content of the layer")?;
+    let image = Manifest::try_from(&ImageManifest::new(config, vec![layer]))?;
+    let image = write(image.media_type, &image.bytes)?;
+    let index = Manifest::try_from(&ImageIndex::new(vec![image]))?;
+    fs::write(folder.join("index.json"), &index.bytes)?;
+    Ok(folder)
 }
 
 /// Returns the file of a blob or manifest in an OCI image layout.

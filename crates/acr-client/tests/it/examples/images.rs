@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use acr_client::{Descriptor, ImageManifest, Manifest, MediaType};
+use acr_client::{Descriptor, ImageIndex, ImageManifest, Manifest, MediaType};
 use acr_mock::Registry;
 
 use super::{Running, fixture};
@@ -43,10 +43,38 @@ fn what_is_pulled_is_what_was_pushed() {
     }
     let platform = tempfile::tempdir().unwrap();
     let files = platform.path().to_str().unwrap();
-    let arguments = [NAME, "v1", files, "linux", "amd64"];
-    mock.run("pull_image", &arguments);
+    let pulled = mock.run("pull_image", &[NAME, "v1", files, "linux", "amd64"]);
     // A manifest, a config and two layers.
     assert_eq!(blobs(platform.path()).len(), 4);
+    let by_digest = tempfile::tempdir().unwrap();
+    let digest = pulled.split(' ').next().unwrap();
+    let files = by_digest.path().to_str().unwrap();
+    mock.run("pull_image", &[NAME, digest, files]);
+    assert_eq!(blobs(by_digest.path()), blobs(platform.path()));
+}
+
+#[test]
+fn what_cannot_be_pulled_or_pushed_is_named() {
+    let mock = Running::start(Registry::builder());
+    push(&mock, "v1", "v1");
+    let folder = tempfile::tempdir().unwrap();
+    let files = folder.path().to_str().unwrap();
+    let error = mock.fail("pull_image", &[NAME, "v1", files, "plan9", "mips"]);
+    assert!(error.contains("plan9/mips"), "{error}");
+    let error = mock.fail("pull_image", &[NAME, "v9", files]);
+    assert!(error.contains("NotFound"), "{error}");
+
+    let error = mock.fail("push_image", &["no/such/folder", NAME, "v1"]);
+    assert!(error.contains("no/such/folder/index.json"), "{error}");
+    mock.run("pull_image", &[NAME, "v1", files]);
+    for (digest, bytes) in blobs(folder.path()) {
+        let file = folder.path().join("blobs/sha256").join(&digest);
+        fs::write(&file, "other bytes").unwrap();
+        let other = format!("samples/{}", &digest[..8]);
+        let error = mock.fail("push_image", &[files, &other, "v1"]);
+        assert!(error.contains(&digest), "{digest}: {error}");
+        fs::write(&file, bytes).unwrap();
+    }
 }
 
 #[test]
@@ -85,11 +113,7 @@ async fn clean_up_keeps_what_belongs_to_the_newest_images() {
     push(&mock, "v1", "stable");
     push(&mock, "v3", "latest");
     let output = mock.run("clean_up", &[NAME, "2"]);
-
-    let deleted: Vec<&str> = output
-        .lines()
-        .filter_map(|line| line.strip_suffix("  deleted"))
-        .collect();
+    let deleted = deleted(&output);
     let place = |digest: &str| deleted.iter().position(|deleted| *deleted == digest);
     let index = place(roots[1].digest.as_str()).expect("v2 is the oldest");
     assert!(place(signatures[1].as_str()).unwrap() < index);
@@ -105,6 +129,34 @@ async fn clean_up_keeps_what_belongs_to_the_newest_images() {
             assert_eq!(count(&repository, child.digest.as_str()).await, kept);
         }
     }
+}
+
+#[tokio::test]
+async fn clean_up_deletes_an_index_before_what_it_refers_to() {
+    let mock = Running::start(Registry::builder());
+    let repository = mock.client().repository_client(NAME).unwrap();
+    let images = mock.server.seed(NAME).unwrap();
+    let (leaf, gone) = (images.image("a").unwrap(), images.image("b").unwrap());
+    let mut expected = vec![leaf.digest.to_string()];
+    let mut children = vec![leaf.descriptor(), gone.descriptor()];
+    for tag in ["inner", "outer"] {
+        let index = Manifest::try_from(&ImageIndex::new(children)).unwrap();
+        repository.set_manifest(tag, &index).await.unwrap();
+        children = vec![index.descriptor()];
+        expected.insert(0, index.digest.to_string());
+    }
+    // A child that is not there changes nothing.
+    repository.delete_manifest(&gone.digest).await.unwrap();
+    images.image("newest").unwrap();
+    assert_eq!(deleted(&mock.run("clean_up", &[NAME, "1"])), expected);
+}
+
+/// The digests of what the clean-up has deleted, in order.
+fn deleted(output: &str) -> Vec<&str> {
+    let lines = output.lines();
+    lines
+        .filter_map(|line| line.strip_suffix("  deleted"))
+        .collect()
 }
 
 async fn count(repository: &acr_client::RepositoryClient, digest: &str) -> usize {

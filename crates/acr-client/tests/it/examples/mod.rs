@@ -65,14 +65,9 @@ impl Running {
         }
     }
 
-    /// `--endpoint URL --ca FILE`
-    fn arguments(&self) -> [&str; 4] {
-        [
-            "--endpoint",
-            &self.endpoint,
-            "--ca",
-            self.ca.path().to_str().unwrap(),
-        ]
+    /// The variable that has its CA trusted.
+    fn certificates(&self) -> [(&str, &str); 1] {
+        [("SSL_CERT_FILE", self.ca.path().to_str().unwrap())]
     }
 
     fn client(&self) -> ContainerRegistryClient {
@@ -87,17 +82,27 @@ impl Running {
             .unwrap()
     }
 
-    /// Runs an example on this registry.
+    /// Runs an example on this registry: what it prints.
     fn run(&self, example: &str, arguments: &[&str]) -> String {
+        let output = self.output(example, arguments);
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{example}: {stdout}{stderr}");
+        stdout
+    }
+
+    /// The same for one that fails: the error.
+    fn fail(&self, example: &str, arguments: &[&str]) -> String {
+        let output = self.output(example, arguments);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+        text(&output.stderr)
+    }
+
+    fn output(&self, example: &str, arguments: &[&str]) -> Output {
         let login = [
             ("ENDPOINT", self.endpoint.as_str()),
             ("ENTRA_TOKEN", "any token"),
         ];
-        let ca = [("SSL_CERT_FILE", self.ca.path().to_str().unwrap())];
-        let output = run(example, arguments, &login, &ca);
-        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success(), "{example}: {stdout}{stderr}");
-        stdout
+        run(example, arguments, &login, &self.certificates())
     }
 }
 
