@@ -150,6 +150,9 @@ fn a_deleted_blob_is_gone_and_the_second_delete_names_no_digest() {
     let expected = error("BLOB_UNKNOWN", "blob unknown to registry");
     raw.delete(&path).scope(DELETE).expect_json(404, &expected);
     raw.head(&path).scope(PULL).expect(404);
+    raw.push_image("app", "v1");
+    let path = format!("/v2/app/blobs/{}", nowhere());
+    raw.delete(path).scope(DELETE).expect_json(404, &expected);
     let path = format!("/v2/nowhere/blobs/{}", nowhere());
     raw.delete(path)
         .scope("repository:nowhere:delete")

@@ -9,7 +9,6 @@ mod bad_input;
 mod blob;
 mod challenge;
 mod data;
-mod error_catalogue;
 mod fault;
 mod fault_match;
 mod fault_response;

@@ -181,6 +181,12 @@ fn a_page_is_as_large_as_it_is_set_where_the_request_does_not_say() {
 #[test]
 fn a_firewall_tells_a_client_its_address_at_every_endpoint() {
     let allowed: IpAddr = "10.0.0.1".parse().unwrap();
+    let denied = |address: &str| {
+        let message = format!(
+            "client with IP '{address}' is not allowed access. Refer https://aka.ms/acr/firewall to grant access."
+        );
+        error("DENIED", &message)
+    };
     for raw in both(|builder| builder.firewall([allowed]).data_redirect(true)) {
         let ask = |path: &str, from: Option<&str>| {
             let mut request = Request::get(format!("https://{HOST}{path}"));
@@ -196,12 +202,7 @@ fn a_firewall_tells_a_client_its_address_at_every_endpoint() {
             (Some("2001:db8::7"), "2001:db8::7"),
             (None, "127.0.0.1"),
         ] {
-            let expected = error(
-                "DENIED",
-                &format!(
-                    "client with IP '{address}' is not allowed access. Refer https://aka.ms/acr/firewall to grant access."
-                ),
-            );
+            let expected = denied(address);
             for path in [
                 "/v2/",
                 "/acr/v1/_catalog",
@@ -219,10 +220,12 @@ fn a_firewall_tells_a_client_its_address_at_every_endpoint() {
             assert_eq!(ask("/v2/", Some(from)).status(), 401);
         }
         let exchange = raw.post("/oauth2/exchange").form("grant_type=access_token");
-        exchange.expect(403);
+        exchange.expect_json(403, &denied("127.0.0.1"));
     }
     let nobody = Raw::with(|builder| builder.firewall([]));
-    nobody.get("/v2/").expect(403);
+    for path in ["/v2/", "/acr/v1/app/_tags"] {
+        nobody.get(path).expect_json(403, &denied("127.0.0.1"));
+    }
 }
 
 /// The statuses of calls that follow each other at once.

@@ -220,22 +220,19 @@ fn an_entra_token_may_be_any_text_but_none() {
 #[test]
 fn an_entra_token_that_does_not_hold_is_refused_with_an_envelope_of_its_own_form() {
     let raw = Raw::with(|builder| builder.entra_token("good", PULL.parse().unwrap()));
-    let response = exchange(
-        &raw,
-        &format!("grant_type=access_token&service={HOST}&access_token=other"),
-    )
-    .expect(401);
-    let body = r#"{"errors":[{"code":"UNAUTHORIZED","message":"token validation failed"}]}"#;
-    assert_eq!(response.text(), body);
-    response.expect_header("content-type", "application/json");
-    response.expect_header("content-length", body.len().to_string());
-    assert!(response.has("x-ms-ratelimit-remaining-calls-per-second"));
-    assert!(!response.has("www-authenticate"));
-    exchange(
-        &raw,
-        &format!("grant_type=access_token&service={HOST}&access_token=good"),
-    )
-    .expect(200);
+    let form = |token: &str| format!("grant_type=access_token&service={HOST}&access_token={token}");
+    exchange(&raw, &form("good")).expect(200);
+    let closed = Raw::with(acr_mock::RegistryBuilder::refuse_entra_tokens);
+    for raw in [raw, closed] {
+        let response = exchange(&raw, &form("other")).expect(401);
+        // The one envelope without a newline, a charset, or chunks.
+        let body = r#"{"errors":[{"code":"UNAUTHORIZED","message":"token validation failed"}]}"#;
+        assert_eq!(response.text(), body);
+        response.expect_header("content-type", "application/json");
+        response.expect_header("content-length", body.len().to_string());
+        assert!(response.has("x-ms-ratelimit-remaining-calls-per-second"));
+        assert!(!response.has("www-authenticate"));
+    }
 }
 
 #[test]
@@ -270,6 +267,8 @@ fn a_refresh_token_that_does_not_hold_is_refused_without_a_word() {
             "{bad}"
         );
     }
+    let form = format!("grant_type=refresh_token&service={HOST}&scope=x&refresh_token=wrong");
+    token(&raw, &form).expect_empty(401);
     let refresh = raw.refresh_token("entra");
     raw.clock.advance(Duration::from_secs(11_699));
     ask(&refresh).expect(200);
@@ -341,8 +340,12 @@ fn a_login_gets_a_token_by_post() {
 
 #[test]
 fn a_wrong_login_is_told_so() {
-    let raw = Raw::with(|builder| builder.user("ci", "secret").anonymous_pull(true));
+    let raw =
+        |anonymous| Raw::with(|builder| builder.user("ci", "secret").anonymous_pull(anonymous));
+    let (raw, closed) = (raw(true), raw(false));
+    // The words are those that clients show; the rest is chosen.
     let expected = error("UNAUTHORIZED", "Invalid clientid or client secret.");
+    login(&closed, "ci", "wrong", PULL).expect_json(401, &expected);
     for (user, password) in [
         ("ci", "wrong"),
         ("ci", ""),
