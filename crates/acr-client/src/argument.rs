@@ -14,8 +14,9 @@ use crate::error::Error;
 /// Text is checked before anything is sent. Types of a program's own implement it by way of a `T`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used as a `{T}`",
-    label = "expected a `&str`, a `String` or a `{T}`",
-    note = "`{T}::new` makes one from text, `Digest::sha256` from the bytes themselves"
+    label = "expected a `{T}` or what can be read as one",
+    note = "`{T}::new` makes one; names, tags, digests and references are taken as `&str` or `String` too",
+    note = "a manifest may be an `ImageManifest` or `ImageIndex`, a range `0..512` or `512..`"
 )]
 pub trait Argument<T> {
     /// Returns the value.

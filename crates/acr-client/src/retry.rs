@@ -63,7 +63,7 @@ pub struct RetryOptions {
     /// How many repetitions all clones of a client have together. Each takes one, and each success
     /// gives a fifth of one back, so that a registry that is down is not asked five times for
     /// everything. The default is 500.
-    pub budget: u32,
+    pub retry_budget: u32,
     /// What the random part of the pauses is drawn from, for tests: clients with the same seed that do
     /// the same on one thread pause for the same times. `None`, the default, draws from the system once
     /// for each client that is built, so that no two clients have the same pauses. All clones of a
@@ -90,7 +90,7 @@ impl Default for RetryOptions {
             max_delay: Duration::from_secs(30),
             max_retry_after: Duration::from_secs(120),
             deadline: None,
-            budget: 500,
+            retry_budget: 500,
             seed: None,
         }
     }
@@ -112,7 +112,7 @@ struct Inner {
 
 impl RetryPolicy {
     pub(crate) fn new(options: RetryOptions, clock: Arc<dyn Clock>) -> Self {
-        let budget = Mutex::new(f64::from(options.budget));
+        let budget = Mutex::new(f64::from(options.retry_budget));
         let random = Mutex::new(Rng::with_seed(options.seed.unwrap_or_else(from_system)));
         Self(Arc::new(Inner {
             options,
@@ -155,7 +155,7 @@ impl RetryPolicy {
     }
 
     fn earn(&self) {
-        let most = f64::from(self.0.options.budget);
+        let most = f64::from(self.0.options.retry_budget);
         let mut left = self.0.budget.lock().unwrap_or_else(PoisonError::into_inner);
         *left = (*left + SHARE_OF_SUCCESS).min(most);
     }

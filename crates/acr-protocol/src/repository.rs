@@ -55,6 +55,7 @@ pub struct RepositoryProperties {
 #[doc(alias = "DeleteRepositoryResult")]
 #[doc(alias = "ContainerRegistryClientDeleteRepositoryResponse")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DeletedRepository {
     /// The manifests, by ascending digest.
     #[serde(rename = "manifestsDeleted")]

@@ -5,7 +5,7 @@ use crate::seeded;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Once};
 use std::time::{Duration, SystemTime};
 
 use acr_client::transport::{Body, from_fn};
@@ -210,6 +210,14 @@ impl Scene {
 
     /// Runs the work, and collects what is told meanwhile.
     fn told<F: Future>(&self, work: F) -> (F::Output, Collector) {
+        // A place in the code that another test's thread is about to reach for the first time would take no
+        // notice of a collector that comes meanwhile.
+        static REACHED: Once = Once::new();
+        REACHED.call_once(|| {
+            let scene = Self::new();
+            let app = scene.client().repository_client("app").unwrap();
+            scene.clock.drive(app.get_manifest("v1")).unwrap_err();
+        });
         let collector = Collector::default();
         let output =
             tracing::subscriber::with_default(collector.clone(), || self.clock.drive(work));

@@ -125,12 +125,11 @@ impl Registry {
                 repository.put_tag(tag.clone(), digest.clone(), time);
             }
         }
-        Ok(AcceptedManifest {
-            digest,
-            // A registry without the list of referrers does not say that it took note.
-            subject: subject.filter(|_| self.settings().referrers_api),
-            tags: operation.tags.clone(),
-        })
+        let mut accepted = AcceptedManifest::new(digest);
+        // A registry without the list of referrers does not say that it took note.
+        accepted.subject = subject.filter(|_| self.settings().referrers_api);
+        accepted.tags.clone_from(&operation.tags);
+        Ok(accepted)
     }
 
     /// What the config of an image says it runs on. It may be long, so it is read without the lock.

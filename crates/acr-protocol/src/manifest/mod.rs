@@ -283,6 +283,7 @@ pub struct SetManifest {
 #[doc(alias = "SetManifestResult")]
 #[doc(alias = "UploadManifestResult")]
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AcceptedManifest {
     /// The manifest's digest.
     pub digest: Digest,
@@ -290,6 +291,18 @@ pub struct AcceptedManifest {
     pub subject: Option<Digest>,
     /// The tags that it has set (`OCI-Tag`). Empty where it does not say.
     pub tags: Vec<Tag>,
+}
+
+impl AcceptedManifest {
+    /// Returns the response about a manifest of which nothing but its digest is told.
+    #[must_use]
+    pub const fn new(digest: Digest) -> Self {
+        Self {
+            digest,
+            subject: None,
+            tags: Vec::new(),
+        }
+    }
 }
 
 impl Operation for SetManifest {

@@ -66,7 +66,7 @@ fn a_registry_that_is_down_is_not_asked_five_times_for_everything() {
     let client = support
         .builder(acr_client::Credential::password("ci", "hunter2"))
         .retry(RetryOptions {
-            budget: 20,
+            retry_budget: 20,
             ..seeded::retry()
         })
         .build()

@@ -57,17 +57,10 @@ fn a_pushed_manifest_is_named_by_digest_and_with_plain_slashes() {
         ("docker-content-digest", DIGEST),
         ("location", location.as_str()),
     ];
-    let output = AcceptedManifest {
-        digest: digest.clone(),
-        subject: None,
-        tags: vec![],
-    };
+    let mut output = AcceptedManifest::new(digest.clone());
     golden(&operation, response(201, &named, ""), &output);
     let with_subject = [named[0], named[1], ("oci-subject", DIGEST)];
-    let output = AcceptedManifest {
-        subject: Some(digest),
-        ..output
-    };
+    output.subject = Some(digest);
     golden(&operation, response(201, &with_subject, ""), &output);
 }
 

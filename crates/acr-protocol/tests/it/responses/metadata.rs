@@ -64,11 +64,8 @@ fn a_deleted_repository_without_tags_says_null() {
         repository: name("a"),
     };
     let body = format!("{{\"manifestsDeleted\":[\"{DIGEST}\"],\"tagsDeleted\":null}}\n");
-    let deleted_manifests = vec![valid(Digest::new(DIGEST))];
-    let output = DeletedRepository {
-        deleted_manifests,
-        deleted_tags: vec![],
-    };
+    let mut output = DeletedRepository::default();
+    output.deleted_manifests = vec![valid(Digest::new(DIGEST))];
     golden(
         &operation,
         response(202, &[JSON], &body),

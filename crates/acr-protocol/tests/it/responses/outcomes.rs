@@ -187,9 +187,11 @@ fn cases() -> Vec<Case> {
     let deletes = vec![
         outcomes({
             let gone = (vec(digest(), 0..4), vec(tag(), 0..4)).prop_map(
-                |(deleted_manifests, deleted_tags)| DeletedRepository {
-                    deleted_manifests,
-                    deleted_tags,
+                |(deleted_manifests, deleted_tags)| {
+                    let mut gone = DeletedRepository::default();
+                    gone.deleted_manifests = deleted_manifests;
+                    gone.deleted_tags = deleted_tags;
+                    gone
                 },
             );
             (repository_name(), option::of(gone))
@@ -265,14 +267,10 @@ fn cases() -> Vec<Case> {
                             bytes,
                             tags: tags.clone(),
                         };
-                        (
-                            operation,
-                            AcceptedManifest {
-                                digest,
-                                subject,
-                                tags,
-                            },
-                        )
+                        let mut accepted = AcceptedManifest::new(digest);
+                        accepted.subject = subject;
+                        accepted.tags = tags;
+                        (operation, accepted)
                     },
                 ),
         ),
