@@ -230,11 +230,7 @@ fn the_scope_is_checked_before_existence() {
     raw.push_image("app", "v1");
     raw.delete(tag).scope(DELETE).expect(202);
     let response = raw.get(tag).scope(DELETE).expect(401);
-    assert!(
-        response
-            .header("www-authenticate")
-            .ends_with(r#",error="insufficient_scope""#)
-    );
+    response.has_challenge_error("insufficient_scope");
     raw.get(tag).scope(READ).expect(404);
 }
 
@@ -296,11 +292,7 @@ fn an_access_token_is_over_after_75_minutes() {
     ask().expect(200);
     raw.clock.advance(std::time::Duration::from_secs(1));
     let response = ask().expect(401);
-    assert!(
-        response
-            .header("www-authenticate")
-            .ends_with(r#",error="invalid_token""#)
-    );
+    response.has_challenge_error("invalid_token");
 }
 
 #[test]

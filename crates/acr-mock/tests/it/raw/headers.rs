@@ -233,7 +233,7 @@ fn the_registry_names_itself_as_the_request_did_or_as_it_was_told() {
             .get(format!("https://{host}/acr/v1/app"))
             .scope(READ)
             .expect(200);
-        response.json()["registry"].as_str().unwrap().to_owned()
+        response.member("registry")
     };
     let raw = Raw::new();
     raw.push_image("app", "v1");

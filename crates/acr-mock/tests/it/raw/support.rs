@@ -381,6 +381,13 @@ impl RawResponse {
         assert_eq!(self.json()["errors"][0]["code"], code, "{}", self.line);
     }
 
+    #[track_caller]
+    pub(crate) fn has_challenge_error(&self, error: &str) {
+        let challenge = self.header("www-authenticate");
+        let end = format!(",error=\"{error}\"");
+        assert!(challenge.ends_with(&end), "{}: {challenge}", self.line);
+    }
+
     /// Expects a status and no bytes, with a length that says so.
     #[track_caller]
     pub(crate) fn expect_empty(self, status: u16) -> Self {

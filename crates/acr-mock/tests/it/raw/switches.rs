@@ -128,11 +128,7 @@ fn an_abac_registry_leaves_wildcards_out_of_tokens_and_marks_its_refresh_tokens(
         let token = raw.token("repository:*:*");
         assert_eq!(claims(&token)["access"], json!([]));
         let refused = raw.get("/acr/v1/app").bearer(&token).expect(401);
-        assert!(
-            refused
-                .header("www-authenticate")
-                .ends_with(r#",error="insufficient_scope""#)
-        );
+        refused.has_challenge_error("insufficient_scope");
     }
     let raw = Raw::new();
     raw.push_image("app", "v1");
@@ -151,7 +147,7 @@ fn anonymous_pull_lets_anybody_read_in_either_profile() {
     for raw in both(|builder| builder.anonymous_pull(true)) {
         raw.push_image("app", "v1");
         let response = raw.post("/oauth2/token").form(form(PULL)).expect(200);
-        let token = response.json()["access_token"].as_str().unwrap().to_owned();
+        let token = response.member("access_token");
         for path in ["/v2/app/manifests/v1", "/v2/app/tags/list", "/acr/v1/app"] {
             raw.get(path).bearer(&token).expect(200);
         }

@@ -18,6 +18,11 @@ fn exchange(raw: &Raw, form: &str) -> RawResponse {
         .send()
 }
 
+/// The form of an exchange.
+fn entra(token: &str) -> String {
+    format!("grant_type=access_token&service={HOST}&access_token={token}")
+}
+
 pub(crate) fn token(raw: &Raw, form: &str) -> RawResponse {
     raw.post("/oauth2/token?api-version=2021-07-01")
         .form(form)
@@ -30,7 +35,7 @@ fn login(raw: &Raw, user: &str, password: &str, scope: &str) -> RawResponse {
 }
 
 pub(crate) fn access(response: &RawResponse) -> String {
-    response.json()["access_token"].as_str().unwrap().to_owned()
+    response.member("access_token")
 }
 
 fn assert_token_headers(response: &RawResponse) {
@@ -53,11 +58,7 @@ fn assert_token_headers(response: &RawResponse) {
 #[test]
 fn the_exchange_gives_a_refresh_token_and_nothing_else() {
     let raw = Raw::new();
-    let response = exchange(
-        &raw,
-        &format!("grant_type=access_token&service={HOST}&access_token=entra"),
-    )
-    .expect(200);
+    let response = exchange(&raw, &entra("entra")).expect(200);
     assert_token_headers(&response);
     let body = response.json();
     let refresh = body["refresh_token"].as_str().unwrap();
@@ -224,7 +225,7 @@ fn an_entra_token_that_does_not_hold_is_refused_with_an_envelope_of_its_own_form
     exchange(&raw, &form("good")).expect(200);
     let closed = Raw::with(acr_mock::RegistryBuilder::refuse_entra_tokens);
     for raw in [raw, closed] {
-        let response = exchange(&raw, &form("other")).expect(401);
+        let response = exchange(&raw, &entra("other")).expect(401);
         // The one envelope without a newline, a charset, or chunks.
         let body = r#"{"errors":[{"code":"UNAUTHORIZED","message":"token validation failed"}]}"#;
         assert_eq!(response.text(), body);
@@ -238,11 +239,8 @@ fn an_entra_token_that_does_not_hold_is_refused_with_an_envelope_of_its_own_form
 #[test]
 fn an_identity_without_a_role_is_denied_at_the_exchange() {
     let raw = Raw::with(|builder| builder.entra_token("nobody", "".parse().unwrap()));
-    exchange(
-        &raw,
-        &format!("grant_type=access_token&service={HOST}&access_token=nobody"),
-    )
-    .expect_json(403, &error("DENIED", "retrieving permissions failed"));
+    exchange(&raw, &entra("nobody"))
+        .expect_json(403, &error("DENIED", "retrieving permissions failed"));
 }
 
 #[test]
@@ -292,11 +290,7 @@ fn a_token_is_given_also_for_what_the_identity_may_not_do_and_fails_at_use() {
         .post("/v2/app/blobs/uploads/")
         .bearer(&access_token)
         .expect(401);
-    assert!(
-        refused
-            .header("www-authenticate")
-            .ends_with(r#",error="insufficient_scope""#)
-    );
+    refused.has_challenge_error("insufficient_scope");
     raw.get("/v2/app/manifests/v1")
         .bearer(&access_token)
         .expect(404);
@@ -385,11 +379,7 @@ fn a_user_name_and_password_do_directly_too() {
         .get("/v2/app/manifests/v1")
         .basic("reader", "word")
         .expect(401);
-    assert!(
-        refused
-            .header("www-authenticate")
-            .ends_with(r#",error="insufficient_scope""#)
-    );
+    refused.has_challenge_error("insufficient_scope");
 }
 
 #[test]
@@ -449,7 +439,7 @@ fn an_access_token_as_a_password_gives_no_longer_life_than_it_has_left() {
     let raw = Raw::new();
     let scope = PULL;
     let end_of = |response: &RawResponse| {
-        let token = response.json()["access_token"].as_str().unwrap().to_owned();
+        let token = response.member("access_token");
         (claims(&token)["exp"].as_u64().unwrap(), token)
     };
     let by_get = |password: &str| login(&raw, NOBODY, password, scope);
