@@ -5,22 +5,8 @@ use std::str::FromStr;
 
 use acr_protocol::{Action, Route, Scope, ScopeSet};
 
-/// Whose rules a [`Registry`](crate::Registry) follows where the service and the OCI distribution specification differ.
-///
-/// | | [`Acr`](Self::Acr) | [`Oci`](Self::Oci) |
-/// |---|---|---|
-/// | `GET` of a blob | 307 to the data origin | 200 or 206 with the bytes |
-/// | `DELETE` of a manifest by tag | 405 | 202, and the manifest stays |
-/// | a manifest whose blobs or children are missing | 400 | 201 |
-/// | a mount without `from` | 202, an upload | 201 where any repository holds the blob |
-/// | a range that ends before it begins | passed over | 416 |
-/// | `?tag=` at a push by digest | passed over | sets the tags and names them in `OCI-Tag` |
-/// | no tags in `tags/list` | `null` (chosen, after the service's other lists) | `[]` |
-/// | scope of `tags/list` | `metadata_read` | `pull` |
-/// | a push to a malformed tag or digest | a plain 404 | 400 with a code |
-///
-/// All else is the same in both: authentication above all, but also the locks, the metadata API and the limits. Each of
-/// the builder's switches combines with either.
+/// Whose rules a [`Registry`](crate::Registry) follows where the service and the OCI distribution specification differ:
+/// see [the table](crate#profiles). Each of the builder's switches combines with either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Profile {
