@@ -106,14 +106,15 @@ fn push_json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
 mod tests {
     use acr_protocol::tag::ListTagProperties;
     use acr_protocol::{
-        ArtifactTagOrder, ArtifactTagProperties, Attributes, ChangeableAttributes, Digest,
-        ListQuery, Operation as _, Page, Tag,
+        ArtifactTagOrder, Attributes, ChangeableAttributes, Digest, ListQuery, Operation as _,
+        Page, Tag,
     };
     use futures_util::FutureExt as _;
     use http_body_util::BodyExt as _;
     use serde_json::json;
 
     use super::*;
+    use crate::tag::properties;
 
     /// What acr-protocol writes.
     fn expected(
@@ -127,16 +128,9 @@ mod tests {
             order: ArtifactTagOrder::None,
             digest: None,
         };
-        let items = page.iter().map(|tag| ArtifactTagProperties {
-            registry_login_server: login_server.to_owned(),
-            repository_name: repository.clone(),
-            name: tag.name.clone(),
-            digest: tag.digest.clone(),
-            created_on: tag.created_on,
-            last_updated_on: tag.last_updated_on,
-            attributes: tag.switches.to_attributes(),
-            extra: tag.extra(),
-        });
+        let items = page
+            .iter()
+            .map(|tag| properties(login_server, repository, tag));
         let response = operation.respond(&Page {
             registry_login_server: login_server.to_owned(),
             ..Page::complete(items.collect())

@@ -129,14 +129,12 @@ fn properties(
     name: &RepositoryName,
     repository: &RepositoryRecord,
 ) -> RepositoryProperties {
-    RepositoryProperties {
-        registry_login_server: call.login_server().to_owned(),
-        name: name.clone(),
-        created_on: repository.created_on,
-        last_updated_on: repository.last_updated_on,
-        manifest_count: repository.manifests().len() as u64,
-        tag_count: repository.tags().len() as u64,
-        attributes: repository.switches.to_attributes(),
-        extra: repository.extra.as_deref().cloned().unwrap_or_default(),
-    }
+    let mut properties = RepositoryProperties::new(name.clone(), repository.created_on);
+    properties.registry_login_server = call.login_server().to_owned();
+    properties.last_updated_on = repository.last_updated_on;
+    properties.manifest_count = repository.manifests().len() as u64;
+    properties.tag_count = repository.tags().len() as u64;
+    properties.attributes = repository.switches.to_attributes();
+    properties.extra = repository.extra.as_deref().cloned().unwrap_or_default();
+    properties
 }

@@ -54,7 +54,10 @@ impl Serve for GetTagProperties {
     async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
         let store = registry.store();
         let record = store.find_tag(&self.repository, &self.tag)?;
-        Ok(respond(&self, &properties(call, &self.repository, record)))
+        Ok(respond(
+            &self,
+            &properties(call.login_server(), &self.repository, record),
+        ))
     }
 }
 
@@ -70,7 +73,10 @@ impl Serve for UpdateTagProperties {
             .repository_mut(&self.repository)
             .and_then(|mut repository| repository.update_tag(&self.tag, &self.attributes));
         let record = record.ok_or_else(ErrorResponse::tag_unknown)?;
-        Ok(respond(&self, &properties(call, &self.repository, &record)))
+        Ok(respond(
+            &self,
+            &properties(call.login_server(), &self.repository, &record),
+        ))
     }
 }
 
@@ -161,19 +167,17 @@ impl Registry {
     }
 }
 
-fn properties(
-    call: &RequestContext,
+pub(crate) fn properties(
+    login_server: &str,
     repository: &RepositoryName,
     record: &TagRecord,
 ) -> ArtifactTagProperties {
-    ArtifactTagProperties {
-        registry_login_server: call.login_server().to_owned(),
-        repository_name: repository.clone(),
-        name: record.name.clone(),
-        digest: record.digest.clone(),
-        created_on: record.created_on,
-        last_updated_on: record.last_updated_on,
-        attributes: record.switches.to_attributes(),
-        extra: record.extra(),
-    }
+    let (name, digest) = (record.name.clone(), record.digest.clone());
+    let mut properties =
+        ArtifactTagProperties::new(repository.clone(), name, digest, record.created_on);
+    properties.registry_login_server = login_server.to_owned();
+    properties.last_updated_on = record.last_updated_on;
+    properties.attributes = record.switches.to_attributes();
+    properties.extra = record.extra();
+    properties
 }

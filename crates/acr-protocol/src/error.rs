@@ -91,6 +91,7 @@ open_text!(ErrorCode);
 /// One error of a registry's response.
 #[doc(alias = "AcrErrorInfo")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RegistryError {
     /// What kind of error it is.
     pub code: ErrorCode,

@@ -20,6 +20,7 @@ use crate::timestamp::Timestamp;
 /// What the registry knows of a repository.
 #[doc(alias = "ContainerRepositoryProperties")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RepositoryProperties {
     /// The registry's login server (`registry` on the wire).
     #[serde(rename = "registry")]
@@ -49,6 +50,23 @@ pub struct RepositoryProperties {
     /// Members that this crate does not know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+impl RepositoryProperties {
+    /// Those of an empty repository without locks that came at this time.
+    #[must_use]
+    pub fn new(name: RepositoryName, created_on: Timestamp) -> Self {
+        Self {
+            registry_login_server: String::new(),
+            name,
+            created_on,
+            last_updated_on: created_on,
+            manifest_count: 0,
+            tag_count: 0,
+            attributes: Attributes::default(),
+            extra: Map::new(),
+        }
+    }
 }
 
 /// What went with a repository.

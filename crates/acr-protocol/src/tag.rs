@@ -24,6 +24,7 @@ use crate::timestamp::Timestamp;
 #[doc(alias = "TagAttributes")]
 #[doc(alias = "TagAttributesBase")]
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
 pub struct ArtifactTagProperties {
     /// The registry's login server (`registry` on the wire, around the tag).
     #[serde(rename = "registry")]
@@ -49,6 +50,28 @@ pub struct ArtifactTagProperties {
     #[serde(rename = "changeableAttributes")]
     #[serde(default, deserialize_with = "crate::json::null_is_default")]
     pub attributes: Attributes,
+}
+
+impl ArtifactTagProperties {
+    /// Those of a tag without locks that was set at this time.
+    #[must_use]
+    pub fn new(
+        repository_name: RepositoryName,
+        name: Tag,
+        digest: Digest,
+        created_on: Timestamp,
+    ) -> Self {
+        Self {
+            registry_login_server: String::new(),
+            repository_name,
+            name,
+            digest,
+            created_on,
+            last_updated_on: created_on,
+            extra: Map::new(),
+            attributes: Attributes::default(),
+        }
+    }
 }
 
 /// In the service's order: `signed` stands before the locks. Members that are newer are written behind them.

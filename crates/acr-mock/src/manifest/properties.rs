@@ -150,22 +150,20 @@ impl Registry {
             .into_iter()
             .flat_map(|repository| repository.tags().of(&record.digest, None))
             .take(most);
-        ArtifactManifestProperties {
-            registry_login_server: call.login_server().to_owned(),
-            repository_name: name.clone(),
-            digest: record.digest.clone(),
-            tags: tags.map(|tag| tag.name.clone()).collect(),
-            size_in_bytes: record.image_size,
-            created_on: record.created_on,
-            last_updated_on: record.last_updated_on,
-            architecture: record.architecture().map(str::to_owned),
-            operating_system: record.operating_system().map(str::to_owned),
-            media_type: Some(record.media_type.clone()),
-            config_media_type: record.config_media_type.clone().filter(|_| known),
-            references: record.references().to_vec(),
-            attributes: record.switches.to_attributes(),
-            extra: record.extra(),
-        }
+        let digest = record.digest.clone();
+        let mut item = ArtifactManifestProperties::new(name.clone(), digest, record.created_on);
+        item.registry_login_server = call.login_server().to_owned();
+        item.tags = tags.map(|tag| tag.name.clone()).collect();
+        item.size_in_bytes = record.image_size;
+        item.last_updated_on = record.last_updated_on;
+        item.architecture = record.architecture().map(str::to_owned);
+        item.operating_system = record.operating_system().map(str::to_owned);
+        item.media_type = Some(record.media_type.clone());
+        item.config_media_type = record.config_media_type.clone().filter(|_| known);
+        item.references = record.references().to_vec();
+        item.attributes = record.switches.to_attributes();
+        item.extra = record.extra();
+        item
     }
 
     /// Adds the tags behind those that are there. Others may set and remove tags meanwhile: each is seen as it is when it is

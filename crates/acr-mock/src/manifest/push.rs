@@ -370,9 +370,8 @@ struct ConfigPlatform {
 fn reference(child: &Descriptor) -> ArtifactManifestReference {
     let platform = child.platform.clone().unwrap_or_default();
     let named = |text: String| (!text.is_empty()).then_some(text);
-    ArtifactManifestReference {
-        digest: child.digest.clone(),
-        architecture: named(platform.architecture),
-        operating_system: named(platform.os),
-    }
+    let mut reference = ArtifactManifestReference::new(child.digest.clone());
+    reference.architecture = named(platform.architecture);
+    reference.operating_system = named(platform.os);
+    reference
 }

@@ -23,6 +23,7 @@ use crate::timestamp::Timestamp;
 #[doc(alias = "ManifestAttributesBase")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct ArtifactManifestProperties {
     /// The registry's login server (`registry` on the wire, around the manifest).
     #[serde(rename = "registry")]
@@ -74,6 +75,29 @@ pub struct ArtifactManifestProperties {
     pub extra: Map<String, Value>,
 }
 
+impl ArtifactManifestProperties {
+    /// Those of an untagged manifest without locks that came at this time.
+    #[must_use]
+    pub fn new(repository_name: RepositoryName, digest: Digest, created_on: Timestamp) -> Self {
+        Self {
+            registry_login_server: String::new(),
+            repository_name,
+            digest,
+            size_in_bytes: None,
+            created_on,
+            last_updated_on: created_on,
+            architecture: None,
+            operating_system: None,
+            media_type: None,
+            config_media_type: None,
+            tags: Vec::new(),
+            attributes: Attributes::default(),
+            references: Vec::new(),
+            extra: Map::new(),
+        }
+    }
+}
+
 impl Enveloped for ArtifactManifestProperties {
     const MEMBERS: (&str, &str) = ("manifest", "manifests");
     const EXPECTED: (&str, &str) = ("the properties of a manifest", "a list of manifests");
@@ -96,6 +120,7 @@ impl Enveloped for ArtifactManifestProperties {
 #[doc(alias = "ArtifactManifestPlatform")]
 #[doc(alias = "ManifestAttributesManifestReferences")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ArtifactManifestReference {
     /// The manifest's digest.
     pub digest: Digest,
@@ -105,6 +130,18 @@ pub struct ArtifactManifestReference {
     /// The operating system that it is for (`os`).
     #[serde(rename = "os", default, skip_serializing_if = "Option::is_none")]
     pub operating_system: Option<String>,
+}
+
+impl ArtifactManifestReference {
+    /// One that says of no platform.
+    #[must_use]
+    pub const fn new(digest: Digest) -> Self {
+        Self {
+            digest,
+            architecture: None,
+            operating_system: None,
+        }
+    }
 }
 
 /// In which order manifests are listed.

@@ -14,32 +14,28 @@ fn properties_of_a_repository_are_written_as_the_service_does() {
         r#""changeableAttributes":{"deleteEnabled":true,"writeEnabled":true,"readEnabled":true,"listEnabled":true}}"#,
         "\n"
     );
-    let output = RepositoryProperties {
-        registry_login_server: "r.azurecr.io".into(),
-        name: repository,
-        created_on: valid("2025-09-01T10:00:02.61505Z".parse()),
-        last_updated_on: valid("2025-09-01T10:11:41.5329708Z".parse()),
-        manifest_count: 15,
-        tag_count: 5,
-        attributes: Attributes::enabled(),
-        extra: Default::default(),
-    };
+    let created_on = valid("2025-09-01T10:00:02.61505Z".parse());
+    let mut output = RepositoryProperties::new(repository, created_on);
+    output.registry_login_server = "r.azurecr.io".into();
+    output.last_updated_on = valid("2025-09-01T10:11:41.5329708Z".parse());
+    (output.manifest_count, output.tag_count) = (15, 5);
+    output.attributes = Attributes::enabled();
     golden(&operation, response(200, &[JSON], body), &output);
 }
 
 #[test]
 fn members_of_a_tag_that_are_new_stand_behind_its_locks() {
     let extra = serde_json::json!({ "future": [1], "signed": true, "newer": "x" });
-    let output = ArtifactTagProperties {
-        registry_login_server: "r.azurecr.io".into(),
-        repository_name: name("samples/app"),
-        name: tag_named("v1"),
-        digest: valid(Digest::new(DIGEST)),
-        created_on: valid("2025-09-01T10:00:02.61505Z".parse()),
-        last_updated_on: valid("2025-09-01T10:11:41.5329708Z".parse()),
-        attributes: Attributes::enabled(),
-        extra: extra.as_object().cloned().unwrap_or_default(),
-    };
+    let mut output = ArtifactTagProperties::new(
+        name("samples/app"),
+        tag_named("v1"),
+        valid(Digest::new(DIGEST)),
+        valid("2025-09-01T10:00:02.61505Z".parse()),
+    );
+    output.registry_login_server = "r.azurecr.io".into();
+    output.last_updated_on = valid("2025-09-01T10:11:41.5329708Z".parse());
+    output.attributes = Attributes::enabled();
+    output.extra = extra.as_object().cloned().unwrap_or_default();
     let operation = GetTagProperties {
         repository: output.repository_name.clone(),
         tag: output.name.clone(),
@@ -158,20 +154,17 @@ fn a_page_of_tags_is_written_with_its_link_as_the_service_does() {
          \"createdTime\":\"2025-09-01T10:00:02Z\",\"lastUpdateTime\":\"2025-09-01T10:00:02.5Z\",\"signed\":false,\
          \"changeableAttributes\":{{\"deleteEnabled\":false,\"writeEnabled\":false,\"readEnabled\":true,\"listEnabled\":true}}}}]}}\n"
     );
-    let item = ArtifactTagProperties {
-        registry_login_server: "r.azurecr.io".into(),
-        repository_name: name("alpine"),
-        name: tag_named("3.15.6"),
-        digest: valid(Digest::new(DIGEST)),
-        created_on: valid("2025-09-01T10:00:02Z".parse()),
-        last_updated_on: valid("2025-09-01T10:00:02.5Z".parse()),
-        attributes: {
-            let mut attributes = Attributes::enabled();
-            attributes.apply(&ChangeableAttributes::LOCKED);
-            attributes
-        },
-        extra: [("signed".to_owned(), false.into())].into_iter().collect(),
-    };
+    let mut item = ArtifactTagProperties::new(
+        name("alpine"),
+        tag_named("3.15.6"),
+        valid(Digest::new(DIGEST)),
+        valid("2025-09-01T10:00:02Z".parse()),
+    );
+    item.registry_login_server = "r.azurecr.io".into();
+    item.last_updated_on = valid("2025-09-01T10:00:02.5Z".parse());
+    item.attributes = Attributes::enabled();
+    item.attributes.apply(&ChangeableAttributes::LOCKED);
+    item.extra.insert("signed".to_owned(), false.into());
     let output = Page {
         registry_login_server: "r.azurecr.io".into(),
         items: vec![item],
@@ -190,22 +183,20 @@ fn a_page_of_tags_is_written_with_its_link_as_the_service_does() {
 /// Members come in the service's order; those that do not apply are left out, `tags` of an untagged manifest too.
 #[test]
 fn properties_of_an_image_and_of_an_index_are_written_as_the_service_does() {
-    let image = ArtifactManifestProperties {
-        registry_login_server: "r.azurecr.io".into(),
-        repository_name: name("a"),
-        digest: valid(Digest::new(DIGEST)),
-        tags: vec![tag_named("latest"), tag_named("v1")],
-        size_in_bytes: Some(2479),
-        created_on: valid("2025-09-01T10:00:02Z".parse()),
-        last_updated_on: valid("2025-09-01T10:00:02Z".parse()),
-        architecture: Some("amd64".into()),
-        operating_system: Some("linux".into()),
-        media_type: Some(MediaType::DOCKER_MANIFEST),
-        config_media_type: Some(MediaType::DOCKER_CONFIG),
-        references: vec![],
-        attributes: Attributes::enabled(),
-        extra: Default::default(),
-    };
+    let mut unnamed = ArtifactManifestProperties::new(
+        name("a"),
+        valid(Digest::new(DIGEST)),
+        valid("2025-09-01T10:00:02Z".parse()),
+    );
+    unnamed.registry_login_server = "r.azurecr.io".into();
+    unnamed.size_in_bytes = Some(2479);
+    unnamed.attributes = Attributes::enabled();
+    let mut image = unnamed.clone();
+    image.tags = vec![tag_named("latest"), tag_named("v1")];
+    image.architecture = Some("amd64".into());
+    image.operating_system = Some("linux".into());
+    image.media_type = Some(MediaType::DOCKER_MANIFEST);
+    image.config_media_type = Some(MediaType::DOCKER_CONFIG);
     let operation = GetManifestProperties {
         repository: name("a"),
         digest: image.digest.clone(),
@@ -223,19 +214,12 @@ fn properties_of_an_image_and_of_an_index_are_written_as_the_service_does() {
         &image,
     );
 
-    let index = ArtifactManifestProperties {
-        tags: vec![],
-        architecture: None,
-        operating_system: None,
-        media_type: Some(MediaType::OCI_INDEX),
-        config_media_type: None,
-        references: vec![ArtifactManifestReference {
-            digest: image.digest.clone(),
-            architecture: Some("arm64".into()),
-            operating_system: Some("linux".into()),
-        }],
-        ..image
-    };
+    let mut reference = ArtifactManifestReference::new(image.digest);
+    reference.architecture = Some("arm64".into());
+    reference.operating_system = Some("linux".into());
+    let mut index = unnamed;
+    index.media_type = Some(MediaType::OCI_INDEX);
+    index.references = vec![reference];
     let body = format!(
         r#"{head},"imageSize":2479,{times},"mediaType":"application/vnd.oci.image.index.v1+json",{locks},"references":[{{"digest":"{DIGEST}","architecture":"arm64","os":"linux"}}]}}}}"#
     );

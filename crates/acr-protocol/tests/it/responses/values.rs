@@ -14,25 +14,14 @@ pub(crate) fn repository_properties() -> impl Strategy<Value = RepositoryPropert
         extra(),
     )
         .prop_map(
-            |(
-                registry_login_server,
-                name,
-                created_on,
-                last_updated_on,
-                counts,
-                attributes,
-                extra,
-            )| {
-                RepositoryProperties {
-                    registry_login_server,
-                    name,
-                    created_on,
-                    last_updated_on,
-                    manifest_count: counts.0,
-                    tag_count: counts.1,
-                    attributes,
-                    extra,
-                }
+            |(login_server, name, created_on, last_updated_on, counts, attributes, extra)| {
+                let mut output = RepositoryProperties::new(name, created_on);
+                output.registry_login_server = login_server;
+                output.last_updated_on = last_updated_on;
+                (output.manifest_count, output.tag_count) = counts;
+                output.attributes = attributes;
+                output.extra = extra;
+                output
             },
         )
 }
@@ -52,26 +41,23 @@ pub(crate) fn tag_properties() -> impl Strategy<Value = ArtifactTagProperties> {
         .prop_map(
             |(envelope, name, digest, times, signed, attributes, mut extra)| {
                 extra.extend(signed.map(|signed| ("signed".to_owned(), signed.into())));
-                ArtifactTagProperties {
-                    registry_login_server: envelope.0,
-                    repository_name: envelope.1,
-                    name,
-                    digest,
-                    created_on: times.0,
-                    last_updated_on: times.1,
-                    attributes,
-                    extra,
-                }
+                let mut output = ArtifactTagProperties::new(envelope.1, name, digest, times.0);
+                output.registry_login_server = envelope.0;
+                output.last_updated_on = times.1;
+                output.attributes = attributes;
+                output.extra = extra;
+                output
             },
         )
 }
 
 pub(crate) fn manifest_properties() -> impl Strategy<Value = ArtifactManifestProperties> {
     let reference = (digest(), option::of(odd_text()), option::of(odd_text())).prop_map(
-        |(digest, architecture, operating_system)| ArtifactManifestReference {
-            digest,
-            architecture,
-            operating_system,
+        |(digest, architecture, operating_system)| {
+            let mut reference = ArtifactManifestReference::new(digest);
+            reference.architecture = architecture;
+            reference.operating_system = operating_system;
+            reference
         },
     );
     let envelope = (odd_text(), repository_name(), digest(), vec(tag(), 0..3));
@@ -96,22 +82,24 @@ pub(crate) fn manifest_properties() -> impl Strategy<Value = ArtifactManifestPro
     )
         .prop_map(
             |(envelope, platform, kinds, created_on, last_updated_on, attributes, extra)| {
-                ArtifactManifestProperties {
-                    registry_login_server: envelope.0,
-                    repository_name: envelope.1,
-                    digest: envelope.2,
-                    tags: envelope.3,
-                    size_in_bytes: platform.0,
-                    created_on,
-                    last_updated_on,
-                    architecture: platform.1,
-                    operating_system: platform.2,
-                    media_type: kinds.0,
-                    config_media_type: kinds.1,
-                    references: kinds.2,
-                    attributes,
-                    extra,
-                }
+                let mut output =
+                    ArtifactManifestProperties::new(envelope.1, envelope.2, created_on);
+                output.registry_login_server = envelope.0;
+                output.tags = envelope.3;
+                output.last_updated_on = last_updated_on;
+                (
+                    output.size_in_bytes,
+                    output.architecture,
+                    output.operating_system,
+                ) = platform;
+                (
+                    output.media_type,
+                    output.config_media_type,
+                    output.references,
+                ) = kinds;
+                output.attributes = attributes;
+                output.extra = extra;
+                output
             },
         )
 }
