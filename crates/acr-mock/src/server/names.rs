@@ -152,6 +152,11 @@ mod tests {
             .collect()
     }
 
+    /// The origins for a request of HTTP/1.1 that names these hosts.
+    fn origin(names: &Names, target: &str, hosts: &[&str]) -> Result<Origin, HostError> {
+        names.origin(&target.parse().unwrap(), Version::HTTP_11, &headers(hosts))
+    }
+
     #[test]
     fn the_data_origin_has_another_host_than_the_one_the_client_came_by() {
         let cases = [
@@ -165,13 +170,7 @@ mod tests {
             ("acr-data:5000", "acr:6000"),
         ];
         for (host, data) in cases {
-            let origin = names(&["acr", "acr-data"])
-                .origin(
-                    &Uri::from_static("/v2/"),
-                    Version::HTTP_11,
-                    &headers(&[host]),
-                )
-                .unwrap();
+            let origin = origin(&names(&["acr", "acr-data"]), "/v2/", &[host]).unwrap();
             assert_eq!((origin.authority(), origin.data_authority()), (host, data));
             assert_eq!(origin.base_url(), format!("https://{host}"));
             assert_eq!(origin.data_base_url(), format!("https://{data}"));
@@ -186,39 +185,22 @@ mod tests {
             (&[], "192.0.2.7:5000", "192.0.2.7:6000"),
             (&[], "[2001:db8::7]:5000", "[2001:db8::7]:6000"),
         ] {
-            let origin = names(hosts)
-                .origin(
-                    &Uri::from_static("/v2/"),
-                    Version::HTTP_11,
-                    &headers(&[host]),
-                )
-                .unwrap();
+            let origin = origin(&names(hosts), "/v2/", &[host]).unwrap();
             assert_eq!(origin.data_authority(), data);
         }
     }
 
     #[test]
     fn a_mapped_port_is_kept_in_the_authority() {
-        let origin = names(&[])
-            .origin(
-                &Uri::from_static("/v2/"),
-                Version::HTTP_11,
-                &headers(&["127.0.0.1:32768"]),
-            )
-            .unwrap();
+        let origin = origin(&names(&[]), "/v2/", &["127.0.0.1:32768"]).unwrap();
         assert_eq!(origin.authority(), "127.0.0.1:32768");
     }
 
     #[test]
     fn the_absolute_form_outranks_the_header_and_its_absence_means_the_endpoint_before_http_1_1() {
-        let absolute = Uri::from_static("https://localhost:5000/v2/");
-        assert_eq!(
-            names(&[])
-                .origin(&absolute, Version::HTTP_11, &headers(&["127.0.0.1:1"]))
-                .unwrap()
-                .authority(),
-            "localhost:5000"
-        );
+        let absolute = "https://localhost:5000/v2/";
+        let both = origin(&names(&[]), absolute, &["127.0.0.1:1"]).unwrap();
+        assert_eq!(both.authority(), "localhost:5000");
         let none = names(&[])
             .origin(&Uri::from_static("/v2/"), Version::HTTP_10, &headers(&[]))
             .unwrap();
@@ -237,11 +219,8 @@ mod tests {
                 &["one", "one"],
                 &[],
             ] {
-                assert_eq!(
-                    names(&[]).origin(&Uri::from_static(target), Version::HTTP_11, &headers(hosts)),
-                    Err(HostError::Malformed),
-                    "{target} {hosts:?}"
-                );
+                let refused = origin(&names(&[]), target, hosts);
+                assert_eq!(refused, Err(HostError::Malformed), "{target} {hosts:?}");
             }
         }
         for host in [
@@ -252,15 +231,8 @@ mod tests {
             "127.0.0.1:+1",
             "[::1]evil",
         ] {
-            assert_eq!(
-                names(&[]).origin(
-                    &Uri::from_static("/v2/"),
-                    Version::HTTP_11,
-                    &headers(&[host])
-                ),
-                Err(HostError::Malformed),
-                "{host}"
-            );
+            let refused = origin(&names(&[]), "/v2/", &[host]);
+            assert_eq!(refused, Err(HostError::Malformed), "{host}");
         }
     }
 
@@ -294,15 +266,8 @@ mod tests {
             "127.1",
             "acr-data",
         ];
-        let origin = |names: &Names, target: &str, host: &str| {
-            names
-                .origin(
-                    &target.parse().unwrap(),
-                    Version::HTTP_11,
-                    &headers(&[host]),
-                )
-                .map(drop)
-        };
+        let origin =
+            |names: &Names, target: &str, host: &str| origin(names, target, &[host]).map(drop);
         for host in own {
             assert_eq!(origin(&plain, "/v2/", host), Ok(()), "{host}");
         }

@@ -112,7 +112,7 @@ fn a_registry_is_their_client_s_transport_in_one_line() -> Result<(), Box<dyn Er
     registry.seed("samples/app")?.image("v1")?;
     let token = registry.access_token("repository:samples/app:metadata_read")?;
     let client = TheirClient {
-        transport: |request| registry.handle(request),
+        transport: registry.handler(),
         token,
     };
     let tags = run(client.get("/acr/v1/samples%2Fapp/_tags")).unwrap();

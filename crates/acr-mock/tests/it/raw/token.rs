@@ -383,6 +383,24 @@ fn a_user_name_and_password_do_directly_too() {
 }
 
 #[test]
+fn the_registry_s_own_user_may_do_everything_unless_another_has_its_name() {
+    let raw = Raw::with(acr_mock::RegistryBuilder::refuse_entra_tokens);
+    let (user, password) = (raw.registry.username(), raw.registry.password());
+    let token = access(&login(&raw, user, password, "registry:catalog:*").expect(200));
+    raw.get("/acr/v1/_catalog").bearer(&token).expect(200);
+    raw.get("/v2/").basic(user, password).expect(200);
+    raw.get("/v2/").basic(user, "").expect(401);
+    let other = Raw::new();
+    other.get("/v2/").basic(user, password).expect(401);
+    let named = Raw::with(|builder| builder.scoped_user(user, "word", READ.parse().unwrap()));
+    assert_eq!(named.registry.password(), "word");
+    named
+        .get("/acr/v1/_catalog")
+        .basic(user, "word")
+        .expect(401);
+}
+
+#[test]
 fn the_user_of_zeros_brings_a_token_as_the_password() {
     let raw = Raw::new();
     raw.push_image("app", "v1");
