@@ -344,12 +344,7 @@ fn a_manifest_nested_beyond_reason_is_refused_and_breaks_nothing() {
         "{{\"mediaType\":\"{OCI_MANIFEST}\",\"x\":{}",
         "[".repeat(100_000)
     );
-    let response = raw
-        .put("/v2/app/manifests/v1")
-        .scope(PUSH)
-        .header("content-type", OCI_MANIFEST)
-        .body(nested)
-        .send();
+    let response = raw.set_manifest("v1", OCI_MANIFEST, nested).send();
     response.expect_code(400, "MANIFEST_INVALID");
 }
 
@@ -372,23 +367,12 @@ fn what_nobody_knows_of_a_manifest_is_passed_over_and_makes_no_tree() {
             true => index.replacen(&format!("\"mediaType\":\"{OCI_INDEX}\","), "", 1),
             false => index,
         };
-        raw.put("/v2/app/manifests/v1")
-            .scope(PUSH)
-            .header("content-type", OCI_INDEX)
-            .body(index)
-            .expect(status);
+        raw.set_manifest("v1", OCI_INDEX, index).expect(status);
     }
     for no_object in ["[2,null,null,[]]", "[]", "null", "", " "] {
-        raw.put("/v2/app/manifests/v1")
-            .scope(PUSH)
-            .header("content-type", OCI_INDEX)
-            .body(no_object)
-            .expect(400);
+        raw.set_manifest("v1", OCI_INDEX, no_object).expect(400);
     }
-    raw.put("/v2/app/manifests/v1")
-        .scope(PUSH)
-        .header("content-type", OCI_INDEX)
-        .body(&b"{\"manifests\":[],\"x\":\"\xff\"}"[..])
+    raw.set_manifest("v1", OCI_INDEX, &b"{\"manifests\":[],\"x\":\"\xff\"}"[..])
         .expect(400);
 }
 

@@ -306,71 +306,59 @@ fn every_operation_s_name_is_known_and_a_mistaken_one_is_said_at_once() {
 
 #[test]
 fn a_fault_that_could_never_strike_is_refused_and_says_why() {
+    use FaultAction::{CorruptUpload, LoseUpload, Reset, ResetAfterTaking};
     let raw = open();
+    let on = |name: &str| Fault::on(name);
+    let class = Fault::on_class;
     for (fault, why) in [
         (Fault::any(), "has no action"),
         (
-            Fault::any().in_repository("UPPER").then(FaultAction::Reset),
+            Fault::any().in_repository("UPPER").then(Reset),
             "\"UPPER\" is not a repository name",
         ),
         (
-            Fault::any().share(1.5).then(FaultAction::Reset),
+            Fault::any().share(1.5).then(Reset),
             "share 1.5 of a fault is not between 0 and 1",
         ),
+        (Fault::any().share(-0.1).then(Reset), "between 0 and 1"),
+        (Fault::any().share(f64::NAN).then(Reset), "between 0 and 1"),
         (
-            Fault::any().share(-0.1).then(FaultAction::Reset),
-            "between 0 and 1",
-        ),
-        (
-            Fault::any().share(f64::NAN).then(FaultAction::Reset),
-            "between 0 and 1",
-        ),
-        (
-            Fault::on_data()
-                .in_repository("app")
-                .then(FaultAction::Reset),
+            Fault::on_data().in_repository("app").then(Reset),
             "the data origin has no repository",
         ),
         (
-            Fault::on("ping")
-                .in_repository("app")
-                .then(FaultAction::Reset),
+            on("ping").in_repository("app").then(Reset),
             "ping has no repository",
         ),
         (
-            Fault::on_class(OperationClass::Token)
+            class(OperationClass::Token)
                 .in_repository("app")
-                .then(FaultAction::Reset),
+                .then(Reset),
             "Token has no repository",
         ),
         (
-            Fault::on("get_blob").then(FaultAction::LoseUpload),
+            on("get_blob").then(LoseUpload),
             "get_blob has no open upload",
         ),
         (
-            Fault::on_class(OperationClass::Manifest).then(FaultAction::CorruptUpload),
+            class(OperationClass::Manifest).then(CorruptUpload),
             "Manifest has no open upload",
         ),
+        (Fault::on_data().then(LoseUpload), "has no open upload"),
         (
-            Fault::on_data().then(FaultAction::LoseUpload),
-            "has no open upload",
-        ),
-        (
-            Fault::on("get_blob").then(FaultAction::ResetAfterTaking(1)),
+            on("get_blob").then(ResetAfterTaking(1)),
             "get_blob has no request body",
         ),
         (
-            Fault::on_data().then(FaultAction::ResetAfterTaking(1)),
+            Fault::on_data().then(ResetAfterTaking(1)),
             "has no request body",
         ),
         (
-            Fault::on("get_blob").then(FaultResponse::expired_url()),
+            on("get_blob").then(FaultResponse::expired_url()),
             "get_blob has no signed URL",
         ),
         (
-            Fault::any()
-                .then(FaultAction::Reset)
-                .then(FaultResponse::expired_url()),
+            Fault::any().then(Reset).then(FaultResponse::expired_url()),
             "has no signed URL",
         ),
         (

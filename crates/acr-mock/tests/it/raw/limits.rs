@@ -54,12 +54,7 @@ fn a_form_or_an_update_over_the_bound_is_413_and_changes_nothing() {
 fn a_manifest_over_the_bound_is_413_with_and_without_a_length() {
     let raw = Raw::with(|builder| builder.manifest_limit(1_000));
     let long = format!("{}{}", raw.image("app", "v1"), " ".repeat(1_000));
-    let put = || {
-        raw.put("/v2/app/manifests/v1")
-            .scope(PUSH)
-            .header("content-type", OCI_MANIFEST)
-            .body(long.clone())
-    };
+    let put = || raw.set_manifest("v1", OCI_MANIFEST, long.clone());
     let invalid = error_with(
         "MANIFEST_INVALID",
         "manifest invalid",

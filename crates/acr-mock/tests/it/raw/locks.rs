@@ -41,7 +41,7 @@ impl App {
 
     fn set(&self, level: &str, switches: &str) {
         let below = level.replace("manifest", &format!("/_manifests/{}", self.digest));
-        self.raw.set_locks("app", &below, switches);
+        self.set_locks("app", &below, switches);
     }
 
     fn push(&self, reference: &str) -> RawResponse {
@@ -49,12 +49,7 @@ impl App {
     }
 
     fn push_bytes(&self, reference: &str, manifest: &str) -> RawResponse {
-        let ask = self
-            .raw
-            .put(format!("/v2/app/manifests/{reference}"))
-            .scope(PUSH);
-        ask.header("content-type", OCI_MANIFEST)
-            .body(manifest.to_owned())
+        self.set_manifest(reference, OCI_MANIFEST, manifest.to_owned())
             .send()
     }
 
@@ -66,21 +61,19 @@ impl App {
     }
 
     fn delete_tag(&self, tag: &str) -> RawResponse {
-        self.raw
-            .delete(format!("/acr/v1/app/_tags/{tag}"))
+        self.delete(format!("/acr/v1/app/_tags/{tag}"))
             .scope(DELETE)
             .send()
     }
 
     fn delete_manifest(&self, digest: &str) -> RawResponse {
-        self.raw
-            .delete(format!("/v2/app/manifests/{digest}"))
+        self.delete(format!("/v2/app/manifests/{digest}"))
             .scope(DELETE)
             .send()
     }
 
     fn delete_repository(&self) -> RawResponse {
-        self.raw.delete("/acr/v1/app").scope(DELETE).send()
+        self.delete("/acr/v1/app").scope(DELETE).send()
     }
 
     fn get(&self, path: &str) -> RawResponse {
@@ -88,6 +81,14 @@ impl App {
             .get(format!("/acr/v1/app{path}"))
             .scope(READ)
             .send()
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Raw;
+
+    fn deref(&self) -> &Raw {
+        &self.raw
     }
 }
 
@@ -112,7 +113,7 @@ fn a_tag_that_must_not_be_written_can_be_pulled_and_leaves_other_tags_alone() {
     app.close("/_tags/v1", &["writeEnabled"]);
     app.pull("v1").expect(200);
     // Its lock is not that of its manifest, nor that of another tag of the same manifest.
-    let other = app.raw.image("app", "new");
+    let other = app.image("app", "new");
     app.push_bytes("also", &other).expect(201);
     app.delete_tag("also").expect(202);
     app.push("fresh").expect(201);
@@ -126,7 +127,7 @@ fn a_tag_that_must_not_be_deleted_can_be_moved() {
     let app = App::new();
     app.close("/_tags/v1", &["deleteEnabled"]);
     app.delete_tag("v1").expect_disallowed();
-    let other = app.raw.image("app", "new");
+    let other = app.image("app", "new");
     app.push_bytes("v1", &other).expect(201);
     // The lock moved along.
     app.delete_tag("v1").expect_disallowed();
@@ -140,7 +141,7 @@ fn a_tag_that_must_not_be_read_is_not_pulled_but_its_properties_are_read() {
     app.close("/_tags/v1", &["readEnabled"]);
     // The status is chosen.
     app.pull("v1").expect_disallowed();
-    let head = app.raw.head("/v2/app/manifests/v1").scope(PULL).expect(405);
+    let head = app.head("/v2/app/manifests/v1").scope(PULL).expect(405);
     assert!(head.body.is_empty());
     app.get("/_tags/v1").expect(200);
     app.pull("also").expect(200);
@@ -247,15 +248,14 @@ fn a_locked_tag_holds_its_manifest() {
 #[test]
 fn a_repository_that_must_not_be_written_takes_no_push_and_no_delete() {
     let app = App::new();
-    let blob = app.raw.push_blob("app", b"free");
+    let blob = app.push_blob("app", b"free");
     let upload = app
-        .raw
         .post("/v2/app/blobs/uploads/")
         .scope(PUSH)
         .expect(202)
         .header("location")
         .to_owned();
-    let source = app.raw.push_blob("source", b"source");
+    let source = app.push_blob("source", b"source");
     app.close("", &["writeEnabled"]);
     app.push("v1").expect_disallowed();
     app.push("fresh").expect_disallowed();
@@ -263,33 +263,26 @@ fn a_repository_that_must_not_be_written_takes_no_push_and_no_delete() {
     app.delete_tag("v1").expect_disallowed();
     app.delete_manifest(&app.digest).expect_disallowed();
     app.delete_repository().expect_disallowed();
-    app.raw
-        .delete(format!("/v2/app/blobs/{blob}"))
+    app.delete(format!("/v2/app/blobs/{blob}"))
         .scope(DELETE)
         .expect_disallowed();
-    app.raw
-        .post("/v2/app/blobs/uploads/")
+    app.post("/v2/app/blobs/uploads/")
         .scope(PUSH)
         .expect_disallowed();
     let single = format!("/v2/app/blobs/uploads/?digest={}", digest(b"x"));
-    app.raw
-        .post(single)
+    app.post(single)
         .scope(PUSH)
         .body(&b"x"[..])
         .expect_disallowed();
-    let mount = app
-        .raw
-        .post(format!("/v2/app/blobs/uploads/?from=source&mount={source}"));
+    let mount = app.post(format!("/v2/app/blobs/uploads/?from=source&mount={source}"));
     mount
         .scope("repository:app:pull,push repository:source:pull")
         .expect_disallowed();
-    app.raw
-        .patch(&upload)
+    app.patch(&upload)
         .scope(PUSH)
         .body(&b"x"[..])
         .expect_disallowed();
-    app.raw
-        .put(format!("{upload}&digest={}", digest(b"")))
+    app.put(format!("{upload}&digest={}", digest(b"")))
         .scope(PUSH)
         .expect_disallowed();
     // Pulls, reads and updates go on, also of what is in it.
@@ -299,11 +292,7 @@ fn a_repository_that_must_not_be_written_takes_no_push_and_no_delete() {
     app.set("manifest", r#"{"deleteEnabled":false}"#);
     // Opened again, the upload goes on where it was.
     app.set("", OPEN);
-    app.raw
-        .patch(&upload)
-        .scope(PUSH)
-        .body(&b"x"[..])
-        .expect(202);
+    app.patch(&upload).scope(PUSH).body(&b"x"[..]).expect(202);
 }
 
 #[test]
@@ -331,8 +320,7 @@ fn a_repository_that_must_not_be_read_gives_nothing_of_its_content() {
         .get(format!("/v2/app/blobs/{layer}"))
         .scope(PULL)
         .expect_disallowed();
-    app.raw
-        .head(format!("/v2/app/blobs/{layer}"))
+    app.head(format!("/v2/app/blobs/{layer}"))
         .scope(PULL)
         .expect(405);
     app.get("").expect(200);
@@ -345,14 +333,11 @@ fn a_repository_that_must_not_be_read_is_no_source_of_a_mount() {
     let app = App::new();
     let layer = digest(b"layer of v1");
     app.close("", &["readEnabled"]);
-    let mount = app
-        .raw
-        .post(format!("/v2/target/blobs/uploads/?from=app&mount={layer}"));
+    let mount = app.post(format!("/v2/target/blobs/uploads/?from=app&mount={layer}"));
     mount
         .scope("repository:target:pull,push repository:app:pull")
         .expect(202);
-    app.raw
-        .head(format!("/v2/target/blobs/{layer}"))
+    app.head(format!("/v2/target/blobs/{layer}"))
         .scope("repository:target:pull")
         .expect(404);
 }
@@ -361,7 +346,7 @@ fn a_repository_that_must_not_be_read_is_no_source_of_a_mount() {
 fn a_repository_that_must_not_be_listed_is_left_out_of_the_catalogue() {
     // Chosen.
     let app = App::new();
-    app.raw.push_image("seen", "v1");
+    app.push_image("seen", "v1");
     app.close("", &["listEnabled"]);
     for path in ["/acr/v1/_catalog", "/v2/_catalog"] {
         let catalog = app.raw.get(path).scope("registry:catalog:*").send();
@@ -391,8 +376,7 @@ fn locks_come_after_existence_and_before_the_body() {
     app.close("", &["writeEnabled"]);
     app.delete_tag("nowhere").expect(404);
     app.delete_manifest(&digest(b"nowhere")).expect(404);
-    app.raw
-        .delete(format!("/v2/app/blobs/{}", digest(b"nowhere")))
+    app.delete(format!("/v2/app/blobs/{}", digest(b"nowhere")))
         .scope(DELETE)
         .expect(404);
     // A lock tells nothing of a body that is wrong. Chosen: the service's order is not known.

@@ -202,11 +202,7 @@ fn nothing_that_is_kept_pins_the_buffer_it_came_in() {
 fn a_manifest_in_chunks_of_a_byte_is_one_like_any_other() {
     let raw = Raw::new();
     let manifest = raw.image("app", "v1");
-    let put = raw
-        .put("/v2/app/manifests/v1")
-        .scope(PUSH)
-        .header("content-type", OCI_MANIFEST)
-        .body(manifest.clone());
+    let put = raw.set_manifest("v1", OCI_MANIFEST, manifest.clone());
     put.send_in_pieces(1).expect(201);
     let got = raw.get("/v2/app/manifests/v1").scope(PULL).send();
     assert_eq!(got.expect(200).text(), manifest);
@@ -230,12 +226,7 @@ fn blobs_manifests_and_uploads_are_held_up_to_a_number_of_bytes_and_what_ends_ma
     });
     let manifest = raw.image("app", "v1");
     let held = raw.registry.statistics().held_bytes() + manifest.len() as u64;
-    let put = || {
-        raw.put("/v2/app/manifests/v1")
-            .scope(PUSH)
-            .header("content-type", OCI_MANIFEST)
-            .body(manifest.clone())
-    };
+    let put = || raw.set_manifest("v1", OCI_MANIFEST, manifest.clone());
     let room = usize::try_from(2_000 - held).unwrap();
     let (fits, content) = (vec![1; room], vec![2; room + 1]);
     let whole = |content: &[u8]| {

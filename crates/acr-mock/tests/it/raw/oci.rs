@@ -14,10 +14,7 @@ fn oci() -> Raw {
 }
 
 fn put<'a>(raw: &'a Raw, reference: &str, media_type: &str, manifest: &str) -> Ask<'a> {
-    raw.put(format!("/v2/app/manifests/{reference}"))
-        .scope(PUSH)
-        .header("content-type", media_type)
-        .body(manifest.to_owned())
+    raw.set_manifest(reference, media_type, manifest.to_owned())
 }
 
 fn get(raw: &Raw, path: &str) -> RawResponse {

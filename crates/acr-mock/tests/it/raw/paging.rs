@@ -11,12 +11,14 @@ use crate::raw::support::{
 const CATALOG: &str = "registry:catalog:*";
 
 fn get(raw: &Raw, path: &str) -> RawResponse {
-    let scope = if path.contains("_catalog") {
-        CATALOG
-    } else {
-        READ
-    };
-    raw.get(path).scope(scope).expect(200)
+    raw.get(path).scope(scope(path)).expect(200)
+}
+
+fn scope(path: &str) -> &'static str {
+    match path.contains("_catalog") {
+        true => CATALOG,
+        false => READ,
+    }
 }
 
 /// The names in a page, whatever it lists.
@@ -50,13 +52,9 @@ fn next(response: &RawResponse) -> Option<String> {
         assert!(links.is_empty(), "{links:?}");
         return None;
     };
-    Some(
-        link.strip_prefix('<')
-            .unwrap()
-            .strip_suffix(">; rel=\"next\"")
-            .unwrap()
-            .to_owned(),
-    )
+    let target = link.strip_prefix('<').unwrap();
+    let target = target.strip_suffix(">; rel=\"next\"").unwrap();
+    Some(target.to_owned())
 }
 
 /// Every page from a first one on.
@@ -80,61 +78,55 @@ fn with_tags(tags: &[&str]) -> Raw {
 }
 
 #[test]
-fn the_link_of_the_catalogue_is_the_service_s_to_the_letter() {
-    let raw = Raw::new();
+fn the_link_is_the_service_s_to_the_letter() {
+    let raw = with_tags(&["3.15.6", "3.16.3", "3.17.1"]);
     for name in ["ubuntu", "library/busybox", "alpine"] {
         raw.push_image(name, "v1");
     }
     for (path, expected) in [
         (
             "/acr/v1/_catalog?api-version=2021-07-01&n=1",
-            "</acr/v1/_catalog?last=alpine&n=1&orderby=>; rel=\"next\"",
-        ),
-        (
             "/acr/v1/_catalog?last=alpine&n=1&orderby=",
-            "</acr/v1/_catalog?last=library%2Fbusybox&n=1&orderby=>; rel=\"next\"",
         ),
         (
-            "/acr/v1/_catalog?n=2",
-            "</acr/v1/_catalog?last=library%2Fbusybox&n=2&orderby=>; rel=\"next\"",
+            "/acr/v1/_catalog?last=app&n=1&orderby=",
+            "/acr/v1/_catalog?last=library%2Fbusybox&n=1&orderby=",
         ),
         (
-            "/v2/_catalog?n=2",
-            "</v2/_catalog?last=library%2Fbusybox&n=2&orderby=>; rel=\"next\"",
+            "/acr/v1/_catalog?n=3",
+            "/acr/v1/_catalog?last=library%2Fbusybox&n=3&orderby=",
+        ),
+        (
+            "/v2/_catalog?n=3",
+            "/v2/_catalog?last=library%2Fbusybox&n=3&orderby=",
+        ),
+        (
+            "/acr/v1/app/_tags?api-version=2021-07-01&n=1",
+            "/acr/v1/app/_tags?last=3.15.6&n=1&orderby=",
+        ),
+        (
+            "/v2/app/tags/list?n=2",
+            "/v2/app/tags/list?last=3.16.3&n=2&orderby=",
         ),
     ] {
-        assert_eq!(get(&raw, path).all("link"), [expected], "{path}");
+        let link = format!("<{expected}>; rel=\"next\"");
+        assert_eq!(get(&raw, path).all("link"), [link], "{path}");
     }
-    let last = get(&raw, "/acr/v1/_catalog?last=library%2Fbusybox&n=1&orderby=");
-    assert_eq!(
-        (names(&last), next(&last)),
-        (vec!["ubuntu".to_owned()], None)
-    );
-    // A marker may come unescaped.
-    assert_eq!(
-        names(&get(&raw, "/acr/v1/_catalog?last=library/busybox&n=1")),
-        ["ubuntu"]
-    );
-}
-
-#[test]
-fn the_link_of_the_tags_is_the_service_s_to_the_letter() {
-    let raw = with_tags(&["3.15.6", "3.16.3", "3.17.1"]);
-    let first = get(&raw, "/acr/v1/app/_tags?api-version=2021-07-01&n=1");
-    assert_eq!(
-        first.all("link"),
-        ["</acr/v1/app/_tags?last=3.15.6&n=1&orderby=>; rel=\"next\""]
-    );
-    let first = get(&raw, "/v2/app/tags/list?n=2");
-    assert_eq!(
-        first.all("link"),
-        ["</v2/app/tags/list?last=3.16.3&n=2&orderby=>; rel=\"next\""]
-    );
-    let last = get(&raw, "/v2/app/tags/list?last=3.16.3&n=2&orderby=");
-    assert_eq!(
-        (names(&last), next(&last)),
-        (vec!["3.17.1".to_owned()], None)
-    );
+    for (path, expected) in [
+        (
+            "/acr/v1/_catalog?last=library%2Fbusybox&n=1&orderby=",
+            "ubuntu",
+        ),
+        // A marker may come unescaped.
+        ("/acr/v1/_catalog?last=library/busybox&n=1", "ubuntu"),
+        ("/v2/app/tags/list?last=3.16.3&n=2&orderby=", "3.17.1"),
+    ] {
+        let last = get(&raw, path);
+        assert_eq!(
+            (names(&last), next(&last)),
+            (vec![expected.to_owned()], None)
+        );
+    }
 }
 
 #[test]
@@ -142,19 +134,13 @@ fn the_link_of_the_manifests_escapes_the_digest() {
     let raw = with_tags(&["a", "b", "c"]);
     let first = get(&raw, "/acr/v1/app/_manifests?n=1&api-version=2021-07-01");
     let digest = names(&first).remove(0).replace(':', "%3A");
-    assert_eq!(
-        first.all("link"),
-        [format!(
-            "</acr/v1/app/_manifests?last={digest}&n=1&orderby=>; rel=\"next\""
-        )]
-    );
-    let second = get(&raw, &next(&first).unwrap());
-    assert!(names(&second)[0] > names(&first)[0]);
+    let link = next(&first).unwrap();
+    let expected = format!("/acr/v1/app/_manifests?last={digest}&n=1&orderby=");
+    assert_eq!(link, expected);
+    let second = names(&get(&raw, &link));
+    assert!(second[0] > names(&first)[0]);
     // The marker may be written with its colon.
-    assert_eq!(
-        names(&get(&raw, &next(&first).unwrap().replace("%3A", ":"))),
-        names(&second)
-    );
+    assert_eq!(names(&get(&raw, &link.replace("%3A", ":"))), second);
 }
 
 #[test]
@@ -197,20 +183,13 @@ fn the_marker_in_time_order_holds_ticks_and_name() {
     let raw = with_tags(&["v2", "v9", "v1"]);
     let start = START_TICKS;
     let link = |path: &str| next(&get(&raw, path)).unwrap();
-    assert_eq!(
-        link("/acr/v1/app/_tags?n=2&orderby=timeasc"),
-        format!(
-            "/acr/v1/app/_tags?last={}%26v9&n=2&orderby=timeasc",
-            start + 1
-        )
-    );
-    assert_eq!(
-        link("/acr/v1/app/_tags?orderby=timedesc&n=1"),
-        format!(
-            "/acr/v1/app/_tags?last={}%26v1&n=1&orderby=timedesc",
-            start + 2
-        )
-    );
+    for (query, ticks, marker) in [
+        ("n=2&orderby=timeasc", start + 1, "v9&n=2&orderby=timeasc"),
+        ("orderby=timedesc&n=1", start + 2, "v1&n=1&orderby=timedesc"),
+    ] {
+        let expected = format!("/acr/v1/app/_tags?last={ticks}%26{marker}");
+        assert_eq!(link(&format!("/acr/v1/app/_tags?{query}")), expected);
+    }
     let first = get(&raw, "/acr/v1/app/_manifests?n=1&orderby=timeasc");
     let digest = names(&first).remove(0);
     assert_eq!(
@@ -337,12 +316,8 @@ fn a_page_size_that_is_no_number_is_refused() {
         "/v2/app/tags/list",
     ] {
         for n in ["many", "-1", "1.5", "0x10", "1%20"] {
-            let scope = if path.contains("_catalog") {
-                CATALOG
-            } else {
-                READ
-            };
-            let response = raw.get(format!("{path}?n={n}")).scope(scope).expect(400);
+            let ask = raw.get(format!("{path}?n={n}")).scope(scope(path));
+            let response = ask.expect(400);
             let error = &response.json()["errors"][0];
             assert_eq!(error["code"], "PAGINATION_NUMBER_INVALID", "{path} {n}");
             assert!(error["detail"]["n"].is_string());
@@ -391,20 +366,13 @@ fn the_page_sizes_can_be_set() {
     for tag in ["a", "b", "c", "d", "e"] {
         raw.push_image("app", tag);
     }
-    assert_eq!(
-        walk(&raw, "/acr/v1/app/_tags")
-            .iter()
-            .map(Vec::len)
-            .collect::<Vec<_>>(),
-        [2, 2, 1]
-    );
-    assert_eq!(
-        walk(&raw, "/acr/v1/app/_tags?n=9")
-            .iter()
-            .map(Vec::len)
-            .collect::<Vec<_>>(),
-        [3, 2]
-    );
+    for (path, sizes) in [
+        ("/acr/v1/app/_tags", &[2, 2, 1][..]),
+        ("/acr/v1/app/_tags?n=9", &[3, 2]),
+    ] {
+        let pages = walk(&raw, path);
+        assert!(pages.iter().map(Vec::len).eq(sizes.iter().copied()));
+    }
 }
 
 #[test]

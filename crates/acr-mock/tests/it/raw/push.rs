@@ -108,12 +108,7 @@ fn missing_children_of_an_index_are_missed_as_blobs_are() {
     let raw = Raw::new();
     let child = nowhere();
     let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [{ "mediaType": OCI_MANIFEST, "digest": child, "size": 1 }] });
-    let response = raw
-        .put("/v2/app/manifests/v1")
-        .scope(PUSH)
-        .header("content-type", OCI_INDEX)
-        .body(index.to_string())
-        .send();
+    let response = raw.set_manifest("v1", OCI_INDEX, index.to_string()).send();
     response.expect_json(
         400,
         &error_with(
@@ -151,10 +146,7 @@ fn an_index_may_name_manifests_and_blobs_and_lacks_what_is_neither() {
     let entry = |digest: &str| json!({ "mediaType": OCI_LAYER, "digest": digest, "size": 1 });
     let push = |entries: &[Value]| {
         let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries });
-        raw.put("/v2/app/manifests/index")
-            .scope(PUSH)
-            .header("content-type", OCI_INDEX)
-            .body(index.to_string())
+        raw.set_manifest("index", OCI_INDEX, index.to_string())
             .send()
     };
     push(&[entry(&blob), entry(&image)]).expect(201);
@@ -238,12 +230,7 @@ fn what_is_no_manifest_is_invalid() {
             r#"{"schemaVersion":1}"#,
         ),
     ] {
-        let response = raw
-            .put("/v2/app/manifests/v1")
-            .scope(PUSH)
-            .header("content-type", media_type)
-            .body(body)
-            .send();
+        let response = raw.set_manifest("v1", media_type, body).send();
         response.expect_json(400, &invalid);
     }
     raw.put("/v2/app/manifests/v1")
@@ -301,12 +288,7 @@ fn a_manifest_over_4_mib_is_too_large() {
     let manifest = raw.image("app", "v1");
     let exact = format!("{manifest}{}", " ".repeat(4 * 1024 * 1024 - manifest.len()));
     raw.push_manifest("app", "v1", OCI_MANIFEST, &exact);
-    let over = raw
-        .put("/v2/app/manifests/v2")
-        .scope(PUSH)
-        .header("content-type", OCI_MANIFEST)
-        .body(exact + " ")
-        .send();
+    let over = raw.set_manifest("v2", OCI_MANIFEST, exact + " ").send();
     over.expect_code(413, "MANIFEST_INVALID");
     raw.get("/v2/app/manifests/v2").scope(PULL).expect(404);
 }

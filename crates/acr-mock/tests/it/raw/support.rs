@@ -176,6 +176,19 @@ impl Raw {
         digest(bytes.as_bytes())
     }
 
+    /// The request that sets a manifest of the repository `app`.
+    pub(crate) fn set_manifest(
+        &self,
+        reference: &str,
+        media_type: &str,
+        bytes: impl Into<Bytes>,
+    ) -> Ask<'_> {
+        self.put(format!("/v2/app/manifests/{reference}"))
+            .scope(PUSH)
+            .header("content-type", media_type)
+            .body(bytes)
+    }
+
     /// Pushes a small image, whose content is made of its tag; returns the manifest's digest.
     #[track_caller]
     pub(crate) fn push_image(&self, repository: &str, tag: &str) -> String {

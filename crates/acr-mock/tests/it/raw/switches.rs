@@ -27,10 +27,7 @@ fn without_the_referrers_api_there_is_a_plain_404_and_no_word_about_the_subject(
         let mut artifact: Value = serde_json::from_str(&raw.image("app", "artifact")).unwrap();
         artifact["subject"] = json!({ "mediaType": OCI_MANIFEST, "digest": subject, "size": 7 });
         let set = raw
-            .put("/v2/app/manifests/signature")
-            .scope(PUSH)
-            .header("content-type", OCI_MANIFEST)
-            .body(artifact.to_string())
+            .set_manifest("signature", OCI_MANIFEST, artifact.to_string())
             .send();
         assert!(!set.expect(201).has("oci-subject"));
         let path = format!("/v2/app/referrers/{subject}");
