@@ -100,7 +100,6 @@ impl RepositoryClient {
 /// After a future of [`append`](Self::append) was dropped, the registry may hold any part of its
 /// bytes; [`status`](Self::status) finds out.
 #[derive(Debug)]
-#[doc(alias = "UploadProgress")]
 pub struct BlobUpload {
     repository: RepositoryClient,
     /// A path on the registry.

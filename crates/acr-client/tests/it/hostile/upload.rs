@@ -377,6 +377,8 @@ async fn an_upload_that_is_refused_again_and_again_is_given_up() {
     let tricks = vec![Some(Trick::Take(0)); 9];
     let error = upload(b"0123456789", tricks).await.unwrap_err();
     assert_eq!(error.status().unwrap(), 416, "{}", text(&error));
+    // Without a body there is no code.
+    assert_eq!(error.code(), None);
 }
 
 #[tokio::test]
