@@ -112,22 +112,10 @@ impl<T> Pager<T> {
 
     /// A list that fails at its first item.
     pub(crate) fn failed(error: Error) -> Self {
-        Self {
-            items: VecDeque::new(),
-            pages: Pages {
-                fetch: Arc::new(move |_| {
-                    let error = error.clone();
-                    Box::pin(async move { Err(error) })
-                }),
-                next: Next::First,
-                in_progress: Mutex::default(),
-                begun: None,
-                seen: HashSet::new(),
-                hasher: RandomState::new(),
-                most_pages: MAX_PAGES,
-                empty: 0,
-            },
-        }
+        Self::new(move |_| {
+            let error = error.clone();
+            Box::pin(async move { Err(error) })
+        })
     }
 }
 

@@ -1,6 +1,5 @@
 //! Whether a failed attempt is repeated, and when.
 
-use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -183,14 +182,7 @@ impl RetryPolicy {
     }
 }
 
-impl fmt::Debug for RetryPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.options.fmt(f)
-    }
-}
-
 /// The attempts at one operation.
-#[derive(Debug)]
 pub(crate) struct RetryState {
     policy: RetryPolicy,
     repeatable: bool,

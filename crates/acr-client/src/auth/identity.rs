@@ -9,7 +9,6 @@ use super::credential::{Credential, Identity, Link, kinds};
 use crate::error::{Error, ErrorKind};
 
 /// The credentials of a client in their order, and the one that is in force.
-#[derive(Debug)]
 pub(super) struct CredentialChain {
     links: Vec<Link>,
     active: Mutex<Active>,

@@ -3,10 +3,7 @@ mod builder;
 use std::fmt;
 use std::num::NonZeroU32;
 
-use acr_protocol::repository::{
-    DeleteRepository, GetRepositoryProperties, ListRepositories, ListRepositoryNames,
-    UpdateRepositoryProperties,
-};
+use acr_protocol::repository::{ListRepositories, ListRepositoryNames};
 use acr_protocol::{
     ChangeableAttributes, DeletedRepository, ListQuery, PageToken, Ping, RepositoryName,
     RepositoryProperties, Timestamp,
@@ -189,9 +186,8 @@ impl ContainerRegistryClient {
         &self,
         name: impl Argument<RepositoryName>,
     ) -> Result<RepositoryProperties, Error> {
-        let repository = name.into_argument()?;
-        self.pipeline
-            .run(&GetRepositoryProperties { repository })
+        self.repository_client(name)?
+            .get_repository_properties()
             .await
     }
 
@@ -205,12 +201,9 @@ impl ContainerRegistryClient {
         name: impl Argument<RepositoryName>,
         attributes: ChangeableAttributes,
     ) -> Result<RepositoryProperties, Error> {
-        let repository = name.into_argument()?;
-        let operation = UpdateRepositoryProperties {
-            repository,
-            attributes,
-        };
-        self.pipeline.run(&operation).await
+        self.repository_client(name)?
+            .update_repository_properties(attributes)
+            .await
     }
 
     /// Deletes a repository with everything in it: `DELETE /acr/v1/{name}`.
@@ -225,9 +218,7 @@ impl ContainerRegistryClient {
         &self,
         name: impl Argument<RepositoryName>,
     ) -> Result<Option<DeletedRepository>, Error> {
-        let repository = name.into_argument()?;
-        let deleted = self.pipeline.run(&DeleteRepository { repository }).await?;
-        Ok(deleted.deleted())
+        self.repository_client(name)?.delete_repository().await
     }
 
     pub(crate) const fn over(pipeline: Pipeline) -> Self {
