@@ -54,16 +54,21 @@ async fn an_old_location_is_refused_and_the_status_says_where_to_go_on() {
 async fn whether_one_byte_is_held_or_none_is_found_out_by_the_next_chunk() {
     let served = Served::new();
     let app = served.repository("samples/app");
-    for held in ["", "a"] {
+    let digest = Digest::sha256("whole");
+    for (held, is_last) in [(false, false), (false, true), (true, false), (true, true)] {
         let mut upload = app.start_upload().await.unwrap();
-        if !held.is_empty() {
-            upload.append(held).await.unwrap();
+        if held {
+            upload.append("w").await.unwrap();
         }
         let mut resumed = app.resume_upload(upload.location(), None).await.unwrap();
         assert_eq!(resumed.offset(), 0);
-        resumed.append("abc").await.unwrap();
-        assert_eq!(resumed.offset(), 3);
-        resumed.complete(Digest::sha256("abc")).await.unwrap();
+        if is_last {
+            resumed.complete_with(&digest, "whole").await.unwrap();
+        } else {
+            resumed.append("whole").await.unwrap();
+            assert_eq!(resumed.offset(), 5);
+            resumed.complete(&digest).await.unwrap();
+        }
     }
 }
 
