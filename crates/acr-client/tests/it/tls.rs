@@ -54,10 +54,8 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
 #[tokio::test]
 async fn without_any_root_a_server_cannot_be_trusted() {
     let mock = AcrMock::start().unwrap();
-    let transport = HyperTransport::builder()
-        .platform_roots(false)
-        .build()
-        .unwrap();
+    let transport = HyperTransport::builder().platform_roots(false).build();
+    let transport = transport.unwrap();
     let request = http::Request::get(mock.endpoint())
         .body(Body::empty())
         .unwrap();

@@ -112,10 +112,8 @@ async fn a_token_to_push_serves_to_pull() {
 #[tokio::test]
 async fn anonymous_costs_three_requests_first() {
     let scene = Scene::new();
-    let a = scene
-        .client(Credential::anonymous())
-        .repository_client("a")
-        .unwrap();
+    let a = scene.client(Credential::anonymous()).repository_client("a");
+    let a = a.unwrap();
     a.get_tag_properties("v1").await.unwrap();
     assert_eq!(scene.sent(), [TAG, TOKEN, TAG]);
     a.get_tag_properties("v1").await.unwrap();
@@ -171,10 +169,8 @@ async fn a_token_is_renewed_before_it_ends_and_the_refresh_token_is_kept() {
 #[tokio::test]
 async fn a_right_that_the_identity_lacks_is_denied_and_named() {
     let scene = Scene::new();
-    let a = scene
-        .client(Credential::anonymous())
-        .repository_client("a")
-        .unwrap();
+    let a = scene.client(Credential::anonymous()).repository_client("a");
+    let a = a.unwrap();
     let error = a.delete_tag("v1").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
     assert_eq!(error.missing_scope(), Some("repository:a:delete"));

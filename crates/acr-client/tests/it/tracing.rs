@@ -484,11 +484,8 @@ fn nothing_that_is_told_holds_a_query_a_token_a_password_or_a_signature() {
         });
         let text = told.text();
         let token = tokens.lock().unwrap().pop().unwrap();
-        let signature = url
-            .query()
-            .unwrap()
-            .split('&')
-            .find(|pair| pair.starts_with("sig="));
+        let mut signature = url.query().unwrap().split('&');
+        let signature = signature.find(|pair| pair.starts_with("sig="));
         let signature = signature.unwrap().to_owned();
         for secret in [
             PASSWORD,

@@ -185,12 +185,8 @@ fn a_body_held_back_for_a_go_ahead_is_not_waited_for() {
 fn a_go_ahead_is_given_when_the_body_is_read() {
     let mock = start(|request| {
         Box::pin(async move {
-            let body = request
-                .into_body()
-                .collect()
-                .await
-                .expect("the client sends it")
-                .to_bytes();
+            let body = request.into_body().collect().await;
+            let body = body.expect("the client sends it").to_bytes();
             Response::new(Body::from(body))
         })
     });
@@ -256,11 +252,8 @@ fn a_cut_body_ends_the_connection_before_its_promised_length() {
 #[test]
 fn the_handler_is_told_how_the_client_came() {
     let mock = start(|request| {
-        let origin = request
-            .extensions()
-            .get::<Origin>()
-            .expect("the server tells it")
-            .clone();
+        let origin = request.extensions().get::<Origin>();
+        let origin = origin.expect("the server tells it").clone();
         Box::pin(async move {
             Response::new(Body::from(format!(
                 "{} {}",
@@ -269,12 +262,8 @@ fn the_handler_is_told_how_the_client_came() {
             )))
         })
     });
-    let data_port = mock
-        .data_endpoint()
-        .rsplit_once(':')
-        .expect("it has a port")
-        .1
-        .to_owned();
+    let data = mock.data_endpoint();
+    let data_port = data.rsplit_once(':').expect("it has a port").1;
     for (host, data) in [
         ("127.0.0.1:1234", "localhost"),
         ("localhost:1234", "127.0.0.1"),
@@ -450,12 +439,8 @@ impl Client {
     /// Status and body of a response with a length.
     fn response(&mut self) -> (u16, String) {
         let head = self.head();
-        let status = head[0]
-            .split(' ')
-            .nth(1)
-            .expect("a status line")
-            .parse()
-            .expect("a status");
+        let status = head[0].split(' ').nth(1).expect("a status line").parse();
+        let status = status.expect("a status");
         let length = head.iter().find_map(|line| {
             line.to_ascii_lowercase()
                 .strip_prefix("content-length: ")

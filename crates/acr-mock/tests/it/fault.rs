@@ -81,10 +81,8 @@ fn a_chunk_is_cut_off_while_the_client_still_sends() {
 fn a_cut_body_closes_the_connection_before_its_announced_end() {
     let mock = start();
     let content = "0123456789".repeat(200);
-    let blob = mock
-        .seed("app")
-        .unwrap()
-        .blob("text/plain", content.clone());
+    let blob = mock.seed("app").unwrap();
+    let blob = blob.blob("text/plain", content.clone());
     let request = format!(
         "GET /v2/app/blobs/{} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
         blob.digest,

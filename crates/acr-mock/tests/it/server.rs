@@ -15,12 +15,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 #[test]
 fn every_name_of_the_certificate_is_good_on_both_ports() {
-    let mock = AcrMock::builder()
-        .host("acr")
-        .host("acr-data.example")
-        .host("192.0.2.7")
-        .start()
-        .unwrap();
+    let mock = AcrMock::builder().host("acr").host("acr-data.example");
+    let mock = mock.host("192.0.2.7").start().unwrap();
     for port in [port(&mock.endpoint()), port(&mock.data_endpoint())] {
         for name in [
             "127.0.0.1",
@@ -203,10 +199,8 @@ fn a_token_comes_chunked() {
 fn a_firewall_sees_the_address_of_the_connection() {
     for (allowed, status) in [("127.0.0.1", 401), ("192.0.2.7", 403)] {
         let registry = Registry::builder().firewall([allowed.parse().unwrap()]);
-        let mock = AcrMock::builder()
-            .registry(registry.build())
-            .start()
-            .unwrap();
+        let mock = AcrMock::builder().registry(registry.build()).start();
+        let mock = mock.unwrap();
         let mut client = Client::local(&mock);
         let response = client.get("/v2/", "");
         assert_eq!(response.status, status, "{}", response.body);
@@ -309,10 +303,8 @@ fn two_servers_share_one_registry_and_the_second_outlives_the_first() {
 
 #[test]
 fn a_wildcard_address_is_reported_as_loopback() {
-    let mock = AcrMock::builder()
-        .listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))
-        .start()
-        .unwrap();
+    let mock = AcrMock::builder().listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+    let mock = mock.start().unwrap();
     assert!(mock.local_addr().ip().is_unspecified());
     assert_eq!(
         mock.login_server(),
@@ -352,11 +344,8 @@ fn a_registry_without_authentication_is_not_served_beyond_loopback_unless_it_is_
 fn what_is_no_host_name_is_refused_by_name() {
     for name in ["", "a b", "https://acr", "acr:5000", "acr/", "-"] {
         for plain_http in [true, false] {
-            let error = AcrMock::builder()
-                .plain_http(plain_http)
-                .host(name)
-                .start()
-                .unwrap_err();
+            let error = AcrMock::builder().plain_http(plain_http).host(name).start();
+            let error = error.unwrap_err();
             assert!(
                 matches!(&error, StartError::InvalidHost { name: named, .. } if named == name),
                 "{error:?}"
@@ -368,10 +357,8 @@ fn what_is_no_host_name_is_refused_by_name() {
 #[test]
 fn a_port_in_use_is_an_error_that_names_it() {
     let mock = AcrMock::start().unwrap();
-    let error = AcrMock::builder()
-        .listen(mock.local_addr())
-        .start()
-        .unwrap_err();
+    let error = AcrMock::builder().listen(mock.local_addr()).start();
+    let error = error.unwrap_err();
     assert!(
         matches!(error, StartError::AddressInUse { address, .. } if address == mock.local_addr())
     );

@@ -256,10 +256,8 @@ fn a_seed_that_makes_no_sense_says_why() {
 #[test]
 fn their_clock_says_how_late_it_is() -> Result<(), Box<dyn Error>> {
     let clock: &'static TheirClock = Box::leak(Box::new(TheirClock(Mutex::new(SystemTime::now()))));
-    let registry = Registry::builder()
-        .clock(clock)
-        .access_token_life(Duration::from_secs(10))
-        .build();
+    let registry = Registry::builder().clock(clock);
+    let registry = registry.access_token_life(Duration::from_secs(10)).build();
     let token = registry.access_token("registry:catalog:*")?;
     let status =
         || run(registry.handle(get("https://registry.example/acr/v1/_catalog", &token))).status();

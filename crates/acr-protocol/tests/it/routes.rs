@@ -32,11 +32,8 @@ fn read_back(request: Request<Bytes>) -> Result<Route, TestCaseError> {
 
 /// The same request with another path.
 fn with_path(mut request: Request<Bytes>, path: &str) -> Request<Bytes> {
-    let query = request
-        .uri()
-        .query()
-        .map(|query| format!("?{query}"))
-        .unwrap_or_default();
+    let query = request.uri().query().map(|query| format!("?{query}"));
+    let query = query.unwrap_or_default();
     *request.uri_mut() = format!("{path}{query}")
         .parse()
         .expect("an escaped path is a path");

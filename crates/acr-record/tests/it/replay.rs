@@ -17,10 +17,8 @@ fn recorded(
     body: &'static str,
     response_body: &'static str,
 ) -> Exchange {
-    let request = Request::builder()
-        .method(method)
-        .uri(target)
-        .body(body.into());
+    let request = Request::builder().method(method).uri(target);
+    let request = request.body(body.into());
     let response = Response::builder()
         .header("content-length", response_body.len())
         .body(response_body.into());
@@ -38,11 +36,8 @@ async fn send(
     body: Body,
 ) -> Result<Bytes, TransportError> {
     let url = format!("https://another.example{target}");
-    let request = Request::builder()
-        .method(method)
-        .uri(url)
-        .header("authorization", "Bearer another")
-        .body(body);
+    let request = Request::builder().method(method).uri(url);
+    let request = request.header("authorization", "Bearer another").body(body);
     let response = replay.send(request.unwrap()).await?;
     Ok(response.into_body().collect().await?.to_bytes())
 }

@@ -44,10 +44,8 @@ fn client(
 }
 
 fn registry() -> Registry {
-    let registry = Registry::builder()
-        .user(USER, PASSWORD)
-        .clock(VirtualClock::starting_at(start()))
-        .build();
+    let registry = Registry::builder().user(USER, PASSWORD);
+    let registry = registry.clock(VirtualClock::starting_at(start())).build();
     let seed = registry.seed("samples/app").unwrap();
     seed.image("v1").unwrap();
     seed.image("v2").unwrap();
@@ -98,11 +96,8 @@ async fn session(
     seen.push(format!("{uploaded:?}"));
 
     let robot = client(transport, password, now);
-    let error = robot
-        .repository_client("samples/none")?
-        .get_manifest("v1")
-        .await
-        .unwrap_err();
+    let none = robot.repository_client("samples/none")?;
+    let error = none.get_manifest("v1").await.unwrap_err();
     seen.push(format!("{error} {:?}", error.kind()));
     Ok(seen)
 }
@@ -287,10 +282,8 @@ fn forms(secret: &str) -> Vec<String> {
     let json = |text: &str| Value::from(text).to_string().trim_matches('"').to_owned();
     let form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     let percent: String = secret.bytes().map(|byte| format!("%{byte:02x}")).collect();
-    let html = secret
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('"', "&quot;");
+    let html = secret.replace('&', "&amp;").replace('<', "&lt;");
+    let html = html.replace('"', "&quot;");
     let unicode: String = secret
         .encode_utf16()
         .map(|unit| format!("\\u{unit:04x}"))

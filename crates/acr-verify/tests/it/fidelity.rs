@@ -47,15 +47,11 @@ fn over_tls(registry: Registry) -> acr_verify::Result<Box<Send<'static>>> {
         .build()?;
     Ok(Box::new(move |request: Request<bytes::Bytes>| {
         let (mut head, body) = request.into_parts();
-        let host = head
-            .uri
-            .authority()
-            .map_or("", |authority| authority.as_str());
+        let host = head.uri.authority();
+        let host = host.map_or("", |authority| authority.as_str());
         head.headers.insert(HOST, HeaderValue::try_from(host)?);
-        let target = head
-            .uri
-            .path_and_query()
-            .map_or("/", |target| target.as_str());
+        let target = head.uri.path_and_query();
+        let target = target.map_or("/", |target| target.as_str());
         head.uri = format!("https://{}{target}", mock.local_addr()).parse()?;
         runtime.block_on(async {
             let response = transport

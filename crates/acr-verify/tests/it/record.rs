@@ -17,10 +17,8 @@ use http::{Request, Response};
 /// A client that is recorded on a registry in the same process, which has an image of two tags.
 fn scene(credential: Credential) -> (Recorder, ContainerRegistryClient, Manifest) {
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_756_801_616);
-    let registry = Registry::builder()
-        .user("robot", "a password of the robot")
-        .clock(VirtualClock::starting_at(start))
-        .build();
+    let registry = Registry::builder().user("robot", "a password of the robot");
+    let registry = registry.clock(VirtualClock::starting_at(start)).build();
     let seed = registry.seed("samples/app").unwrap();
     let manifest = seed.image("v1").unwrap();
     seed.image("v2").unwrap();

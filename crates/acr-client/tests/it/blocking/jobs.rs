@@ -220,11 +220,8 @@ fn a_request_of_ones_own_gives_its_body_up_to_a_limit() {
         let image = served.registry.seed("app").unwrap().image("v1").unwrap();
         let client = &served.client;
         let ask = |method: &str, limit| {
-            let request = http::Request::builder()
-                .method(method)
-                .uri("/v2/app/manifests/v1")
-                .body("")
-                .unwrap();
+            let request = http::Request::builder().method(method);
+            let request = request.uri("/v2/app/manifests/v1").body("").unwrap();
             client.authorized_request(request, "repository:app:pull", limit)
         };
         assert_eq!(ask("GET", 1 << 20).unwrap().body(), &image.bytes);

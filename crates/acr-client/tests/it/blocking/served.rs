@@ -63,10 +63,8 @@ where
     F: Fn(Request<Body>) -> Response<Body> + Send + Sync + 'static,
 {
     let transport = from_fn(move |request| std::future::ready(response(request)));
-    let client = seeded::builder("https://r.example")
-        .transport(transport)
-        .build_blocking()
-        .unwrap();
+    let client = seeded::builder("https://r.example").transport(transport);
+    let client = client.build_blocking().unwrap();
     client.repository_client("app").unwrap()
 }
 

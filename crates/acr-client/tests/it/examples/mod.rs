@@ -51,10 +51,8 @@ struct Running {
 
 impl Running {
     fn start(registry: RegistryBuilder) -> Self {
-        let server = AcrMock::builder()
-            .registry(registry.build())
-            .start()
-            .unwrap();
+        let server = AcrMock::builder().registry(registry.build()).start();
+        let server = server.unwrap();
         let ca = NamedTempFile::new().unwrap();
         fs::write(ca.path(), server.ca_pem().unwrap()).unwrap();
         let endpoint = server.endpoint();

@@ -96,10 +96,8 @@ async fn a_circle_of_redirects_ends_after_five() {
             .respond_with(redirect(target))
             .mount(&server)
             .await;
-        let error = repository(&server)
-            .download_blob(digest())
-            .await
-            .unwrap_err();
+        let error = repository(&server).download_blob(digest()).await;
+        let error = error.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
         assert_eq!(seen(&server).await.len(), 6);
     }
@@ -247,10 +245,8 @@ async fn a_range_up_to_the_largest_number_is_a_body_cut_short() {
 async fn a_digest_that_cannot_be_verified_is_refused_before_anything_is_sent() {
     let server = MockServer::start().await;
     let repository = repository(&server);
-    let error = repository
-        .download_blob("md5:d41d8cd98f00b204")
-        .await
-        .unwrap_err();
+    let error = repository.download_blob("md5:d41d8cd98f00b204").await;
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput, "{}", text(&error));
     assert!(seen(&server).await.is_empty());
 }
@@ -267,10 +263,8 @@ async fn a_head_of_another_blob_is_a_mismatch() {
     });
     let error = repository.head_blob(digest()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{}", text(&error));
-    let error = over(|_| response(200, &[], ""))
-        .head_blob(digest())
-        .await
-        .unwrap_err();
+    let error = over(|_| response(200, &[], "")).head_blob(digest()).await;
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
 }
 

@@ -115,9 +115,7 @@ async fn what_the_get_says_counts() {
 #[tokio::test]
 async fn a_manifest_that_is_not_the_one_asked_for_is_a_mismatch() {
     let (app, _) = registry(|| response(405, &[], ""));
-    let error = app
-        .head_manifest(Digest::sha256("other"))
-        .await
-        .unwrap_err();
+    let error = app.head_manifest(Digest::sha256("other")).await;
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{}", text(&error));
 }

@@ -246,21 +246,15 @@ async fn callers_of_one_client_do_not_undo_each_others_entries() {
             ..State::default()
         });
         let signatures: Vec<_> = (0..12).map(signature).collect();
-        let first = signatures
-            .iter()
-            .take(4)
-            .map(|one| app.set_manifest(&one.digest, one));
+        let first = signatures.iter().take(4);
+        let first = first.map(|one| app.set_manifest(&one.digest, one));
         for set in join_all(first).await {
             set.unwrap();
         }
-        let set = signatures
-            .iter()
-            .skip(4)
-            .map(|one| app.set_manifest(&one.digest, one));
-        let deleted = signatures
-            .iter()
-            .take(2)
-            .map(|one| app.delete_manifest(&one.digest));
+        let set = signatures.iter().skip(4);
+        let set = set.map(|one| app.set_manifest(&one.digest, one));
+        let deleted = signatures.iter().take(2);
+        let deleted = deleted.map(|one| app.delete_manifest(&one.digest));
         let (set, deleted) = futures_util::join!(join_all(set), join_all(deleted));
         assert!(set.iter().all(Result::is_ok), "seed {seed}: {set:?}");
         assert!(

@@ -385,10 +385,8 @@ async fn a_registry_may_change_what_it_wants_between_two_calls() {
         if seen.path == "/oauth2/token" {
             return tokens();
         }
-        let scheme = seen
-            .authorization
-            .as_deref()
-            .and_then(|value| value.split(' ').next());
+        let scheme = seen.authorization.as_deref();
+        let scheme = scheme.and_then(|value| value.split(' ').next());
         match (*wanted.lock().unwrap(), scheme) {
             ("open", _) | ("bearer", Some("Bearer")) | ("basic", Some("Basic")) => properties(),
             ("basic", _) => response(401, &[("www-authenticate", "Basic realm=\"r\"")], ""),

@@ -89,10 +89,8 @@ async fn a_next_page_may_be_named_in_every_form_that_stays_on_the_registry() {
         resume: Some(PageToken::new(format!("{TAGS}?last=a")).unwrap()),
         ..Default::default()
     };
-    let all = repository(&server)
-        .list_tags_with(options)
-        .collect_all()
-        .await;
+    let all = repository(&server).list_tags_with(options).collect_all();
+    let all = all.await;
     assert_eq!(all.unwrap(), ["a", "b", "c", "d"]);
 }
 
@@ -100,11 +98,8 @@ async fn a_next_page_may_be_named_in_every_form_that_stays_on_the_registry() {
 async fn a_malformed_link_is_an_error_not_the_end() {
     let response = tags(r#"["v1"]"#).insert_header("Link", "/v2/app/tags/list; rel=next");
     let server = serving(response).await;
-    let error = repository(&server)
-        .list_tags()
-        .try_next()
-        .await
-        .unwrap_err();
+    let error = repository(&server).list_tags().try_next().await;
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
 }
 
@@ -116,19 +111,14 @@ async fn null_lists_are_empty() {
 
     let list = r#"{"registry":"r","imageName":"app","tags":null}"#;
     let server = serving(ResponseTemplate::new(200).set_body_string(list)).await;
-    let all = repository(&server)
-        .list_tag_properties()
-        .collect_all()
-        .await;
+    let all = repository(&server).list_tag_properties().collect_all();
+    let all = all.await;
     assert!(all.unwrap().is_empty());
 
     let deleted = r#"{"manifestsDeleted":null,"tagsDeleted":null}"#;
     let server = serving(ResponseTemplate::new(202).set_body_string(deleted)).await;
-    let went = repository(&server)
-        .delete_repository()
-        .await
-        .unwrap()
-        .unwrap();
+    let went = repository(&server).delete_repository().await.unwrap();
+    let went = went.unwrap();
     assert!(went.deleted_tags.is_empty() && went.deleted_manifests.is_empty());
 }
 
@@ -154,11 +144,8 @@ async fn what_is_no_list_is_a_protocol_error() {
 #[tokio::test]
 async fn a_list_that_is_too_large_is_refused() {
     let server = serving(tags(&format!("[{}\"v1\"]", " ".repeat(9 << 20)))).await;
-    let error = repository(&server)
-        .list_tags()
-        .try_next()
-        .await
-        .unwrap_err();
+    let error = repository(&server).list_tags().try_next().await;
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{}", text(&error));
 }
 
@@ -197,10 +184,8 @@ async fn a_filter_that_the_links_drop_still_holds() {
         digest: Some(wanted),
         ..Default::default()
     };
-    let list = repository(&server)
-        .list_tag_properties_with(options)
-        .collect_all()
-        .await;
+    let list = repository(&server).list_tag_properties_with(options);
+    let list = list.collect_all().await;
     let names: Vec<_> = list.unwrap().into_iter().map(|tag| tag.name).collect();
     assert_eq!(names, ["a", "c"]);
 }
@@ -218,11 +203,8 @@ async fn a_token_of_another_list_is_refused_before_anything_is_sent() {
         resume("/acr/v1/app/_tags?last=v1"),
         resume("https://evil.example/v2/app/tags/list?last=v1"),
     ] {
-        let error = repository
-            .list_tags_with(options)
-            .try_next()
-            .await
-            .unwrap_err();
+        let error = repository.list_tags_with(options).try_next().await;
+        let error = error.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{}", text(&error));
     }
     assert!(seen(&server).await.is_empty());
@@ -257,18 +239,12 @@ async fn a_registry_without_referrers_is_asked_for_their_tag() {
         .mount(&server)
         .await;
     let repository = repository(&server);
-    let all = repository
-        .list_referrers(&subject)
-        .collect_all()
-        .await
-        .unwrap();
+    let all = repository.list_referrers(&subject).collect_all().await;
+    let all = all.unwrap();
     assert_eq!(all.len(), 2);
     let kind = acr_client::MediaType::from("application/b");
-    let some = repository
-        .list_referrers_with(&subject, kind)
-        .collect_all()
-        .await
-        .unwrap();
+    let some = repository.list_referrers_with(&subject, kind).collect_all();
+    let some = some.await.unwrap();
     assert_eq!(some.len(), 1);
     assert_eq!(some[0].digest, b);
     let none = repository.list_referrers(&a).collect_all().await.unwrap();

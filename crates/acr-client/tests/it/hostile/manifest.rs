@@ -28,10 +28,8 @@ async fn a_manifest_with_another_digest_is_refused() {
     assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{}", text(&error));
 
     let server = serving(manifest("{}")).await;
-    let error = repository(&server)
-        .get_manifest(&promised)
-        .await
-        .unwrap_err();
+    let error = repository(&server).get_manifest(&promised).await;
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DigestMismatch);
     assert_eq!(error.reference(), Some(promised.as_str()));
     assert_eq!(error.operation(), Some("get_manifest"));
@@ -189,10 +187,8 @@ async fn an_accepted_manifest_with_another_digest_is_a_mismatch() {
         .mount(&server)
         .await;
     let manifest = Manifest::new("{}", MediaType::OCI_MANIFEST);
-    let error = repository(&server)
-        .set_manifest("v1", &manifest)
-        .await
-        .unwrap_err();
+    let error = repository(&server).set_manifest("v1", &manifest).await;
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{}", text(&error));
 }
 

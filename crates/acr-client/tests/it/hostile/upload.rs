@@ -38,10 +38,8 @@ async fn a_location_on_another_origin_gets_nothing() {
     let target = format!("{}/uploads/1", evil.uri());
     let server = MockServer::start().await;
     serve(&server, "POST", open(&target)).await;
-    let error = repository(&server)
-        .upload_blob(b"content")
-        .await
-        .unwrap_err();
+    let error = repository(&server).upload_blob(b"content").await;
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
 
     let server = MockServer::start().await;
@@ -92,10 +90,8 @@ async fn a_response_without_what_the_next_step_needs_is_a_protocol_error() {
     ] {
         let server = MockServer::start().await;
         serve(&server, "POST", start).await;
-        let error = repository(&server)
-            .upload_blob(b"content")
-            .await
-            .unwrap_err();
+        let error = repository(&server).upload_blob(b"content").await;
+        let error = error.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
         assert_eq!(seen(&server).await.len(), 1);
     }
@@ -112,10 +108,8 @@ async fn a_blob_that_arrives_with_another_digest_is_a_mismatch() {
         let server = MockServer::start().await;
         serve(&server, "POST", open(OPEN)).await;
         serve(&server, "PUT", end).await;
-        let error = repository(&server)
-            .upload_blob(b"content")
-            .await
-            .unwrap_err();
+        let error = repository(&server).upload_blob(b"content").await;
+        let error = error.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{}", text(&error));
         assert_eq!(error.operation(), Some("complete_upload"));
     }
@@ -128,10 +122,8 @@ async fn a_lost_upload_advises_a_new_one() {
     let gone = ResponseTemplate::new(404)
         .set_body_string(r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"gone"}]}"#);
     serve(&server, "PUT", gone).await;
-    let error = repository(&server)
-        .upload_blob(b"content")
-        .await
-        .unwrap_err();
+    let error = repository(&server).upload_blob(b"content").await;
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{}", text(&error));
     assert_eq!(error.advice(), Advice::NewSession);
 }

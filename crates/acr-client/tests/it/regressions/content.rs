@@ -38,10 +38,8 @@ fn a_name_that_does_not_fit_is_refused_before_anything_is_sent() {
             let error = client.get_repository_properties(name).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name}");
         }
-        let error = app
-            .get_manifest_properties("sha256:short")
-            .await
-            .unwrap_err();
+        let error = app.get_manifest_properties("sha256:short").await;
+        let error = error.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
         let error = app.get_tag_properties("a b").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
@@ -116,16 +114,12 @@ fn a_lock_goes_no_further_than_it_was_asked_to() {
     let app = client.repository_client("app").unwrap();
     support.drive(async {
         // A tag that is missing does not turn into the whole repository.
-        let error = app
-            .update_tag_properties("v2", ChangeableAttributes::LOCKED)
-            .await
-            .unwrap_err();
+        let error = app.update_tag_properties("v2", ChangeableAttributes::LOCKED);
+        let error = error.await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
 
-        let tag = app
-            .update_tag_properties("v1", ChangeableAttributes::default().can_write(false))
-            .await
-            .unwrap();
+        let tag = app.update_tag_properties("v1", ChangeableAttributes::default().can_write(false));
+        let tag = tag.await.unwrap();
         assert!(!tag.attributes.can_write() && tag.attributes.can_delete());
         let repository = app.get_repository_properties().await.unwrap();
         assert!(!repository.attributes.is_locked());

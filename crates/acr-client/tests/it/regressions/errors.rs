@@ -120,10 +120,8 @@ fn a_failure_that_was_repeated_says_how_often() {
     let (support, app) = support();
     let down = Fault::on("get_manifest").then(FaultResponse::service_unavailable());
     support.registry.inject(down).unwrap();
-    let text = support
-        .drive(app.get_manifest("v1"))
-        .unwrap_err()
-        .to_string();
+    let text = support.drive(app.get_manifest("v1")).unwrap_err();
+    let text = text.to_string();
     assert!(
         text.starts_with("get_manifest app:v1: 503 Service Unavailable"),
         "{text}"

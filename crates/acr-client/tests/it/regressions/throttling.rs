@@ -117,11 +117,8 @@ fn a_deadline_ends_an_operation_whatever_it_waits_for() {
             support.seed("app").image("v1").unwrap();
             let shown = format!("{fault:?}, {call:?}");
             support.registry.inject(fault.clone()).unwrap();
-            let client = support
-                .builder(acr_client::Credential::password("ci", "hunter2"))
-                .retry(retry)
-                .build()
-                .unwrap();
+            let client = support.builder(acr_client::Credential::password("ci", "hunter2"));
+            let client = client.retry(retry).build().unwrap();
             let app = client.with(call).repository_client("app").unwrap();
             let (response, took) = support.timed(app.get_manifest("v1"));
             let error = response.unwrap_err();

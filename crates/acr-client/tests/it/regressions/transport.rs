@@ -49,11 +49,8 @@ fn what_a_challenge_or_a_redirect_repeats_is_the_same_attempt() {
         .times(1)
         .then(FaultResponse::service_unavailable());
     support.registry.inject(down).unwrap();
-    let client = support
-        .builder(Credential::entra_token("any"))
-        .assume_azure_auth(false)
-        .build()
-        .unwrap();
+    let client = support.builder(Credential::entra_token("any"));
+    let client = client.assume_azure_auth(false).build().unwrap();
     let app = client.repository_client("app").unwrap();
     support.drive(app.download_blob(&layer.digest)).unwrap();
     let seen: Vec<_> = support
@@ -78,10 +75,8 @@ fn what_no_method_covers_can_be_asked_for_with_the_client_s_credential() {
         support.registry.inject(busy).unwrap();
         // The scope that the registry asks for is another one, and is met.
         let request = Request::get("/v2/app/tags/list?n=5").body("").unwrap();
-        let response = client
-            .authorized_request(request, "repository:app:pull")
-            .await
-            .unwrap();
+        let response = client.authorized_request(request, "repository:app:pull");
+        let response = response.await.unwrap();
         assert_eq!(response.status(), 200);
         let body = response.into_body().read(1 << 20).await.unwrap();
         assert_eq!(body, "{\"name\":\"app\",\"tags\":[\"v1\"]}\n");
@@ -100,10 +95,8 @@ fn what_no_method_covers_can_be_asked_for_with_the_client_s_credential() {
         let down = Fault::on("get_manifest").then(FaultResponse::service_unavailable());
         support.registry.inject(down).unwrap();
         let request = Request::get("/v2/app/manifests/v1").body("").unwrap();
-        let response = client
-            .authorized_request(request, "repository:app:pull")
-            .await
-            .unwrap();
+        let response = client.authorized_request(request, "repository:app:pull");
+        let response = response.await.unwrap();
         assert_eq!(response.status(), 503);
         let body = response.into_body().read(1 << 20).await.unwrap();
         assert!(!body.is_empty(), "the last response keeps its body");

@@ -209,10 +209,8 @@ fn a_chunk_is_repeated_where_it_was_the_question_before_it_that_was_lost() {
     // Another process goes on, which does not know yet what the registry wants.
     let builder = support.builder_at("https://registry.example", login());
     let app = builder.build().unwrap().repository_client("app").unwrap();
-    let lost = Fault::on("ping")
-        .before_credentials()
-        .times(1)
-        .then(FaultAction::DropResponse);
+    let lost = Fault::on("ping").before_credentials().times(1);
+    let lost = lost.then(FaultAction::DropResponse);
     support.registry.inject(lost).unwrap();
     let resumed = support.drive(app.resume_upload(begun.location(), 0));
     support.drive(resumed.unwrap().append("abc")).unwrap();
@@ -260,10 +258,8 @@ fn weather(seed: u64) -> bool {
         let step = STEPS[random.usize(..STEPS.len())];
         let kind = random.u64(..TROUBLES);
         let action = trouble(kind, random.u64(0..9));
-        let fault = Fault::on(step)
-            .after(random.u64(0..4))
-            .times(random.u64(1..4))
-            .then(action);
+        let fault = Fault::on(step).after(random.u64(0..4));
+        let fault = fault.times(random.u64(1..4)).then(action);
         // Not every trouble fits every step.
         if support.registry.inject(fault.clone()).is_ok() {
             told.push(fault);

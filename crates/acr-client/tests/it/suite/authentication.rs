@@ -47,13 +47,8 @@ fn expect_everything_allowed(client: &ContainerRegistryClient) -> impl Future<Ou
         let app = client.repository_client("samples/app").unwrap();
         let manifest = app.get_manifest("v1").await.unwrap();
         let blob = app.upload_blob(b"content").await.unwrap();
-        let bytes = app
-            .download_blob(&blob.digest)
-            .await
-            .unwrap()
-            .bytes(100)
-            .await
-            .unwrap();
+        let bytes = app.download_blob(&blob.digest).await.unwrap().bytes(100);
+        let bytes = bytes.await.unwrap();
         assert_eq!(bytes, "content");
         app.set_manifest("v2", &manifest).await.unwrap();
         app.update_tag_properties("v2", acr_client::ChangeableAttributes::UNLOCKED)
@@ -95,10 +90,8 @@ async fn refresh_token(served: &Served) -> String {
     let request = http::Request::post(format!("https://{}/oauth2/exchange", served.login_server()));
     let response = served.registry.handle(request.body(form).unwrap()).await;
     let body = acr_client::transport::Body::new(response.into_body());
-    let bytes = http_body_util::BodyExt::collect(body)
-        .await
-        .unwrap()
-        .to_bytes();
+    let bytes = http_body_util::BodyExt::collect(body).await.unwrap();
+    let bytes = bytes.to_bytes();
     let body: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     body["refresh_token"].as_str().unwrap().to_owned()
 }
@@ -155,11 +148,8 @@ async fn a_wrong_login_is_unauthorized_and_does_not_show(backend: Backend) {
 
 async fn an_entra_token_that_is_refused_is_unauthorized(backend: Backend) {
     let served = Served::on(backend, |builder| builder.refuse_entra_tokens());
-    let error = served
-        .client(Credential::entra_token("hunter2"))
-        .ping()
-        .await
-        .unwrap_err();
+    let client = served.client(Credential::entra_token("hunter2"));
+    let error = client.ping().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
     assert!(
         error.to_string().contains("token validation failed"),
@@ -172,11 +162,8 @@ async fn an_identity_without_a_role_is_denied(backend: Backend) {
     let served = Served::on(backend, |builder| {
         builder.entra_token("nobody", "".parse().unwrap())
     });
-    let error = served
-        .client(Credential::entra_token("nobody"))
-        .ping()
-        .await
-        .unwrap_err();
+    let client = served.client(Credential::entra_token("nobody"));
+    let error = client.ping().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
     assert!(
         error.to_string().contains("retrieving permissions failed"),
@@ -271,13 +258,8 @@ async fn anonymous_reads_everything_and_changes_nothing(backend: Backend) {
     app.get_manifest_properties("v1").await.unwrap();
     assert_eq!(app.get_manifest("v1").await.unwrap(), image);
     for blob in image.as_image().unwrap().blobs() {
-        let bytes = app
-            .download_blob(&blob.digest)
-            .await
-            .unwrap()
-            .bytes(1 << 20)
-            .await
-            .unwrap();
+        let bytes = app.download_blob(&blob.digest).await.unwrap();
+        let bytes = bytes.bytes(1 << 20).await.unwrap();
         assert_eq!(bytes.len() as u64, blob.size);
     }
 
@@ -356,10 +338,8 @@ async fn anonymous_tokens_are_renewed_for_hours(backend: Backend) {
     // They come with minutes left, and the same one may come again.
     let served = Served::on(backend, |builder| builder.anonymous_pull(true));
     served.seed("samples/app").image("v1").unwrap();
-    let app = served
-        .client(Credential::anonymous())
-        .repository_client("samples/app")
-        .unwrap();
+    let app = served.client(Credential::anonymous());
+    let app = app.repository_client("samples/app").unwrap();
     app.get_manifest("v1").await.unwrap();
     served.requests();
     for _ in 0..(3 * 60) {

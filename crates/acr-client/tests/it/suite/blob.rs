@@ -60,10 +60,8 @@ async fn blobs_of_every_size_come_back_as_they_went() {
     ] {
         let content = content(size);
         served.requests();
-        let blob = app
-            .upload_blob_with(&content, in_chunks_of(CHUNK))
-            .await
-            .unwrap();
+        let blob = app.upload_blob_with(&content, in_chunks_of(CHUNK)).await;
+        let blob = blob.unwrap();
         assert_eq!(
             (blob.size, &blob.digest),
             (size as u64, &Digest::sha256(&content))
@@ -86,10 +84,8 @@ async fn chunks_of_one_byte_do_too() {
     // The registry's range cannot tell one byte from none.
     let served = Served::new();
     let app = served.repository("samples/app");
-    let blob = app
-        .upload_blob_with(b"some bytes", in_chunks_of(1))
-        .await
-        .unwrap();
+    let blob = app.upload_blob_with(b"some bytes", in_chunks_of(1)).await;
+    let blob = blob.unwrap();
     assert_eq!(down(&app, &blob.digest).await, "some bytes");
 }
 
@@ -97,10 +93,8 @@ async fn chunks_of_one_byte_do_too() {
 async fn a_chunk_size_of_0_is_refused_before_anything_is_sent() {
     let served = Served::new();
     let app = served.repository("samples/app");
-    let error = app
-        .upload_blob_with(b"x", in_chunks_of(0))
-        .await
-        .unwrap_err();
+    let error = app.upload_blob_with(b"x", in_chunks_of(0)).await;
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(served.requests().is_empty());
 }
@@ -128,10 +122,8 @@ async fn every_source_gives_the_same_blob() {
         BlobSource::stream(futures_util::stream::iter(pieces)),
     ];
     for (at, source) in sources.into_iter().enumerate() {
-        let blob = app
-            .upload_blob_with(source, in_chunks_of(CHUNK))
-            .await
-            .unwrap();
+        let blob = app.upload_blob_with(source, in_chunks_of(CHUNK)).await;
+        let blob = blob.unwrap();
         assert_eq!(
             (blob.digest, blob.size),
             (Digest::sha256(&content), content.len() as u64),
@@ -160,10 +152,8 @@ impl io::Read for Halting {
 async fn a_source_that_fails_is_an_error_of_its_own_and_leaves_no_blob() {
     let served = Served::new();
     let app = served.repository("samples/app");
-    let missing = app
-        .upload_blob(std::path::Path::new("/nowhere/at/all"))
-        .await
-        .unwrap_err();
+    let missing = app.upload_blob(std::path::Path::new("/nowhere/at/all"));
+    let missing = missing.await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::Io, "{missing}");
     assert!(
         served.requests().is_empty(),
@@ -175,10 +165,8 @@ async fn a_source_that_fails_is_an_error_of_its_own_and_leaves_no_blob() {
         Err(io::Error::other("the disk is gone")),
     ];
     let source = BlobSource::stream(futures_util::stream::iter(pieces));
-    let error = app
-        .upload_blob_with(source, in_chunks_of(1_000))
-        .await
-        .unwrap_err();
+    let error = app.upload_blob_with(source, in_chunks_of(1_000)).await;
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
     assert_eq!(error.operation(), Some("upload_blob"));
     let found = app.head_blob(Digest::sha256(content(CHUNK))).await;
@@ -190,10 +178,8 @@ async fn every_sink_gets_the_same_bytes() {
     let served = Served::new();
     let app = served.repository("samples/app");
     let content = content(5 * CHUNK + 3);
-    let blob = app
-        .upload_blob_with(&content, in_chunks_of(CHUNK))
-        .await
-        .unwrap();
+    let blob = app.upload_blob_with(&content, in_chunks_of(CHUNK)).await;
+    let blob = blob.unwrap();
     let open = || app.download_blob(&blob.digest);
 
     assert_eq!(
@@ -239,20 +225,12 @@ async fn a_sink_that_fails_is_an_error_of_its_own() {
     let error = open().await.unwrap().bytes(6).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
     let mut full = [0_u8; 3];
-    let error = open()
-        .await
-        .unwrap()
-        .write_to(&mut full[..])
-        .await
-        .unwrap_err();
+    let error = open().await.unwrap().write_to(&mut full[..]).await;
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
     let folder = tempfile::tempdir().unwrap();
-    let error = open()
-        .await
-        .unwrap()
-        .save(folder.path().join("no/where"))
-        .await
-        .unwrap_err();
+    let error = open().await.unwrap().save(folder.path().join("no/where"));
+    let error = error.await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
 }
 
@@ -264,10 +242,8 @@ async fn ranges_of_every_kind_are_cut_out() {
         });
         let app = served.repository("samples/app");
         let content = content(CHUNK);
-        let blob = app
-            .upload_blob_with(&content, in_chunks_of(1_000))
-            .await
-            .unwrap();
+        let blob = app.upload_blob_with(&content, in_chunks_of(1_000)).await;
+        let blob = blob.unwrap();
         let end = CHUNK as u64 - 1;
         for (range, first, last) in [
             (ByteRange::FromTo(0, 0), 0, 0),
@@ -372,10 +348,8 @@ async fn a_mounted_blob_outlives_its_source() {
     );
     let blob = source.upload_blob(b"shared").await.unwrap();
     served.requests();
-    let mounted = target
-        .mount_blob(&blob.digest, "samples/source")
-        .await
-        .unwrap();
+    let mounted = target.mount_blob(&blob.digest, "samples/source").await;
+    let mounted = mounted.unwrap();
     assert!(mounted.is_none());
     assert!(
         served
@@ -388,15 +362,11 @@ async fn a_mounted_blob_outlives_its_source() {
     assert!(source.delete_blob(&blob.digest).await.unwrap());
     assert_eq!(down(&target, &blob.digest).await, "shared");
     // What is not there opens an upload, which can be gone on with.
-    let started = target
-        .mount_blob(Digest::sha256("new"), "samples/source")
-        .await
-        .unwrap();
+    let started = target.mount_blob(Digest::sha256("new"), "samples/source");
+    let started = started.await.unwrap();
     let mut upload = started.expect("there was nothing to mount");
-    let digest = upload
-        .complete_with(Digest::sha256("new"), "new")
-        .await
-        .unwrap();
+    let digest = upload.complete_with(Digest::sha256("new"), "new").await;
+    let digest = digest.unwrap();
     assert_eq!(down(&target, &digest).await, "new");
 }
 
@@ -408,10 +378,8 @@ async fn blobs_go_up_and_down_at_once() {
         let app = app.clone();
         async move {
             let content = content(CHUNK + at * 1_000);
-            let blob = app
-                .upload_blob_with(&content, in_chunks_of(10_000))
-                .await
-                .unwrap();
+            let blob = app.upload_blob_with(&content, in_chunks_of(10_000)).await;
+            let blob = blob.unwrap();
             down(&app, &blob.digest).await == content
         }
     });
@@ -432,10 +400,8 @@ async fn an_upload_is_gone_on_with_after_a_response_was_lost() {
                 return registry.handle(request).await.map(Body::new);
             }
             let (head, body) = request.into_parts();
-            let bytes = http_body_util::BodyExt::collect(body)
-                .await
-                .unwrap()
-                .to_bytes();
+            let bytes = http_body_util::BodyExt::collect(body).await.unwrap();
+            let bytes = bytes.to_bytes();
             let twice = [bytes.clone(), bytes]
                 .map(|bytes| Request::from_parts(head.clone(), Body::bytes(bytes)));
             let [first, second] = twice;
@@ -451,10 +417,8 @@ async fn an_upload_is_gone_on_with_after_a_response_was_lost() {
         .unwrap();
     let app = client.repository_client("samples/app").unwrap();
     let content = content(10 * 1_000 + 1);
-    let blob = app
-        .upload_blob_with(&content, in_chunks_of(1_000))
-        .await
-        .unwrap();
+    let blob = app.upload_blob_with(&content, in_chunks_of(1_000)).await;
+    let blob = blob.unwrap();
     assert_eq!(blob.digest, Digest::sha256(&content));
     assert_eq!(lost.load(Ordering::Relaxed), 10, "no chunk was sent again");
     assert!(down(&app, &blob.digest).await == content);

@@ -78,10 +78,8 @@ async fn a_locked_tag_is_neither_moved_nor_deleted_until_it_is_unlocked(backend:
         other,
         ..
     } = app(backend);
-    let locked = app
-        .update_tag_properties("v1", ChangeableAttributes::LOCKED)
-        .await
-        .unwrap();
+    let locked = app.update_tag_properties("v1", ChangeableAttributes::LOCKED);
+    let locked = locked.await.unwrap();
     assert!(locked.attributes.is_locked());
     expect_disallowed(app.set_manifest("v1", &other).await);
     expect_disallowed(app.set_manifest("v1", &image).await);
@@ -94,10 +92,8 @@ async fn a_locked_tag_is_neither_moved_nor_deleted_until_it_is_unlocked(backend:
     // Pulls and other tags of the same manifest go on.
     assert_eq!(app.get_manifest("v1").await.unwrap(), image);
     app.set_manifest("also", &other).await.unwrap();
-    let unlocked = app
-        .update_tag_properties("v1", ChangeableAttributes::UNLOCKED)
-        .await
-        .unwrap();
+    let unlocked = app.update_tag_properties("v1", ChangeableAttributes::UNLOCKED);
+    let unlocked = unlocked.await.unwrap();
     assert!(!unlocked.attributes.is_locked());
     app.set_manifest("v1", &other).await.unwrap();
     assert!(app.delete_tag("v1").await.unwrap());
@@ -340,10 +336,8 @@ async fn an_update_changes_what_it_names_and_nothing_else(backend: Backend) {
     ] {
         let repository = app.update_repository_properties(update).await.unwrap();
         let tag = app.update_tag_properties("v1", update).await.unwrap();
-        let manifest = app
-            .update_manifest_properties(&image.digest, update)
-            .await
-            .unwrap();
+        let manifest = app.update_manifest_properties(&image.digest, update).await;
+        let manifest = manifest.unwrap();
         for attributes in [repository.attributes, tag.attributes, manifest.attributes] {
             assert_eq!(switches(&attributes), expected, "{update:?}");
         }
@@ -370,10 +364,8 @@ async fn a_lock_is_no_change_of_the_item(backend: Backend) {
     for update in [ChangeableAttributes::LOCKED, ChangeableAttributes::UNLOCKED] {
         let changed = app.update_tag_properties("v1", update).await.unwrap();
         assert_eq!(changed.last_updated_on, tag.last_updated_on);
-        let changed = app
-            .update_manifest_properties(&image.digest, update)
-            .await
-            .unwrap();
+        let changed = app.update_manifest_properties(&image.digest, update).await;
+        let changed = changed.unwrap();
         assert_eq!(changed.last_updated_on, manifest.last_updated_on);
         let changed = app.update_repository_properties(update).await.unwrap();
         assert_eq!(changed.last_updated_on, repository.last_updated_on);
@@ -404,10 +396,8 @@ async fn what_was_read_can_be_restored(backend: Backend) {
     )
     .await
     .unwrap();
-    let restored = app
-        .update_tag_properties("v1", ChangeableAttributes::from(&before.attributes))
-        .await
-        .unwrap();
+    let restored = app.update_tag_properties("v1", ChangeableAttributes::from(&before.attributes));
+    let restored = restored.await.unwrap();
     assert_eq!(restored, before);
 }
 

@@ -82,13 +82,8 @@ async fn a_whole_image_of_two_platforms_goes_up_and_down() {
             (child.size, &child.media_type)
         );
         for blob in image.as_image().unwrap().blobs() {
-            let bytes = app
-                .download_blob(&blob.digest)
-                .await
-                .unwrap()
-                .bytes(1_000)
-                .await
-                .unwrap();
+            let bytes = app.download_blob(&blob.digest).await.unwrap().bytes(1_000);
+            let bytes = bytes.await.unwrap();
             assert_eq!(bytes.len() as u64, blob.size);
         }
     }
@@ -161,10 +156,8 @@ async fn a_reference_or_size_that_is_wrong_is_refused_before_anything_is_sent() 
     let app = served.repository("samples/app");
     let image = image(&app, "v1").await;
     served.requests();
-    let error = app
-        .set_manifest(Digest::sha256("other"), &image)
-        .await
-        .unwrap_err();
+    let error = app.set_manifest(Digest::sha256("other"), &image).await;
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{error}");
     let large = Manifest::new(vec![b' '; (4 << 20) + 1], MediaType::OCI_MANIFEST);
     let error = app.set_manifest("large", &large).await.unwrap_err();
@@ -287,11 +280,8 @@ async fn referrers_come_newest_first_and_by_type() {
         pushed.push(artifact.digest);
     }
     pushed.reverse();
-    let all = app
-        .list_referrers(&subject.digest)
-        .collect_all()
-        .await
-        .unwrap();
+    let all = app.list_referrers(&subject.digest).collect_all().await;
+    let all = all.unwrap();
     assert_eq!(
         all.iter()
             .map(|referrer| &referrer.digest)
@@ -303,11 +293,8 @@ async fn referrers_come_newest_first_and_by_type() {
         artifact_type: Some("application/vnd.sbom+json".into()),
         ..Default::default()
     };
-    let sboms = app
-        .list_referrers_with(&subject.digest, filter)
-        .collect_all()
-        .await
-        .unwrap();
+    let sboms = app.list_referrers_with(&subject.digest, filter);
+    let sboms = sboms.collect_all().await.unwrap();
     assert_eq!(
         sboms
             .iter()
@@ -315,10 +302,7 @@ async fn referrers_come_newest_first_and_by_type() {
             .collect::<Vec<_>>(),
         [&pushed[0], &pushed[2]]
     );
-    let nothing = app
-        .list_referrers(Digest::sha256("nowhere"))
-        .collect_all()
-        .await
-        .unwrap();
+    let nothing = app.list_referrers(Digest::sha256("nowhere")).collect_all();
+    let nothing = nothing.await.unwrap();
     assert!(nothing.is_empty());
 }

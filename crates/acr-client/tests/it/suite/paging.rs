@@ -123,11 +123,8 @@ async fn pages_of_7_give_every_manifest_in_order(backend: Backend) {
             page_size: NonZeroU32::new(7),
             ..Default::default()
         };
-        let listed = app
-            .list_manifest_properties_with(options)
-            .collect_all()
-            .await
-            .unwrap();
+        let listed = app.list_manifest_properties_with(options).collect_all();
+        let listed = listed.await.unwrap();
         assert!(
             listed
                 .iter()
@@ -152,12 +149,8 @@ async fn repositories_come_in_pages_by_name(backend: Backend) {
             page_size: NonZeroU32::new(page_size),
             ..Default::default()
         };
-        let listed = served
-            .owner()
-            .list_repository_names_with(options)
-            .collect_all()
-            .await
-            .unwrap();
+        let listed = served.owner().list_repository_names_with(options);
+        let listed = listed.collect_all().await.unwrap();
         assert_eq!(listed, expected[..], "{page_size}");
     }
 }
@@ -359,10 +352,8 @@ async fn referrers_come_in_pages_with_and_without_a_filter(backend: Backend) {
     );
     for wanted in kinds {
         let options = ListReferrersOptions::from(MediaType::from(wanted));
-        let listed = app
-            .list_referrers_with(&subject, options)
-            .collect_all()
-            .await;
+        let listed = app.list_referrers_with(&subject, options).collect_all();
+        let listed = listed.await;
         let listed: Vec<Digest> = listed
             .unwrap()
             .into_iter()
@@ -379,11 +370,8 @@ async fn referrers_come_in_pages_with_and_without_a_filter(backend: Backend) {
         resume: pages[1].next.clone(),
         ..Default::default()
     };
-    let rest = app
-        .list_referrers_with(&subject, rest)
-        .collect_all()
-        .await
-        .unwrap();
+    let rest = app.list_referrers_with(&subject, rest).collect_all().await;
+    let rest = rest.unwrap();
     assert_eq!(rest.len(), 11);
 }
 

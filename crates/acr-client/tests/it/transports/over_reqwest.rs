@@ -129,10 +129,8 @@ async fn a_redirect_is_the_clients_to_follow_without_its_credential() {
 
     let url = format!("{}/v2/app/blobs/{digest}", registry.uri());
     let request = Request::get(url).header(AUTHORIZATION, "Basic x");
-    let response = transport()
-        .send(request.body(Body::empty()).unwrap())
-        .await
-        .unwrap();
+    let response = transport().send(request.body(Body::empty()).unwrap()).await;
+    let response = response.unwrap();
     assert_eq!(response.status(), 307);
     assert_eq!(response.headers()[LOCATION], location);
     assert!(storage.received_requests().await.unwrap().is_empty());
@@ -173,10 +171,8 @@ async fn a_client_that_follows_redirects_by_itself_is_noticed() {
         );
     }
     let proper = settings().redirect(Policy::none()).build().unwrap();
-    let response = ReqwestTransport::new(proper)
-        .send(get(&authority))
-        .await
-        .unwrap();
+    let response = ReqwestTransport::new(proper).send(get(&authority)).await;
+    let response = response.unwrap();
     assert_eq!(response.status(), 307);
 }
 

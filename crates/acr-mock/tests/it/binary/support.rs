@@ -43,12 +43,8 @@ impl Mock {
         serde_json::from_str(&line).unwrap_or_else(|error| {
             let _ = self.child.kill();
             let mut stderr = String::new();
-            let _ = self
-                .child
-                .stderr
-                .take()
-                .expect("stderr is piped")
-                .read_to_string(&mut stderr);
+            let mut pipe = self.child.stderr.take().expect("stderr is piped");
+            let _ = pipe.read_to_string(&mut stderr);
             panic!("no ready line ({error}): {line:?}, stderr: {stderr}")
         })
     }
@@ -123,10 +119,8 @@ pub(crate) fn run(arguments: &[&str]) -> End {
 }
 
 pub(crate) fn finish(command: &mut Command) -> End {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary starts");
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.expect("the binary starts");
     let text = |bytes| String::from_utf8(bytes).expect("it prints text");
     End {
         status: output.status,
@@ -178,11 +172,7 @@ pub(crate) fn send(server: &str, request: &str) -> (u16, String) {
         .read_to_string(&mut response)
         .expect("the mock responds");
     let (head, body) = response.split_once("\r\n\r\n").expect("a head");
-    let status = head
-        .split(' ')
-        .nth(1)
-        .expect("a status line")
-        .parse()
-        .expect("a status");
+    let status = head.split(' ').nth(1).expect("a status line").parse();
+    let status = status.expect("a status");
     (status, body.to_owned())
 }

@@ -270,12 +270,8 @@ fn a_request_without_a_host_is_served_under_the_mock_s_own_name() {
 fn a_body_that_breaks_off_is_refused_and_leaves_nothing() {
     let raw = Raw::new();
     let token = raw.token(PUSH);
-    let begun = raw
-        .post("/v2/app/blobs/uploads/")
-        .bearer(&token)
-        .send()
-        .header("location")
-        .to_owned();
+    let begun = raw.post("/v2/app/blobs/uploads/").bearer(&token).send();
+    let begun = begun.header("location").to_owned();
     for (method, path, content_type) in [
         (Method::PATCH, begun.clone(), "application/octet-stream"),
         (
@@ -306,13 +302,8 @@ fn a_body_that_breaks_off_is_refused_and_leaves_nothing() {
             .unwrap();
         let response = raw.registry.handle(request).now_or_never().unwrap();
         assert_eq!(response.status(), 400, "{method} {path}");
-        let body = response
-            .into_body()
-            .collect()
-            .now_or_never()
-            .unwrap()
-            .unwrap()
-            .to_bytes();
+        let body = response.into_body().collect().now_or_never().unwrap();
+        let body = body.unwrap().to_bytes();
         assert!(
             body.starts_with(br#"{"errors":[{"code":"SIZE_INVALID""#),
             "{body:?}"
@@ -379,10 +370,8 @@ fn what_nobody_knows_of_a_manifest_is_passed_over_and_makes_no_tree() {
 #[test]
 fn no_secret_is_in_a_response_or_in_debug() {
     let raw = Raw::with(|builder| builder.user("ci", "hunter2"));
-    let response = raw
-        .get("/acr/v1/app")
-        .basic("ci", "hunter2wrong")
-        .expect(401);
+    let response = raw.get("/acr/v1/app").basic("ci", "hunter2wrong");
+    let response = response.expect(401);
     assert!(!format!("{response:?}").contains("hunter2"));
     let response = raw.get("/acr/v1/app").bearer("hunter2").expect(401);
     assert!(!format!("{response:?}").contains("hunter2"));

@@ -9,10 +9,8 @@ fn a_blob_is_got_by_a_redirect_to_the_data_origin() {
     let raw = Raw::new();
     let digest = raw.push_blob("app", b"content");
     let hex = digest.strip_prefix("sha256:").unwrap();
-    let response = raw
-        .get(format!("/v2/app/blobs/{}", digest.replace(':', "%3A")))
-        .scope(PULL)
-        .expect(307);
+    let response = raw.get(format!("/v2/app/blobs/{}", digest.replace(':', "%3A")));
+    let response = response.scope(PULL).expect(307);
     response.expect_header("docker-content-digest", &digest);
     response.expect_header("content-type", "text/html; charset=utf-8");
     let location = response.header("location");
@@ -74,10 +72,8 @@ fn without_the_redirect_the_bytes_come_directly() {
             .header("range", range)
             .send()
     };
-    let whole = raw
-        .get(format!("/v2/app/blobs/{digest}"))
-        .scope(PULL)
-        .expect(200);
+    let whole = raw.get(format!("/v2/app/blobs/{digest}")).scope(PULL);
+    let whole = whole.expect(200);
     assert_eq!(
         (whole.text(), whole.header("docker-content-digest")),
         ("0123456789", digest.as_str())
@@ -121,15 +117,11 @@ fn an_unknown_blob_is_not_found_with_its_digest() {
     let digest = nowhere();
     let expected = error_with("BLOB_UNKNOWN", "blob unknown to registry", json!(digest));
     assert_eq!(expected.len(), 157);
-    let response = raw
-        .get(format!("/v2/app/blobs/{digest}"))
-        .scope(PULL)
-        .expect_json(404, &expected);
+    let response = raw.get(format!("/v2/app/blobs/{digest}")).scope(PULL);
+    let response = response.expect_json(404, &expected);
     response.expect_header("cache-control", "no-cache");
-    let head = raw
-        .head(format!("/v2/app/blobs/{digest}"))
-        .scope(PULL)
-        .expect(404);
+    let head = raw.head(format!("/v2/app/blobs/{digest}")).scope(PULL);
+    let head = head.expect(404);
     assert!(head.body.is_empty());
     head.expect_header("content-length", "157");
     head.expect_header("content-type", "application/json; charset=utf-8");
@@ -222,10 +214,8 @@ fn a_mount_of_what_is_not_there_begins_an_upload() {
         // Without a source no other repository is searched.
         (format!("mount={digest}"), PUSH),
     ] {
-        let response = raw
-            .post(format!("/v2/app/blobs/uploads/?{query}"))
-            .scope(scope)
-            .expect_empty(202);
+        let response = raw.post(format!("/v2/app/blobs/uploads/?{query}"));
+        let response = response.scope(scope).expect_empty(202);
         response.expect_header("range", "0-0");
         let location = response.header("location");
         assert!(location.starts_with("/v2/app/blobs/uploads/"), "{location}");

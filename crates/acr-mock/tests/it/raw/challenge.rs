@@ -273,10 +273,8 @@ fn a_token_that_is_not_accepted_is_an_invalid_token() {
         Raw::new().token(scope),
         raw.refresh_token("entra"),
     ] {
-        let response = raw
-            .get(path)
-            .bearer(&bad)
-            .expect_json(401, &body(detail(scope)));
+        let response = raw.get(path).bearer(&bad);
+        let response = response.expect_json(401, &body(detail(scope)));
         let expected = header(scope, r#",error="invalid_token""#);
         assert_eq!(response.all("www-authenticate"), [expected], "{bad}");
     }

@@ -8,10 +8,8 @@ use crate::raw::support::{Ask, PULL, Raw, RawResponse};
 fn signed(raw: &Raw) -> (Vec<u8>, String) {
     let content: Vec<u8> = (0..1_472_u32).map(|at| (at % 251) as u8).collect();
     let digest = raw.push_blob("app", &content);
-    let response = raw
-        .get(format!("/v2/app/blobs/{digest}"))
-        .scope(PULL)
-        .expect(307);
+    let response = raw.get(format!("/v2/app/blobs/{digest}")).scope(PULL);
+    let response = response.expect(307);
     (content, response.header("location").to_owned())
 }
 
@@ -170,10 +168,8 @@ fn a_range_that_is_malformed_is_passed_over() {
 fn an_empty_blob_has_no_range() {
     let raw = Raw::new();
     let digest = raw.push_blob("app", b"");
-    let response = raw
-        .get(format!("/v2/app/blobs/{digest}"))
-        .scope(PULL)
-        .expect(307);
+    let response = raw.get(format!("/v2/app/blobs/{digest}")).scope(PULL);
+    let response = response.expect(307);
     let url = response.header("location");
     raw.get(url)
         .expect(200)

@@ -201,10 +201,8 @@ fn a_chunk_that_would_be_refused_keeps_nothing_when_the_connection_ends_within_i
 fn a_lost_upload_is_404_and_really_gone() {
     let raw = Raw::new();
     let first = start(&raw);
-    let fault = Fault::on("upload_chunk")
-        .after(2)
-        .times(1)
-        .then(FaultAction::LoseUpload);
+    let fault = Fault::on("upload_chunk").after(2).times(1);
+    let fault = fault.then(FaultAction::LoseUpload);
     let fault = raw.registry.inject(fault).unwrap();
     let second = chunk(&raw, &first, "0-0", b"a").expect(202);
     let third = chunk(&raw, second.header("location"), "1-1", b"b").send();

@@ -181,10 +181,8 @@ fn the_token_endpoints_refuse_with_their_own_headers() {
 fn the_data_origin_refuses_in_storage_s_words() {
     let raw = Raw::new();
     let digest = raw.push_blob("app", b"0123456789");
-    let redirect = raw
-        .get(format!("/v2/app/blobs/{digest}"))
-        .scope(PULL)
-        .send();
+    let redirect = raw.get(format!("/v2/app/blobs/{digest}")).scope(PULL);
+    let redirect = redirect.send();
     let url = redirect.expect(307).header("location").to_owned();
     let refuse = |refuse: FaultResponse| {
         let fault = Fault::on_data().times(1).then(refuse);

@@ -110,11 +110,8 @@ fn a_blob_over_the_bound_is_413_in_every_way_to_send_it_and_the_upload_stays() {
         .expect_json(413, &too_large);
     whole(b"0123456789").expect(201);
 
-    let first = raw
-        .patch(start(&raw).header("location"))
-        .scope(PUSH)
-        .body("01234567")
-        .send();
+    let first = raw.patch(start(&raw).header("location")).scope(PUSH);
+    let first = first.body("01234567").send();
     let location = first.expect(202).header("location").to_owned();
     raw.patch(&location)
         .scope(PUSH)

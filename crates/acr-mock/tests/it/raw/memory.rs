@@ -74,11 +74,8 @@ fn told(content: &[u8]) -> (Bytes, Arc<AtomicBool>) {
 fn the_memory_of_an_abandoned_upload_is_free_when_its_time_is_over() {
     let raw = Raw::with(|builder| builder.upload_life(Duration::from_secs(60)));
     let (bytes, freed) = told(&[1; LONG]);
-    let chunk = raw
-        .patch(start(&raw).header("location"))
-        .scope(PUSH)
-        .body(bytes)
-        .send();
+    let chunk = raw.patch(start(&raw).header("location")).scope(PUSH);
+    let chunk = chunk.body(bytes).send();
     let location = chunk.expect(202).header("location").to_owned();
     let statistics = raw.registry.statistics();
     assert_eq!(
@@ -100,11 +97,8 @@ fn the_memory_of_an_abandoned_upload_is_free_when_its_time_is_over() {
 fn the_memory_of_what_is_cancelled_deleted_or_refused_is_free_at_once() {
     let raw = Raw::new();
     let (bytes, cancelled) = told(&[1; LONG]);
-    let chunk = raw
-        .patch(start(&raw).header("location"))
-        .scope(PUSH)
-        .body(bytes)
-        .send();
+    let chunk = raw.patch(start(&raw).header("location")).scope(PUSH);
+    let chunk = chunk.body(bytes).send();
     let location = chunk.expect(202).header("location").to_owned();
     raw.delete(location).scope(DELETE).expect(204);
     assert!(cancelled.load(Ordering::SeqCst));
@@ -250,10 +244,8 @@ fn blobs_manifests_and_uploads_are_held_up_to_a_number_of_bytes_and_what_ends_ma
             .send()
     };
     chunk(&location, &content).expect_json(405, &full(2_000));
-    let location = chunk(&location, &fits)
-        .expect(202)
-        .header("location")
-        .to_owned();
+    let taken = chunk(&location, &fits).expect(202);
+    let location = taken.header("location").to_owned();
     chunk(&location, b"1").expect_json(405, &full(2_000));
     let status = raw.get(&location).scope(PULL).expect(204);
     status.expect_header("range", format!("0-{}", room - 1));

@@ -78,11 +78,8 @@ fn point_2_what_is_created_is_at_its_location_with_its_exact_type_and_length() {
     let raw = oci();
     for content in [&b""[..], b"{}", b"content"] {
         let blob = digest(content);
-        let created = raw
-            .post(format!("/v2/app/blobs/uploads/?digest={blob}"))
-            .scope(PUSH)
-            .body(content.to_vec())
-            .expect(201);
+        let created = raw.post(format!("/v2/app/blobs/uploads/?digest={blob}"));
+        let created = created.scope(PUSH).body(content.to_vec()).expect(201);
         expect_there(&raw, &created, "application/octet-stream", content);
         let head = raw.head(created.header("location")).scope(PULL).expect(200);
         head.expect_header("content-length", content.len().to_string());
@@ -113,10 +110,8 @@ fn point_3_an_upload_outlives_what_comes_out_of_order() {
     let begun = raw.post("/v2/app/blobs/uploads/").scope(PUSH).send();
     let first = begun.header("location").to_owned();
     assert_eq!(status(&first).header("range"), "0-0");
-    let early = raw
-        .patch(&first)
-        .scope(PUSH)
-        .header("content-range", "8-11");
+    let early = raw.patch(&first).scope(PUSH);
+    let early = early.header("content-range", "8-11");
     early.body(&content[8..12]).expect(416);
     let recovered = status(&first);
     let first_chunk = raw
@@ -237,10 +232,8 @@ fn point_5_ranges_are_cut_out_by_the_registry_itself() {
         );
     }
     for range in ["500-0", "5000-10000", "2048-"] {
-        let ask = raw
-            .get(&path)
-            .scope(PULL)
-            .header("range", &format!("bytes={range}"));
+        let ask = raw.get(&path).scope(PULL);
+        let ask = ask.header("range", &format!("bytes={range}"));
         ask.expect(416);
     }
 }

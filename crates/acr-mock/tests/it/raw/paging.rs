@@ -24,10 +24,8 @@ fn scope(path: &str) -> &'static str {
 /// The names in a page, whatever it lists.
 fn names(response: &RawResponse) -> Vec<String> {
     let body = response.json();
-    let items = ["repositories", "tags", "manifests"]
-        .iter()
-        .find_map(|member| body.get(member))
-        .unwrap();
+    let mut items = ["repositories", "tags", "manifests"].iter();
+    let items = items.find_map(|member| body.get(member)).unwrap();
     let name = |item: &Value| match item {
         Value::String(name) => name.clone(),
         item => item
@@ -230,11 +228,8 @@ fn a_walk_covers_every_list_once_in_every_order_and_size() {
     let mut newest_first = tags.clone();
     newest_first.reverse();
     let digest_of = |tag: &String| {
-        let response = raw
-            .get(format!("/acr/v1/app/_tags/{tag}"))
-            .scope(READ)
-            .send()
-            .json();
+        let response = raw.get(format!("/acr/v1/app/_tags/{tag}")).scope(READ);
+        let response = response.send().json();
         response["tag"]["digest"].as_str().unwrap().to_owned()
     };
     let digests = |tags: &[String]| tags.iter().map(digest_of).collect::<Vec<_>>();

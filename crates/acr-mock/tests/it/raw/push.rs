@@ -178,10 +178,8 @@ fn the_type_in_the_header_and_the_one_in_the_bytes_must_agree() {
         if let Some(media_type) = media_type {
             manifest["mediaType"] = json!(media_type);
         }
-        let ask = raw
-            .put("/v2/app/manifests/v1")
-            .scope(PUSH)
-            .header("content-type", content_type);
+        let ask = raw.put("/v2/app/manifests/v1").scope(PUSH);
+        let ask = ask.header("content-type", content_type);
         ask.body(manifest.to_string()).send()
     };
     push(OCI_MANIFEST, Some(DOCKER_MANIFEST)).expect_json(400, &invalid);
@@ -246,11 +244,8 @@ fn the_withdrawn_artifact_manifest_is_still_taken() {
     let bytes =
         format!(r#"{{"mediaType":"{media_type}","artifactType":"application/vnd.example"}}"#);
     let digest = raw.push_manifest("app", "v1", media_type, &bytes);
-    let response = raw
-        .get("/v2/app/manifests/v1")
-        .scope(PULL)
-        .header("accept", OCI_MANIFEST)
-        .expect(200);
+    let response = raw.get("/v2/app/manifests/v1").scope(PULL);
+    let response = response.header("accept", OCI_MANIFEST).expect(200);
     assert_eq!(
         (response.text(), response.header("content-type")),
         (bytes.as_str(), media_type)
@@ -314,12 +309,8 @@ fn a_subject_is_confirmed_whether_or_not_it_exists() {
     ] {
         let bytes = manifest.to_string();
         let path = format!("/v2/app/manifests/{}", digest(bytes.as_bytes()));
-        let response = raw
-            .put(path)
-            .scope(PUSH)
-            .header("content-type", media_type)
-            .body(bytes)
-            .expect_empty(201);
+        let response = raw.put(path).scope(PUSH).header("content-type", media_type);
+        let response = response.body(bytes).expect_empty(201);
         response.expect_header("oci-subject", &subject);
     }
 }

@@ -52,10 +52,8 @@ fn where_nothing_refers_the_list_is_empty() {
     assert_eq!(list(&raw, &image, "").text(), EMPTY);
     assert_eq!(list(&raw, &nowhere(), "").text(), EMPTY);
     // Chosen: also in an unknown repository.
-    let response = raw
-        .get(format!("/v2/nowhere/referrers/{}", nowhere()))
-        .scope("repository:nowhere:pull")
-        .send();
+    let response = raw.get(format!("/v2/nowhere/referrers/{}", nowhere()));
+    let response = response.scope("repository:nowhere:pull").send();
     assert_eq!(response.expect(200).text(), EMPTY);
 }
 

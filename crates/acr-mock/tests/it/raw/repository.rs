@@ -228,10 +228,8 @@ fn every_write_is_later_than_the_one_before() {
         raw.push_image("app", tag);
     }
     raw.push_image("app", "b");
-    let list = raw
-        .get("/acr/v1/app/_tags?orderby=timedesc")
-        .scope(READ)
-        .expect(200);
+    let list = raw.get("/acr/v1/app/_tags?orderby=timedesc").scope(READ);
+    let list = list.expect(200);
     let tags = list.json()["tags"].as_array().unwrap().clone();
     let names: Vec<&str> = tags
         .iter()

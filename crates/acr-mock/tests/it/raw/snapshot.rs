@@ -59,10 +59,8 @@ fn filler_is_served_as_spaces_between_what_is_known() {
     let mut snapshot = Snapshot::default();
     snapshot.blobs.insert(digest.clone(), blob);
     raw.registry.restore(snapshot);
-    let blob = raw
-        .get(format!("/v2/a/blobs/{digest}"))
-        .scope("repository:a:pull")
-        .send();
+    let blob = raw.get(format!("/v2/a/blobs/{digest}"));
+    let blob = blob.scope("repository:a:pull").send();
     assert_eq!(blob.expect(200).text(), "  ab  ");
 }
 

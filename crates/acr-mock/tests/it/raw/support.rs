@@ -311,10 +311,8 @@ impl Ask<'_> {
     /// Sends the body in pieces of so many bytes, and without a length, as a client that streams does.
     #[track_caller]
     pub(crate) fn send_in_pieces(self, size: usize) -> RawResponse {
-        let pieces = self
-            .body
-            .chunks(size)
-            .map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece))));
+        let pieces = self.body.chunks(size);
+        let pieces = pieces.map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece))));
         let pieces: Vec<Result<_, Infallible>> = pieces.collect();
         let body = StreamBody::new(futures_util::stream::iter(pieces));
         deliver(self.raw, self.request.body(body).unwrap())

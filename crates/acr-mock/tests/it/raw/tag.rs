@@ -93,10 +93,8 @@ fn an_unknown_tag_is_unknown_in_three_operations() {
         raw.delete(&path).scope(DELETE).expect_json(404, &expected);
     }
     // Chosen: in an unknown repository it is the tag that is unknown.
-    let nowhere = raw
-        .delete("/acr/v1/nowhere/_tags/v1")
-        .scope("repository:nowhere:delete")
-        .send();
+    let nowhere = raw.delete("/acr/v1/nowhere/_tags/v1");
+    let nowhere = nowhere.scope("repository:nowhere:delete").send();
     nowhere.expect_json(404, &expected);
 }
 
@@ -122,10 +120,8 @@ fn an_update_of_a_tag_changes_no_time() {
 fn a_delete_names_the_digest_that_the_tag_had_and_leaves_the_manifest() {
     let raw = Raw::new();
     let digest = raw.push_image("app", "v1");
-    let response = raw
-        .delete("/acr/v1/app/_tags/v1")
-        .scope(DELETE)
-        .expect_empty(202);
+    let response = raw.delete("/acr/v1/app/_tags/v1").scope(DELETE);
+    let response = response.expect_empty(202);
     response.expect_header("x-ms-int-docker-content-digest", &digest);
     let again = raw.delete("/acr/v1/app/_tags/v1").scope(DELETE).send();
     let again = again.expect_json(
@@ -154,11 +150,8 @@ fn a_tag_that_moves_keeps_its_age_and_leaves_the_old_manifest_untagged() {
     raw.get("/acr/v1/app/_tags/v1")
         .scope(READ)
         .expect_json(200, &single(&expected));
-    let manifest = raw
-        .get(format!("/acr/v1/app/_manifests/{old}"))
-        .scope(READ)
-        .expect(200)
-        .json();
+    let manifest = raw.get(format!("/acr/v1/app/_manifests/{old}")).scope(READ);
+    let manifest = manifest.expect(200).json();
     assert_eq!(manifest["manifest"].get("tags"), None);
     assert_eq!(manifest["manifest"]["lastUpdateTime"], START);
 }
@@ -171,11 +164,8 @@ fn the_list_of_one_digest_s_tags_holds_no_others() {
     let second = raw.push_manifest("app", "b", OCI_MANIFEST, &image);
     raw.push_manifest("app", "c", OCI_MANIFEST, &image);
     let names = |digest: &str| -> Vec<String> {
-        let response = raw
-            .get(format!("/acr/v1/app/_tags?digest={digest}"))
-            .scope(READ)
-            .expect(200)
-            .json();
+        let response = raw.get(format!("/acr/v1/app/_tags?digest={digest}"));
+        let response = response.scope(READ).expect(200).json();
         let tags = response["tags"].as_array().cloned().unwrap_or_default();
         tags.iter()
             .map(|tag| tag["name"].as_str().unwrap().to_owned())

@@ -11,18 +11,14 @@ use crate::raw::support::{
 };
 
 fn start(raw: &Raw) -> String {
-    let response = raw
-        .post("/v2/app/blobs/uploads/")
-        .scope(PUSH)
-        .expect_empty(202);
+    let response = raw.post("/v2/app/blobs/uploads/").scope(PUSH);
+    let response = response.expect_empty(202);
     response.header("location").to_owned()
 }
 
 fn chunk(raw: &Raw, location: &str, range: Option<&str>, bytes: &[u8]) -> RawResponse {
-    let mut ask = raw
-        .patch(location)
-        .scope(PUSH)
-        .header("content-type", "application/octet-stream");
+    let ask = raw.patch(location).scope(PUSH);
+    let mut ask = ask.header("content-type", "application/octet-stream");
     if let Some(range) = range {
         ask = ask.header("content-range", range);
     }
@@ -58,10 +54,8 @@ fn an_upload_begins_at_a_relative_location_with_a_query() {
         "/v2/samples/app/blobs/uploads/",
         "/v2/samples%2Fapp/blobs/uploads/",
     ] {
-        let response = raw
-            .post(path)
-            .scope("repository:samples/app:pull,push")
-            .expect_empty(202);
+        let response = raw.post(path).scope("repository:samples/app:pull,push");
+        let response = response.expect_empty(202);
         let id = response.header("docker-upload-uuid");
         response.expect_header("range", "0-0");
         let location = response.header("location");
@@ -100,10 +94,8 @@ fn chunks_of_any_size_become_a_blob() {
     done.expect_header("docker-content-digest", &digest);
     done.expect_header("location", format!("/v2/app/blobs/{digest}"));
     assert!(!done.has("range") && !done.has("docker-upload-uuid"));
-    let head = raw
-        .head(format!("/v2/app/blobs/{digest}"))
-        .scope(PULL)
-        .expect(200);
+    let head = raw.head(format!("/v2/app/blobs/{digest}")).scope(PULL);
+    let head = head.expect(200);
     head.expect_header("content-length", "10");
 }
 
@@ -116,10 +108,8 @@ fn the_last_or_the_only_bytes_may_come_with_the_end() {
     finish(&raw, &location(&response), &digest(b"first last"), b"last").expect_empty(201);
     finish(&raw, &start(&raw), &digest(b""), b"").expect_empty(201);
     for content in [&b"only"[..], b"first last", b""] {
-        let head = raw
-            .head(format!("/v2/app/blobs/{}", digest(content)))
-            .scope(PULL)
-            .expect(200);
+        let head = raw.head(format!("/v2/app/blobs/{}", digest(content)));
+        let head = head.scope(PULL).expect(200);
         head.expect_header("content-length", content.len().to_string());
     }
 }
@@ -134,11 +124,8 @@ fn one_request_is_enough_for_a_whole_blob() {
             "/v2/app/blobs/uploads/?digest={}",
             digest.replace(':', "%3A")
         );
-        let response = raw
-            .post(path)
-            .scope(PUSH)
-            .body(&b"content"[..])
-            .expect_empty(201);
+        let response = raw.post(path).scope(PUSH).body(&b"content"[..]);
+        let response = response.expect_empty(201);
         response.expect_header("docker-content-digest", &digest);
         response.expect_header("location", format!("/v2/app/blobs/{digest}"));
     }
@@ -322,11 +309,8 @@ fn the_end_knows_stale_locations_and_ranges_too() {
         .header("content-range", "0-3")
         .body(&b"tent"[..]);
     out_of_order.expect_code(416, "BLOB_UPLOAD_RANGE_INVALID");
-    let right = raw
-        .put(format!("{held}&digest={whole}"))
-        .scope(PUSH)
-        .header("content-range", "3-6")
-        .body(&b"tent"[..]);
+    let right = raw.put(format!("{held}&digest={whole}")).scope(PUSH);
+    let right = right.header("content-range", "3-6").body(&b"tent"[..]);
     right.expect(201);
 }
 
@@ -334,11 +318,8 @@ fn the_end_knows_stale_locations_and_ranges_too() {
 fn a_location_is_no_credential() {
     let raw = Raw::new();
     let begun = start(&raw);
-    let refused = raw
-        .patch(&begun)
-        .header("content-range", "0-2")
-        .body(&b"abc"[..])
-        .expect(401);
+    let refused = raw.patch(&begun).header("content-range", "0-2");
+    let refused = refused.body(&b"abc"[..]).expect(401);
     assert!(refused.has("www-authenticate"));
     chunk(&raw, &begun, Some("0-2"), b"abc").expect(202);
 }

@@ -112,11 +112,8 @@ async fn a_body_cut_short_is_an_interruption() {
 
 #[tokio::test]
 async fn without_roots_an_https_call_says_what_is_missing() {
-    let by_proxy = HyperTransport::builder()
-        .platform_roots(false)
-        .proxy("https://proxy.example")
-        .build()
-        .unwrap();
+    let by_proxy = HyperTransport::builder().platform_roots(false);
+    let by_proxy = by_proxy.proxy("https://proxy.example").build().unwrap();
     for (transport, uri) in [
         (transport(), "https://registry.example/v2/"),
         (by_proxy, "http://registry.example/v2/"),

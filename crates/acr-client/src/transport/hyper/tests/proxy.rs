@@ -215,14 +215,10 @@ async fn a_proxy_of_the_environment_is_used_unless_told_otherwise() {
 async fn a_variable_of_no_use_fails_the_requests_that_it_is_meant_for() {
     let environment =
         |name: &str| (name == "HTTPS_PROXY").then(|| "socks5://robot:hunter2@proxy:1".to_owned());
-    let transport = HyperTransport::builder()
-        .root_certificate_pem(CERTIFICATE)
-        .build_with(environment)
-        .unwrap();
-    let error = transport
-        .send(request("https://registry.invalid/v2/"))
-        .await
-        .unwrap_err();
+    let transport = HyperTransport::builder().root_certificate_pem(CERTIFICATE);
+    let transport = transport.build_with(environment).unwrap();
+    let error = transport.send(request("https://registry.invalid/v2/"));
+    let error = error.await.unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::Refused);
     let text = format!("{} {error:?} {transport:?}", chain(&error));
     assert!(text.contains("the variable HTTPS_PROXY"), "{text}");
@@ -280,14 +276,10 @@ async fn a_refusal_names_the_proxy_and_the_status_and_no_password() {
 #[tokio::test]
 async fn a_refusal_to_read_a_request_is_no_response_of_the_registry() {
     let proxy = Relay::serving("HTTP/1.1 407 x\r\nContent-Length: 0\r\n\r\n").await;
-    let transport = HyperTransport::builder()
-        .proxy(proxy.authority())
-        .build()
-        .unwrap();
-    let error = transport
-        .send(request("http://registry.invalid/v2/"))
-        .await
-        .unwrap_err();
+    let transport = HyperTransport::builder().proxy(proxy.authority()).build();
+    let transport = transport.unwrap();
+    let error = transport.send(request("http://registry.invalid/v2/")).await;
+    let error = error.unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::Refused);
     let text = error.to_string();
     assert!(
@@ -406,10 +398,8 @@ async fn the_clients_builder_takes_a_proxy_for_the_default_transport() {
     registry.ping().await.unwrap();
     assert!(proxy.seen().contains(&format!("CONNECT {NAME}:")));
 
-    let error = client()
-        .hyper(|hyper| hyper.proxy("socks5://robot:hunter2@proxy"))
-        .build()
-        .unwrap_err();
+    let error = client().hyper(|hyper| hyper.proxy("socks5://robot:hunter2@proxy"));
+    let error = error.build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     let text = format!("{} {error:?}", chain(&error));
     assert!(text.contains("proxy") && !text.contains(PASSWORD), "{text}");

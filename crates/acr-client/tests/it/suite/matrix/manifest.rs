@@ -162,10 +162,8 @@ pub(super) mod ok {
     }
 
     pub(crate) async fn get_manifest_properties(world: World, app: RepositoryClient) {
-        let image = app
-            .get_manifest_properties(&world.image.digest)
-            .await
-            .unwrap();
+        let image = app.get_manifest_properties(&world.image.digest).await;
+        let image = image.unwrap();
         assert_eq!(image.tags, ["v1"]);
         let layer = &world.image.as_image().unwrap().layers[0];
         assert_eq!(image.size_in_bytes, Some(layer.size));
@@ -184,10 +182,8 @@ pub(super) mod ok {
             .map(|child| child.architecture.as_deref())
             .collect();
         assert_eq!(platforms, [Some("amd64"), Some("arm64")]);
-        let untagged = app
-            .get_manifest_properties(&world.signature.digest)
-            .await
-            .unwrap();
+        let untagged = app.get_manifest_properties(&world.signature.digest).await;
+        let untagged = untagged.unwrap();
         assert!(untagged.tags.is_empty() && untagged.architecture.is_none());
     }
 
@@ -229,10 +225,8 @@ pub(super) mod ok {
             (&world.image.digest, &None)
         );
         assert_eq!(app.get_manifest("copy").await.unwrap(), world.image);
-        let accepted = app
-            .set_manifest(&world.signature.digest, &world.signature)
-            .await
-            .unwrap();
+        let accepted = app.set_manifest(&world.signature.digest, &world.signature);
+        let accepted = accepted.await.unwrap();
         assert_eq!(accepted.subject.as_ref(), Some(&world.image.digest));
     }
 

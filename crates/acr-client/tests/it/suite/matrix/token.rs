@@ -150,11 +150,8 @@ mod without_rights {
     }
 
     async fn expect_denied(world: &World, credential: Credential) {
-        let app = world
-            .served
-            .client(credential)
-            .repository_client(APP)
-            .unwrap();
+        let app = world.served.client(credential).repository_client(APP);
+        let app = app.unwrap();
         let error = app.get_manifest("v1").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
     }

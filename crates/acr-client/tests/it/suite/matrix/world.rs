@@ -302,10 +302,8 @@ impl Expected {
             assert_eq!(text, self.body);
         }
         for (name, value) in &self.headers {
-            let given = response
-                .headers
-                .get(*name)
-                .unwrap_or_else(|| panic!("no header {name}"));
+            let given = response.headers.get(*name);
+            let given = given.unwrap_or_else(|| panic!("no header {name}"));
             let given = given.to_str().unwrap();
             assert!(given.starts_with(value), "{name}: {given}");
         }
