@@ -25,6 +25,7 @@ on_every_backend! {
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
+const EXCHANGE: &str = "POST /oauth2/exchange";
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// A registry with the tag `v1` in the repository `samples/app`, and the user `ci`.
@@ -40,10 +41,8 @@ fn expect_everything_allowed(client: &ContainerRegistryClient) -> impl Future<Ou
     let client = client.clone();
     async move {
         client.ping().await.unwrap();
-        assert_eq!(
-            client.list_repository_names().collect_all().await.unwrap(),
-            ["samples/app"]
-        );
+        let names = client.list_repository_names().collect_all().await;
+        assert_eq!(names.unwrap(), ["samples/app"]);
         let app = client.repository_client("samples/app").unwrap();
         let manifest = app.get_manifest("v1").await.unwrap();
         let blob = app.upload_blob(b"content").await.unwrap();
@@ -63,22 +62,18 @@ async fn an_entra_token_signs_in(backend: Backend) {
     let served = served(backend);
     expect_everything_allowed(&served.client(Credential::entra_token("any"))).await;
     let requests = served.requests();
-    let exchanges = requests
-        .iter()
-        .filter(|request| *request == "POST /oauth2/exchange")
-        .count();
-    assert_eq!(exchanges, 1, "{requests:?}");
+    let exchanges = requests.iter().filter(|request| *request == EXCHANGE);
+    assert_eq!(exchanges.count(), 1, "{requests:?}");
 }
 
 async fn a_user_name_and_password_sign_in(backend: Backend) {
     let served = served(backend);
     expect_everything_allowed(&served.client(Credential::password("ci", "hunter2"))).await;
-    assert!(
-        !served
-            .requests()
-            .iter()
-            .any(|request| request.starts_with("POST /oauth2"))
-    );
+    let requests = served.requests();
+    let mut posts = requests
+        .iter()
+        .filter(|request| request.starts_with("POST /oauth2"));
+    assert_eq!(posts.next(), None);
 }
 
 /// A refresh token of the registry, got by hand.
@@ -100,11 +95,7 @@ async fn a_refresh_token_signs_in(backend: Backend) {
     let served = served(backend);
     let token = refresh_token(&served).await;
     expect_everything_allowed(&served.client(Credential::refresh_token(token))).await;
-    assert!(
-        !served
-            .requests()
-            .contains(&"POST /oauth2/exchange".to_owned())
-    );
+    assert!(!served.requests().contains(&EXCHANGE.to_owned()));
 }
 
 async fn a_refresh_token_signs_in_as_the_password_of_the_user_of_zeros(backend: Backend) {
@@ -139,11 +130,8 @@ async fn a_wrong_login_is_unauthorized_and_does_not_show(backend: Backend) {
         }
     }
     // Nothing was harmed.
-    served
-        .repository("samples/app")
-        .get_manifest("v1")
-        .await
-        .unwrap();
+    let app = served.repository("samples/app");
+    app.get_manifest("v1").await.unwrap();
 }
 
 async fn an_entra_token_that_is_refused_is_unauthorized(backend: Backend) {
@@ -151,10 +139,8 @@ async fn an_entra_token_that_is_refused_is_unauthorized(backend: Backend) {
     let client = served.client(Credential::entra_token("hunter2"));
     let error = client.ping().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
-    assert!(
-        error.to_string().contains("token validation failed"),
-        "{error}"
-    );
+    let text = error.to_string();
+    assert!(text.contains("token validation failed"), "{text}");
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }
 
@@ -165,10 +151,8 @@ async fn an_identity_without_a_role_is_denied(backend: Backend) {
     let client = served.client(Credential::entra_token("nobody"));
     let error = client.ping().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
-    assert!(
-        error.to_string().contains("retrieving permissions failed"),
-        "{error}"
-    );
+    let text = error.to_string();
+    assert!(text.contains("retrieving permissions failed"), "{text}");
 }
 
 async fn a_right_that_is_missing_is_denied_and_named(backend: Backend) {
@@ -185,31 +169,19 @@ async fn a_right_that_is_missing_is_denied_and_named(backend: Backend) {
     let app = client.repository_client("samples/app").unwrap();
     let other = client.repository_client("other").unwrap();
     app.get_manifest("v1").await.unwrap();
+    let delete_tag = app.delete_tag("v1").await.map(drop);
+    let read_tag = app.get_tag_properties("v1").await.map(drop);
+    let upload = app.upload_blob(b"x").await.map(drop);
+    let pull = other.get_manifest("v1").await.map(drop);
+    let list = client.list_repository_names().try_next().await.map(drop);
+    let delete = client.delete_repository("other").await.map(drop);
     for (result, scope) in [
-        (
-            app.delete_tag("v1").await.map(drop),
-            "repository:samples/app:delete",
-        ),
-        (
-            app.get_tag_properties("v1").await.map(drop),
-            "repository:samples/app:metadata_read",
-        ),
-        (
-            app.upload_blob(b"x").await.map(drop),
-            "repository:samples/app:pull,push",
-        ),
-        (
-            other.get_manifest("v1").await.map(drop),
-            "repository:other:pull",
-        ),
-        (
-            client.list_repository_names().try_next().await.map(drop),
-            "registry:catalog:*",
-        ),
-        (
-            client.delete_repository("other").await.map(drop),
-            "repository:other:delete",
-        ),
+        (delete_tag, "repository:samples/app:delete"),
+        (read_tag, "repository:samples/app:metadata_read"),
+        (upload, "repository:samples/app:pull,push"),
+        (pull, "repository:other:pull"),
+        (list, "registry:catalog:*"),
+        (delete, "repository:other:delete"),
     ] {
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
@@ -229,30 +201,14 @@ async fn anonymous_reads_everything_and_changes_nothing(backend: Backend) {
     let app = client.repository_client("samples/app").unwrap();
 
     client.ping().await.unwrap();
-    assert_eq!(
-        client.list_repository_names().collect_all().await.unwrap(),
-        ["samples/app"]
-    );
-    assert_eq!(
-        client
-            .get_repository_properties("samples/app")
-            .await
-            .unwrap()
-            .tag_count,
-        1
-    );
-    assert_eq!(
-        app.list_tag_properties().collect_all().await.unwrap().len(),
-        1
-    );
-    assert_eq!(
-        app.list_manifest_properties()
-            .collect_all()
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
+    let names = client.list_repository_names().collect_all().await;
+    assert_eq!(names.unwrap(), ["samples/app"]);
+    let properties = app.get_repository_properties().await.unwrap();
+    assert_eq!(properties.tag_count, 1);
+    let tags = app.list_tag_properties().collect_all().await.unwrap();
+    assert_eq!(tags.len(), 1);
+    let manifests = app.list_manifest_properties().collect_all().await;
+    assert_eq!(manifests.unwrap().len(), 1);
     assert_eq!(app.list_tags().collect_all().await.unwrap(), ["v1"]);
     app.get_tag_properties("v1").await.unwrap();
     app.get_manifest_properties("v1").await.unwrap();
@@ -264,45 +220,28 @@ async fn anonymous_reads_everything_and_changes_nothing(backend: Backend) {
     }
 
     let locks = acr_client::ChangeableAttributes::LOCKED;
+    let (digest, config) = (&image.digest, &image.as_image().unwrap().config.digest);
+    let lock_repository = app.update_repository_properties(locks).await.map(drop);
+    let lock_tag = app.update_tag_properties("v1", locks).await.map(drop);
+    let lock_manifest = app
+        .update_manifest_properties(digest, locks)
+        .await
+        .map(drop);
     for (result, action) in [
-        (
-            client
-                .update_repository_properties("samples/app", locks)
-                .await
-                .map(drop),
-            "metadata_write",
-        ),
-        (
-            app.update_tag_properties("v1", locks).await.map(drop),
-            "metadata_write",
-        ),
-        (
-            app.update_manifest_properties(&image.digest, locks)
-                .await
-                .map(drop),
-            "metadata_write",
-        ),
+        (lock_repository, "metadata_write"),
+        (lock_tag, "metadata_write"),
+        (lock_manifest, "metadata_write"),
         (app.set_manifest("v2", &image).await.map(drop), "pull,push"),
         (app.upload_blob(b"x").await.map(drop), "pull,push"),
         (app.delete_tag("v1").await.map(drop), "delete"),
-        (app.delete_manifest(&image.digest).await.map(drop), "delete"),
-        (
-            app.delete_blob(&image.as_image().unwrap().config.digest)
-                .await
-                .map(drop),
-            "delete",
-        ),
-        (
-            client.delete_repository("samples/app").await.map(drop),
-            "delete",
-        ),
+        (app.delete_manifest(digest).await.map(drop), "delete"),
+        (app.delete_blob(config).await.map(drop), "delete"),
+        (app.delete_repository().await.map(drop), "delete"),
     ] {
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
-        assert_eq!(
-            error.missing_scope(),
-            Some(format!("repository:samples/app:{action}").as_str())
-        );
+        let scope = format!("repository:samples/app:{action}");
+        assert_eq!(error.missing_scope(), Some(&*scope));
     }
     assert_eq!(app.get_manifest("v1").await.unwrap(), image);
 }
@@ -310,25 +249,13 @@ async fn anonymous_reads_everything_and_changes_nothing(backend: Backend) {
 async fn anonymous_is_unauthorized_where_it_is_not_allowed(backend: Backend) {
     let served = served(backend);
     let client = served.client(Credential::anonymous());
+    let app = client.repository_client("samples/app").unwrap();
     for error in [
         client.ping().await.unwrap_err(),
         client.list_repository_names().try_next().await.unwrap_err(),
-        client
-            .get_repository_properties("samples/app")
-            .await
-            .unwrap_err(),
-        client
-            .repository_client("samples/app")
-            .unwrap()
-            .get_manifest("v1")
-            .await
-            .unwrap_err(),
-        client
-            .repository_client("samples/app")
-            .unwrap()
-            .delete_tag("v1")
-            .await
-            .unwrap_err(),
+        app.get_repository_properties().await.unwrap_err(),
+        app.get_manifest("v1").await.unwrap_err(),
+        app.delete_tag("v1").await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
     }
@@ -349,13 +276,10 @@ async fn anonymous_tokens_are_renewed_for_hours(backend: Backend) {
     let requests = served.requests();
     let tokens = requests
         .iter()
-        .filter(|request| request.contains("/oauth2/token"))
-        .count();
-    assert_eq!(
-        requests.len() - tokens,
-        180,
-        "no request was refused on the way"
-    );
+        .filter(|request| request.contains("/oauth2/token"));
+    let tokens = tokens.count();
+    // No request was refused on the way.
+    assert_eq!(requests.len() - tokens, 180);
     assert!((30..=180).contains(&tokens), "{tokens}");
 }
 

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use acr_client::models::ErrorCode;
 use acr_client::{
-    Advice, ArtifactTagOrder, ChangeableAttributes, ContainerRegistryClient, Error, ErrorKind,
-    Manifest, RepositoryClient,
+    Advice, ArtifactTagOrder, ChangeableAttributes, Error, ErrorKind, Manifest, RepositoryClient,
 };
 
 use crate::suite::backend::{Backend, Served, on_every_backend};
@@ -24,34 +23,26 @@ on_every_backend! {
     a_purge_goes_on_past_what_is_locked
 }
 
-struct App {
-    served: Served,
-    client: ContainerRegistryClient,
-    app: RepositoryClient,
-    image: Manifest,
-    other: Manifest,
-}
-
-/// A repository with the tags `v1` and `also` of one image, and `other` of another.
-fn app(backend: Backend) -> App {
+/// A repository with the tags `v1` and `also` of one image, and `other` of another; and the two.
+fn app(backend: Backend) -> (Served, RepositoryClient, Manifest, Manifest) {
     let served = Served::on(backend, |builder| builder);
     let seed = served.seed("samples/app");
     let image = seed.image("v1").unwrap();
     seed.manifest(Some("also"), &image).unwrap();
     let other = seed.image("other").unwrap();
-    let client = served.owner();
-    let app = client.repository_client("samples/app").unwrap();
-    App {
-        served,
-        client,
-        app,
-        image,
-        other,
-    }
+    let app = served.repository("samples/app");
+    (served, app, image, other)
 }
+
+const LOCKED: ChangeableAttributes = ChangeableAttributes::LOCKED;
+const UNLOCKED: ChangeableAttributes = ChangeableAttributes::UNLOCKED;
 
 fn no_write() -> ChangeableAttributes {
     ChangeableAttributes::default().can_write(false)
+}
+
+fn no_delete() -> ChangeableAttributes {
+    ChangeableAttributes::default().can_delete(false)
 }
 
 #[track_caller]
@@ -59,10 +50,8 @@ fn expect_disallowed<T: std::fmt::Debug>(result: Result<T, Error>) {
     let error = result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Disallowed, "{error}");
     assert_eq!(error.status().unwrap(), 405);
-    assert_eq!(
-        error.code(),
-        Some(&ErrorCode::REGISTRY_DISALLOWED_OPERATION)
-    );
+    let code = ErrorCode::REGISTRY_DISALLOWED_OPERATION;
+    assert_eq!(error.code(), Some(&code));
     assert_eq!(error.advice(), Advice::Never);
     assert!(!error.is_retryable());
     assert_eq!(error.repository(), Some("samples/app"));
@@ -71,28 +60,21 @@ fn expect_disallowed<T: std::fmt::Debug>(result: Result<T, Error>) {
 }
 
 async fn a_locked_tag_is_neither_moved_nor_deleted_until_it_is_unlocked(backend: Backend) {
-    let App {
-        served: _served,
-        app,
-        image,
-        other,
-        ..
-    } = app(backend);
-    let locked = app.update_tag_properties("v1", ChangeableAttributes::LOCKED);
+    let (_served, app, image, other) = app(backend);
+    let locked = app.update_tag_properties("v1", LOCKED);
     let locked = locked.await.unwrap();
     assert!(locked.attributes.is_locked());
     expect_disallowed(app.set_manifest("v1", &other).await);
     expect_disallowed(app.set_manifest("v1", &image).await);
     expect_disallowed(app.delete_tag("v1").await);
     // The write switch alone keeps it from being deleted.
-    app.update_tag_properties("v1", ChangeableAttributes::default().can_delete(true))
-        .await
-        .unwrap();
+    let deletable = ChangeableAttributes::default().can_delete(true);
+    app.update_tag_properties("v1", deletable).await.unwrap();
     expect_disallowed(app.delete_tag("v1").await);
     // Pulls and other tags of the same manifest go on.
     assert_eq!(app.get_manifest("v1").await.unwrap(), image);
     app.set_manifest("also", &other).await.unwrap();
-    let unlocked = app.update_tag_properties("v1", ChangeableAttributes::UNLOCKED);
+    let unlocked = app.update_tag_properties("v1", UNLOCKED);
     let unlocked = unlocked.await.unwrap();
     assert!(!unlocked.attributes.is_locked());
     app.set_manifest("v1", &other).await.unwrap();
@@ -100,41 +82,24 @@ async fn a_locked_tag_is_neither_moved_nor_deleted_until_it_is_unlocked(backend:
 }
 
 async fn a_tag_that_must_not_be_deleted_can_be_moved(backend: Backend) {
-    let App {
-        served: _served,
-        app,
-        other,
-        ..
-    } = app(backend);
-    app.update_tag_properties("v1", ChangeableAttributes::default().can_delete(false))
-        .await
-        .unwrap();
+    let (_served, app, _, other) = app(backend);
+    app.update_tag_properties("v1", no_delete()).await.unwrap();
     expect_disallowed(app.delete_tag("v1").await);
     app.set_manifest("v1", &other).await.unwrap();
-    assert_eq!(
-        app.get_tag_properties("v1").await.unwrap().digest,
-        other.digest
-    );
+    let moved = app.get_tag_properties("v1").await.unwrap();
+    assert_eq!(moved.digest, other.digest);
     expect_disallowed(app.delete_tag("v1").await);
 }
 
 async fn a_locked_manifest_is_not_deleted_until_it_is_unlocked(backend: Backend) {
-    let App {
-        served: _served,
-        app,
-        image,
-        ..
-    } = app(backend);
-    for switch in [
-        no_write(),
-        ChangeableAttributes::default().can_delete(false),
-    ] {
+    let (_served, app, image, _) = app(backend);
+    for switch in [no_write(), no_delete()] {
         app.update_manifest_properties(&image.digest, switch)
             .await
             .unwrap();
         expect_disallowed(app.delete_manifest(&image.digest).await);
         expect_disallowed(app.delete_manifest("v1").await);
-        app.update_manifest_properties("v1", ChangeableAttributes::UNLOCKED)
+        app.update_manifest_properties("v1", UNLOCKED)
             .await
             .unwrap();
     }
@@ -143,13 +108,8 @@ async fn a_locked_manifest_is_not_deleted_until_it_is_unlocked(backend: Backend)
 }
 
 async fn a_locked_repository_takes_no_write_until_it_is_unlocked(backend: Backend) {
-    let App {
-        served,
-        client,
-        app,
-        image,
-        ..
-    } = app(backend);
+    let (served, app, image, _) = app(backend);
+    let client = served.owner();
     let layer = image.as_image().unwrap().layers[0].digest.clone();
     let mountable = served
         .seed("source")
@@ -170,64 +130,41 @@ async fn a_locked_repository_takes_no_write_until_it_is_unlocked(backend: Backen
     app.get_manifest("v1").await.unwrap();
     app.download_blob(&layer).await.unwrap();
 
-    app.update_repository_properties(ChangeableAttributes::UNLOCKED)
-        .await
-        .unwrap();
+    app.update_repository_properties(UNLOCKED).await.unwrap();
     upload.append("x").await.unwrap();
     let gone = app.delete_repository().await.unwrap().unwrap();
     assert_eq!(gone.deleted_tags, ["also", "other", "v1"]);
 }
 
 async fn a_repository_with_something_locked_in_it_is_not_deleted(backend: Backend) {
-    let App {
-        served: _served,
-        client,
-        app,
-        image,
-        ..
-    } = app(backend);
+    let (served, app, image, _) = app(backend);
+    let client = served.owner();
     app.update_tag_properties("v1", no_write()).await.unwrap();
     expect_disallowed(client.delete_repository("samples/app").await);
-    app.update_tag_properties("v1", ChangeableAttributes::UNLOCKED)
-        .await
-        .unwrap();
+    app.update_tag_properties("v1", UNLOCKED).await.unwrap();
     app.update_manifest_properties(&image.digest, no_write())
         .await
         .unwrap();
     expect_disallowed(client.delete_repository("samples/app").await);
-    app.update_manifest_properties(&image.digest, ChangeableAttributes::UNLOCKED)
+    app.update_manifest_properties(&image.digest, UNLOCKED)
         .await
         .unwrap();
     // The repository's own delete switch keeps nothing but itself.
-    let keep = ChangeableAttributes::default().can_delete(false);
+    let keep = no_delete();
     app.update_repository_properties(keep).await.unwrap();
     expect_disallowed(client.delete_repository("samples/app").await);
     assert!(app.delete_tag("v1").await.unwrap());
     assert!(app.delete_manifest(&image.digest).await.unwrap());
-    app.update_repository_properties(ChangeableAttributes::UNLOCKED)
-        .await
-        .unwrap();
-    assert!(
-        client
-            .delete_repository("samples/app")
-            .await
-            .unwrap()
-            .is_some()
-    );
+    app.update_repository_properties(UNLOCKED).await.unwrap();
+    let deleted = client.delete_repository("samples/app").await;
+    assert!(deleted.unwrap().is_some());
 }
 
 async fn a_read_lock_keeps_content_and_not_properties(backend: Backend) {
-    let App {
-        served: _served,
-        app,
-        image,
-        ..
-    } = app(backend);
+    let (_served, app, image, _) = app(backend);
     let layer = image.as_image().unwrap().layers[0].digest.clone();
-    let (no_read, read) = (
-        ChangeableAttributes::default().can_read(false),
-        ChangeableAttributes::default().can_read(true),
-    );
+    let no_read = ChangeableAttributes::default().can_read(false);
+    let read = ChangeableAttributes::default().can_read(true);
 
     app.update_tag_properties("v1", no_read).await.unwrap();
     expect_disallowed(app.get_manifest("v1").await);
@@ -251,23 +188,16 @@ async fn a_read_lock_keeps_content_and_not_properties(backend: Backend) {
     app.update_repository_properties(no_read).await.unwrap();
     expect_disallowed(app.get_manifest("other").await);
     expect_disallowed(app.download_blob(&layer).await);
-    assert_eq!(
-        app.head_blob(&layer).await.unwrap_err().kind(),
-        ErrorKind::Disallowed
-    );
+    let error = app.head_blob(&layer).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Disallowed);
     app.get_repository_properties().await.unwrap();
     app.update_repository_properties(read).await.unwrap();
     app.get_manifest("other").await.unwrap();
 }
 
 async fn a_list_lock_hides_from_lists_and_not_from_reads(backend: Backend) {
-    let App {
-        served,
-        client,
-        app,
-        image,
-        other,
-    } = app(backend);
+    let (served, app, image, other) = app(backend);
+    let client = served.owner();
     served.seed("seen").image("v1").unwrap();
     let hidden = ChangeableAttributes::default().can_list(false);
     app.update_tag_properties("v1", hidden).await.unwrap();
@@ -276,44 +206,25 @@ async fn a_list_lock_hides_from_lists_and_not_from_reads(backend: Backend) {
         .unwrap();
     app.update_repository_properties(hidden).await.unwrap();
 
-    assert_eq!(
-        client.list_repository_names().collect_all().await.unwrap(),
-        ["seen"]
-    );
-    assert_eq!(
-        app.list_tags().collect_all().await.unwrap(),
-        ["also", "other"]
-    );
+    let names = client.list_repository_names().collect_all().await;
+    assert_eq!(names.unwrap(), ["seen"]);
+    let tags = app.list_tags().collect_all().await.unwrap();
+    assert_eq!(tags, ["also", "other"]);
     let newest_first = app.list_tag_properties_with(ArtifactTagOrder::LastUpdatedOnDescending);
     assert_eq!(newest_first.collect_all().await.unwrap().len(), 2);
     let manifests = app.list_manifest_properties().collect_all().await.unwrap();
-    assert_eq!(
-        manifests
-            .into_iter()
-            .map(|manifest| manifest.digest)
-            .collect::<Vec<_>>(),
-        [other.digest]
-    );
+    let digests = manifests.into_iter().map(|manifest| manifest.digest);
+    assert_eq!(digests.collect::<Vec<_>>(), [other.digest]);
 
     app.get_repository_properties().await.unwrap();
     app.get_manifest("v1").await.unwrap();
-    assert!(
-        !app.get_tag_properties("v1")
-            .await
-            .unwrap()
-            .attributes
-            .can_list()
-    );
+    let tag = app.get_tag_properties("v1").await.unwrap();
+    assert!(!tag.attributes.can_list());
     app.get_manifest_properties(&image.digest).await.unwrap();
 }
 
 async fn an_update_changes_what_it_names_and_nothing_else(backend: Backend) {
-    let App {
-        served: _served,
-        app,
-        image,
-        ..
-    } = app(backend);
+    let (_served, app, image, _) = app(backend);
     let switches = |attributes: &acr_client::models::Attributes| {
         [
             attributes.can_delete(),
@@ -330,9 +241,9 @@ async fn an_update_changes_what_it_names_and_nothing_else(backend: Backend) {
             change().can_delete(false).can_list(true),
             [false, true, true, true],
         ),
-        (ChangeableAttributes::LOCKED, [false, false, true, true]),
+        (LOCKED, [false, false, true, true]),
         (change().can_read(false), [false, false, true, false]),
-        (ChangeableAttributes::UNLOCKED, [true, true, true, false]),
+        (UNLOCKED, [true, true, true, false]),
     ] {
         let repository = app.update_repository_properties(update).await.unwrap();
         let tag = app.update_tag_properties("v1", update).await.unwrap();
@@ -341,27 +252,21 @@ async fn an_update_changes_what_it_names_and_nothing_else(backend: Backend) {
         for attributes in [repository.attributes, tag.attributes, manifest.attributes] {
             assert_eq!(switches(&attributes), expected, "{update:?}");
         }
-        assert_eq!(
-            switches(&app.get_tag_properties("v1").await.unwrap().attributes),
-            expected
-        );
+        let tag = app.get_tag_properties("v1").await.unwrap();
+        assert_eq!(switches(&tag.attributes), expected);
     }
     // Each of the others is as it was.
-    assert_eq!(
-        switches(&app.get_tag_properties("also").await.unwrap().attributes),
-        [true; 4]
-    );
+    let also = app.get_tag_properties("also").await.unwrap();
+    assert_eq!(switches(&also.attributes), [true; 4]);
 }
 
 async fn a_lock_is_no_change_of_the_item(backend: Backend) {
-    let App {
-        served, app, image, ..
-    } = app(backend);
+    let (served, app, image, _) = app(backend);
     let repository = app.get_repository_properties().await.unwrap();
     let tag = app.get_tag_properties("v1").await.unwrap();
     let manifest = app.get_manifest_properties(&image.digest).await.unwrap();
     served.clock.advance(Duration::from_secs(60));
-    for update in [ChangeableAttributes::LOCKED, ChangeableAttributes::UNLOCKED] {
+    for update in [LOCKED, UNLOCKED] {
         let changed = app.update_tag_properties("v1", update).await.unwrap();
         assert_eq!(changed.last_updated_on, tag.last_updated_on);
         let changed = app.update_manifest_properties(&image.digest, update).await;
@@ -372,44 +277,26 @@ async fn a_lock_is_no_change_of_the_item(backend: Backend) {
     }
     assert_eq!(app.get_repository_properties().await.unwrap(), repository);
     assert_eq!(app.get_tag_properties("v1").await.unwrap(), tag);
-    assert_eq!(
-        app.get_manifest_properties(&image.digest).await.unwrap(),
-        manifest
-    );
+    let again = app.get_manifest_properties(&image.digest).await;
+    assert_eq!(again.unwrap(), manifest);
 }
 
 async fn what_was_read_can_be_restored(backend: Backend) {
-    let App {
-        served: _served,
-        app,
-        ..
-    } = app(backend);
+    let (_served, app, _, _) = app(backend);
     let odd = ChangeableAttributes::default()
         .can_list(false)
         .can_delete(false);
     let before = app.update_tag_properties("v1", odd).await.unwrap();
-    app.update_tag_properties(
-        "v1",
-        ChangeableAttributes::UNLOCKED
-            .can_list(true)
-            .can_read(false),
-    )
-    .await
-    .unwrap();
+    let other = UNLOCKED.can_list(true).can_read(false);
+    app.update_tag_properties("v1", other).await.unwrap();
     let restored = app.update_tag_properties("v1", ChangeableAttributes::from(&before.attributes));
     let restored = restored.await.unwrap();
     assert_eq!(restored, before);
 }
 
 async fn a_purge_goes_on_past_what_is_locked(backend: Backend) {
-    let App {
-        served: _served,
-        app,
-        ..
-    } = app(backend);
-    app.update_tag_properties("also", ChangeableAttributes::LOCKED)
-        .await
-        .unwrap();
+    let (_served, app, _, _) = app(backend);
+    app.update_tag_properties("also", LOCKED).await.unwrap();
     let (mut deleted, mut locked) = (Vec::new(), Vec::new());
     let mut tags = app.list_tag_properties();
     while let Some(tag) = tags.try_next().await.unwrap() {
