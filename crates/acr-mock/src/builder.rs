@@ -38,11 +38,14 @@ macro_rules! setters {
     ($($(#[$doc:meta])* $name:ident($value:ident: $type:ty) => $($field:ident).+ = $set:expr;)*) => {
         $($(#[$doc])*
         pub fn $name(mut self, $value: $type) -> Self {
-            self.settings.$($field).+ = $set;
+            self.$($field).+ = $set;
             self
         })*
     };
 }
+
+#[cfg(feature = "server")]
+pub(crate) use setters;
 
 /// Sets a [`Registry`] up.
 ///
@@ -132,17 +135,17 @@ impl RegistryBuilder {
 
     setters! {
         /// The life of access tokens; 75 minutes by default, as the service's. Anonymous ones live by a rule of their own.
-        access_token_life(life: Duration) => access_token_life = life;
+        access_token_life(life: Duration) => settings.access_token_life = life;
 
         /// The life of refresh tokens; 3 hours and a quarter by default, as the service's.
-        refresh_token_life(life: Duration) => refresh_token_life = life;
+        refresh_token_life(life: Duration) => settings.refresh_token_life = life;
 
         /// How long an upload lives after its last byte; an hour by default.
-        upload_life(life: Duration) => upload_life = life;
+        upload_life(life: Duration) => settings.upload_life = life;
 
         /// The seed of the order in which a challenge names its actions. The service shuffles them from call to call;
         /// with the same seed and the same calls they come in the same orders.
-        scope_order_seed(seed: u64) => scope_order_seed = seed;
+        scope_order_seed(seed: u64) => settings.scope_order_seed = seed;
     }
 
     /// The clock that tokens, uploads, signed URLs and times go by; the machine's by default.
@@ -156,31 +159,31 @@ impl RegistryBuilder {
 impl RegistryBuilder {
     setters! {
         /// Whether anybody may list, read and pull, as on a Standard or Premium registry with anonymous pull. Off by default.
-        anonymous_pull(on: bool) => anonymous_pull = on;
+        anonymous_pull(on: bool) => settings.anonymous_pull = on;
 
         /// Whether `GET` of a blob responds with 307 to the data origin, as the service does, or 200 with the bytes, as most other
         /// registries do. The profile decides unless it is said here.
-        data_redirect(on: bool) => data_redirect = Some(on);
+        data_redirect(on: bool) => settings.data_redirect = Some(on);
 
         /// Whether there is a referrers API; on by default. Registries from before OCI 1.1 respond with a plain 404 there and send
         /// no `OCI-Subject`, and clients keep the list themselves, in an index under a tag.
-        referrers_api(on: bool) => referrers_api = on;
+        referrers_api(on: bool) => settings.referrers_api = on;
 
         /// The shortest chunk of an upload but for the last, in bytes; none by default. Stands for registries that store
         /// chunks as parts of an object store, which has such a bound, and say so by `OCI-Chunk-Min-Length`.
         ///
         /// Any chunk may be the last, so a short one is taken, and what comes behind it is refused: 400 (chosen).
-        minimum_chunk_length(bytes: u64) => minimum_chunk = Some(bytes);
+        minimum_chunk_length(bytes: u64) => settings.minimum_chunk = Some(bytes);
 
         /// Whether the `Range` of a request for a blob is heeded; on by default. Some registries, and caches in front of
         /// them, always give the whole: a client that resumes must notice.
-        ranges(on: bool) => ranges = on;
+        ranges(on: bool) => settings.ranges = on;
 
         /// Whether permissions go by repository, as on a registry with attribute-based access control (ABAC); off by default.
         ///
         /// Such a registry leaves a scope with a wildcard in its repository out of tokens without a word, and its refresh
         /// tokens have the claim `aad_identity` (both documented; that the claim holds the identity's name is chosen).
-        abac(on: bool) => abac = on;
+        abac(on: bool) => settings.abac = on;
     }
 
     /// Lets only these client addresses in, as the firewall of a Premium registry does. All others, or all with an empty
@@ -204,22 +207,22 @@ impl RegistryBuilder {
     setters! {
         /// How long after a push a manifest is not found by its tag, though it is by its digest; no time by default. Stands
         /// for a geo-replicated registry whose nearest replica has not heard of the push yet. A seed counts as a push.
-        replication_lag(lag: Duration) => replication_lag = lag;
+        replication_lag(lag: Duration) => settings.replication_lag = lag;
 
         /// How long after its first push a manifest's properties lack `configMediaType`; no time by default. Stands for the
         /// service's catalogue of properties, which was seen to be filled in some seconds behind the push.
-        metadata_lag(lag: Duration) => metadata_lag = lag;
+        metadata_lag(lag: Duration) => settings.metadata_lag = lag;
 
         /// How many items a page has where the request does not say; 100 by default (chosen: the service's own is not known).
         /// Small pages find clients that do not follow the link.
-        page_size(items: u32) => page_size = items;
+        page_size(items: u32) => settings.page_size = items;
 
         /// The most items a page may have, however many are asked for; 1,000 by default (chosen).
-        page_size_limit(items: u32) => page_size_limit = items;
+        page_size_limit(items: u32) => settings.page_size_limit = items;
 
         /// The most referrers a page of their list has; 1,000 by default (chosen), and fewer where their manifests have more
         /// than 4 MiB together. Small pages find clients that do not follow the link.
-        referrers_page_size(items: u32) => referrers_page_size = items;
+        referrers_page_size(items: u32) => settings.referrers_page_size = items;
     }
 }
 
@@ -228,18 +231,18 @@ impl RegistryBuilder {
     setters! {
         /// The largest head of a request, in bytes of its URL, header names and values; 128 KiB by default. Beyond it comes
         /// 431. (The server itself takes no more than the default.)
-        head_limit(bytes: usize) => limits.head = bytes;
+        head_limit(bytes: usize) => settings.limits.head = bytes;
 
         /// The largest body of a request that carries no content, such as a token request or a change of attributes, in
         /// bytes; 256 KiB by default. Beyond it comes 413.
-        body_limit(bytes: usize) => limits.body = bytes;
+        body_limit(bytes: usize) => settings.limits.body = bytes;
 
         /// The largest manifest that is taken, in bytes; 4 MiB by default. Beyond it comes 413.
-        manifest_limit(bytes: usize) => limits.manifest = bytes;
+        manifest_limit(bytes: usize) => settings.limits.manifest = bytes;
 
         /// The largest blob that is taken, in bytes; 200 GiB by default. A request that would go beyond it gets 413,
         /// and an upload stays as it was before.
-        blob_limit(bytes: u64) => limits.blob = bytes;
+        blob_limit(bytes: u64) => settings.limits.blob = bytes;
 
         /// How many bytes of content may be held at once, in bodies that are still coming, open uploads, blobs and manifests;
         /// any number of them by default. A push beyond it is refused with 405 `REGISTRY_DISALLOWED_OPERATION`, as by a registry
@@ -247,14 +250,14 @@ impl RegistryBuilder {
         ///
         /// A blob is counted once however many repositories have it, and until the last response that gives it has gone out.
         /// Seeds are counted, but not refused. What is not content (names, tags, tokens) is not counted.
-        max_bytes(bytes: u64) => limits.bytes = Some(bytes);
+        max_bytes(bytes: u64) => settings.limits.bytes = Some(bytes);
 
         /// How many uploads may be open at once; 10,000 by default. One more gets 429 with `Retry-After`, until one of
         /// them ends, is cancelled, or has waited for its next byte longer than [`upload_life`](Self::upload_life).
-        upload_limit(uploads: usize) => limits.uploads = uploads;
+        upload_limit(uploads: usize) => settings.limits.uploads = uploads;
 
         /// How many of them one repository may have, so that it does not use up those of the others; 1,000 by default. One
         /// more is served in the same way.
-        repository_upload_limit(uploads: usize) => limits.repository_uploads = uploads;
+        repository_upload_limit(uploads: usize) => settings.limits.repository_uploads = uploads;
     }
 }

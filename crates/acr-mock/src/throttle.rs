@@ -8,7 +8,7 @@ use acr_protocol::{OperationClass, Timestamp};
 use crate::error::ErrorResponse;
 
 /// How many operations of a class are let through in each second, or each minute, of the registry's clock. What comes
-/// beyond gets 429, and let through again when the clock's next second or minute begins.
+/// beyond gets 429, until the clock's next second or minute begins.
 ///
 /// Counted are operations whose credentials were good, and token requests; the service's own counters go the same way,
 /// since it tells what is left only in those responses. The code of the response's body is that of the OCI specification, its

@@ -18,6 +18,7 @@ use super::run::ServerThread;
 use super::timeouts::Timeouts;
 use super::{AcrMock, ServerEvent, StartError};
 use crate::Registry;
+use crate::builder::setters;
 use crate::tls::Identity;
 
 /// Settings of an [`AcrMock`]; made by [`AcrMock::builder`].
@@ -45,30 +46,23 @@ impl AcrMockBuilder {
         }
     }
 
-    /// Serves this registry; a new one with the usual settings is the default.
-    ///
-    /// A registry may be served by several servers at a time, and be used in process beside them.
-    pub fn registry(mut self, registry: Registry) -> Self {
-        self.registry = registry;
-        self
-    }
+    setters! {
+        /// Serves this registry; a new one with the usual settings is the default.
+        ///
+        /// A registry may be served by several servers at a time, and be used in process beside them.
+        registry(registry: Registry) => registry = registry;
 
-    /// Speaks plain http instead of https. Of the official SDKs only Go's sends credentials over it.
-    pub fn plain_http(mut self, plain_http: bool) -> Self {
-        self.plain_http = plain_http;
-        self
-    }
+        /// Speaks plain http instead of https. Of the official SDKs only Go's sends credentials over it.
+        plain_http(plain_http: bool) => plain_http = plain_http;
 
-    /// Where the registry listens; port 0, a free one, at 127.0.0.1 by default.
-    ///
-    /// The data origin always takes a free port of its own, at the same address, or on both loopback families if the
-    /// address is a loopback or the IPv4 wildcard one. A wildcard address is reported as 127.0.0.1.
-    ///
-    /// From the start beyond loopback on, the registry takes no Entra token that nobody has named, unless
-    /// [`accept_any_entra_token`](crate::RegistryBuilder::accept_any_entra_token) says so.
-    pub fn listen(mut self, address: SocketAddr) -> Self {
-        self.listen = address;
-        self
+        /// Where the registry listens; port 0, a free one, at 127.0.0.1 by default.
+        ///
+        /// The data origin always takes a free port of its own, at the same address, or on both loopback families if the
+        /// address is a loopback or the IPv4 wildcard one. A wildcard address is reported as 127.0.0.1.
+        ///
+        /// From the start beyond loopback on, the registry takes no Entra token that nobody has named, unless
+        /// [`accept_any_entra_token`](crate::RegistryBuilder::accept_any_entra_token) says so.
+        listen(address: SocketAddr) => listen = address;
     }
 
     /// A further host name or IP address for the certificate, such as the name of a compose service; repeatable.
@@ -83,34 +77,24 @@ impl AcrMockBuilder {
         self
     }
 
-    /// How long a head may take from the connection's start or from its first byte, and a TLS handshake; 30 s by default.
-    /// Then the connection is closed. This and the other two are the machine's time, whatever clock the registry has.
-    pub fn head_timeout(mut self, time: Duration) -> Self {
-        self.timeouts.head = time;
-        self
-    }
+    setters! {
+        /// How long a head may take from the connection's start or from its first byte, and a TLS handshake; 30 s by default.
+        /// Then the connection is closed. This and the other two are the machine's time, whatever clock the registry has.
+        head_timeout(time: Duration) => timeouts.head = time;
 
-    /// How long the body of a request may be silent between two frames, and for how long the client may take no byte of
-    /// a response; 60 s by default. A silent body gets 408, and the connection is closed.
-    ///
-    /// Of a body that is refused (for want of a token, say) 4 MiB are read and thrown away, for no longer than this, so
-    /// that the client comes to read the response; then the connection is closed.
-    pub fn body_timeout(mut self, time: Duration) -> Self {
-        self.timeouts.body = time;
-        self
-    }
+        /// How long the body of a request may be silent between two frames, and for how long the client may take no byte of
+        /// a response; 60 s by default. A silent body gets 408, and the connection is closed.
+        ///
+        /// Of a body that is refused (for want of a token, say) 4 MiB are read and thrown away, for no longer than this, so
+        /// that the client comes to read the response; then the connection is closed.
+        body_timeout(time: Duration) => timeouts.body = time;
 
-    /// How long a connection is kept between two requests; 5 minutes by default, as clients with a pool expect.
-    pub fn idle_timeout(mut self, time: Duration) -> Self {
-        self.timeouts.idle = time;
-        self
-    }
+        /// How long a connection is kept between two requests; 5 minutes by default, as clients with a pool expect.
+        idle_timeout(time: Duration) => timeouts.idle = time;
 
-    /// How many threads response requests; one by default, which is enough for tens of thousands of requests a second. With
-    /// more of them, events are told on several threads at a time.
-    pub fn workers(mut self, workers: NonZeroUsize) -> Self {
-        self.workers = workers;
-        self
+        /// How many threads serve requests; one by default, which is enough for tens of thousands of requests a second. With
+        /// more of them, events are told on several threads at a time.
+        workers(workers: NonZeroUsize) => workers = workers;
     }
 
     /// How long requests in progress may take to end once the server is stopped.
