@@ -20,11 +20,8 @@ where
             let (head, body) = response.into_parts();
             let read = operation.decode(&head, body);
             prop_assert_eq!(read, Ok(output), "{} of {:?}", O::SPEC.name, operation);
-            for status in [
-                StatusCode::FOUND,
-                StatusCode::UNAUTHORIZED,
-                StatusCode::IM_A_TEAPOT,
-            ] {
+            for status in [302, 401, 418] {
+                let status = StatusCode::from_u16(status).unwrap();
                 let mut head = head.clone();
                 head.status = status;
                 let read = operation.decode(&head, Bytes::new());
@@ -66,349 +63,120 @@ fn every_operation_is_covered() {
     assert_eq!(covered, Route::NAMES.iter().copied().collect());
 }
 
+/// Outcomes of an operation with these fields, each field and the output of arbitrary values with a name.
+macro_rules! outcome {
+    ($($name:pat = $values:expr),+; $operation:expr, $output:expr) => {
+        outcomes(($($values,)+).prop_map(|($($name,)+)| ($operation, $output)))
+    };
+}
+
 fn cases() -> Vec<Case> {
-    let lists = vec![
-        outcomes(page(repository_name()).prop_map(|page| (ListRepositoryNames::default(), page))),
-        outcomes(page(repository_name()).prop_map(|page| (ListRepositories::default(), page))),
-        outcomes(
-            (repository_name(), page(tag())).prop_map(|(repository, page)| {
-                (
-                    ListTags {
-                        repository,
-                        query: ListQuery::default(),
-                    },
-                    page,
-                )
-            }),
-        ),
-        outcomes(
-            listing(tag_properties(), |item, registry, repository| {
-                item.registry_login_server = registry.to_owned();
-                item.repository_name = repository.clone();
-            })
-            .prop_map(|(repository, page)| (list_tag_properties(repository), page)),
-        ),
-        outcomes(
-            listing(manifest_properties(), |item, registry, repository| {
-                item.registry_login_server = registry.to_owned();
-                item.repository_name = repository.clone();
-                item.references.clear();
-            })
-            .prop_map(|(repository, page)| (list_manifest_properties(repository), page)),
-        ),
-        outcomes(
-            (
-                repository_name(),
-                digest(),
-                vec(descriptor(), 0..4),
-                any::<bool>(),
-                option::of(page_token()),
-            )
-                .prop_map(|(repository, digest, items, filtered, next)| {
-                    let operation = ListReferrers {
-                        repository,
-                        digest,
-                        artifact_type: None,
-                        query: Default::default(),
-                    };
-                    (
-                        operation,
-                        Page {
-                            items,
-                            filtered,
-                            next,
-                            ..Page::default()
-                        },
-                    )
-                }),
-        ),
-    ];
-    let properties = vec![
-        outcomes(repository_properties().prop_map(|properties| {
-            (
-                GetRepositoryProperties {
-                    repository: properties.name.clone(),
-                },
-                properties,
-            )
-        })),
-        outcomes((repository_properties(), changeable_attributes()).prop_map(
-            |(properties, attributes)| {
-                let repository = properties.name.clone();
-                (
-                    UpdateRepositoryProperties {
-                        repository,
-                        attributes,
-                    },
-                    properties,
-                )
+    vec![
+        // Lists.
+        outcome!(page = page(repository_name()); ListRepositoryNames::default(), page),
+        outcome!(page = page(repository_name()); ListRepositories::default(), page),
+        outcome!(repository = repository_name(), page = page(tag());
+            ListTags { repository, query: ListQuery::default() }, page),
+        outcome!((repository, page) = listing(tag_properties(), |item, registry, repository| {
+            item.registry_login_server = registry.to_owned();
+            item.repository_name = repository.clone();
+        }); list_tag_properties(repository), page),
+        outcome!((repository, page) = listing(manifest_properties(), |item, registry, repository| {
+            item.registry_login_server = registry.to_owned();
+            item.repository_name = repository.clone();
+            item.references.clear();
+        }); list_manifest_properties(repository), page),
+        outcome!(repository = repository_name(), digest = digest(), items = vec(descriptor(), 0..4),
+            filtered = any::<bool>(), next = option::of(page_token());
+            ListReferrers { repository, digest, artifact_type: None, query: ListQuery::default() },
+            Page { items, filtered, next, ..Page::default() }),
+        // Properties.
+        outcome!(properties = repository_properties();
+            GetRepositoryProperties { repository: properties.name.clone() }, properties),
+        outcome!(properties = repository_properties(), attributes = changeable_attributes();
+            UpdateRepositoryProperties { repository: properties.name.clone(), attributes }, properties),
+        outcome!(properties = tag_properties();
+            GetTagProperties { repository: properties.repository_name.clone(), tag: properties.name.clone() },
+            properties),
+        outcome!(properties = tag_properties(), attributes = changeable_attributes();
+            UpdateTagProperties {
+                repository: properties.repository_name.clone(),
+                tag: properties.name.clone(),
+                attributes,
             },
-        )),
-        outcomes(tag_properties().prop_map(|properties| {
-            let (repository, tag) = (properties.repository_name.clone(), properties.name.clone());
-            (GetTagProperties { repository, tag }, properties)
-        })),
-        outcomes((tag_properties(), changeable_attributes()).prop_map(
-            |(properties, attributes)| {
-                let (repository, tag) =
-                    (properties.repository_name.clone(), properties.name.clone());
-                (
-                    UpdateTagProperties {
-                        repository,
-                        tag,
-                        attributes,
-                    },
-                    properties,
-                )
+            properties),
+        outcome!(properties = manifest_properties();
+            GetManifestProperties {
+                repository: properties.repository_name.clone(),
+                digest: properties.digest.clone(),
             },
-        )),
-        outcomes(manifest_properties().prop_map(|properties| {
-            let (repository, digest) = (
-                properties.repository_name.clone(),
-                properties.digest.clone(),
-            );
-            (GetManifestProperties { repository, digest }, properties)
-        })),
-        outcomes((manifest_properties(), changeable_attributes()).prop_map(
-            |(properties, attributes)| {
-                let repository = properties.repository_name.clone();
-                let digest = properties.digest.clone();
-                (
-                    UpdateManifestProperties {
-                        repository,
-                        digest,
-                        attributes,
-                    },
-                    properties,
-                )
+            properties),
+        outcome!(properties = manifest_properties(), attributes = changeable_attributes();
+            UpdateManifestProperties {
+                repository: properties.repository_name.clone(),
+                digest: properties.digest.clone(),
+                attributes,
             },
-        )),
-    ];
-    let deletes = vec![
-        outcomes({
-            let gone = (vec(digest(), 0..4), vec(tag(), 0..4)).prop_map(
-                |(deleted_manifests, deleted_tags)| {
-                    let mut gone = DeletedRepository::default();
-                    gone.deleted_manifests = deleted_manifests;
-                    gone.deleted_tags = deleted_tags;
-                    gone
-                },
-            );
-            (repository_name(), option::of(gone))
-                .prop_map(|(repository, gone)| (DeleteRepository { repository }, gone.into()))
+            properties),
+        // Deletes.
+        outcome!(repository = repository_name(), gone = option::of((vec(digest(), 0..4), vec(tag(), 0..4)));
+            DeleteRepository { repository }, gone.map(|(deleted_manifests, deleted_tags)| {
+                let mut gone = DeletedRepository::default();
+                gone.deleted_manifests = deleted_manifests;
+                gone.deleted_tags = deleted_tags;
+                gone
+            }).into()),
+        outcome!(repository = repository_name(), tag = tag(), digest = option::of(option::of(digest()));
+            DeleteTag { repository, tag }, digest.into()),
+        outcome!(repository = repository_name(), digest = digest(), deleted = option::of(Just(()));
+            DeleteManifest { repository, reference: digest.into() }, deleted.into()),
+        outcome!(repository = repository_name(), digest = digest(), deleted = option::of(Just(()));
+            DeleteBlob { repository, digest }, deleted.into()),
+        // Content.
+        outcome!(repository = repository_name(), (bytes, reference, digest) = content(), media_type = media_type();
+            GetManifest { repository, reference, accept: Vec::new() }, Manifest { bytes, media_type, digest }),
+        outcome!(repository = repository_name(), (_, reference, digest) = content(), media_type = media_type(),
+            size = any::<u64>();
+            HeadManifest { repository, reference, accept: Vec::new() }, Descriptor::new(media_type, digest, size)),
+        outcome!(repository = repository_name(), (bytes, reference, digest) = content(), media_type = media_type(),
+        subject = option::of(digest()), tags = vec(tag(), 0..3);
+        SetManifest { repository, reference, media_type, bytes, tags: tags.clone() }, {
+            let mut accepted = AcceptedManifest::new(digest);
+            accepted.subject = subject;
+            accepted.tags = tags;
+            accepted
         }),
-        outcomes(
-            (repository_name(), tag(), option::of(option::of(digest()))).prop_map(
-                |(repository, tag, digest)| (DeleteTag { repository, tag }, digest.into()),
-            ),
-        ),
-        outcomes(
-            (repository_name(), digest(), option::of(Just(()))).prop_map(
-                |(repository, digest, deleted)| {
-                    let reference = digest.into();
-                    let operation = DeleteManifest {
-                        repository,
-                        reference,
-                    };
-                    (operation, deleted.into())
-                },
-            ),
-        ),
-        outcomes(
-            (repository_name(), digest(), option::of(Just(()))).prop_map(
-                |(repository, digest, deleted)| (DeleteBlob { repository, digest }, deleted.into()),
-            ),
-        ),
-    ];
-    let content = vec![
-        outcomes((repository_name(), content(), media_type()).prop_map(
-            |(repository, (bytes, reference, digest), media_type)| {
-                let operation = GetManifest {
-                    repository,
-                    reference,
-                    accept: Vec::new(),
-                };
-                (
-                    operation,
-                    Manifest {
-                        bytes,
-                        media_type,
-                        digest,
-                    },
-                )
-            },
-        )),
-        outcomes(
-            (repository_name(), content(), media_type(), any::<u64>()).prop_map(
-                |(repository, (_, reference, digest), media_type, size)| {
-                    let operation = HeadManifest {
-                        repository,
-                        reference,
-                        accept: Vec::new(),
-                    };
-                    (operation, Descriptor::new(media_type, digest, size))
-                },
-            ),
-        ),
-        outcomes(
-            (
-                repository_name(),
-                content(),
-                media_type(),
-                option::of(digest()),
-                vec(tag(), 0..3),
-            )
-                .prop_map(
-                    |(repository, (bytes, reference, digest), media_type, subject, tags)| {
-                        let operation = SetManifest {
-                            repository,
-                            reference,
-                            media_type,
-                            bytes,
-                            tags: tags.clone(),
-                        };
-                        let mut accepted = AcceptedManifest::new(digest);
-                        accepted.subject = subject;
-                        accepted.tags = tags;
-                        (operation, accepted)
-                    },
-                ),
-        ),
-        outcomes(
-            (repository_name(), digest(), media_type(), any::<u64>()).prop_map(
-                |(repository, digest, media_type, size)| {
-                    let output = Descriptor::new(media_type, digest.clone(), size);
-                    (HeadBlob { repository, digest }, output)
-                },
-            ),
-        ),
-    ];
-    let uploads = vec![
-        outcomes(
-            (
-                repository_name(),
-                digest(),
-                option::of(any::<u64>()),
-                option::of(content_range()),
-            )
-                .prop_map(|(repository, digest, content_length, content_range)| {
-                    let range = None;
-                    (
-                        GetBlob {
-                            repository,
-                            digest,
-                            range,
-                        },
-                        BlobHead {
-                            content_length,
-                            content_range,
-                        },
-                    )
-                }),
-        ),
-        outcomes(
-            (
-                progress(),
-                digest(),
-                option::of(repository_name()),
-                any::<bool>(),
-            )
-                .prop_map(|((repository, progress), digest, from, mounted)| {
-                    let output = if mounted {
-                        UploadStart::AlreadyExists(digest.clone())
-                    } else {
-                        UploadStart::Started(progress)
-                    };
-                    (
-                        MountBlob {
-                            repository,
-                            digest,
-                            from,
-                        },
-                        output,
-                    )
-                }),
-        ),
-        outcomes((progress(), digest(), any::<[bool; 2]>()).prop_map(
-            |((repository, progress), digest, [whole, created])| {
-                let output = if created {
-                    UploadStart::AlreadyExists(digest.clone())
-                } else {
-                    UploadStart::Started(progress)
-                };
-                (
-                    StartUpload {
-                        repository,
-                        digest: whole.then_some(digest),
-                    },
-                    output,
-                )
-            },
-        )),
-        outcomes(progress().prop_map(|(repository, progress)| {
-            let location = progress.location.clone();
-            (
-                UploadChunk {
-                    repository,
-                    location,
-                    range: None,
-                },
-                progress,
-            )
-        })),
-        outcomes(progress().prop_map(|(repository, progress)| {
-            let location = progress.location.clone();
-            (
-                GetUploadStatus {
-                    repository,
-                    location,
-                },
-                progress,
-            )
-        })),
-        outcomes((progress(), digest(), any::<bool>()).prop_map(
-            |((repository, UploadProgress { location, .. }), digest, known)| {
-                let asked = known.then(|| digest.clone());
-                (
-                    CompleteUpload {
-                        repository,
-                        location,
-                        digest: asked,
-                        range: None,
-                    },
-                    digest,
-                )
-            },
-        )),
-        outcomes(
-            progress().prop_map(|(repository, UploadProgress { location, .. })| {
-                (
-                    CancelUpload {
-                        repository,
-                        location,
-                    },
-                    (),
-                )
-            }),
-        ),
-    ];
-    let auth = vec![
+        outcome!(repository = repository_name(), digest = digest(), media_type = media_type(), size = any::<u64>();
+            HeadBlob { repository, digest: digest.clone() }, Descriptor::new(media_type, digest, size)),
+        outcome!(repository = repository_name(), digest = digest(), content_length = option::of(any::<u64>()),
+            content_range = option::of(content_range());
+            GetBlob { repository, digest, range: None }, BlobHead { content_length, content_range }),
+        // Uploads.
+        outcome!((repository, progress) = progress(), digest = digest(), from = option::of(repository_name()),
+            mounted = any::<bool>();
+            MountBlob { repository, digest: digest.clone(), from }, start(mounted, digest, progress)),
+        outcome!((repository, progress) = progress(), digest = digest(), [whole, created] = any::<[bool; 2]>();
+            StartUpload { repository, digest: whole.then(|| digest.clone()) }, start(created, digest, progress)),
+        outcome!((repository, progress) = progress();
+            UploadChunk { repository, location: progress.location.clone(), range: None }, progress),
+        outcome!((repository, progress) = progress();
+            GetUploadStatus { repository, location: progress.location.clone() }, progress),
+        outcome!((repository, UploadProgress { location, .. }) = progress(), digest = digest(), known = any::<bool>();
+            CompleteUpload { repository, location, digest: known.then(|| digest.clone()), range: None }, digest),
+        outcome!((repository, UploadProgress { location, .. }) = progress();
+            CancelUpload { repository, location }, ()),
+        // Authentication.
         outcomes(Just((Ping, ()))),
-        outcomes(token().prop_map(|token| (ExchangeEntraToken::default(), token))),
-        outcomes(token().prop_map(|token| {
-            let grant = Grant::Anonymous;
-            (
-                RequestAccessToken {
-                    grant,
-                    ..RequestAccessToken::default()
-                },
-                token,
-            )
-        })),
-        outcomes(token().prop_map(|token| (RequestAccessTokenWithLogin::default(), token))),
-    ];
-    [lists, properties, deletes, content, uploads, auth]
-        .into_iter()
-        .flatten()
-        .collect()
+        outcome!(token = token(); ExchangeEntraToken::default(), token),
+        outcome!(token = token();
+            RequestAccessToken { grant: Grant::Anonymous, ..RequestAccessToken::default() }, token),
+        outcome!(token = token(); RequestAccessTokenWithLogin::default(), token),
+    ]
+}
+
+fn start(exists: bool, digest: Digest, progress: UploadProgress) -> UploadStart {
+    match exists {
+        true => UploadStart::AlreadyExists(digest),
+        false => UploadStart::Started(progress),
+    }
 }

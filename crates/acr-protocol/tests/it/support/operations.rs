@@ -23,240 +23,82 @@ pub(crate) fn request(route: &Route) -> Request<Bytes> {
     for_each_operation!(each, route:).expect("valid values make a request")
 }
 
+/// Strategies for operations whose fields have these values, on the repository of an upload or on any.
+macro_rules! strategies {
+    ($($operation:ident { $($field:ident: $values:expr),* $(,)? })*) => {
+        [$(($($values,)*).prop_map(|($($field,)*)| $operation { $($field),* }.into()).boxed()),*]
+    };
+    (upload: $($operation:ident { $($field:ident: $values:expr),* })*) => {
+        [$((upload(), $($values,)*).prop_map(|((repository, location), $($field,)*)| {
+            $operation { repository, location, $($field),* }.into()
+        }).boxed()),*]
+    };
+}
+
 /// A strategy for each operation.
 pub(crate) fn operations() -> Vec<BoxedStrategy<Route>> {
-    vec![
-        list_query()
-            .prop_map(|query| ListRepositoryNames { query }.into())
-            .boxed(),
-        list_query()
-            .prop_map(|query| ListRepositories { query }.into())
-            .boxed(),
-        repository_name()
-            .prop_map(|repository| GetRepositoryProperties { repository }.into())
-            .boxed(),
-        (repository_name(), changeable_attributes())
-            .prop_map(|(repository, attributes)| {
-                UpdateRepositoryProperties {
-                    repository,
-                    attributes,
-                }
-                .into()
-            })
-            .boxed(),
-        repository_name()
-            .prop_map(|repository| DeleteRepository { repository }.into())
-            .boxed(),
-        (
-            repository_name(),
-            list_query(),
-            tag_order(),
-            option::of(digest()),
-        )
-            .prop_map(|(repository, query, order, digest)| {
-                ListTagProperties {
-                    repository,
-                    query,
-                    order,
-                    digest,
-                }
-                .into()
-            })
-            .boxed(),
-        (repository_name(), tag())
-            .prop_map(|(repository, tag)| GetTagProperties { repository, tag }.into())
-            .boxed(),
-        (repository_name(), tag(), changeable_attributes())
-            .prop_map(|(repository, tag, attributes)| {
-                UpdateTagProperties {
-                    repository,
-                    tag,
-                    attributes,
-                }
-                .into()
-            })
-            .boxed(),
-        (repository_name(), tag())
-            .prop_map(|(repository, tag)| DeleteTag { repository, tag }.into())
-            .boxed(),
-        (repository_name(), list_query())
-            .prop_map(|(repository, query)| ListTags { repository, query }.into())
-            .boxed(),
-        (repository_name(), list_query(), manifest_order())
-            .prop_map(|(repository, query, order)| {
-                ListManifestProperties {
-                    repository,
-                    query,
-                    order,
-                }
-                .into()
-            })
-            .boxed(),
-        (repository_name(), digest())
-            .prop_map(|(repository, digest)| GetManifestProperties { repository, digest }.into())
-            .boxed(),
-        (repository_name(), digest(), changeable_attributes())
-            .prop_map(|(repository, digest, attributes)| {
-                UpdateManifestProperties {
-                    repository,
-                    digest,
-                    attributes,
-                }
-                .into()
-            })
-            .boxed(),
-        Just(Ping.into()).boxed(),
-        (repository_name(), reference(), further_media_types())
-            .prop_map(|(repository, reference, accept)| {
-                GetManifest {
-                    repository,
-                    reference,
-                    accept,
-                }
-                .into()
-            })
-            .boxed(),
-        (repository_name(), reference(), further_media_types())
-            .prop_map(|(repository, reference, accept)| {
-                HeadManifest {
-                    repository,
-                    reference,
-                    accept,
-                }
-                .into()
-            })
-            .boxed(),
-        set_manifest(),
-        (repository_name(), reference())
-            .prop_map(|(repository, reference)| {
-                DeleteManifest {
-                    repository,
-                    reference,
-                }
-                .into()
-            })
-            .boxed(),
-        (
-            repository_name(),
-            digest(),
-            option::of(odd_word()),
-            list_query(),
-        )
-            .prop_map(|(repository, digest, artifact_type, query)| {
-                let artifact_type = artifact_type.map(MediaType::from);
-                ListReferrers {
-                    repository,
-                    digest,
-                    artifact_type,
-                    query,
-                }
-                .into()
-            })
-            .boxed(),
-        (repository_name(), digest())
-            .prop_map(|(repository, digest)| HeadBlob { repository, digest }.into())
-            .boxed(),
-        (repository_name(), digest(), option::of(byte_range()))
-            .prop_map(|(repository, digest, range)| {
-                GetBlob {
-                    repository,
-                    digest,
-                    range,
-                }
-                .into()
-            })
-            .boxed(),
-        (repository_name(), digest())
-            .prop_map(|(repository, digest)| DeleteBlob { repository, digest }.into())
-            .boxed(),
-        (repository_name(), digest(), option::of(repository_name()))
-            .prop_map(|(repository, digest, from)| {
-                MountBlob {
-                    repository,
-                    digest,
-                    from,
-                }
-                .into()
-            })
-            .boxed(),
-        (repository_name(), option::of(digest()))
-            .prop_map(|(repository, digest)| StartUpload { repository, digest }.into())
-            .boxed(),
-        upload()
-            .prop_map(|(repository, location)| {
-                GetUploadStatus {
-                    repository,
-                    location,
-                }
-                .into()
-            })
-            .boxed(),
-        (upload(), option::of(chunk_range()))
-            .prop_map(|((repository, location), range)| {
-                UploadChunk {
-                    repository,
-                    location,
-                    range,
-                }
-                .into()
-            })
-            .boxed(),
-        (upload(), option::of(digest()), option::of(chunk_range()))
-            .prop_map(|((repository, location), digest, range)| {
-                CompleteUpload {
-                    repository,
-                    location,
-                    digest,
-                    range,
-                }
-                .into()
-            })
-            .boxed(),
-        upload()
-            .prop_map(|(repository, location)| {
-                CancelUpload {
-                    repository,
-                    location,
-                }
-                .into()
-            })
-            .boxed(),
-        (odd_text(), option::of(odd_word()), secret())
-            .prop_map(|(service, tenant, access_token)| {
-                ExchangeEntraToken {
-                    service,
-                    tenant,
-                    access_token,
-                }
-                .into()
-            })
-            .boxed(),
-        (odd_text(), scope_set(), grant())
-            .prop_map(|(service, scope, grant)| {
-                RequestAccessToken {
-                    service,
-                    scope,
-                    grant,
-                }
-                .into()
-            })
-            .boxed(),
+    let mut all: Vec<BoxedStrategy<Route>> = strategies! {
+        ListRepositoryNames { query: list_query() }
+        ListRepositories { query: list_query() }
+        GetRepositoryProperties { repository: repository_name() }
+        UpdateRepositoryProperties { repository: repository_name(), attributes: changeable_attributes() }
+        DeleteRepository { repository: repository_name() }
+        ListTagProperties {
+            repository: repository_name(),
+            query: list_query(),
+            order: tag_order(),
+            digest: option::of(digest()),
+        }
+        GetTagProperties { repository: repository_name(), tag: tag() }
+        UpdateTagProperties { repository: repository_name(), tag: tag(), attributes: changeable_attributes() }
+        DeleteTag { repository: repository_name(), tag: tag() }
+        ListTags { repository: repository_name(), query: list_query() }
+        ListManifestProperties { repository: repository_name(), query: list_query(), order: manifest_order() }
+        GetManifestProperties { repository: repository_name(), digest: digest() }
+        UpdateManifestProperties {
+            repository: repository_name(),
+            digest: digest(),
+            attributes: changeable_attributes(),
+        }
+        GetManifest { repository: repository_name(), reference: reference(), accept: further_media_types() }
+        HeadManifest { repository: repository_name(), reference: reference(), accept: further_media_types() }
+        SetManifest {
+            repository: repository_name(),
+            reference: reference(),
+            media_type: media_type(),
+            bytes: vec(any::<u8>(), 0..50).prop_map(Bytes::from),
+            tags: vec(tag(), 0..3),
+        }
+        DeleteManifest { repository: repository_name(), reference: reference() }
+        ListReferrers {
+            repository: repository_name(),
+            digest: digest(),
+            artifact_type: option::of(odd_word().prop_map(MediaType::from)),
+            query: list_query(),
+        }
+        HeadBlob { repository: repository_name(), digest: digest() }
+        GetBlob { repository: repository_name(), digest: digest(), range: option::of(byte_range()) }
+        DeleteBlob { repository: repository_name(), digest: digest() }
+        MountBlob { repository: repository_name(), digest: digest(), from: option::of(repository_name()) }
+        StartUpload { repository: repository_name(), digest: option::of(digest()) }
+        ExchangeEntraToken { service: odd_text(), tenant: option::of(odd_word()), access_token: secret() }
+        RequestAccessToken { service: odd_text(), scope: scope_set(), grant: grant() }
         // No user name can hold a colon: it ends there.
-        (
-            odd_text(),
-            scope_set(),
-            option::of(("[^:]{0,20}", secret())),
-        )
-            .prop_map(|(service, scope, login)| {
-                RequestAccessTokenWithLogin {
-                    service,
-                    scope,
-                    login,
-                }
-                .into()
-            })
-            .boxed(),
-    ]
+        RequestAccessTokenWithLogin {
+            service: odd_text(),
+            scope: scope_set(),
+            login: option::of(("[^:]{0,20}", secret())),
+        }
+    }
+    .into();
+    all.push(Just(Ping.into()).boxed());
+    all.extend(strategies! { upload:
+        GetUploadStatus {}
+        UploadChunk { range: option::of(chunk_range()) }
+        CompleteUpload { digest: option::of(digest()), range: option::of(chunk_range()) }
+        CancelUpload {}
+    });
+    all
 }
 
 pub(crate) fn byte_range() -> impl Strategy<Value = ByteRange> {
@@ -265,28 +107,6 @@ pub(crate) fn byte_range() -> impl Strategy<Value = ByteRange> {
         any::<u64>().prop_map(ByteRange::From),
         any::<u64>().prop_map(ByteRange::Last),
     ]
-}
-
-fn set_manifest() -> BoxedStrategy<Route> {
-    let content = vec(any::<u8>(), 0..50).prop_map(Bytes::from);
-    (
-        repository_name(),
-        reference(),
-        media_type(),
-        content,
-        vec(tag(), 0..3),
-    )
-        .prop_map(|(repository, reference, media_type, bytes, tags)| {
-            SetManifest {
-                repository,
-                reference,
-                media_type,
-                bytes,
-                tags,
-            }
-            .into()
-        })
-        .boxed()
 }
 
 /// A repository and a location of an upload to it.
