@@ -319,10 +319,8 @@ fn what_is_tried_again_is_counted_and_says_what_was_wrong() {
         "error.type",
         "otel.status_code",
     ];
-    let seen: Vec<_> = requests[1..]
-        .iter()
-        .map(|request| fields(request, &names))
-        .collect();
+    let seen = requests[1..].iter().map(|request| fields(request, &names));
+    let seen: Vec<_> = seen.collect();
     assert_eq!(
         seen,
         [
@@ -505,10 +503,8 @@ fn nothing_that_is_told_holds_a_query_a_token_a_password_or_a_signature() {
         }
         // It did tell of all of them.
         let spans = told.spans();
-        let hosts: Vec<_> = spans
-            .iter()
-            .filter_map(|span| span.field("server.address"))
-            .collect();
+        let hosts = spans.iter().filter_map(|span| span.field("server.address"));
+        let hosts: Vec<_> = hosts.collect();
         assert!(hosts.contains(&"mock.azurecr.io"));
         assert!(hosts.contains(&url.host().unwrap()), "{hosts:?}");
         let unavailable = StatusCode::SERVICE_UNAVAILABLE;

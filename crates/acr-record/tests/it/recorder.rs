@@ -282,11 +282,8 @@ async fn a_request_to_another_host_is_for_data_unless_it_is_for_a_token() {
         read(recorder.send(request).await.unwrap()).await;
     }
     let recording = recorder.recording();
-    let origins: Vec<_> = recording
-        .exchanges()
-        .iter()
-        .map(|exchange| exchange.origin)
-        .collect();
+    let origins = recording.exchanges().iter().map(|exchange| exchange.origin);
+    let origins: Vec<_> = origins.collect();
     use Origin::{Data, Registry};
     assert_eq!(origins, [Registry, Registry, Data, Data, Registry]);
 }

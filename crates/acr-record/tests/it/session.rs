@@ -284,10 +284,8 @@ fn forms(secret: &str) -> Vec<String> {
     let percent: String = secret.bytes().map(|byte| format!("%{byte:02x}")).collect();
     let html = secret.replace('&', "&amp;").replace('<', "&lt;");
     let html = html.replace('"', "&quot;");
-    let unicode: String = secret
-        .encode_utf16()
-        .map(|unit| format!("\\u{unit:04x}"))
-        .collect();
+    let unicode = secret.encode_utf16().map(|unit| format!("\\u{unit:04x}"));
+    let unicode: String = unicode.collect();
     let login = format!("{USER}:{secret}");
     vec![
         json(&json(secret)),

@@ -343,10 +343,8 @@ async fn a_credential_over_plain_http_is_refused_at_the_start() {
 
 #[tokio::test]
 async fn a_token_server_that_repeats_the_secret_is_not_quoted() {
-    let escaped: String = SECRET
-        .chars()
-        .map(|c| format!("\\u{:04x}", u32::from(c)))
-        .collect();
+    let escaped = SECRET.chars().map(|c| format!("\\u{:04x}", u32::from(c)));
+    let escaped: String = escaped.collect();
     for shape in [SECRET.to_owned(), escaped] {
         let body = format!(
             r#"{{"errors":[{{"code":"UNAUTHORIZED","message":"bad password {shape}","detail":{{"sent":"{shape}"}}}}]}}"#

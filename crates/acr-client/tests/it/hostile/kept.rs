@@ -263,11 +263,8 @@ async fn callers_of_one_client_do_not_undo_each_others_entries() {
         );
         let mut found = listed(&app).await;
         found.sort_unstable();
-        let mut expected: Vec<_> = signatures
-            .iter()
-            .skip(2)
-            .map(|one| one.digest.clone())
-            .collect();
+        let expected = signatures.iter().skip(2).map(|one| one.digest.clone());
+        let mut expected: Vec<_> = expected.collect();
         expected.sort_unstable();
         assert_eq!(found, expected, "seed {seed}");
     }

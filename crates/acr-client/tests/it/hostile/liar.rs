@@ -105,10 +105,8 @@ fn repeated(seen: &Seen) -> Vec<String> {
 
 /// A response that repeats a text wherever it can stand.
 fn repeating(status: u16, text: &str) -> Response<Body> {
-    let spelled: String = text
-        .chars()
-        .map(|c| format!("\\u{:04x}", u32::from(c)))
-        .collect();
+    let spelled = text.chars().map(|c| format!("\\u{:04x}", u32::from(c)));
+    let spelled: String = spelled.collect();
     let body = format!(
         r#"{{"errors":[{{"code":"BAD {text}","message":"sent {spelled}","detail":{{"sent":"{text}"}}}},{{"code":"{spelled}","message":"and {text}"}}]}}"#
     );

@@ -223,10 +223,8 @@ async fn anonymous_reads_everything_and_changes_nothing(backend: Backend) {
     let (digest, config) = (&image.digest, &image.as_image().unwrap().config.digest);
     let lock_repository = app.update_repository_properties(locks).await.map(drop);
     let lock_tag = app.update_tag_properties("v1", locks).await.map(drop);
-    let lock_manifest = app
-        .update_manifest_properties(digest, locks)
-        .await
-        .map(drop);
+    let lock_manifest = app.update_manifest_properties(digest, locks).await;
+    let lock_manifest = lock_manifest.map(drop);
     for (result, action) in [
         (lock_repository, "metadata_write"),
         (lock_tag, "metadata_write"),

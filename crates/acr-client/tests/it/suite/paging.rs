@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 
 use acr_client::models::{Page, PageToken};
 use acr_client::{
-    ArtifactManifestOrder, ArtifactTagOrder, Digest, Error, ErrorKind,
-    ListManifestPropertiesOptions, ListReferrersOptions, ListRepositoryNamesOptions,
-    ListTagPropertiesOptions, ListTagsOptions, MediaType, Pages, RepositoryClient,
+    ArtifactTagOrder, Digest, Error, ErrorKind, ListManifestPropertiesOptions,
+    ListReferrersOptions, ListRepositoryNamesOptions, ListTagPropertiesOptions, ListTagsOptions,
+    MediaType, Pages, RepositoryClient,
 };
 use futures_util::TryStreamExt as _;
 
@@ -30,6 +30,12 @@ on_every_backend! {
     a_pager_is_a_stream
     a_page_costs_one_request
 }
+
+const ORDERS: [ArtifactTagOrder; 3] = [
+    ArtifactTagOrder::None,
+    ArtifactTagOrder::LastUpdatedOnAscending,
+    ArtifactTagOrder::LastUpdatedOnDescending,
+];
 
 /// A repository `samples/app` with tags that were pushed in this order.
 fn served(backend: Backend, tags: impl IntoIterator<Item = String>) -> Served {
@@ -77,30 +83,19 @@ async fn pages_of_7_give_250_tags_in_order(backend: Backend) {
     let (mut sorted, mut newest_first) = (pushed.clone(), pushed.clone());
     sorted.sort();
     newest_first.reverse();
-    for (order, expected) in [
-        (ArtifactTagOrder::None, &sorted),
-        (ArtifactTagOrder::LastUpdatedOnAscending, &pushed),
-        (ArtifactTagOrder::LastUpdatedOnDescending, &newest_first),
-    ] {
-        assert_eq!(
-            &names(&app, by(order, 7)).await.unwrap(),
-            expected,
-            "{order:?}"
-        );
+    for (order, expected) in ORDERS.into_iter().zip([&sorted, &pushed, &newest_first]) {
+        let names = names(&app, by(order, 7)).await.unwrap();
+        assert_eq!(&names, expected, "{order:?}");
     }
     let options = ListTagsOptions {
         page_size: NonZeroU32::new(7),
         ..Default::default()
     };
-    assert_eq!(
-        app.list_tags_with(options).collect_all().await.unwrap(),
-        sorted[..]
-    );
+    let tags = app.list_tags_with(options).collect_all().await.unwrap();
+    assert_eq!(tags, sorted[..]);
     // And without a size, in pages of the registry's default size.
-    assert_eq!(
-        app.list_tag_properties().collect_all().await.unwrap().len(),
-        250
-    );
+    let tags = app.list_tag_properties().collect_all().await.unwrap();
+    assert_eq!(tags.len(), 250);
 }
 
 async fn pages_of_7_give_every_manifest_in_order(backend: Backend) {
@@ -113,11 +108,7 @@ async fn pages_of_7_give_every_manifest_in_order(backend: Backend) {
     let (mut sorted, mut newest_first) = (pushed.clone(), pushed.clone());
     sorted.sort();
     newest_first.reverse();
-    for (order, expected) in [
-        (ArtifactManifestOrder::None, sorted),
-        (ArtifactManifestOrder::LastUpdatedOnAscending, pushed),
-        (ArtifactManifestOrder::LastUpdatedOnDescending, newest_first),
-    ] {
+    for (order, expected) in ORDERS.into_iter().zip([sorted, pushed, newest_first]) {
         let options = ListManifestPropertiesOptions {
             order,
             page_size: NonZeroU32::new(7),
@@ -125,11 +116,9 @@ async fn pages_of_7_give_every_manifest_in_order(backend: Backend) {
         };
         let listed = app.list_manifest_properties_with(options).collect_all();
         let listed = listed.await.unwrap();
-        assert!(
-            listed
-                .iter()
-                .all(|manifest| manifest.repository_name == "samples/app")
-        );
+        for manifest in &listed {
+            assert_eq!(manifest.repository_name, "samples/app");
+        }
         let listed: Vec<Digest> = listed.into_iter().map(|manifest| manifest.digest).collect();
         assert_eq!(listed, expected, "{order:?}");
     }
@@ -192,10 +181,8 @@ async fn pages_are_of_the_size_that_was_asked_for(backend: Backend) {
         (10, vec![10]),
         (11, vec![10]),
     ] {
-        let pages = all(app
-            .list_tag_properties_with(by(ArtifactTagOrder::None, size))
-            .by_page())
-        .await;
+        let pages = app.list_tag_properties_with(by(ArtifactTagOrder::None, size));
+        let pages = all(pages.by_page()).await;
         let sizes: Vec<usize> = pages.iter().map(|page| page.items.len()).collect();
         assert_eq!(sizes, expected);
         let (last, others) = pages.split_last().unwrap();
@@ -206,11 +193,7 @@ async fn pages_are_of_the_size_that_was_asked_for(backend: Backend) {
 async fn a_list_goes_on_from_a_token_that_was_kept(backend: Backend) {
     let served = served(backend, tags().take(40));
     let app = served.repository("samples/app");
-    for order in [
-        ArtifactTagOrder::None,
-        ArtifactTagOrder::LastUpdatedOnAscending,
-        ArtifactTagOrder::LastUpdatedOnDescending,
-    ] {
+    for order in ORDERS {
         let whole = names(&app, by(order, 100)).await.unwrap();
         let mut pages = app.list_tag_properties_with(by(order, 7)).by_page();
         let mut seen = 0;
@@ -224,11 +207,8 @@ async fn a_list_goes_on_from_a_token_that_was_kept(backend: Backend) {
                 resume: Some(token),
                 ..Default::default()
             };
-            assert_eq!(
-                names(&again, options).await.unwrap(),
-                whole[seen..],
-                "{order:?}"
-            );
+            let rest = names(&again, options).await.unwrap();
+            assert_eq!(rest, whole[seen..], "{order:?}");
         }
     }
 }
@@ -257,21 +237,15 @@ async fn a_filter_by_digest_holds_on_every_page(backend: Backend) {
     // The registry forgets the filter in its link, so that the later pages hold other tags too.
     let served = served(backend, []);
     let seed = served.seed("samples/app");
-    let (wanted, other) = (
-        seed.untagged_image().unwrap(),
-        seed.untagged_image().unwrap(),
-    );
+    let wanted = seed.untagged_image().unwrap();
+    let other = seed.untagged_image().unwrap();
     for at in 0..40 {
         let manifest = if at % 3 == 0 { &wanted } else { &other };
         seed.manifest(Some(&format!("t{at:02}")), manifest).unwrap();
     }
     let app = served.repository("samples/app");
     let expected: BTreeSet<String> = (0..40).step_by(3).map(|at| format!("t{at:02}")).collect();
-    for order in [
-        ArtifactTagOrder::None,
-        ArtifactTagOrder::LastUpdatedOnAscending,
-        ArtifactTagOrder::LastUpdatedOnDescending,
-    ] {
+    for order in ORDERS {
         for size in [1, 4, 100] {
             let options = ListTagPropertiesOptions {
                 digest: Some(wanted.digest.clone()),
@@ -314,17 +288,10 @@ async fn a_large_page_size_is_what_the_registry_makes_of_it(backend: Backend) {
     }
     let app = served.repository("samples/app");
     for size in [11, 1_000, u32::MAX] {
-        let pages = all(app
-            .list_tag_properties_with(by(ArtifactTagOrder::None, size))
-            .by_page())
-        .await;
-        assert_eq!(
-            pages
-                .iter()
-                .map(|page| page.items.len())
-                .collect::<Vec<_>>(),
-            [10, 10, 5]
-        );
+        let pages = app.list_tag_properties_with(by(ArtifactTagOrder::None, size));
+        let pages = all(pages.by_page()).await;
+        let sizes: Vec<usize> = pages.iter().map(|page| page.items.len()).collect();
+        assert_eq!(sizes, [10, 10, 5]);
     }
 }
 
@@ -346,10 +313,8 @@ async fn referrers_come_in_pages_with_and_without_a_filter(backend: Backend) {
     assert_eq!(sizes, [7, 7, 7, 4]);
     let listed = pages.iter().flat_map(|page| &page.items);
     let listed: Vec<&Digest> = listed.map(|referrer| &referrer.digest).collect();
-    assert_eq!(
-        listed,
-        pushed.iter().map(|(digest, _)| digest).collect::<Vec<_>>()
-    );
+    let expected: Vec<&Digest> = pushed.iter().map(|(digest, _)| digest).collect();
+    assert_eq!(listed, expected);
     for wanted in kinds {
         let options = ListReferrersOptions::from(MediaType::from(wanted));
         let listed = app.list_referrers_with(&subject, options).collect_all();
@@ -360,10 +325,8 @@ async fn referrers_come_in_pages_with_and_without_a_filter(backend: Backend) {
             .map(|item| item.digest)
             .collect();
         let pushed = pushed.iter().filter(|(_, kind)| *kind == wanted);
-        assert_eq!(
-            listed,
-            pushed.map(|(digest, _)| digest.clone()).collect::<Vec<_>>()
-        );
+        let expected: Vec<Digest> = pushed.map(|(digest, _)| digest.clone()).collect();
+        assert_eq!(listed, expected);
     }
     // A token that was kept leads on from there, under its filter.
     let rest = ListReferrersOptions {
@@ -380,21 +343,11 @@ async fn an_empty_list_has_one_empty_page(backend: Backend) {
     let untagged = served.seed("samples/app").untagged_image().unwrap();
     let app = served.repository("samples/app");
     // The registry says `null` here, not `[]`.
-    assert!(
-        app.list_tag_properties()
-            .try_next()
-            .await
-            .unwrap()
-            .is_none()
-    );
+    let tags = app.list_tag_properties().try_next().await.unwrap();
+    assert!(tags.is_none());
     assert!(app.list_tags().try_next().await.unwrap().is_none());
-    assert!(
-        app.list_referrers(&untagged.digest)
-            .try_next()
-            .await
-            .unwrap()
-            .is_none()
-    );
+    let referrers = app.list_referrers(&untagged.digest).try_next().await;
+    assert!(referrers.unwrap().is_none());
     let pages = all(app.list_tag_properties().by_page()).await;
     assert!(pages.len() == 1 && pages[0].items.is_empty() && pages[0].next.is_none());
     let empty = Served::on(backend, |builder| builder);
@@ -433,18 +386,11 @@ async fn a_pager_is_a_stream(backend: Backend) {
     let served = served(backend, tags().take(20));
     let app = served.repository("samples/app");
     let pager = app.list_tag_properties_with(by(ArtifactTagOrder::None, 3));
-    let names: Vec<String> = pager
-        .map_ok(|tag| tag.name.to_string())
-        .try_collect()
-        .await
-        .unwrap();
+    let names = pager.map_ok(|tag| tag.name.to_string()).try_collect().await;
+    let names: Vec<String> = names.unwrap();
     assert_eq!(names.len(), 20);
-    let pages: Vec<Page<_>> = app
-        .list_tag_properties_with(by(ArtifactTagOrder::None, 3))
-        .by_page()
-        .try_collect()
-        .await
-        .unwrap();
+    let pages = app.list_tag_properties_with(by(ArtifactTagOrder::None, 3));
+    let pages: Vec<Page<_>> = pages.by_page().try_collect().await.unwrap();
     assert_eq!(pages.len(), 7);
 }
 

@@ -13,12 +13,8 @@ use crate::binary::support::{Mock, command, get, run, text};
 fn the_ready_line_has_every_member_and_nothing_else_is_on_stdout() {
     let mut mock = Mock::start(&[]);
     let ready = mock.ready();
-    let members: BTreeSet<&str> = ready
-        .as_object()
-        .expect("an object")
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let members = ready.as_object().expect("an object").keys();
+    let members: BTreeSet<&str> = members.map(String::as_str).collect();
     let expected = BTreeSet::from([
         "schema",
         "endpoint",
@@ -113,10 +109,8 @@ fn the_ready_file_holds_the_line_and_replaces_that_of_an_earlier_run() {
         );
     }
     mock.terminate("TERM");
-    let left: Vec<_> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let left = fs::read_dir(&folder).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["ready.json"], "no half-written file is left");
 }
 

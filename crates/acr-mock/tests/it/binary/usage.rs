@@ -114,11 +114,8 @@ fn a_wildcard_address_needs_a_guard_and_is_reported_as_127_0_0_1() {
         &["--entra-token", "hunter2"],
         &["--accept-any-entra-token"],
     ] {
-        let arguments: Vec<&str> = ["--listen", "0.0.0.0:0"]
-            .iter()
-            .chain(guard)
-            .copied()
-            .collect();
+        let arguments = ["--listen", "0.0.0.0:0"].iter().chain(guard).copied();
+        let arguments: Vec<&str> = arguments.collect();
         let mut mock = Mock::start(&arguments);
         let ready = mock.ready();
         assert!(

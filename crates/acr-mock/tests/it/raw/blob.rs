@@ -21,10 +21,8 @@ fn a_blob_is_got_by_a_redirect_to_the_data_origin() {
         rest,
         format!("/docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2])
     );
-    let names: Vec<&str> = query
-        .split('&')
-        .map(|pair| pair.split('=').next().unwrap())
-        .collect();
+    let names = query.split('&').map(|pair| pair.split('=').next().unwrap());
+    let names: Vec<&str> = names.collect();
     assert_eq!(names, ["se", "sig", "sp", "spr", "sr", "sv", "regid"]);
     // Whole seconds, twenty minutes on.
     assert!(

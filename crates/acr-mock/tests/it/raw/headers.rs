@@ -229,10 +229,8 @@ fn the_ping_is_two_bytes_without_a_newline() {
 #[test]
 fn the_registry_names_itself_as_the_request_did_or_as_it_was_told() {
     let named = |raw: &Raw, host: &str| {
-        let response = raw
-            .get(format!("https://{host}/acr/v1/app"))
-            .scope(READ)
-            .expect(200);
+        let response = raw.get(format!("https://{host}/acr/v1/app")).scope(READ);
+        let response = response.expect(200);
         response.member("registry")
     };
     let raw = Raw::new();

@@ -32,10 +32,8 @@ impl App {
 
     /// Closes switches of the repository (``), a tag (`/_tags/v1`) or a manifest (`manifest`).
     fn close(&self, level: &str, switches: &[&str]) {
-        let changes: Vec<String> = switches
-            .iter()
-            .map(|switch| format!("\"{switch}\":false"))
-            .collect();
+        let changes = switches.iter().map(|switch| format!("\"{switch}\":false"));
+        let changes: Vec<String> = changes.collect();
         self.set(level, &format!("{{{}}}", changes.join(",")));
     }
 
@@ -249,12 +247,8 @@ fn a_locked_tag_holds_its_manifest() {
 fn a_repository_that_must_not_be_written_takes_no_push_and_no_delete() {
     let app = App::new();
     let blob = app.push_blob("app", b"free");
-    let upload = app
-        .post("/v2/app/blobs/uploads/")
-        .scope(PUSH)
-        .expect(202)
-        .header("location")
-        .to_owned();
+    let upload = app.post("/v2/app/blobs/uploads/").scope(PUSH).expect(202);
+    let upload = upload.header("location").to_owned();
     let source = app.push_blob("source", b"source");
     app.close("", &["writeEnabled"]);
     app.push("v1").expect_disallowed();

@@ -218,10 +218,8 @@ fn the_recorded_marker_is_the_time_in_ticks() {
 
 #[test]
 fn a_walk_covers_every_list_once_in_every_order_and_size() {
-    let tags: Vec<String> = [5, 2, 9, 0, 7, 1, 8, 3, 6, 4]
-        .iter()
-        .map(|n| format!("t{n}"))
-        .collect();
+    let tags = [5, 2, 9, 0, 7, 1, 8, 3, 6, 4].iter();
+    let tags: Vec<String> = tags.map(|n| format!("t{n}")).collect();
     let raw = with_tags(&tags.iter().map(String::as_str).collect::<Vec<_>>());
     let mut by_name = tags.clone();
     by_name.sort();

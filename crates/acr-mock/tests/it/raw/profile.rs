@@ -19,10 +19,8 @@ fn credentials_are_asked_for_alike() {
         refused.expect_header("www-authenticate", challenge);
         // The flow of a client that knows tokens only from the challenge.
         let scope = escape(PULL);
-        let response = raw
-            .get(format!("/oauth2/token?scope={scope}&service={HOST}"))
-            .basic("ci", "secret")
-            .expect(200);
+        let response = raw.get(format!("/oauth2/token?scope={scope}&service={HOST}"));
+        let response = response.basic("ci", "secret").expect(200);
         let token = response.member("access_token");
         raw.get(path).bearer(&token).expect(200);
         let refused = raw.delete(path).bearer(&token).expect(401);

@@ -246,11 +246,8 @@ fn a_filtered_list_is_filtered_on_every_page() {
     }
     let path = format!("/v2/app/referrers/{subject}?artifactType=application%2Fvnd.one%2Bjson");
     let seen = pages(&raw, &path, || ());
-    let all: Vec<&str> = seen
-        .iter()
-        .flat_map(|(page, _)| page)
-        .map(String::as_str)
-        .collect();
+    let all = seen.iter().flat_map(|(page, _)| page).map(String::as_str);
+    let all: Vec<&str> = all.collect();
     assert_eq!(all, wanted);
     assert_eq!(seen.len(), 3);
 }

@@ -231,10 +231,8 @@ fn every_write_is_later_than_the_one_before() {
     let list = raw.get("/acr/v1/app/_tags?orderby=timedesc").scope(READ);
     let list = list.expect(200);
     let tags = list.json()["tags"].as_array().unwrap().clone();
-    let names: Vec<&str> = tags
-        .iter()
-        .map(|tag| tag["name"].as_str().unwrap())
-        .collect();
+    let names = tags.iter().map(|tag| tag["name"].as_str().unwrap());
+    let names: Vec<&str> = names.collect();
     assert_eq!(names, ["b", "c", "a"]);
     let times: Vec<&str> = tags
         .iter()

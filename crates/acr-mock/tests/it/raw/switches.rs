@@ -111,12 +111,8 @@ fn an_abac_registry_leaves_wildcards_out_of_tokens_and_marks_its_refresh_tokens(
         let scope = "repository:*:* repository:app:metadata_read registry:catalog:*";
         let token = raw.token(scope);
         let access = &claims(&token)["access"];
-        let names: Vec<&Value> = access
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|entry| &entry["Name"])
-            .collect();
+        let names = access.as_array().unwrap().iter();
+        let names: Vec<&Value> = names.map(|entry| &entry["Name"]).collect();
         assert_eq!(names.len(), 2, "{access}");
         assert!(names.contains(&&json!("app")) && names.contains(&&json!("catalog")));
         raw.get("/acr/v1/app").bearer(&token).expect(200);

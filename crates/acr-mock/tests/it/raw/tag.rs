@@ -68,12 +68,8 @@ fn tags_are_ordered_by_their_bytes() {
         .scope(READ)
         .expect_json(200, &format!("{{\"name\":\"app\",\"tags\":{names}}}\n"));
     let response = raw.get("/acr/v1/app/_tags").scope(READ).expect(200).json();
-    let listed: Vec<&str> = response["tags"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|tag| tag["name"].as_str().unwrap())
-        .collect();
+    let listed = response["tags"].as_array().unwrap().iter();
+    let listed: Vec<&str> = listed.map(|tag| tag["name"].as_str().unwrap()).collect();
     assert_eq!(listed, expected);
 }
 

@@ -286,10 +286,8 @@ fn a_token_is_given_also_for_what_the_identity_may_not_do_and_fails_at_use() {
         claims(&access_token)["access"],
         json!([{ "Type": "repository", "Name": "app", "Actions": ["pull"] }])
     );
-    let refused = raw
-        .post("/v2/app/blobs/uploads/")
-        .bearer(&access_token)
-        .expect(401);
+    let refused = raw.post("/v2/app/blobs/uploads/").bearer(&access_token);
+    let refused = refused.expect(401);
     refused.has_challenge_error("insufficient_scope");
     raw.get("/v2/app/manifests/v1")
         .bearer(&access_token)
@@ -348,10 +346,8 @@ fn a_wrong_login_is_told_so() {
         (NOBODY, "secret"),
     ] {
         login(&raw, user, password, "registry:catalog:*").expect_json(401, &expected);
-        let response = raw
-            .get("/acr/v1/_catalog")
-            .basic(user, password)
-            .expect_json(401, &expected);
+        let response = raw.get("/acr/v1/_catalog").basic(user, password);
+        let response = response.expect_json(401, &expected);
         let challenge = response.header("www-authenticate");
         assert!(
             challenge.ends_with(r#"scope="registry:catalog:*""#),
@@ -375,10 +371,8 @@ fn a_user_name_and_password_do_directly_too() {
         .basic("ci", "secret")
         .expect(200);
     raw.get("/acr/v1/app").basic("reader", "word").expect(200);
-    let refused = raw
-        .get("/v2/app/manifests/v1")
-        .basic("reader", "word")
-        .expect(401);
+    let refused = raw.get("/v2/app/manifests/v1").basic("reader", "word");
+    let refused = refused.expect(401);
     refused.has_challenge_error("insufficient_scope");
 }
 

@@ -61,10 +61,8 @@ pub(super) fn delete_repository() -> Case {
         request: |at| Plain::delete(format!("/acr/v1/{}", at.repository)),
         response: |world| {
             let children = world.index.as_index().unwrap().manifests;
-            let mut digests: Vec<String> = children
-                .iter()
-                .map(|child| child.digest.to_string())
-                .collect();
+            let digests = children.iter().map(|child| child.digest.to_string());
+            let mut digests: Vec<String> = digests.collect();
             let others = [&world.image, &world.index, &world.signature];
             digests.extend(others.map(|manifest| manifest.digest.to_string()));
             digests.sort();

@@ -84,10 +84,8 @@ pub(super) mod ok {
 
     pub(crate) async fn list_tag_properties(world: World, app: RepositoryClient) {
         let tags = app.list_tag_properties().collect_all().await.unwrap();
-        let seen: Vec<_> = tags
-            .iter()
-            .map(|tag| (tag.name.as_str(), &tag.digest))
-            .collect();
+        let seen = tags.iter().map(|tag| (tag.name.as_str(), &tag.digest));
+        let seen: Vec<_> = seen.collect();
         assert_eq!(
             seen,
             [("v1", &world.image.digest), ("v2", &world.index.digest)]
