@@ -13,6 +13,7 @@ pub mod conformance;
 pub mod fidelity;
 pub mod image;
 pub mod interop;
+mod table;
 
 /// Any failure. These programs report failures and end; nobody tells them apart.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

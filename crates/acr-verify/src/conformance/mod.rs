@@ -21,7 +21,6 @@ use tempfile::TempDir;
 use self::expected::{Comparison, Expected};
 use self::results::{Outcome, Results};
 use self::suite::{Suite, Target};
-use self::summary::Figures;
 use crate::Result;
 use crate::interop::mock::MockProcess;
 
@@ -65,15 +64,10 @@ pub fn run(suite: &Path, keep: Option<&Path>) -> Result<bool> {
     let comparison = expected.compare(&acr);
 
     println!("\n{}", summary::categories(&oci, &acr));
-    println!("{}", summary::peers(oci.counts, acr.counts));
     print!("{}", named("oci", &oci));
     print!("{comparison}");
-    let figures = Figures {
-        oci: oci.counts,
-        acr: acr.counts,
-        listed: comparison.listed(),
-    };
-    println!("\n{figures}");
+    let listed = comparison.listed();
+    println!("\n{}", summary::last_line(oci.counts, acr.counts, listed));
     Ok(passes(&oci, &comparison))
 }
 

@@ -1,25 +1,12 @@
-//! The figures, by category and beside those of other registries.
-
-use std::fmt;
+//! The figures: in all, and by category.
 
 use super::results::{Counts, Outcome, Results};
+use crate::table::table;
 
-/// The last line.
-#[derive(Clone, Copy, Debug)]
-pub struct Figures {
-    /// What the suite counted in the profile `oci`.
-    pub oci: Counts,
-    /// What it counted in the profile `acr`.
-    pub acr: Counts,
-    /// How many failures and skips of `acr` stand in the list.
-    pub listed: usize,
-}
-
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { oci, acr, listed } = self;
-        write!(f, "conformance: oci {oci}, acr {acr} ({listed} listed)")
-    }
+/// The last line: what the suite counted in each profile, and how many failures and skips of `acr` stand in the list.
+#[must_use]
+pub fn last_line(oci: Counts, acr: Counts, listed: usize) -> String {
+    format!("conformance: oci {oci}, acr {acr} ({listed} listed)")
 }
 
 /// The test cases by category.
@@ -52,62 +39,6 @@ pub fn categories(oci: &Results, acr: &Results) -> String {
     )
 }
 
-/// What the suite counts, beside what it counted with other registries.
-#[must_use]
-pub fn peers(oci: Counts, acr: Counts) -> String {
-    let mut rows = vec![
-        ["registry", "1.1, defaults", "dev, everything"].map(str::to_owned),
-        [
-            "acr-mock, profile oci".to_owned(),
-            String::new(),
-            oci.to_string(),
-        ],
-        [
-            "acr-mock, profile acr".to_owned(),
-            acr.to_string(),
-            String::new(),
-        ],
-    ];
-    for (name, stable, all) in PEERS {
-        rows.push([(*name).to_owned(), stable.to_string(), all.to_string()]);
-    }
-    format!(
-        "What the suite counts (a test case may hold several demands), passed/failed/skipped/disabled; the others as \
-         measured with the suite of 2026-07-16, without a login:\n\n{}",
-        table(&rows)
-    )
-}
-
-/// Name, specification 1.1 with the suite's defaults, specification dev with everything on.
-const PEERS: &[(&str, Counts, Counts)] = &[
-    ("olareg 0.2.2", counts(854, 0, 2, 2), counts(1026, 0, 2, 0)),
-    ("zot 2.1.20", counts(848, 0, 4, 2), counts(997, 15, 4, 0)),
-    (
-        "distribution 3.1.2",
-        counts(749, 87, 16, 2),
-        counts(870, 145, 25, 0),
-    ),
-    (
-        "docker-registry 2.8.2",
-        counts(710, 92, 46, 2),
-        counts(812, 159, 63, 0),
-    ),
-    (
-        "crane registry 0.22.1",
-        counts(566, 437, 10, 2),
-        counts(670, 541, 10, 0),
-    ),
-];
-
-const fn counts(passed: usize, failed: usize, skipped: usize, disabled: usize) -> Counts {
-    Counts {
-        passed,
-        failed,
-        skipped,
-        disabled,
-    }
-}
-
 fn cases(results: &Results, category: Option<&str>) -> Counts {
     let of = |outcome| results.cases_of(category, outcome);
     Counts {
@@ -118,24 +49,6 @@ fn cases(results: &Results, category: Option<&str>) -> Counts {
     }
 }
 
-/// Rows with columns of one width, a rule below the first.
-fn table(rows: &[[String; 3]]) -> String {
-    let widths: [usize; 3] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0));
-    let mut text = String::new();
-    for (number, row) in rows.iter().enumerate() {
-        let padded: [String; 3] =
-            std::array::from_fn(|column| format!("{:1$}", row[column], widths[column]));
-        text.push_str(padded.join(" | ").trim_end());
-        text.push('\n');
-        if number == 0 {
-            text.push_str(&widths.map(|width| "-".repeat(width)).join("-|-"));
-            text.push('\n');
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,13 +56,14 @@ mod tests {
 
     #[test]
     fn the_last_line_has_the_figures_of_both_profiles() {
-        let figures = Figures {
-            oci: counts(1032, 0, 0, 0),
-            acr: counts(813, 1, 42, 2),
-            listed: 43,
+        let counts = |passed, failed, skipped, disabled| Counts {
+            passed,
+            failed,
+            skipped,
+            disabled,
         };
         assert_eq!(
-            figures.to_string(),
+            last_line(counts(1032, 0, 0, 0), counts(813, 1, 42, 2), 43),
             "conformance: oci 1032/0/0/0, acr 813/1/42/2 (43 listed)"
         );
     }
@@ -184,18 +98,6 @@ mod tests {
             "ping       | 1/0/0/0 | -\n",
             "odd        | -       | 0/0/0/1\n",
             "test cases | 2/0/0/0 | 1/1/1/1\n",
-        ] {
-            assert!(text.contains(line), "{line:?} is not in\n{text}");
-        }
-    }
-
-    #[test]
-    fn the_peers_stand_beside_our_figures() {
-        let text = peers(counts(5, 0, 0, 0), counts(4, 3, 2, 1));
-        for line in [
-            "acr-mock, profile oci |               | 5/0/0/0\n",
-            "acr-mock, profile acr | 4/3/2/1       |\n",
-            "olareg 0.2.2          | 854/0/2/2     | 1026/0/2/0\n",
         ] {
             assert!(text.contains(line), "{line:?} is not in\n{text}");
         }
