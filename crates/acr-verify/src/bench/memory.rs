@@ -6,59 +6,25 @@ use std::process::Command;
 use acr_mock::Registry;
 use acr_protocol::{Descriptor, ImageManifest, Manifest, MediaType};
 
-/// A thing of which many are put in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Thing {
-    /// A tag, one of 10^6 of one manifest.
-    Tag,
-    /// A repository with one small image under a tag, its 430 bytes included; one of 10^5.
-    Repository,
-    /// A manifest of 590 bytes that refers to an image, its bytes included; one of 10^5.
-    Referrer,
+/// Resident bytes for each of many `tag`s of one manifest, for each `repository` with one small image under a tag, its 430
+/// bytes included, or for each `referrer`: a manifest of 590 bytes that refers to an image, its bytes included. `None`
+/// for any other thing, and where the system does not tell.
+#[must_use]
+pub fn measure(thing: &str) -> Option<u64> {
+    match thing {
+        "tag" => bytes_a_tag(1_000_000),
+        "repository" => bytes_a_repository(100_000),
+        "referrer" => bytes_a_referrer(100_000),
+        _ => None,
+    }
 }
 
-impl Thing {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Tag, Self::Repository, Self::Referrer];
-
-    /// Its name, which is also the argument of the process that measures it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tag => "tag",
-            Self::Repository => "repository",
-            Self::Referrer => "referrer",
-        }
-    }
-
-    /// The thing of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|thing| thing.name() == name)
-    }
-
-    /// Resident bytes for each of many, put into this process; `None` where the system does not tell.
-    #[must_use]
-    pub fn measure(self) -> Option<u64> {
-        match self {
-            Self::Tag => bytes_a_tag(1_000_000),
-            Self::Repository => bytes_a_repository(100_000),
-            Self::Referrer => bytes_a_referrer(100_000),
-        }
-    }
-
-    /// The same in a process of its own: this program, called with `memory` and the thing's name.
-    #[must_use]
-    pub fn measure_apart(self) -> Option<f64> {
-        let program = std::env::current_exe().ok()?;
-        let mut measure = Command::new(program);
-        let output = measure.args(["memory", self.name()]).output().ok()?;
-        std::str::from_utf8(&output.stdout)
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
-    }
+/// The same in a process of its own: this program, called with `memory` and the thing's name.
+pub(super) fn measure_apart(thing: &str) -> Option<f64> {
+    let mut measure = Command::new(std::env::current_exe().ok()?);
+    let output = measure.args(["memory", thing]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.trim().parse().ok()
 }
 
 /// Resident bytes for each of `count` tags of one manifest.

@@ -4,5 +4,4 @@
 
 pub mod memory;
 pub mod mock;
-pub(crate) mod raw_http;
 pub mod requests;

@@ -5,9 +5,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use acr_verify::bench::memory::Thing;
-use acr_verify::bench::mock;
 use acr_verify::bench::requests::Requests;
+use acr_verify::bench::{memory, mock};
 use acr_verify::interop::report::chain;
 
 const USAGE: &str = "\
@@ -16,7 +15,7 @@ usage: bench requests
 
 requests   how many requests the client's work costs on the wire, counted at acr-mock in the same process
 mock       what acr-mock costs beside a bare server and docker-registry, in process, in memory, and others by waiting;
-           wants to be built with --release, and takes wrk for the load where it is installed";
+           wants to be built with --release";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,7 +33,7 @@ fn main() -> ExitCode {
         },
         ["mock"] => measure_mock(),
         // What the measurement starts beside itself.
-        ["memory", name] => match Thing::named(name).and_then(Thing::measure) {
+        ["memory", name] => match memory::measure(name) {
             Some(bytes) => {
                 println!("{bytes}");
                 ExitCode::SUCCESS

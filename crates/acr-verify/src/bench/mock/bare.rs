@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::server::conn::http1;
@@ -16,8 +17,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::raw_http::parse;
 use crate::Result;
-use crate::bench::raw_http::{RawResponse, read_response};
 
 /// The responses that a bare server gives: to paths of `/v2/`, and to all others.
 #[derive(Debug)]
@@ -85,17 +86,15 @@ async fn connection(stream: TcpStream, responses: Arc<Responses>) {
 
 impl Prepared {
     fn read(file: &Path) -> Result<Self> {
-        let (response, _) = read_response(&mut fs::read(file)?.as_slice(), false)?;
-        let RawResponse { headers, body, .. } = response;
-        let is_hypers = |name: &str| ["date", "transfer-encoding"].contains(&name);
+        let response = fs::read(file)?;
+        let (headers, body) = parse(&response).ok_or("the file holds no response")?;
         let headers = headers
             .into_iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value))
-            .filter(|(name, _)| !is_hypers(name))
             .map(|(name, value)| Ok((HeaderName::try_from(name)?, HeaderValue::try_from(value)?)))
+            .filter(|header| !matches!(header, Ok((name, _)) if [DATE, TRANSFER_ENCODING].contains(name)))
             .collect::<Result<HeaderMap>>()?;
         Ok(Self {
-            chunked: !headers.contains_key(http::header::CONTENT_LENGTH),
+            chunked: !headers.contains_key(CONTENT_LENGTH),
             headers,
             body: body.into(),
         })
@@ -143,31 +142,19 @@ impl Body for OneFrame {
 
 #[cfg(test)]
 mod tests {
-    use super::super::servers::text;
     use super::*;
 
     #[test]
     fn the_bare_server_gives_what_it_was_shown() {
-        for (framing, chunked) in [
-            (("content-length", "4"), false),
-            (("transfer-encoding", "chunked"), true),
+        for (framing, body, chunked) in [
+            ("content-length: 4", "body", false),
+            ("transfer-encoding: chunked", "4\r\nbody\r\n0\r\n\r\n", true),
         ] {
-            let headers = [
-                ("etag", "\"x\""),
-                ("date", "now"),
-                ("link", "a"),
-                ("link", "b"),
-                framing,
-            ];
-            let shown = RawResponse {
-                status: 200,
-                headers: headers
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                    .into(),
-                body: b"body".to_vec(),
-            };
+            let shown = format!(
+                "HTTP/1.1 200 OK\r\netag: \"x\"\r\ndate: now\r\nlink: a\r\nlink: b\r\n{framing}\r\n\r\n{body}"
+            );
             let file = tempfile::NamedTempFile::new().expect("a file");
-            fs::write(&file, text(&shown)).expect("it is written");
+            fs::write(&file, shown).expect("it is written");
             let prepared = Prepared::read(file.path()).expect("a response");
             let mut expected: HeaderMap = [("etag", "\"x\""), ("link", "a"), ("link", "b")]
                 .map(|(name, value)| {

@@ -2,14 +2,12 @@
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::raw_http::read_response;
 use crate::Result;
-use crate::bench::raw_http::{RawResponse, read_response};
-use crate::interop::output_of;
 
 /// How many connections there are.
 pub(super) const CONNECTIONS: usize = 64;
@@ -18,8 +16,8 @@ pub(super) const CONNECTIONS: usize = 64;
 pub(super) const ACCEPT: &str =
     "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
 
-/// How long one load lasts: whole seconds, as wrk wants them.
-const LENGTH: Duration = Duration::from_secs(2);
+/// How long one load lasts.
+pub(super) const LENGTH: Duration = Duration::from_secs(2);
 
 /// A request for one path, sent to whatever server.
 #[derive(Clone, Debug)]
@@ -43,36 +41,6 @@ impl Load {
     }
 }
 
-/// What sends the load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Generator {
-    /// The program of this name.
-    Wrk,
-    /// This program.
-    Own,
-}
-
-impl Generator {
-    /// wrk, where it is installed.
-    pub(super) fn find() -> Self {
-        match Command::new("wrk").arg("--version").output() {
-            Ok(_) => Self::Wrk,
-            Err(_) => Self::Own,
-        }
-    }
-
-    /// Loads a server for a while.
-    ///
-    /// # Errors
-    /// The server cannot be reached, breaks a connection, or responds with anything but 200.
-    pub(super) fn run(self, address: SocketAddr, target: &Target) -> Result<Load> {
-        match self {
-            Self::Wrk => wrk(address, target),
-            Self::Own => own(address, target, LENGTH),
-        }
-    }
-}
-
 impl Target {
     pub(super) fn bytes(&self, address: SocketAddr) -> Vec<u8> {
         let path = &self.path;
@@ -84,47 +52,24 @@ impl Target {
         text.into_bytes()
     }
 
-    /// Sends the request once; the response must be a good one.
-    pub(super) fn send(&self, address: SocketAddr) -> Result<RawResponse> {
+    /// Sends the request once; gives the response as it is on the wire.
+    pub(super) fn send(&self, address: SocketAddr) -> Result<Vec<u8>> {
         let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         stream.write_all(&self.bytes(address))?;
-        let (response, _) = read_response(&mut stream, false)?;
-        match response.status {
-            200 => Ok(response),
-            status => Err(format!("{address} responds with {status} to GET {}", self.path).into()),
-        }
+        let response = read_response(&mut stream);
+        Ok(response.map_err(|error| format!("{address}, GET {}: {error}", self.path))?)
     }
 }
 
-fn wrk(address: SocketAddr, target: &Target) -> Result<Load> {
-    let mut command = Command::new("wrk");
-    command.args(["--threads", "1", "--connections"]);
-    command.args([CONNECTIONS.to_string(), "--duration".to_owned()]);
-    command.arg(format!("{}s", LENGTH.as_secs()));
-    command.args(["--header", &format!("Accept: {ACCEPT}")]);
-    if let Some(value) = &target.authorization {
-        command.args(["--header", &format!("Authorization: {value}")]);
-    }
-    let output = output_of(command.arg(format!("http://{address}{}", target.path)))?;
-    if output.contains("Non-2xx") || output.contains("Socket errors") {
-        return Err(format!("not all of wrk's requests went well:\n{output}").into());
-    }
-    // `  123456 requests in 2.00s, 40.01MB read`
-    let read = || {
-        let (before, after) = output.split_once(" requests in ")?;
-        let requests = before.lines().last()?.trim().parse().ok()?;
-        let seconds: f64 = after.split_once("s,")?.0.parse().ok()?;
-        Some((requests, seconds))
-    };
-    let (requests, seconds) =
-        read().ok_or_else(|| format!("wrk says something else:\n{output}"))?;
-    let time = Duration::from_secs_f64(seconds);
-    Ok(Load { requests, time })
-}
-
-fn own(address: SocketAddr, target: &Target, time: Duration) -> Result<Load> {
+/// Loads a server for a while.
+///
+/// # Errors
+/// The server cannot be reached, breaks a connection, or responds with anything but 200.
+pub(super) fn run(address: SocketAddr, target: &Target, time: Duration) -> Result<Load> {
     let request = target.bytes(address);
-    let length = length(address, target)?;
+    // Responses to the same request are all of one length.
+    let length = target.send(address)?.len();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
@@ -135,28 +80,6 @@ fn own(address: SocketAddr, target: &Target, time: Duration) -> Result<Load> {
         requests: requests.into_iter().sum(),
         time: start.elapsed(),
     })
-}
-
-/// How many bytes the response has: those to the same request are all of one length.
-fn length(address: SocketAddr, target: &Target) -> Result<usize> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let mut held = Vec::new();
-    stream.write_all(&target.bytes(address))?;
-    let mut noted = Noted(&mut stream, &mut held);
-    let (_, rest) = read_response(&mut noted, false)?;
-    Ok(held.len() - rest.len())
-}
-
-/// Keeps what is read.
-struct Noted<'a>(&'a mut TcpStream, &'a mut Vec<u8>);
-
-impl std::io::Read for Noted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let count = self.0.read(buffer)?;
-        self.1.extend_from_slice(&buffer[..count]);
-        Ok(count)
-    }
 }
 
 async fn client(address: SocketAddr, request: &[u8], length: usize, end: Instant) -> Result<u64> {
@@ -182,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_request_of_the_own_load_is_counted_once_however_its_response_is_framed() {
+    fn every_request_is_counted_once_however_its_response_is_framed() {
         let mock = AcrMock::builder()
             .plain_http(true)
             .start()
@@ -204,7 +127,7 @@ mod tests {
                 authorization: Some(format!("Bearer {token}")),
             };
             mock.reset_requests();
-            let load = own(mock.local_addr(), &target, Duration::from_millis(20)).expect("a load");
+            let load = run(mock.local_addr(), &target, Duration::from_millis(20)).expect("a load");
             // One more tells how long the response is.
             assert_eq!(load.requests + 1, mock.requests().total(), "{path}");
         }
@@ -212,6 +135,6 @@ mod tests {
             path: "/v2/".to_owned(),
             authorization: None,
         };
-        assert!(own(mock.local_addr(), &nobody, Duration::from_secs(60)).is_err());
+        assert!(run(mock.local_addr(), &nobody, Duration::from_secs(60)).is_err());
     }
 }

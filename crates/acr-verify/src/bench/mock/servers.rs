@@ -12,10 +12,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::load::{Generator, Load, Target};
+use super::load::{self, Target};
+use super::raw_http::parse;
 use super::usage;
 use crate::Result;
-use crate::bench::raw_http::RawResponse;
 use crate::image::Image;
 use crate::interop::docker_registry::DockerRegistry;
 use crate::interop::mock::MockProcess;
@@ -63,8 +63,8 @@ impl Drop for Killed {
 pub(super) struct Cost {
     /// Requests in a second.
     pub(super) rate: f64,
-    /// The server's CPU time for one of them, where it is known.
-    pub(super) cpu: Option<Duration>,
+    /// The server's CPU time for one of them in microseconds, where it is known.
+    pub(super) micros: Option<f64>,
 }
 
 impl Server {
@@ -91,7 +91,7 @@ impl Server {
         command.arg("serve-bare");
         for (name, target) in [manifest, page] {
             let file = folder.join(name);
-            fs::write(&file, text(&target.send(mock.address)?))?;
+            fs::write(&file, target.send(mock.address)?)?;
             command.arg(file);
         }
         let mut child = command
@@ -132,15 +132,16 @@ impl Server {
     }
 
     /// Loads the server with one of its targets.
-    pub(super) fn load(&self, generator: Generator, target: &Target) -> Result<Cost> {
-        target.send(self.address)?;
+    pub(super) fn load(&self, target: &Target) -> Result<Cost> {
         let before = usage::of_process(self.pid);
-        let load: Load = generator.run(self.address, target)?;
+        let load = load::run(self.address, target, load::LENGTH)?;
         let used = usage::of_process(self.pid).zip(before);
-        let requests = u32::try_from(load.requests.max(1))?;
+        let micros = |(after, before): (Duration, Duration)| {
+            after.saturating_sub(before).as_secs_f64() * 1e6 / load.requests.max(1) as f64
+        };
         Ok(Cost {
             rate: load.rate(),
-            cpu: used.map(|(after, before)| after.saturating_sub(before) / requests),
+            micros: used.map(micros),
         })
     }
 }
@@ -175,27 +176,11 @@ fn token(address: SocketAddr) -> Result<String> {
         ),
         authorization: Some(format!("Basic {login}")),
     };
-    let body: Value = serde_json::from_slice(&target.send(address)?.body)?;
+    let response = target.send(address)?;
+    let (_, body) = parse(&response).ok_or("the response has no body")?;
+    let body: Value = serde_json::from_slice(&body)?;
     let token = body["access_token"]
         .as_str()
         .ok_or("the response has no token")?;
     Ok(format!("Bearer {token}"))
-}
-
-/// The response as it was on the wire, but in one chunk if it came in chunks.
-pub(super) fn text(response: &RawResponse) -> Vec<u8> {
-    let mut text = b"HTTP/1.1 200 OK\r\n".to_vec();
-    for (name, value) in &response.headers {
-        text.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-    }
-    text.extend_from_slice(b"\r\n");
-    let chunked = response.first("Transfer-Encoding").is_some();
-    if chunked {
-        text.extend_from_slice(format!("{:x}\r\n", response.body.len()).as_bytes());
-    }
-    text.extend_from_slice(&response.body);
-    if chunked {
-        text.extend_from_slice(b"\r\n0\r\n\r\n");
-    }
-    text
 }
