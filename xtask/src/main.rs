@@ -1,7 +1,7 @@
 //! Tasks of this repository that `cargo` alone cannot do. Run `cargo xtask help` for the list.
 //!
-//! Exit codes: 0 done, 1 something failed, 2 bad usage, 3 skipped, of tasks that need what is not there; `interop` and
-//! `conformance` pass on the code of the program that they start.
+//! Exit codes: 0 done, 1 something failed, 2 bad usage, 3 skipped, of tasks that need what is not there; what
+//! acr-verify does ends with its code.
 
 mod cargo;
 mod check;
@@ -82,13 +82,9 @@ fn main() -> ExitCode {
             Err(problem) => return usage(&problem),
         },
         ["tidy"] => Steps::new("tidy", root).run(&[tidy::run]),
-        ["interop", "python" | "skopeo", ..] => {
-            return verify::run(&root, "interop", &arguments[1..]);
+        ["bench" | "conformance" | "fidelity" | "interop", ..] => {
+            return verify::run(&root, &arguments);
         }
-        ["interop", ..] => return usage("interop wants one of: python, skopeo"),
-        ["bench", "requests"] => return verify::run(&root, "bench", &arguments[1..]),
-        ["bench", "mock"] => return verify::run_fast(&root, "bench", &arguments[1..]),
-        ["bench", ..] => return usage("bench wants one of: requests, mock"),
         ["fuzz", rest @ ..] => match fuzz::Options::parse(rest) {
             Ok(options) => match tools::FUZZ.lacking(&root).as_slice() {
                 [] => fuzz::run(root, &options),
@@ -99,8 +95,6 @@ fn main() -> ExitCode {
             },
             Err(problem) => return usage(&problem),
         },
-        ["fidelity", rest @ ..] => return verify::run(&root, "fidelity", rest),
-        ["conformance", rest @ ..] => return verify::run(&root, "conformance", rest),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

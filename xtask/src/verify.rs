@@ -1,40 +1,30 @@
-//! Starts a program of acr-verify, which is built for it. What such a program needs would be too much for xtask.
+//! Starts the program acr-verify, which is built for it. What it needs would be too much for xtask.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cargo;
 
-/// Runs `PROGRAM ARGUMENTS` and ends as it ends: 0 passed, 3 skipped, anything else failed.
-pub(crate) fn run(root: &Path, program: &str, arguments: &[&str]) -> ExitCode {
-    start(root, program, &[], arguments)
-}
-
-/// The same, built with `--release`: for programs that measure.
-pub(crate) fn run_fast(root: &Path, program: &str, arguments: &[&str]) -> ExitCode {
-    start(root, program, &["--release"], arguments)
-}
-
-fn start(root: &Path, program: &str, profile: &[&str], arguments: &[&str]) -> ExitCode {
+/// Runs it with these arguments, the first of which names what it does, and ends as it ends: 0 passed, 2 bad usage,
+/// 3 skipped, anything else failed. What measures time is built with `--release`.
+pub(crate) fn run(root: &Path, arguments: &[&str]) -> ExitCode {
     let mut command = cargo::command(root);
     // Paths among the arguments are those of the caller's folder.
     if let Ok(folder) = std::env::current_dir() {
         command.current_dir(folder);
     }
-    command
-        .args(["run", "--quiet", "--locked"])
-        .args(profile)
-        .arg("--manifest-path")
-        .arg(root.join("Cargo.toml"))
-        .args(["--package", "acr-verify", "--bin", program, "--"])
-        .args(arguments);
-    match command.status() {
+    command.args(["run", "--quiet", "--locked", "--package", "acr-verify"]);
+    if arguments.starts_with(&["bench", "mock"]) {
+        command.arg("--release");
+    }
+    command.arg("--manifest-path").arg(root.join("Cargo.toml"));
+    match command.arg("--").args(arguments).status() {
         Ok(status) => status
             .code()
             .and_then(|code| u8::try_from(code).ok())
             .map_or(ExitCode::FAILURE, ExitCode::from),
         Err(error) => {
-            eprintln!("xtask {program}: cannot start cargo: {error}");
+            eprintln!("cargo xtask: cannot start cargo: {error}");
             ExitCode::FAILURE
         }
     }

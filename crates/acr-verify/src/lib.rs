@@ -21,6 +21,30 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// A result with any failure.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
+/// Why a program did not pass.
+#[derive(Debug)]
+pub enum Ending {
+    /// It could not run here; the reason says what is missing.
+    Skipped(String),
+    /// The program has no such arguments.
+    BadUsage,
+    /// Something did not work as it should.
+    Failed(Failure),
+}
+
+impl Ending {
+    /// It could not run here.
+    pub fn skipped(reason: impl Into<String>) -> Self {
+        Self::Skipped(reason.into())
+    }
+}
+
+impl<E: Into<Failure>> From<E> for Ending {
+    fn from(failure: E) -> Self {
+        Self::Failed(failure.into())
+    }
+}
+
 /// The programs of the root's README and of `docs/`: the doc tests compile them.
 #[cfg(doctest)]
 mod documents {

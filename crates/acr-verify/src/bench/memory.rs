@@ -19,10 +19,10 @@ pub fn measure(thing: &str) -> Option<u64> {
     }
 }
 
-/// The same in a process of its own: this program, called with `memory` and the thing's name.
+/// The same in a process of its own: this program, called with `bench memory` and the thing's name.
 pub(super) fn measure_apart(thing: &str) -> Option<f64> {
     let mut measure = Command::new(std::env::current_exe().ok()?);
-    let output = measure.args(["memory", thing]).output().ok()?;
+    let output = measure.args(["bench", "memory", thing]).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     text.trim().parse().ok()
 }

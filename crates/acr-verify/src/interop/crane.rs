@@ -9,8 +9,8 @@ use acr_client::{ContainerRegistryClient, Credential, Manifest, MediaType};
 
 use super::docker_registry::{free_address, is_up};
 use super::report::Report;
-use super::{Ending, output_of, without_acr_api};
-use crate::Result;
+use super::{output_of, without_acr_api};
+use crate::{Ending, Result};
 
 /// Runs the checks; returns the program's version.
 ///

@@ -14,30 +14,6 @@ use std::process::Command;
 
 use acr_client::{ErrorKind, RepositoryClient};
 
-use crate::Failure;
-
-/// Why a program did not pass.
-#[derive(Debug)]
-pub enum Ending {
-    /// It could not run here; the reason says what is missing.
-    Skipped(String),
-    /// Something did not work as it should.
-    Failed(Failure),
-}
-
-impl Ending {
-    /// It could not run here.
-    pub fn skipped(reason: impl Into<String>) -> Self {
-        Self::Skipped(reason.into())
-    }
-}
-
-impl<E: Into<Failure>> From<E> for Ending {
-    fn from(failure: E) -> Self {
-        Self::Failed(failure.into())
-    }
-}
-
 /// Runs a command to its end and returns what it wrote to stdout.
 ///
 /// # Errors

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::mock::MockProcess;
-use super::{Ending, output_of};
+use super::output_of;
+use crate::Ending;
 
 /// Runs the checks and lets Python print their table.
 ///

@@ -15,9 +15,9 @@ use tempfile::TempDir;
 use super::docker_registry::{self, DockerRegistry};
 use super::mock::MockProcess;
 use super::report::Report;
-use super::{Ending, output_of, without_acr_api};
-use crate::Result;
+use super::{output_of, without_acr_api};
 use crate::image::Image;
+use crate::{Ending, Result};
 
 const REPOSITORY: &str = "interop/app";
 

@@ -48,7 +48,8 @@ fn bad_usage_is_neither_passed_nor_skipped() {
 /// Runs the program where no other program can be found.
 fn interop(arguments: &[&str]) -> Output {
     let nothing = tempfile::tempdir().unwrap();
-    Command::new(env!("CARGO_BIN_EXE_interop"))
+    Command::new(env!("CARGO_BIN_EXE_acr-verify"))
+        .arg("interop")
         .args(arguments)
         .env("PATH", nothing.path())
         .output()

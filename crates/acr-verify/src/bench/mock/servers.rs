@@ -88,7 +88,7 @@ impl Server {
     pub(super) fn bare(mock: &Self, folder: &Path) -> Result<Self> {
         let [manifest, page] = [("manifest", &mock.manifest), ("page", &mock.page)];
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("serve-bare");
+        command.args(["bench", "serve-bare"]);
         for (name, target) in [manifest, page] {
             let file = folder.join(name);
             fs::write(&file, target.send(mock.address)?)?;
