@@ -1,13 +1,12 @@
 //! acr-client on `crane registry serve`, the registry of go-containerregistry: it has neither Azure's API nor one for
 //! referrers, and responds to chunks with other statuses than the specification's.
 
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use acr_client::{ContainerRegistryClient, Credential, Manifest, MediaType};
 
-use super::docker_registry::{free_address, is_up};
+use super::process::Running;
 use super::report::Report;
 use super::{output_of, without_acr_api};
 use crate::{Ending, Result};
@@ -21,8 +20,13 @@ pub async fn run(program: &Path, report: &mut Report) -> Result<String, Ending> 
     let version = output_of(Command::new(program).arg("version"))
         .map_err(|reason| Ending::skipped(format!("{reason}; --crane names the program")))?;
     let version = format!("crane {}", version.trim());
-    let registry = CraneRegistry::start(program)?;
-    let client = ContainerRegistryClient::builder(format!("http://{}", registry.address))
+    let (_server, address) = Running::listening(|address| {
+        let mut command = Command::new(program);
+        command.args(["registry", "serve", "--address", &address.to_string()]);
+        command.stderr(Stdio::null());
+        Ok(command)
+    })?;
+    let client = ContainerRegistryClient::builder(format!("http://{address}"))
         .credential(Credential::anonymous())
         .danger_allow_http(true)
         .build()?;
@@ -54,40 +58,4 @@ pub async fn run(program: &Path, report: &mut Report) -> Result<String, Ending> 
     };
     note("delete of a tag is an error, and it stays", outcome.await);
     Ok(version)
-}
-
-/// A running registry. It ends when this is dropped.
-struct CraneRegistry {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl CraneRegistry {
-    fn start(program: &Path) -> Result<Self> {
-        // The port that is found for it may be taken by another program meanwhile.
-        for _ in 0..5 {
-            let address = free_address()?;
-            let child = Command::new(program)
-                .args(["registry", "serve", "--address"])
-                .arg(address.to_string())
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .map_err(|error| format!("{} does not start: {error}", program.display()))?;
-            let mut registry = Self { child, address };
-            if is_up(&mut registry.child, address)? {
-                return Ok(registry);
-            }
-        }
-        Err(format!("{} registry serve does not come up", program.display()).into())
-    }
-}
-
-impl Drop for CraneRegistry {
-    fn drop(&mut self) {
-        // Both fail for a child that has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -1,14 +1,13 @@
 //! `docker-registry`, the registry of the distribution project as Debian packages it: a server that we did not write.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::process::Running;
 use crate::Result;
 
 /// The user that is let in where the server asks for a password.
@@ -21,7 +20,7 @@ const HTPASSWD: &str = "interop:$2y$05$HRePIEpk2zL01XqziGA/Aea6XBWCCIr7Fqhvx6zoR
 /// A running registry with a folder of its own. It ends when this is dropped.
 #[derive(Debug)]
 pub struct DockerRegistry {
-    child: Child,
+    process: Running,
     address: SocketAddr,
     _folder: TempDir,
 }
@@ -33,32 +32,26 @@ impl DockerRegistry {
     ///
     /// If it does not come up; the error holds what it wrote.
     pub fn start(with_password: bool) -> Result<Self> {
-        let mut last = String::new();
-        // The server cannot be asked to take any free port, and another program may take the one found for it.
-        for _ in 0..5 {
-            let folder = tempfile::tempdir()?;
-            let address = free_address()?;
+        let folder = tempfile::tempdir()?;
+        let log = folder.path().join("log");
+        let started = Running::listening(|address| {
             let config = configure(folder.path(), address, with_password)?;
-            let log = folder.path().join("log");
-            let child = Command::new("docker-registry")
+            let mut command = Command::new("docker-registry");
+            command
                 .arg("serve")
                 .arg(config)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(fs::File::create(&log)?)
-                .spawn()
-                .map_err(|error| format!("docker-registry does not start: {error}"))?;
-            let mut registry = Self {
-                child,
-                address,
-                _folder: folder,
-            };
-            if is_up(&mut registry.child, address)? {
-                return Ok(registry);
-            }
-            last = fs::read_to_string(log)?;
-        }
-        Err(format!("docker-registry does not come up: {}", last.trim()).into())
+                .stderr(fs::File::create(&log)?);
+            Ok(command)
+        });
+        let (process, address) = started.map_err(|error| {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            format!("docker-registry: {error}: {}", said.trim())
+        })?;
+        Ok(Self {
+            process,
+            address,
+            _folder: folder,
+        })
     }
 
     /// Host and port.
@@ -76,44 +69,12 @@ impl DockerRegistry {
     /// The process's number.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.0.id()
     }
-}
-
-impl Drop for DockerRegistry {
-    fn drop(&mut self) {
-        // Both fail for a child that has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Waits until a server listens; `false` if it ended before.
-pub(super) fn is_up(child: &mut Child, address: SocketAddr) -> Result<bool> {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while Instant::now() < deadline {
-        if child.try_wait()?.is_some() {
-            return Ok(false);
-        }
-        if TcpStream::connect(address).is_ok() {
-            // Still there, so the port is its own and not that of the program it lost it to.
-            return Ok(child.try_wait()?.is_none());
-        }
-        sleep(Duration::from_millis(20));
-    }
-    Err(format!("the server runs, but does not listen on {address}").into())
-}
-
-pub(super) fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
 /// Writes the configuration; returns its path.
-fn configure(
-    folder: &Path,
-    address: SocketAddr,
-    with_password: bool,
-) -> Result<std::path::PathBuf> {
+fn configure(folder: &Path, address: SocketAddr, with_password: bool) -> Result<PathBuf> {
     let mut config = format!(
         "version: 0.1\n\
          log:\n  level: warn\n\

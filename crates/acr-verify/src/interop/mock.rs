@@ -2,18 +2,19 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::process::Running;
 use crate::Result;
 
 /// A running `acr-mock`. It ends when this is dropped, or with this program, because its stdin ends then.
 #[derive(Debug)]
 pub struct MockProcess {
-    child: Child,
+    process: Running,
     stdin: Option<ChildStdin>,
     // Kept open: a program must not fail because nobody reads its stdout.
     _stdout: BufReader<ChildStdout>,
@@ -43,39 +44,31 @@ impl MockProcess {
                 command.env_remove(name);
             }
         }
-        let mut child = command
+        command
             .args(["--exit-on-stdin-close", "--log", level])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .map_err(|error| format!("acr-mock does not start: {error}"))?;
-        let stdin = child.stdin.take();
-        let mut stdout = BufReader::new(child.stdout.take().ok_or("acr-mock has no stdout")?);
+            .stderr(log);
+        let mut process = Running::start(&mut command)?;
+        let stdin = process.0.stdin.take();
+        let stdout = process.0.stdout.take().ok_or("acr-mock has no stdout")?;
+        let mut stdout = BufReader::new(stdout);
         let mut line = String::new();
         // Ends with the program's stdout if it never becomes ready.
-        let read = stdout.read_line(&mut line);
-        let ready = match read {
-            Ok(0) => Err(format!(
-                "acr-mock was never ready; it ended with {}",
-                child.wait()?
-            )),
-            Ok(_) => serde_json::from_str(&line).map_err(|error| {
-                format!("the ready line of acr-mock is not JSON: {error}: {line:?}")
-            }),
-            Err(error) => Err(format!(
-                "the ready line of acr-mock cannot be read: {error}"
-            )),
-        };
-        let mut mock = Self {
-            child,
+        if stdout.read_line(&mut line)? == 0 {
+            let status = process.0.wait()?;
+            return Err(format!("acr-mock was never ready; it ended with {status}").into());
+        }
+        let ready = serde_json::from_str(&line).map_err(|error| {
+            format!("the ready line of acr-mock is not JSON: {error}: {line:?}")
+        })?;
+        Ok(Self {
+            process,
             stdin,
             _stdout: stdout,
-            ready: Value::Null,
-        };
-        mock.ready = ready?;
-        Ok(mock)
+            ready,
+        })
     }
 
     /// A member of the ready line that is text, such as `endpoint`, `login_server`, `ca`, `username` or `password`.
@@ -100,7 +93,7 @@ impl MockProcess {
     /// The process's number.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.0.id()
     }
 
     /// Ends it by closing its stdin.
@@ -112,7 +105,7 @@ impl MockProcess {
         drop(self.stdin.take());
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
-            match self.child.try_wait()? {
+            match self.process.0.try_wait()? {
                 Some(status) if status.success() => return Ok(()),
                 Some(status) => return Err(format!("acr-mock ended with {status}").into()),
                 None if Instant::now() > deadline => {
@@ -121,14 +114,6 @@ impl MockProcess {
                 None => sleep(Duration::from_millis(10)),
             }
         }
-    }
-}
-
-impl Drop for MockProcess {
-    fn drop(&mut self) {
-        // Both fail for a child that has ended, as after `stop`.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

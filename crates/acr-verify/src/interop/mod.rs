@@ -6,6 +6,7 @@
 pub mod crane;
 pub mod docker_registry;
 pub mod mock;
+pub mod process;
 pub mod python;
 pub mod report;
 pub mod skopeo;

@@ -66,9 +66,8 @@ pub async fn run(install: bool, crane: Option<&Path>) -> Result<(), Ending> {
 /// skopeo pushes, acr-client and skopeo pull; then the other way round.
 async fn on_mock(mock: &MockProcess, report: &mut Report) -> Result<()> {
     let (user, password) = (mock.ready("username")?, mock.ready("password")?);
-    let skopeo = Skopeo::new(mock.ready("login_server")?)?
-        .with_ca(mock.ca()?)?
-        .with_login(user, password);
+    let server = mock.ready("login_server")?;
+    let skopeo = Skopeo::new(server, Some(mock.ca()?), Some((user, password)))?;
     let ca = fs::read(mock.ca()?)?;
     let client = ContainerRegistryClient::builder(mock.ready("endpoint")?)
         .credential(Credential::password(user, password))
@@ -76,61 +75,51 @@ async fn on_mock(mock: &MockProcess, report: &mut Report) -> Result<()> {
         .build()?;
     let repository = client.repository_client(REPOSITORY)?;
 
-    let server = "acr-mock";
+    let mut note = |client: &str, check: &str, outcome| {
+        report.note(client, "acr-mock", check, outcome);
+    };
     for name in IMAGES {
         let image = Image::fixture(name)?;
         let outcome = skopeo.push(&image, name);
-        report.note(
-            "skopeo",
-            server,
-            &format!("push {name}, all platforms"),
-            outcome,
-        );
+        note("skopeo", &format!("push {name}, all platforms"), outcome);
         let outcome = skopeo
             .pull(name)
             .and_then(|files| same_files(&files, &image));
-        report.note(
-            "skopeo",
-            server,
-            &format!("pull {name}: the same bytes"),
-            outcome,
-        );
+        note("skopeo", &format!("pull {name}: the same bytes"), outcome);
         let outcome = image.pull_and_compare(&repository, name).await;
-        report.note(
+        note(
             "acr-client",
-            server,
             &format!("pull {name}, pushed by skopeo"),
             outcome,
         );
     }
     let image = Image::fixture("v2")?;
     let outcome = image.push(&repository, "v2").await;
-    report.note("acr-client", server, "push v2, all platforms", outcome);
+    note("acr-client", "push v2, all platforms", outcome);
     let outcome = skopeo
         .pull("v2")
         .and_then(|files| same_files(&files, &image));
-    report.note("skopeo", server, "pull v2, pushed by acr-client", outcome);
+    note("skopeo", "pull v2, pushed by acr-client", outcome);
 
     let outcome = skopeo
         .tags()
         .and_then(|tags| same_tags(tags, &["docker-v2", "v1", "v2"]));
-    report.note("skopeo", server, "list tags", outcome);
+    note("skopeo", "list tags", outcome);
     let outcome = skopeo.delete("v2");
-    report.note("skopeo", server, "delete v2", outcome);
+    note("skopeo", "delete v2", outcome);
     let outcome = skopeo
         .tags()
         .and_then(|tags| same_tags(tags, &["docker-v2", "v1"]));
-    report.note("skopeo", server, "list tags afterwards", outcome);
+    note("skopeo", "list tags afterwards", outcome);
 
-    let stranger = Skopeo::new(mock.ready("login_server")?)?
-        .with_ca(mock.ca()?)?
-        .with_login(user, "not the password");
+    let login = Some((user, "not the password"));
+    let stranger = Skopeo::new(server, Some(mock.ca()?), login)?;
     let outcome = match stranger.push(&Image::fixture("v1")?, "v1") {
         Ok(()) => Err("it was let in".into()),
         Err(failure) if failure.to_string().contains("unauthorized") => Ok(()),
         Err(failure) => Err(failure),
     };
-    report.note("skopeo", server, "a wrong password is refused", outcome);
+    note("skopeo", "a wrong password is refused", outcome);
     Ok(())
 }
 
@@ -141,13 +130,11 @@ async fn on_docker_registry(
     server: &str,
     report: &mut Report,
 ) -> Result<()> {
-    let mut skopeo = Skopeo::new(&registry.login_server())?.without_tls();
-    let mut credential = Credential::anonymous();
-    if with_password {
-        let (user, password) = (docker_registry::USER, docker_registry::PASSWORD);
-        skopeo = skopeo.with_login(user, password);
-        credential = Credential::password(user, password);
-    }
+    let login = with_password.then_some((docker_registry::USER, docker_registry::PASSWORD));
+    let skopeo = Skopeo::new(&registry.login_server(), None, login)?;
+    let credential = login.map_or(Credential::anonymous(), |(user, password)| {
+        Credential::password(user, password)
+    });
     let client_with = |credential| {
         ContainerRegistryClient::builder(registry.endpoint())
             .credential(credential)
@@ -157,34 +144,33 @@ async fn on_docker_registry(
     let client = client_with(credential)?;
     let repository = client.repository_client(REPOSITORY)?;
 
-    report.note(
+    let mut note = |client: &str, check: &str, outcome| {
+        report.note(client, server, check, outcome);
+    };
+    note(
         "acr-client",
-        server,
         "ping",
         client.ping().await.map_err(Into::into),
     );
     for name in IMAGES {
         let image = Image::fixture(name)?;
         let outcome = image.push(&repository, name).await;
-        report.note(
+        note(
             "acr-client",
-            server,
             &format!("push {name}, all platforms"),
             outcome,
         );
         let outcome = image.pull_and_compare(&repository, name).await;
-        report.note(
+        note(
             "acr-client",
-            server,
             &format!("pull {name}: the same bytes"),
             outcome,
         );
         let outcome = skopeo
             .pull(name)
             .and_then(|files| same_files(&files, &image));
-        report.note(
+        note(
             "skopeo",
-            server,
             &format!("pull {name}, pushed by acr-client"),
             outcome,
         );
@@ -192,20 +178,18 @@ async fn on_docker_registry(
     let outcome = tags(&repository)
         .await
         .and_then(|tags| same_tags(tags, &IMAGES));
-    report.note("acr-client", server, "list tags", outcome);
+    note("acr-client", "list tags", outcome);
     let outcome = delete_and_miss(&repository, IMAGES[0]).await;
-    report.note("acr-client", server, "delete v1", outcome);
+    note("acr-client", "delete v1", outcome);
     let outcome = without_acr_api(&repository, IMAGES[1]).await;
-    report.note(
+    note(
         "acr-client",
-        server,
         "delete of a tag is an error, and it stays",
         outcome,
     );
     let outcome = refer_and_delete(&repository, &skopeo).await;
-    report.note(
+    note(
         "acr-client",
-        server,
         "artifact with a subject: listed, then not",
         outcome,
     );
@@ -216,7 +200,7 @@ async fn on_docker_registry(
             Err(error) if error.kind() == ErrorKind::Unauthorized => Ok(()),
             Err(error) => Err(error.into()),
         };
-        report.note("acr-client", server, "a wrong password is refused", outcome);
+        note("acr-client", "a wrong password is refused", outcome);
     }
     Ok(())
 }
@@ -232,32 +216,20 @@ struct Skopeo {
 }
 
 impl Skopeo {
-    fn new(server: &str) -> Result<Self> {
+    /// For a registry that is spoken to without TLS unless there is a CA to trust. skopeo takes a folder, and of that the
+    /// files that end in `.crt`.
+    fn new(server: &str, ca: Option<&Path>, login: Option<(&str, &str)>) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        if let Some(ca) = ca {
+            fs::copy(ca, folder.path().join("ca.crt"))?;
+        }
         Ok(Self {
             server: server.to_owned(),
-            folder: tempfile::tempdir()?,
-            tls: true,
-            login: None,
+            folder,
+            tls: ca.is_some(),
+            login: login.map(|(user, password)| format!("{user}:{password}")),
             pulls: AtomicU32::new(0),
         })
-    }
-
-    /// Trusts a CA. skopeo takes a folder, and of that the files that end in `.crt`.
-    fn with_ca(self, ca: &Path) -> Result<Self> {
-        let certificates = self.certificates();
-        fs::create_dir_all(&certificates)?;
-        fs::copy(ca, certificates.join("ca.crt"))?;
-        Ok(self)
-    }
-
-    fn with_login(mut self, user: &str, password: &str) -> Self {
-        self.login = Some(format!("{user}:{password}"));
-        self
-    }
-
-    fn without_tls(mut self) -> Self {
-        self.tls = false;
-        self
     }
 
     /// Copies an image of all platforms to the registry.
@@ -316,7 +288,7 @@ impl Skopeo {
         if self.tls {
             skopeo
                 .arg(format!("--{side}cert-dir"))
-                .arg(self.certificates());
+                .arg(self.folder.path());
         } else {
             skopeo.arg(format!("--{side}tls-verify=false"));
         }
@@ -324,10 +296,6 @@ impl Skopeo {
             skopeo.arg(format!("--{side}creds")).arg(login);
         }
         skopeo
-    }
-
-    fn certificates(&self) -> PathBuf {
-        self.folder.path().join("certificates")
     }
 }
 

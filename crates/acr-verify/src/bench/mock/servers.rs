@@ -1,10 +1,11 @@
 //! The servers that are held against each other: each a process of its own, with the same image in it.
 
+use std::any::Any;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use acr_client::{ContainerRegistryClient, Credential};
@@ -19,6 +20,7 @@ use crate::Result;
 use crate::image::Image;
 use crate::interop::docker_registry::DockerRegistry;
 use crate::interop::mock::MockProcess;
+use crate::interop::process::Running;
 
 const REPOSITORY: &str = "bench/app";
 const USER: &str = "bench";
@@ -30,32 +32,14 @@ const PAGE: usize = 100;
 /// A server, and what is asked of it. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Server {
-    _process: Process,
+    /// Kept for its end.
+    _process: Box<dyn Any>,
     pid: u32,
     address: SocketAddr,
     /// A manifest by its tag.
     pub(super) manifest: Target,
     /// A page of tags with their properties.
     pub(super) page: Target,
-}
-
-#[derive(Debug)]
-#[expect(dead_code, reason = "kept for their ends")]
-enum Process {
-    Own(Killed),
-    Mock(MockProcess),
-    Docker(DockerRegistry),
-}
-
-#[derive(Debug)]
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        // Both fail for a child that has ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// What a load has cost.
@@ -81,7 +65,7 @@ impl Server {
         fill(endpoint, Credential::password(USER, PASSWORD), TAGS).await?;
         let token = Some(token(address)?);
         let pid = process.pid();
-        Ok(Self::new(Process::Mock(process), pid, address, token))
+        Ok(Self::new(process, pid, address, token))
     }
 
     /// The bare server, which gives the responses of that one.
@@ -94,13 +78,11 @@ impl Server {
             fs::write(&file, target.send(mock.address)?)?;
             command.arg(file);
         }
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let stdout = child.stdout.take().ok_or("the bare server has no stdout")?;
-        let pid = child.id();
-        let process = Process::Own(Killed(child));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Running::start(&mut command)?;
+        let stdout = process.0.stdout.take();
+        let stdout = stdout.ok_or("the bare server has no stdout")?;
+        let pid = process.0.id();
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let address = line.trim().parse()?;
@@ -113,17 +95,22 @@ impl Server {
         let registry = DockerRegistry::start(false)?;
         fill(&registry.endpoint(), Credential::anonymous(), 1).await?;
         let (pid, address) = (registry.pid(), registry.login_server().parse()?);
-        Ok(Self::new(Process::Docker(registry), pid, address, None))
+        Ok(Self::new(registry, pid, address, None))
     }
 
-    fn new(process: Process, pid: u32, address: SocketAddr, authorization: Option<String>) -> Self {
+    fn new(
+        process: impl Any,
+        pid: u32,
+        address: SocketAddr,
+        authorization: Option<String>,
+    ) -> Self {
         usage::pin(pid, 0);
         let target = |path| Target {
             path,
             authorization: authorization.clone(),
         };
         Self {
-            _process: process,
+            _process: Box::new(process),
             pid,
             address,
             manifest: target(format!("/v2/{REPOSITORY}/manifests/{}", tag(0))),
