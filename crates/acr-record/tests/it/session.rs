@@ -206,6 +206,27 @@ async fn no_secret_of_a_session_is_in_its_text() {
     assert_shows_none(&text, &secrets);
 }
 
+/// Each location is a secret, and is looked for in every exchange: this ends only if that takes one pass.
+#[tokio::test]
+async fn a_thousand_chunks_are_recorded_in_linear_time() {
+    let registry = registry();
+    let recorder = Recorder::new(in_process(&registry));
+    let [owner, _] = credentials();
+    let app = client(recorder.clone(), owner, start()).repository_client("samples/app");
+    let mut upload = app.unwrap().start_upload().await.unwrap();
+    let mut states = Vec::new();
+    for _ in 0..1_000 {
+        upload.append("x").await.unwrap();
+        let location = upload.location().as_str();
+        states.push(location.split_once("_state=").unwrap().1.to_owned());
+    }
+    let recording = recorder.recording();
+    assert!(recording.exchanges().len() > 1_000);
+    assert_eq!(states.len(), 1_000);
+    let text = recording.to_jsonl();
+    assert!(states.iter().all(|state| !text.contains(state)));
+}
+
 #[tokio::test]
 async fn random_secrets_never_survive() {
     for seed in 0..25 {
