@@ -2,16 +2,17 @@
 
 use std::convert::Infallible;
 use std::fs;
+use std::future::{Ready, ready};
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::stream::{Once, once};
 use http::header::{CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
-use hyper::body::{Body, Frame, SizeHint};
+use http_body_util::{Either, Full, StreamBody};
+use hyper::body::Frame;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -71,7 +72,7 @@ async fn connection(stream: TcpStream, responses: Arc<Responses>) {
             true => responses.content.response(),
             false => responses.metadata.response(),
         };
-        std::future::ready(Ok::<_, Infallible>(response))
+        ready(Ok::<_, Infallible>(response))
     });
     // The settings of the mock's connections.
     let connection = http1::Builder::new()
@@ -100,10 +101,11 @@ impl Prepared {
         })
     }
 
-    fn response(&self) -> Response<OneFrame> {
-        let mut response = Response::new(OneFrame {
-            bytes: Some(self.body.clone()),
-            chunked: self.chunked,
+    fn response(&self) -> Response<Repeated> {
+        let body = self.body.clone();
+        let mut response = Response::new(match self.chunked {
+            true => Either::Right(StreamBody::new(once(ready(Ok(Frame::data(body)))))),
+            false => Either::Left(Full::new(body)),
         });
         *response.headers_mut() = self.headers.clone();
         response
@@ -111,37 +113,12 @@ impl Prepared {
 }
 
 /// A body of one piece, whose length may be hidden.
-struct OneFrame {
-    bytes: Option<Bytes>,
-    chunked: bool,
-}
-
-impl Body for OneFrame {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.bytes.take().map(Frame::data).map(Ok))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.bytes.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let length = self.bytes.as_ref().map_or(0, Bytes::len);
-        match self.chunked {
-            true => SizeHint::default(),
-            false => SizeHint::with_exact(length as u64),
-        }
-    }
-}
+type Repeated = Either<Full<Bytes>, StreamBody<Once<Ready<Result<Frame<Bytes>, Infallible>>>>>;
 
 #[cfg(test)]
 mod tests {
+    use hyper::body::Body as _;
+
     use super::*;
 
     #[test]
