@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
+use acr_protocol::RepositoryName;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// A text that stands for a password or signature, and so may be in no error.
@@ -31,25 +32,29 @@ where
 }
 
 /// An error says something, and little of what came: a server can make a header of a megabyte.
-pub(crate) fn error_is_bounded(error: &dyn Error) {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        for text in [error.to_string(), format!("{error:?}")] {
-            assert!(!text.is_empty());
-            assert!(text.len() <= MAX_ERROR_BODY, "{} bytes", text.len());
-        }
-        next = error.source();
+pub(crate) fn error_is_bounded(error: &(dyn Error + 'static)) {
+    for text in texts(error) {
+        assert!(!text.is_empty());
+        assert!(text.len() <= MAX_ERROR_BODY, "{} bytes", text.len());
     }
 }
 
 /// The secret stands neither in the error nor in what caused it.
-pub(crate) fn error_hides_the_secret(error: &dyn Error) {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        assert!(!error.to_string().contains(SECRET), "{error}");
-        assert!(!format!("{error:?}").contains(SECRET), "{error:?}");
-        next = error.source();
+pub(crate) fn error_hides_the_secret(error: &(dyn Error + 'static)) {
+    for text in texts(error) {
+        assert!(!text.contains(SECRET), "{text}");
     }
+}
+
+/// What an error and its causes say.
+fn texts(error: &(dyn Error + 'static)) -> impl Iterator<Item = String> {
+    let errors = std::iter::successors(Some(error), |&error| error.source());
+    errors.flat_map(|error| [error.to_string(), format!("{error:?}")])
+}
+
+/// Where the operations are.
+pub(crate) fn repository() -> RepositoryName {
+    RepositoryName::new("app").unwrap_or_else(|error| panic!("the name is fixed: {error}"))
 }
 
 /// The bytes as text, and as a header where they can be one.

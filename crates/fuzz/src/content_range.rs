@@ -1,11 +1,11 @@
 use acr_protocol::blob::{ByteRange, ContentRange, GetBlob};
 use acr_protocol::upload::{ChunkRange, GetUploadStatus, UploadLocation};
-use acr_protocol::{DecodeError, Digest, Operation, RepositoryName};
+use acr_protocol::{DecodeError, Digest, Operation};
 use bytes::Bytes;
 use http::header::{CONTENT_RANGE, LOCATION, RANGE};
 use http::{HeaderName, HeaderValue, Response, StatusCode, response};
 
-use crate::check::{error_is_bounded, text_and_header, through_text};
+use crate::check::{error_is_bounded, repository, text_and_header, through_text};
 
 /// The ranges: `Content-Range` of a blob and of a chunk, `Range` of a request and of an upload's response. What is read
 /// is written and read back, no range ends before it begins or beyond its whole, and none is longer than it can be.
@@ -110,8 +110,4 @@ fn head(status: StatusCode, headers: &[(HeaderName, &HeaderValue)]) -> response:
         response.headers_mut().insert(name, (*value).clone());
     }
     response.into_parts().0
-}
-
-fn repository() -> RepositoryName {
-    RepositoryName::new("app").unwrap_or_else(|error| panic!("the name is fixed: {error}"))
 }

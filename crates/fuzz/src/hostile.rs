@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 
@@ -41,14 +41,14 @@ pub(crate) fn no_request_leaves_the_registry<T>(
     responses: impl Fn(&Request<Body>) -> Response<String> + Send + Sync + 'static,
     calls: impl AsyncFnOnce(RepositoryClient) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let seen = Seen::default();
+    let (note, seen) = sync_channel(MAX_REQUESTS);
     let client = client(
         Credential::password("robot", SECRET),
-        &seen,
+        note,
         move |request| authorised(request).unwrap_or_else(|| responses(request)),
     );
     let outcome = run(client, calls);
-    for (origin, _) in seen.take() {
+    for (origin, _) in seen.try_iter() {
         assert_eq!(origin, REGISTRY, "a request went elsewhere");
     }
     outcome
@@ -62,9 +62,9 @@ pub(crate) fn a_challenge_moves_no_credential(challenge: &HeaderValue) {
         Credential::anonymous(),
     ] {
         let is_anonymous = credential.is_anonymous();
-        let seen = Seen::default();
+        let (note, seen) = sync_channel(MAX_REQUESTS);
         let words = challenge.clone();
-        let client = client(credential, &seen, move |request| {
+        let client = client(credential, note, move |request| {
             if request.uri().path().contains("oauth2") {
                 return response(StatusCode::OK, &[], TOKENS);
             }
@@ -75,7 +75,7 @@ pub(crate) fn a_challenge_moves_no_credential(challenge: &HeaderValue) {
             repository.get_tag_properties("v1").await
         });
         assert!(outcome.is_err(), "everything was refused");
-        for (origin, login) in seen.take() {
+        for (origin, login) in seen.try_iter() {
             if origin != REGISTRY {
                 assert!(is_anonymous, "a password may have gone to {origin}");
                 assert!(login.is_none(), "{origin} got a header for authorisation");
@@ -85,47 +85,25 @@ pub(crate) fn a_challenge_moves_no_credential(challenge: &HeaderValue) {
     }
 }
 
-/// The requests that came.
-#[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<Sent>>>);
-
 /// Where a request went, and with what header for authorisation.
 type Sent = (String, Option<HeaderValue>);
 
-impl Seen {
-    fn note(&self, request: &Request<Body>) {
-        let uri = request.uri();
-        let origin = format!(
-            "{}://{}",
-            uri.scheme_str().unwrap_or_default(),
-            uri.authority().map_or("", |authority| authority.as_str())
-        );
-        let login = request.headers().get(AUTHORIZATION).cloned();
-        let mut seen = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        seen.push((origin, login));
-        assert!(seen.len() <= MAX_REQUESTS, "the calls do not end");
-    }
-
-    fn take(&self) -> Vec<Sent> {
-        let mut seen = self
-            .0
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        std::mem::take(&mut seen)
-    }
-}
-
 fn client(
     credential: Credential,
-    seen: &Seen,
+    seen: SyncSender<Sent>,
     responses: impl Fn(&Request<Body>) -> Response<String> + Send + Sync + 'static,
 ) -> ContainerRegistryClient {
-    let seen = seen.clone();
     let transport = from_fn(move |request: Request<Body>| {
-        seen.note(&request);
+        let uri = request.uri();
+        let (scheme, authority) = (uri.scheme_str(), uri.authority());
+        let origin = format!(
+            "{}://{}",
+            scheme.unwrap_or_default(),
+            authority.map_or("", |authority| authority.as_str())
+        );
+        let login = request.headers().get(AUTHORIZATION).cloned();
+        let noted = seen.try_send((origin, login));
+        assert!(noted.is_ok(), "the calls do not end");
         std::future::ready(responses(&request))
     });
     ContainerRegistryClient::builder(REGISTRY)

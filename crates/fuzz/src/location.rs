@@ -1,12 +1,12 @@
 use acr_protocol::upload::{CompleteUpload, UploadChunk, UploadLocation};
-use acr_protocol::{Digest, InvalidRequest, Operation, RepositoryName};
+use acr_protocol::{Digest, InvalidRequest, Operation};
 use bytes::Bytes;
 use http::header::{LOCATION, RANGE};
 use http::{HeaderValue, Request, StatusCode, Uri};
 
 use crate::check::{
-    SECRET, error_hides_the_secret, error_is_bounded, tells_the_secret, text_and_header,
-    through_text,
+    SECRET, error_hides_the_secret, error_is_bounded, repository, tells_the_secret,
+    text_and_header, through_text,
 };
 use crate::hostile::{no_request_leaves_the_registry, response};
 
@@ -115,8 +115,4 @@ fn responses_lead_nowhere_else(location: &HeaderValue) {
     if let Ok(location) = location {
         assert!(location.as_str().starts_with('/'));
     }
-}
-
-fn repository() -> RepositoryName {
-    RepositoryName::new("app").unwrap_or_else(|error| panic!("the name is fixed: {error}"))
 }
