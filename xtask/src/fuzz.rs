@@ -47,18 +47,24 @@ impl<'a> Options<'a> {
 pub(crate) fn run(root: PathBuf, options: &Options<'_>) -> Result<(), String> {
     let mut steps = Steps::new("fuzz", root);
     steps.fetch()?;
-    let targets = match options.target {
-        Some(target) => vec![target.to_owned()],
-        None => targets(&steps)?,
-    };
+    let mut targets = targets(&steps)?;
+    if let Some(wanted) = options.target {
+        if !targets.iter().any(|target| target == wanted) {
+            let known = targets.join(", ");
+            return Err(format!(
+                "xtask fuzz: `{wanted}` is not a target; there are {known}"
+            ));
+        }
+        targets = vec![wanted.to_owned()];
+    }
     let time = format!("-max_total_time={}", options.seconds);
     let mut failed = Vec::new();
     for target in targets {
         let corpus = format!("{CRATE}/corpus/{target}");
         fs::create_dir_all(steps.root().join(&corpus))
             .map_err(|error| format!("{corpus}: {error}"))?;
-        let run = ["fuzz", "run", "--fuzz-dir", CRATE, &target, &corpus];
         // New inputs go to the first folder.
+        let run = ["fuzz", "run", "--fuzz-dir", CRATE, &target, &corpus];
         let inputs = format!("fixtures/fuzz/{target}");
         let limits = [&inputs, "--", &time, "-max_len=4096", "-timeout=10"];
         let offline = [("CARGO_NET_OFFLINE", "true")];

@@ -50,7 +50,7 @@ impl OperationInfo {
         }
     }
 
-    /// Describes what is no [`Operation`]; redirects are the response.
+    /// Describes what is not an [`Operation`]; redirects are the response.
     pub(crate) fn new(name: &'static str, class: OperationClass, scope: ScopeSet) -> Self {
         Self {
             name,

@@ -257,7 +257,7 @@ impl RegistryBuilder {
         upload_limit(uploads: usize) => settings.limits.uploads = uploads;
 
         /// How many of them one repository may have, so that it does not use up those of the others; 1,000 by default. One
-        /// more is served in the same way.
+        /// more is refused in the same way.
         repository_upload_limit(uploads: usize) => settings.limits.repository_uploads = uploads;
     }
 }

@@ -2,7 +2,6 @@
 //! in, and not by the buffers of the connection that the frames are parts of.
 
 use bytes::{Buf, Bytes};
-use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 
@@ -10,13 +9,22 @@ use crate::error::ErrorResponse;
 use crate::quota::{MIN_KEPT, Quota, Share};
 
 /// The body of a request, whatever it is made of. Why one breaks is told to nobody.
-pub(crate) type RequestBody = UnsyncBoxBody<Bytes, ()>;
+#[derive(Debug, Default)]
+pub(crate) struct RequestBody {
+    frames: UnsyncBoxBody<Bytes, ()>,
+    /// How long it is by its head, at least; 0 where that is silent. `map_frame` forgets it.
+    told: u64,
+}
 
 /// Erases the type of a body.
 pub(crate) fn erase(body: impl http_body::Body + Send + 'static) -> RequestBody {
-    body.map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
-        .map_err(|_| ())
-        .boxed_unsync()
+    let told = body.size_hint().lower();
+    let frames =
+        body.map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())));
+    RequestBody {
+        frames: frames.map_err(|_| ()).boxed_unsync(),
+        told,
+    }
 }
 
 /// Why a body was not read.
@@ -81,7 +89,7 @@ pub(crate) async fn read_chunks(
 pub(crate) async fn read_first(mut body: RequestBody, bytes: u64, quota: &Quota) -> Vec<Bytes> {
     let (mut chunks, mut left) = (Chunks::new(quota), bytes);
     while left > 0
-        && let Some(Ok(frame)) = body.frame().await
+        && let Some(Ok(frame)) = body.frames.frame().await
     {
         let Ok(mut data) = frame.into_data() else {
             continue;
@@ -106,15 +114,14 @@ async fn each_frame(
 ) -> Result<(), Unread> {
     let full = || Unread::Full(quota.map_or(0, Quota::most));
     // Where the length is told, nothing has to come first.
-    let told = body.size_hint().lower();
-    if told > limit {
+    if body.told > limit {
         return Err(Unread::TooLarge);
     }
-    if told > quota.map_or(u64::MAX, Quota::room) {
+    if body.told > quota.map_or(u64::MAX, Quota::room) {
         return Err(full());
     }
     let mut length = 0_u64;
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = body.frames.frame().await {
         let Ok(data) = frame.map_err(|()| Unread::Broken)?.into_data() else {
             continue;
         };
@@ -198,9 +205,11 @@ fn append(bytes: &mut Vec<u8>, data: &mut impl Buf, length: usize) {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
 
     use futures_util::FutureExt as _;
-    use http_body::Frame;
+    use http_body::{Body, Frame, SizeHint};
     use http_body_util::StreamBody;
 
     use super::*;
@@ -241,6 +250,37 @@ mod tests {
             chunks([1, MIN_KEPT, 1, 1, MIN_KEPT + 1]),
             [1, MIN_KEPT, 2, MIN_KEPT + 1]
         );
+    }
+
+    /// A body of this length by its head, of which nothing may be read.
+    struct Told(u64);
+
+    impl Body for Told {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            panic!("the body is read")
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.0)
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_too_long_by_its_head_is_not_read() {
+        let quota = Quota::new(Some(1_000));
+        let told = || erase(Told(1_001));
+        let chunks = |limit| read_chunks(told(), limit, &quota).now_or_never();
+        assert_eq!(chunks(1_000), Some(Err(Unread::TooLarge)));
+        assert_eq!(chunks(1_001), Some(Err(Unread::Full(1_000))));
+        let whole = |limit, quota| read(told(), limit, quota).now_or_never();
+        assert_eq!(whole(1_000, None), Some(Err(Unread::TooLarge)));
+        assert_eq!(whole(1_001, Some(&quota)), Some(Err(Unread::Full(1_000))));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::text::excerpt;
 
 /// Gets a blob or a part of it: `GET /v2/{name}/blobs/{digest}`.
 ///
-/// ACR responds with 307 to a storage origin, which must not be sent the registry's token; others respond to 200 or 206 at once.
+/// ACR responds with 307 to a storage origin, which must not be sent the registry's token; others respond with 200 or 206 at once.
 /// The content is a stream, which the output says the part of: neither `decode` nor `respond` has to do with it.
 #[doc(alias = "download_blob")]
 #[doc(alias = "DownloadBlobContent")]

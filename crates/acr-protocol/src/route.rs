@@ -150,7 +150,7 @@ pub enum RouteError {
     #[error("the path is outside the registry's API")]
     UnknownPath,
     /// A name, tag or digest in the path does not match its grammar, or the path has no such form. The service
-    /// responds a plain 404, before it asks for credentials.
+    /// responds with a plain 404, before it asks for credentials.
     #[error("the path does not match the grammar of any operation")]
     Malformed,
     /// The path is known, the method does not fit it.

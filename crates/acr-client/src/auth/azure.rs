@@ -151,7 +151,7 @@ fn say(error: &(dyn StdError + 'static)) -> String {
         }) => {
             let status = u16::from(*status);
             let code = error_code.as_deref().map(redact).unwrap_or_default();
-            format!("the token service responded {status} {code}")
+            format!("the token service responded with {status} {code}")
                 .trim_end()
                 .to_owned()
         }
@@ -280,7 +280,7 @@ mod tests {
         let failure = Failure::of(&error);
         assert_eq!(
             chain(&*failure),
-            ["the token service responded 503 ServerBusy"]
+            ["the token service responded with 503 ServerBusy"]
         );
         assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
     }

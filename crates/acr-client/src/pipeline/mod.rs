@@ -207,7 +207,7 @@ impl Pipeline {
         decoded.map_err(|error| response.undecodable(error))
     }
 
-    /// Sends a request of which only the head is served in one piece, until its status is one of
+    /// Sends a request of whose response only the head is read at once, until its status is one of
     /// `success`; resolves with what `accept` makes of the response, whose body is still to be read.
     pub(crate) async fn open<T: Send>(
         &self,

@@ -42,7 +42,7 @@ impl Body {
 
     /// Creates a body from any other body, which can be read once.
     ///
-    /// An error of the given body that is no [`TransportError`] becomes one of the kind
+    /// An error of the given body that is not a [`TransportError`] becomes one of the kind
     /// [`TransportErrorKind::Interrupted`], with the given one as its source.
     #[must_use]
     pub fn new<B>(body: B) -> Self

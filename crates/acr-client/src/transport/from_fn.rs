@@ -59,7 +59,7 @@ where
 /// What the function given to [`from_fn`] may resolve to: a [`Response`] with any body, or a
 /// `Result` of one.
 ///
-/// An error that is no [`TransportError`] becomes one of the kind
+/// An error that is not a [`TransportError`] becomes one of the kind
 /// [`TransportErrorKind::Interrupted`], since nobody knows whether the server has seen the request.
 /// The trait is sealed.
 pub trait IntoTransportResult: sealed::Sealed {

@@ -212,6 +212,21 @@ fn a_firewall_sees_the_address_of_the_connection() {
 }
 
 #[test]
+fn a_body_that_is_too_long_by_its_head_gets_no_go_ahead() {
+    let registry = Registry::builder()
+        .authentication(false)
+        .manifest_limit(1_000);
+    let mock = AcrMock::builder().registry(registry.build()).start();
+    let mock = mock.unwrap();
+    let mut client = Client::local(&mock);
+    client.write(&format!(
+        "PUT /v2/app/manifests/v1 HTTP/1.1\r\nHost: {}\r\nContent-Length: 1001\r\nExpect: 100-continue\r\n\r\n",
+        client.host
+    ));
+    assert_eq!(client.response("PUT").status, 413);
+}
+
+#[test]
 fn a_slow_client_does_not_hold_up_another() {
     let mock = AcrMock::start().unwrap();
     let mut silent = TcpStream::connect(mock.local_addr()).unwrap();

@@ -356,7 +356,7 @@ fn subject(route: &Route, repository: &RepositoryName) -> Resource {
     }
     let reference = for_each_operation!(reference).and_then(|text| Reference::new(text).ok());
     match (reference, route.name()) {
-        (None, _) | (_, "list_referrers" | "mount_blob") => {
+        (None, _) | (_, "list_referrers" | "mount_blob" | "complete_upload") => {
             Resource::Repository(repository.clone())
         }
         (Some(Reference::Digest(digest)), name) if name.ends_with("blob") => {

@@ -103,7 +103,7 @@ impl fmt::Display for ProxyError {
             What::Unreachable(_) => write!(f, "cannot connect to the proxy {proxy}"),
             What::Broken(_) => write!(f, "no response to CONNECT came from the proxy {proxy}"),
             What::Refused { request, status } => {
-                write!(f, "the proxy {proxy} responded {status} to {request}")?;
+                write!(f, "the proxy {proxy} responded with {status} to {request}")?;
                 match *status {
                     StatusCode::PROXY_AUTHENTICATION_REQUIRED => f.write_str(
                         "; it wants a user name and a password, which its URL has in front of the \

@@ -218,7 +218,7 @@ async fn a_refusal_that_breaks_on_the_way_is_a_transport_error() {
 #[tokio::test]
 async fn a_presence_check_believes_a_head_that_a_registry_serves_and_asks_by_get_otherwise() {
     let digest = Digest::sha256("x");
-    // What responds the HEAD, what responds the GET, and what that means.
+    // The response to HEAD, the response to GET, and what they mean.
     for (head, get, kind, requests) in [
         (
             &[MARK][..],

@@ -9,7 +9,7 @@ use crate::hostile::{Body, over, response, text};
 
 const MANIFEST: &str = r#"{"schemaVersion":2,"config":{}}"#;
 
-/// A registry with one manifest and one blob, both of these bytes; responds to `HEAD` are its own.
+/// A registry with one manifest and one blob, both of these bytes; responses to `HEAD` are its own.
 fn registry(
     head: impl Fn() -> Response<Body> + Send + Sync + 'static,
 ) -> (RepositoryClient, Arc<Mutex<Vec<Method>>>) {

@@ -1,4 +1,4 @@
-//! What the tests send with, and what they read responds with.
+//! What the tests send with, and what they read responses with.
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime};

@@ -64,7 +64,7 @@ fn with(helper: &str) -> DockerConfig {
     config(&json!({ "credHelpers": { REGISTRY: helper } }))
 }
 
-/// A helper that notes that it was started and for what, and responses.
+/// A helper that notes that it was started and for what, and responds.
 const RESPONSES: &str = r#"cat >> asked; echo >> asked; echo "$1" >> verbs
     echo '{"ServerURL":"x","Username":"robot","Secret":"hunter2"}'"#;
 

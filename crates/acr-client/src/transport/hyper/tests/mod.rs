@@ -77,7 +77,7 @@ async fn a_refused_connection_is_of_kind_connect() {
 
 #[tokio::test]
 async fn a_silent_handshake_ends_by_the_connect_timeout() {
-    // The listener never responds the TLS handshake; the kernel accepts the connection for it.
+    // The listener never responds to the TLS handshake; the kernel accepts the connection for it.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("https://{}/v2/", listener.local_addr().unwrap());
     let transport = HyperTransport::builder()
