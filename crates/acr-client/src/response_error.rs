@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use acr_protocol::operation::headers::{CORRELATION_REQUEST_ID, DOCKER_DISTRIBUTION_API_VERSION};
 use acr_protocol::{
-    Challenge, DecodeError, ErrorEnvelope, MediaType, OperationClass, RegistryError, RetryAfter,
-    ScopeSet, one_line,
+    Challenge, DecodeError, ErrorEnvelope, MediaType, Operation as _, OperationClass, Ping,
+    RegistryError, RetryAfter, ScopeSet, one_line,
 };
 use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use http::response::Parts;
@@ -35,15 +35,17 @@ impl Received {
         let mut errors = ErrorEnvelope::parse(&body).errors;
         // Before they are shortened, so that no half of a secret is left.
         mask.errors(&mut errors);
+        // A ping counts as one, and fetches none.
+        let is_for_token = info.class == OperationClass::Token && info.name != Ping::SPEC.name;
         let mut missing_scope = None;
-        if head.status == StatusCode::UNAUTHORIZED && info.class != OperationClass::Token {
+        if head.status == StatusCode::UNAUTHORIZED && !is_for_token {
             missing_scope = lacked_scope(&head.headers, &info.scope).map(|scope| mask.text(scope));
         }
         let code = errors.first().map(|error| &error.code);
         let mut kind = ErrorKind::of_response(head.status, code, missing_scope.is_some());
         let mut text = text(head.status, &errors, &head.headers, &body, &mask);
         let is_acr_api = url.path().starts_with("/acr/");
-        if info.class == OperationClass::Token {
+        if is_for_token {
             kind = kind_of_token_error(head.status);
             text = format!("no token from {}: {text}", info.name);
         } else if kind == ErrorKind::Unsupported && is_bare_absence(&method, &head) {
@@ -71,7 +73,7 @@ impl Received {
         }
         if let Some(scope) = &missing_scope {
             text = format!("the permission {scope} is missing ({text})");
-        } else if info.class == OperationClass::Token {
+        } else if is_for_token {
             // Its kind says all.
         } else if kind == ErrorKind::Protocol {
             text =

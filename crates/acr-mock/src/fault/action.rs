@@ -308,7 +308,7 @@ pub enum FaultError {
         status: http::StatusCode,
     },
     /// It was not said what becomes of the requests.
-    #[error("the fault has no action; name one, such as `reset` or `respond`")]
+    #[error("the fault has no action; name one, such as `FaultAction::Reset`")]
     NoAction,
     /// It needs something that no request has which it is aimed at.
     #[error("the fault could never strike: {target} has no {what}")]

@@ -251,7 +251,7 @@ fn not_found(route: &Route) -> Result<Response<Body>, ErrorResponse> {
 
 /// The connection ended before a response, because a [`Fault`](super::Fault) wanted it to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the mock ended the connection without a response, as a fault resolved it to")]
+#[error("the mock ended the connection without a response, as a fault demands")]
 pub struct ConnectionReset {
     _private: (),
 }

@@ -312,3 +312,23 @@ async fn referrers_are_none_only_where_a_registry_says_so() {
         assert_eq!(listed.unwrap_err().kind(), ErrorKind::Unsupported);
     }
 }
+
+#[tokio::test]
+async fn a_ping_that_is_refused_is_not_told_as_a_token_that_is() {
+    for (status, kind) in [
+        (400, ErrorKind::Registry),
+        (404, ErrorKind::Unsupported),
+        (503, ErrorKind::Registry),
+    ] {
+        let transport = from_fn(move |_| std::future::ready(response(status, &[HTML], "no")));
+        let client = crate::seeded::builder("https://r.example")
+            .credential(Credential::anonymous())
+            .transport(transport)
+            .retry(RetryOptions::none())
+            .build()
+            .unwrap();
+        let error = client.ping().await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{}", text(&error));
+        assert!(!text(&error).contains("token"), "{}", text(&error));
+    }
+}
