@@ -162,12 +162,14 @@ impl BlobUpload {
                 range: ChunkRange::new(self.offset, part.rest.len() as u64),
             };
             let info = self.repository.pipeline.info(&operation);
-            if operation.range.is_none() {
+            if part.rest.is_empty() {
                 return Err(info.annotate(Error::invalid("a chunk must have bytes"), 0));
             }
+            let end = self.end(&part);
+            let end = end.map_err(|error| info.annotate(error, 0))?;
             match self.advance(&operation, &info, part.rest.clone()).await {
                 Ok(_) => {
-                    self.offset += part.rest.len() as u64;
+                    self.offset = end;
                     return Ok(());
                 }
                 Err(error) => self.recover(error, &mut part, &info).await?,
@@ -236,6 +238,8 @@ impl BlobUpload {
                 range: ChunkRange::new(self.offset, part.rest.len() as u64),
             };
             let info = self.repository.pipeline.info(&operation);
+            let end = self.end(&part);
+            end.map_err(|error| info.annotate(error, 0))?;
             let error = match self.step(&operation, &info, part.rest.clone(), Ok).await {
                 Ok(digest) => return Ok(digest),
                 Err(error) => error,
@@ -269,6 +273,12 @@ impl BlobUpload {
         };
         let info = self.repository.pipeline.info(&operation);
         self.step(&operation, &info, Bytes::new(), Ok).await
+    }
+
+    /// How many bytes there are with those of a chunk. What the registry says it holds may be anything.
+    fn end(&self, part: &Part) -> Result<u64, Error> {
+        let end = self.offset.checked_add(part.rest.len() as u64);
+        end.ok_or_else(|| Error::invalid("no upload can hold as many bytes as that"))
     }
 
     /// Runs one step at the upload's location.

@@ -349,3 +349,24 @@ fn a_single_trouble_that_can_heal_never_ends_an_upload() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_upload_whose_registry_claims_to_hold_more_than_can_be_counted_ends_in_an_error() {
+    let held = u64::MAX.to_string();
+    let app = served(move |request| {
+        let range = ("range", &*format!("0-{held}"));
+        Ok(match *request.method() {
+            Method::GET => response(204, &[PLACE, range], ""),
+            _ => response(202, &[PLACE, range], ""),
+        })
+    });
+    let mut upload = app.resume_upload(PLACE.1, None).await.unwrap();
+    for bytes in ["a", "ab"] {
+        let error = upload.append(bytes).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        let digest = Digest::sha256("ab");
+        let error = upload.complete_with(digest, bytes).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        assert_eq!(upload.offset(), u64::MAX);
+    }
+}
