@@ -22,7 +22,8 @@ use std::time::Duration;
 pub struct CallOptions {
     /// How long each operation may take, in place of
     /// [`RetryOptions::deadline`](crate::RetryOptions::deadline). The wait for a token
-    /// is part of it; time queued by the client's own limiter is not.
+    /// is part of it, its request's time in the client's own limiter included; time that the operation's
+    /// own requests are queued there is not.
     pub deadline: Option<Duration>,
     /// How often a failed attempt is repeated, in place of
     /// [`RetryOptions::max_retries`](crate::RetryOptions::max_retries). Requests

@@ -305,9 +305,17 @@ impl RetryState {
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + Unpin,
     ) -> Result<T, Error> {
-        let Some(left) = self.left() else {
-            return work.await;
-        };
+        match self.left() {
+            Some(left) => self.within(left, work).await,
+            None => work.await,
+        }
+    }
+
+    async fn within<T>(
+        &self,
+        left: Duration,
+        work: impl Future<Output = Result<T, Error>> + Send + Unpin,
+    ) -> Result<T, Error> {
         if left.is_zero() {
             return Err(self.late());
         }
@@ -317,16 +325,23 @@ impl RetryState {
         }
     }
 
-    /// Waits for a token, whose request has a bound of its own.
+    /// Waits for a token, whose request has a bound of its own. Where another one is at hand, half of the
+    /// time is left for the operation with that one.
     pub(crate) async fn wait_for_token<T>(
         &self,
         token: impl Future<Output = Result<T, Error>> + Send + Unpin,
+        has_another: bool,
     ) -> Result<T, Error> {
-        if self.bounds_tokens {
-            self.with_deadline(token).await
-        } else {
-            token.await
+        match self.left().filter(|_| self.bounds_tokens) {
+            Some(left) if has_another => self.within(left / 2, token).await,
+            Some(left) => self.within(left, token).await,
+            None => token.await,
         }
+    }
+
+    /// Whether a wait for a token ended with the operation's time, and so says nothing of the token server.
+    pub(crate) fn is_out_of_time(&self) -> bool {
+        self.bounds_tokens && self.left().is_some_and(|left| left.is_zero())
     }
 
     fn late(&self) -> Error {

@@ -42,7 +42,9 @@ impl Authorizer {
                     failures.push((place, failure));
                 }
                 Err(failure) => {
-                    self.state().reset_scheme(realm);
+                    if !attempts.is_out_of_time() {
+                        self.state().reset_scheme(realm);
+                    }
                     return Err(self.0.identities.all_failed(failures, place, failure));
                 }
             }
@@ -86,7 +88,8 @@ impl Authorizer {
                 }
             }
         };
-        match (attempts.wait_for_token(flight).await, held) {
+        let fetched = attempts.wait_for_token(flight, held.is_some()).await;
+        match (fetched, held) {
             (Ok(token), _) => {
                 attempts.exclude_queued(token.queued);
                 Ok(bearer(token))

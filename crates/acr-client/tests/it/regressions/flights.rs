@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use acr_client::auth::Secret;
-use acr_client::{Credential, ErrorKind, RepositoryClient};
+use acr_client::{CallOptions, Credential, ErrorKind, RepositoryClient};
 use acr_mock::{Fault, FaultAction, FaultResponse, OperationClass};
 use futures_util::future::join_all;
 
@@ -169,4 +169,53 @@ fn a_source_of_tokens_that_hangs_does_not_outlast_the_deadline() {
     let error = outcome.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     assert_eq!(took, deadline);
+}
+
+/// The handle with a deadline of 5 seconds for each call.
+fn hurried(app: &RepositoryClient) -> RepositoryClient {
+    app.with(CallOptions {
+        deadline: Some(Duration::from_secs(5)),
+        ..CallOptions::default()
+    })
+}
+
+#[test]
+fn a_call_with_a_deadline_does_not_fail_for_a_slow_renewal_while_its_token_lives() {
+    let support = Scene::new();
+    support.seed("app").image("v1").unwrap();
+    let app = repository(&support);
+    support.drive(app.get_tag_properties("v1")).unwrap();
+    // In the last tenth of the token's life.
+    support.clock.advance(Duration::from_secs(70 * 60));
+    let slow = Fault::on("request_access_token").then(FaultAction::Hang);
+    support.registry.inject(slow).unwrap();
+    for _ in 0..2 {
+        let (outcome, took) = support.timed(hurried(&app).get_tag_properties("v1"));
+        outcome.unwrap();
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
+    assert_eq!(support.count("request_access_token"), 2);
+}
+
+#[test]
+fn a_call_that_has_no_time_for_a_token_does_not_make_the_client_ask_anew_what_the_registry_wants() {
+    let support = Scene::new();
+    let image = support.seed("app").image("v1").unwrap();
+    let login = Credential::password("ci", "hunter2");
+    let builder = support.builder_at("https://registry.example", login);
+    let client = builder.build().unwrap();
+    let app = client.repository_client("app").unwrap();
+    support.drive(app.get_tag_properties("v1")).unwrap();
+    let slow = Fault::on("request_access_token_with_login").times(1);
+    support
+        .registry
+        .inject(slow.then(FaultAction::Hang))
+        .unwrap();
+    let other = client.repository_client("other").unwrap();
+    let late = support.drive(hurried(&other).get_tag_properties("v1"));
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Timeout);
+    support.seen();
+    support.drive(app.set_manifest("v2", &image)).unwrap();
+    let expected = ["GET /oauth2/token", "PUT /v2/app/manifests/v2"];
+    assert_eq!(support.paths(), expected);
 }
