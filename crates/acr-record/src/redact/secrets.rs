@@ -12,7 +12,11 @@ use crate::redact::escapes::{DECODERS, Decode};
 
 /// The secrets that have passed, in lists by how they begin. Each list is sorted.
 #[derive(Clone, Default)]
-pub(crate) struct Secrets(HashMap<Prefix, Vec<Secret>>);
+pub(crate) struct Secrets {
+    by_prefix: HashMap<Prefix, Vec<Secret>>,
+    /// The length of the longest one.
+    longest: usize,
+}
 
 type Prefix = [u8; MIN_SECRET];
 
@@ -27,10 +31,11 @@ impl Secrets {
         let Some(prefix) = text.as_bytes().first_chunk::<MIN_SECRET>() else {
             return;
         };
-        let secrets = self.0.entry(*prefix).or_default();
+        let secrets = self.by_prefix.entry(*prefix).or_default();
         let place = secrets.binary_search_by(|secret| secret.expose().cmp(text));
         if let (Err(place), true) = (place, text != REDACTED) {
             secrets.insert(place, Secret::new(text));
+            self.longest = self.longest.max(text.len());
         }
     }
 
@@ -73,22 +78,56 @@ impl Secrets {
     }
 
     fn find(&self, view: &View, layers: usize, found: &mut Vec<Range<usize>>) {
-        for (at, window) in view.bytes.windows(MIN_SECRET).enumerate() {
-            let secrets = window.first_chunk().and_then(|prefix| self.0.get(prefix));
-            let text = &view.bytes[at..];
-            let longest = secrets
-                .into_iter()
-                .flatten()
-                .rfind(|secret| text.starts_with(secret.expose().as_bytes()));
-            if let Some(secret) = longest {
-                found.push(view.places[at]..view.places[at + secret.expose().len()]);
+        for at in 0..view.bytes.len() {
+            self.find_at(view, at, found);
+        }
+        if layers == 0 {
+            return;
+        }
+        for decode in DECODERS {
+            let mut inner = Vec::new();
+            let decoded = view.decoded(decode, 0, usize::MAX, &mut inner);
+            if decoded.bytes == view.bytes {
+                continue;
+            }
+            self.find(&decoded, layers - 1, found);
+            // What stands before a secret may look like an escape with its first letters: `100%abc%2F`.
+            let mut begin = Vec::new();
+            for at in inner {
+                view.decode(decode, at, MIN_SECRET, &mut begin, &mut |_, _| {});
+                let prefix = begin.first_chunk::<MIN_SECRET>();
+                if prefix.is_some_and(|prefix| self.by_prefix.contains_key(prefix)) {
+                    let decoded = view.decoded(decode, at, self.longest, &mut Vec::new());
+                    self.find_at(&decoded, 0, found);
+                }
             }
         }
-        if layers > 0 {
-            for view in DECODERS.iter().filter_map(|decode| view.decoded(*decode)) {
-                self.find(&view, layers - 1, found);
-            }
+    }
+
+    /// Finds the longest secret that begins at a place.
+    fn find_at(&self, view: &View, at: usize, found: &mut Vec<Range<usize>>) {
+        let text = &view.bytes[at..];
+        let secrets = text
+            .first_chunk()
+            .and_then(|prefix| self.by_prefix.get(prefix));
+        if let Some(length) = secrets.and_then(|secrets| longest(secrets, text)) {
+            found.push(view.places[at]..view.places[at + length]);
         }
+    }
+}
+
+/// The length of the longest of these sorted secrets that a text begins with.
+fn longest(secrets: &[Secret], mut text: &[u8]) -> Option<usize> {
+    loop {
+        let at = secrets.partition_point(|secret| secret.expose().as_bytes() <= text);
+        let before = secrets[..at].last()?.expose().as_bytes();
+        let pairs = before.iter().zip(text);
+        let common = pairs.take_while(|(one, other)| one == other).count();
+        if common == before.len() {
+            return Some(common);
+        }
+        // Whatever the text begins with is before this one, which begins with it too.
+        text = &text[..common];
     }
 }
 
@@ -99,20 +138,39 @@ struct View {
 }
 
 impl View {
-    /// Returns what this stands for, unless it has none of these escapes.
-    fn decoded(&self, decode: Decode) -> Option<Self> {
+    /// Returns what this stands for from a place on, as many bytes as are wanted or one character more, and
+    /// adds the places within escapes.
+    fn decoded(&self, decode: Decode, from: usize, most: usize, inner: &mut Vec<usize>) -> Self {
         let (mut bytes, mut places) = (Vec::new(), Vec::new());
-        let mut at = 0;
-        while at < self.bytes.len() {
-            let length = decode(&self.bytes[at..], &mut bytes).unwrap_or_else(|| {
+        let end = self.decode(decode, from, most, &mut bytes, &mut |escape, length| {
+            places.resize(length, self.places[escape.start]);
+            inner.extend(escape.skip(1));
+        });
+        places.push(self.places[end]);
+        Self { bytes, places }
+    }
+
+    /// Decodes from a place on, and tells each character: where it is, and how many bytes there are with it.
+    /// Returns where it ended.
+    fn decode(
+        &self,
+        decode: Decode,
+        from: usize,
+        most: usize,
+        bytes: &mut Vec<u8>,
+        tell: &mut dyn FnMut(Range<usize>, usize),
+    ) -> usize {
+        bytes.clear();
+        let mut at = from;
+        while at < self.bytes.len() && bytes.len() < most {
+            let length = decode(&self.bytes[at..], bytes).unwrap_or_else(|| {
                 bytes.push(self.bytes[at]);
                 1
             });
-            places.resize(bytes.len(), self.places[at]);
+            tell(at..at + length, bytes.len());
             at += length;
         }
-        places.push(*self.places.last()?);
-        (bytes != self.bytes).then_some(Self { bytes, places })
+        at
     }
 }
 
@@ -163,6 +221,33 @@ mod tests {
     fn secrets_that_overlap_are_replaced_as_one() {
         let secrets = ["abcdefgh", "efghijkl", "efgh"];
         assert_masks(&secrets, "<abcdefghijkl> <efgh>", "<REDACTED> <REDACTED>");
+    }
+
+    #[test]
+    fn what_stands_before_a_secret_hides_none_of_its_letters() {
+        for (secret, text, expected) in [
+            ("abc/d", "100%abc%2Fd", "100%REDACTED"),
+            ("abc/d", r"\u0abc\/d", r"\u0REDACTED"),
+            ("bell\n.", r"C:\bell\n.", r"C:\REDACTED"),
+        ] {
+            assert_masks(&[secret], text, expected);
+        }
+    }
+
+    #[test]
+    fn the_longest_secret_at_a_place_is_found_among_those_with_the_same_beginning() {
+        let secrets = ["abcd", "abcdef", "abcdefgh", "abcdeg", "abcdzz"].map(Secret::new);
+        for (text, length) in [
+            ("abcdefghi", Some(8)),
+            ("abcdefg", Some(6)),
+            ("abcdez", Some(4)),
+            ("abcdzzz", Some(6)),
+            ("abcd", Some(4)),
+            ("abc", None),
+        ] {
+            assert_eq!(longest(&secrets, text.as_bytes()), length, "{text}");
+        }
+        assert_eq!(longest(&secrets[1..], b"abcdx"), None);
     }
 
     #[test]
