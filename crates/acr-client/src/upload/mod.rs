@@ -145,7 +145,8 @@ impl BlobUpload {
         self.minimum_chunk
     }
 
-    /// Appends a chunk: `PATCH` on the location.
+    /// Appends a chunk: `PATCH` on the location. After an error that may pass, the same chunk can be appended
+    /// again: what has come of it is not sent twice.
     ///
     /// # Errors
     ///
@@ -172,7 +173,10 @@ impl BlobUpload {
                     self.offset = end;
                     return Ok(());
                 }
-                Err(error) => self.recover(error, &mut part, &info).await?,
+                Err(error) => {
+                    let recovered = self.recover(error, &mut part, &info).await;
+                    recovered.map_err(|error| self.fail(&part, error))?;
+                }
             }
             if part.rest.is_empty() {
                 return Ok(());
@@ -254,7 +258,7 @@ impl BlobUpload {
                         _ => Err(error),
                     };
                 }
-                other => other?,
+                other => other.map_err(|error| self.fail(&part, error))?,
             }
         }
     }
@@ -273,6 +277,15 @@ impl BlobUpload {
         };
         let info = self.repository.pipeline.info(&operation);
         self.step(&operation, &info, Bytes::new(), Ok).await
+    }
+
+    /// Ends a step by an error. Where only a part of its chunk has come, the whole of it can be sent again:
+    /// the registry refuses its place, and is asked for the right one.
+    fn fail(&mut self, part: &Part, error: Error) -> Error {
+        if part.from(self.offset).is_some() {
+            self.offset = part.first;
+        }
+        error
     }
 
     /// How many bytes there are with those of a chunk. What the registry says it holds may be anything.

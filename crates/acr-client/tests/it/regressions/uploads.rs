@@ -370,3 +370,41 @@ async fn an_upload_whose_registry_claims_to_hold_more_than_can_be_counted_ends_i
         assert_eq!(upload.offset(), u64::MAX);
     }
 }
+
+#[test]
+fn a_chunk_that_failed_when_a_part_of_it_had_come_can_be_sent_again_as_it_is() {
+    for step in ["upload_chunk", "complete_upload"] {
+        let support = Scene::new();
+        let app = support.owner().repository_client("app").unwrap();
+        let inject = |fault| support.registry.inject(fault).unwrap();
+        inject(
+            Fault::on(step)
+                .times(1)
+                .then(FaultAction::ResetAfterTaking(3)),
+        );
+        inject(Fault::on(step).then(FaultResponse::service_unavailable()));
+        let digest = Digest::sha256("abcdefgh");
+        support.drive(async {
+            let mut upload = app.start_upload().await.unwrap();
+            let failed = match step {
+                "upload_chunk" => upload.append("abcdefgh").await,
+                _ => upload.complete_with(&digest, "abcdefgh").await.map(drop),
+            };
+            let error = failed.unwrap_err();
+            assert_eq!(
+                (error.is_retryable(), upload.offset()),
+                (true, 0),
+                "{error}"
+            );
+            support.registry.clear_faults();
+            match step {
+                "upload_chunk" => {
+                    upload.append("abcdefgh").await.unwrap();
+                    assert_eq!(upload.offset(), 8);
+                    upload.complete(&digest).await.unwrap()
+                }
+                _ => upload.complete_with(&digest, "abcdefgh").await.unwrap(),
+            }
+        });
+    }
+}
