@@ -110,7 +110,8 @@ impl ClientBuilder {
     }
 
     /// Sets what sends the requests. The default, with the feature `hyper`, is
-    /// [`HyperTransport`](crate::transport).
+    /// [`HyperTransport`](crate::transport). What is set last holds, this or `hyper`: a proxy or a root
+    /// certificate belongs to the transport that it was set for.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));
         self

@@ -1,6 +1,8 @@
 mod blob;
 mod source;
 
+use std::fmt;
+
 use acr_protocol::upload::{
     CancelUpload, ChunkRange, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk,
     UploadLocation, UploadProgress, UploadStart,
@@ -99,13 +101,22 @@ impl RepositoryClient {
 ///
 /// After a future of [`append`](Self::append) was dropped, the registry may hold any part of its
 /// bytes; [`status`](Self::status) finds out.
-#[derive(Debug)]
 pub struct BlobUpload {
     repository: RepositoryClient,
     /// A path on the registry.
     location: UploadLocation,
     offset: u64,
     minimum_chunk: Option<u64>,
+}
+
+/// Without the location, which may hold a signature.
+impl fmt::Debug for BlobUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlobUpload")
+            .field("repository", self.repository.name())
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
+    }
 }
 
 impl BlobUpload {
