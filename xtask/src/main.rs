@@ -38,7 +38,7 @@ Usage: cargo xtask <COMMAND>
   ci [--allow-missing-tools]  test, then check
   tidy                        the repository rules alone: layering, imports, dependency trees, words, source files
   bench requests              how many requests the client's work costs on the wire
-  bench mock                  what acr-mock costs beside a bare server and, where it is installed, docker-registry; up to ten
+  bench mock                  what acr-mock costs beside a bare server and, where installed, docker-registry and wrk; up to ten
                               minutes, built with --release
   fidelity [FILE...]          replay recorded exchanges on acr-mock and compare the responses to the byte; without FILE
                               those of fixtures/

@@ -2,12 +2,15 @@
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::raw_http::read_response;
 use crate::Result;
+use crate::interop::output_of;
 
 /// How many connections there are.
 pub(super) const CONNECTIONS: usize = 64;
@@ -16,8 +19,8 @@ pub(super) const CONNECTIONS: usize = 64;
 pub(super) const ACCEPT: &str =
     "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
 
-/// How long one load lasts.
-pub(super) const LENGTH: Duration = Duration::from_secs(2);
+/// How long one load lasts: whole seconds, as wrk wants them.
+const LENGTH: Duration = Duration::from_secs(2);
 
 /// A request for one path, sent to whatever server.
 #[derive(Clone, Debug)]
@@ -62,11 +65,51 @@ impl Target {
     }
 }
 
+/// What sends the load: `wrk`, where it is installed.
+pub(super) static GENERATOR: LazyLock<&str> =
+    LazyLock::new(|| match Command::new("wrk").arg("--version").output() {
+        Ok(_) => "wrk",
+        Err(_) => "this program",
+    });
+
 /// Loads a server for a while.
 ///
 /// # Errors
 /// The server cannot be reached, breaks a connection, or responds with anything but 200.
-pub(super) fn run(address: SocketAddr, target: &Target, time: Duration) -> Result<Load> {
+pub(super) fn run(address: SocketAddr, target: &Target) -> Result<Load> {
+    match *GENERATOR {
+        "wrk" => wrk(address, target),
+        _ => own(address, target, LENGTH),
+    }
+}
+
+fn wrk(address: SocketAddr, target: &Target) -> Result<Load> {
+    let mut command = Command::new("wrk");
+    command.args(["--threads", "1", "--connections"]);
+    command.args([CONNECTIONS.to_string(), "--duration".to_owned()]);
+    command.arg(format!("{}s", LENGTH.as_secs()));
+    command.args(["--header", &format!("Accept: {ACCEPT}")]);
+    if let Some(value) = &target.authorization {
+        command.args(["--header", &format!("Authorization: {value}")]);
+    }
+    let output = output_of(command.arg(format!("http://{address}{}", target.path)))?;
+    if output.contains("Non-2xx") || output.contains("Socket errors") {
+        return Err(format!("not all of wrk's requests went well:\n{output}").into());
+    }
+    // `  123456 requests in 2.00s, 40.01MB read`
+    let read = || {
+        let (before, after) = output.split_once(" requests in ")?;
+        let requests = before.lines().last()?.trim().parse().ok()?;
+        let seconds: f64 = after.split_once("s,")?.0.parse().ok()?;
+        Some((requests, seconds))
+    };
+    let (requests, seconds) =
+        read().ok_or_else(|| format!("wrk says something else:\n{output}"))?;
+    let time = Duration::from_secs_f64(seconds);
+    Ok(Load { requests, time })
+}
+
+fn own(address: SocketAddr, target: &Target, time: Duration) -> Result<Load> {
     let request = target.bytes(address);
     // Responses to the same request are all of one length.
     let length = target.send(address)?.len();
@@ -127,7 +170,7 @@ mod tests {
                 authorization: Some(format!("Bearer {token}")),
             };
             mock.reset_requests();
-            let load = run(mock.local_addr(), &target, Duration::from_millis(20)).expect("a load");
+            let load = own(mock.local_addr(), &target, Duration::from_millis(20)).expect("a load");
             // One more tells how long the response is.
             assert_eq!(load.requests + 1, mock.requests().total(), "{path}");
         }
@@ -135,6 +178,6 @@ mod tests {
             path: "/v2/".to_owned(),
             authorization: None,
         };
-        assert!(run(mock.local_addr(), &nobody, Duration::from_secs(60)).is_err());
+        assert!(own(mock.local_addr(), &nobody, Duration::from_secs(60)).is_err());
     }
 }

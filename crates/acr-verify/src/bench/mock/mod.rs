@@ -16,7 +16,7 @@ pub use bare::serve as serve_bare;
 pub use figures::Figures;
 
 use self::figures::Spread;
-use self::load::CONNECTIONS;
+use self::load::{CONNECTIONS, GENERATOR};
 use self::servers::{Cost, Server};
 use super::memory;
 use crate::Result;
@@ -56,7 +56,7 @@ pub fn measure() -> Result<Figures> {
 
 /// The rounds over HTTP, one load after the other.
 fn over_http(figures: &mut Figures) -> Result<()> {
-    println!("load: {CONNECTIONS} connections");
+    println!("load: {CONNECTIONS} connections of {}", *GENERATOR);
     usage::pin(std::process::id(), 1);
     let folder = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_current_thread()

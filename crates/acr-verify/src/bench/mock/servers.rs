@@ -121,7 +121,7 @@ impl Server {
     /// Loads the server with one of its targets.
     pub(super) fn load(&self, target: &Target) -> Result<Cost> {
         let before = usage::of_process(self.pid);
-        let load = load::run(self.address, target, load::LENGTH)?;
+        let load = load::run(self.address, target)?;
         let used = usage::of_process(self.pid).zip(before);
         let micros = |(after, before): (Duration, Duration)| {
             after.saturating_sub(before).as_secs_f64() * 1e6 / load.requests.max(1) as f64
