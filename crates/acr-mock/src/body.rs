@@ -24,6 +24,8 @@ pub struct Body {
     chunks: VecDeque<Bytes>,
     remaining: u64,
     chunked: bool,
+    /// Whether the head announces more than there is.
+    is_short: bool,
     /// Bytes that may still go out before the body fails or falls silent, if it is to.
     cut: Option<u64>,
     /// Whether it falls silent there, and does not fail.
@@ -83,6 +85,20 @@ impl Body {
         }
     }
 
+    /// Puts so many zeros behind the other bytes.
+    pub(crate) fn extend(mut self, bytes: u64) -> Self {
+        self.remaining = self.remaining.saturating_add(bytes);
+        self
+    }
+
+    /// Leaves it to the head to say how long the body is, and the head says `length`.
+    pub(crate) fn announced_as(self, length: u64) -> Self {
+        Self {
+            is_short: length > self.remaining,
+            ..self.chunked()
+        }
+    }
+
     /// Flips the lowest bit of the byte at `offset`, if the body reaches so far: what is text mostly stays text.
     pub(crate) fn flip_byte(mut self, offset: u64) -> Self {
         let mut chunks = VecDeque::with_capacity(self.chunks.len() + 2);
@@ -128,7 +144,11 @@ impl Body {
             Some(allowed) => usize::try_from(allowed).unwrap_or(usize::MAX).min(most),
             None => most,
         };
-        let mut chunk = self.chunks.pop_front()?;
+        let mut chunk = match self.chunks.pop_front() {
+            Some(chunk) => chunk,
+            None if self.remaining > 0 => zeros(self.remaining),
+            None => return None,
+        };
         if chunk.len() > allowed {
             let rest = chunk.split_off(allowed);
             self.chunks.push_front(rest);
@@ -148,8 +168,9 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.cut == Some(0) && !std::mem::replace(&mut self.paused, true) {
-            // A server drops what it has not yet sent when the body fails; now it sends that first.
+        let breaks = self.cut == Some(0) || self.is_short && self.remaining == 0;
+        if breaks && !std::mem::replace(&mut self.paused, true) {
+            // A server drops what it has not yet sent when the body fails or ends too early; now it sends that first.
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -166,7 +187,7 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.remaining == 0
+        self.remaining == 0 && !self.is_short
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -176,6 +197,13 @@ impl http_body::Body for Body {
             SizeHint::with_exact(self.remaining)
         }
     }
+}
+
+/// So many zeros, or the first of them.
+fn zeros(bytes: u64) -> Bytes {
+    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    let length = usize::try_from(bytes).unwrap_or(usize::MAX);
+    Bytes::from_static(&ZEROS[..length.min(ZEROS.len())])
 }
 
 macro_rules! from_bytes {

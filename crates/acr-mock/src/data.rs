@@ -93,12 +93,7 @@ impl Registry {
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             // Chosen, after the storage service's documentation.
             let unsatisfied = response.headers_mut().remove(CONTENT_RANGE);
-            let mut response = failure_with(
-                call,
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                "InvalidRange",
-                "The range specified is invalid for the current size of the resource.",
-            );
+            let mut response = failure(call, StatusCode::RANGE_NOT_SATISFIABLE);
             if let Some(value) = unsatisfied {
                 response.headers_mut().insert(CONTENT_RANGE, value);
             }
@@ -225,6 +220,10 @@ pub(crate) fn failure(call: &RequestContext, status: StatusCode) -> Response<Bod
         StatusCode::METHOD_NOT_ALLOWED => (
             "UnsupportedHttpVerb",
             "The resource doesn't support specified Http Verb.",
+        ),
+        StatusCode::RANGE_NOT_SATISFIABLE => (
+            "InvalidRange",
+            "The range specified is invalid for the current size of the resource.",
         ),
         StatusCode::INTERNAL_SERVER_ERROR => (
             "InternalError",

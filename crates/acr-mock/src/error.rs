@@ -330,6 +330,12 @@ impl ErrorResponse {
             .with_detail(json!({ "Range": range, "Reason": reason }))
     }
 
+    /// A chunk that begins where the upload does not end.
+    pub(crate) fn out_of_order(range: &str, offset: u64) -> Self {
+        let reason = format!("out of order chunk: content range should start at {offset}");
+        Self::range_invalid(range, &reason)
+    }
+
     /// Chosen: a body that is not as long as announced.
     pub(crate) fn size_invalid() -> Self {
         let message = "provided length did not match content length";

@@ -67,6 +67,11 @@ impl RequestContext {
         &self.head.headers
     }
 
+    /// Makes it a request for the whole content.
+    pub(crate) fn ignore_range(&mut self) {
+        self.head.headers.remove(header::RANGE);
+    }
+
     pub(crate) fn origin(&self) -> &Origin {
         self.origin.get_or_init(|| origin_in_process(&self.head))
     }

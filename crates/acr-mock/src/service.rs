@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use acr_protocol::auth::RequestAccessToken;
 use acr_protocol::{Route, RouteError};
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, RANGE};
 use http::{Request, Response, request};
 
 use crate::body::Body;
@@ -126,7 +126,8 @@ impl Registry {
         }
         if data::is_data_request(call.uri()) {
             self.counters().count_data();
-            return match self.faults().take_match(&Candidate::Data) {
+            let has_range = call.headers().contains_key(RANGE);
+            return match self.faults().take_match(&Candidate::Data { has_range }) {
                 None => Begun::Done(with_length(&call, self.get_data(&call))),
                 Some(action) => Begun::waiting(call, Rest::FaultOfData(action)),
             };
@@ -165,14 +166,14 @@ impl Registry {
         waiting: Waiting,
         body: RequestBody,
     ) -> Result<Response<Body>, ConnectionReset> {
-        let Waiting { call, rest } = waiting;
+        let Waiting { mut call, rest } = waiting;
         match rest {
             Rest::Operation(resolved, None) => Ok(self.execute(&call, resolved, body).await),
             Rest::Operation(resolved, Some(action)) => {
                 self.apply_fault(action, &call, resolved, body).await
             }
             Rest::FaultOfData(action) => {
-                let response = self.apply_data_fault(action, &call).await?;
+                let response = self.apply_data_fault(action, &mut call).await?;
                 Ok(with_length(&call, response))
             }
         }

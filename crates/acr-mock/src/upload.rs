@@ -205,6 +205,20 @@ impl Registry {
         }
     }
 
+    /// The response to a chunk of this range that is out of order, or, without a range, that was sent to an old location.
+    pub(crate) fn refuse_position(
+        &self,
+        repository: &RepositoryName,
+        location: &UploadLocation,
+        range: Option<&str>,
+    ) -> ErrorResponse {
+        match (self.store().find_upload(repository, location), range) {
+            (Err(refusal), _) => refusal,
+            (Ok(upload), None) => ErrorResponse::stale_location(&self.progress(upload)),
+            (Ok(upload), Some(range)) => ErrorResponse::out_of_order(range, upload.offset()),
+        }
+    }
+
     /// Where the next byte belongs, if the location is the newest and the range begins there.
     fn offset_for_chunk(
         &self,
@@ -221,8 +235,7 @@ impl Registry {
         }
         match range {
             Some(range) if range.first != offset => {
-                let reason = format!("out of order chunk: content range should start at {offset}");
-                Err(ErrorResponse::range_invalid(&range.to_string(), &reason))
+                Err(ErrorResponse::out_of_order(&range.to_string(), offset))
             }
             _ => Ok(offset),
         }

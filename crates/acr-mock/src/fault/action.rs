@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use acr_protocol::auth::{ExchangeEntraToken, RequestAccessToken};
-use acr_protocol::manifest::SetManifest;
+use acr_protocol::blob::GetBlob;
 use acr_protocol::manifest::properties::UpdateManifestProperties;
+use acr_protocol::manifest::{GetManifest, HeadManifest, SetManifest};
 use acr_protocol::operation::Operation;
 use acr_protocol::repository::UpdateRepositoryProperties;
 use acr_protocol::tag::UpdateTagProperties;
@@ -34,6 +35,12 @@ pub enum FaultAction {
     /// the upload stays open. Everything else needs its body whole, so nothing of it is kept. Strikes only requests of
     /// operations that have a body.
     ResetAfterTaking(u64),
+    /// A request whose body has more bytes than this gets 413, as from a proxy that forwards no longer ones, and is not
+    /// carried out; others are. Strikes only requests of operations that have a body.
+    RefuseBodyOver(u64),
+    /// The connection ends where the request's body has more bytes than this, and nothing of it is kept; others are carried
+    /// out. Strikes only requests of operations that have a body.
+    ResetBodyOver(u64),
     /// The request is carried out at once, and its response sent so much later by the registry's clock.
     DelayResponse(Duration),
     /// The request is carried out, and the response never comes.
@@ -43,6 +50,13 @@ pub enum FaultAction {
     CutBody(u64),
     /// The body of the response falls silent after so many bytes, and never ends. A body that is not longer stays whole.
     StallBody(u64),
+    /// So many zeros come behind the body of the response, which announces them too. A response without a body stays as it
+    /// is.
+    ExtendBody(u64),
+    /// `Content-Length` is this, whatever the body of the response is. Over TCP a body that is longer ends there, and behind
+    /// one that is shorter the connection is closed; in process the body comes as it is. A response without a body stays as
+    /// it is, but for one to `HEAD`.
+    AnnounceLength(u64),
     /// The byte at this offset of the response's body is another: its lowest bit is flipped. A body that does not reach so
     /// far stays as it is.
     FlipByte(u64),
@@ -53,6 +67,14 @@ pub enum FaultAction {
         /// How long it takes, by the registry's clock, until the next ones come.
         pause: Duration,
     },
+    /// The `Range` of the request is ignored: 200 with the whole content, wherever that is served. Strikes only requests of
+    /// `get_blob` and of the data origin that have one.
+    IgnoreRange,
+    /// The `ETag` of the response is another, as of content that was written anew. Strikes only requests to the data origin,
+    /// `get_manifest` and `head_manifest`.
+    ChangeEtag,
+    /// The request is not carried out; the response is 307 to the URL that was asked for.
+    RedirectToSelf,
     /// 404 `BLOB_UPLOAD_UNKNOWN`, and the upload is really gone. Strikes only requests to an upload's location.
     LoseUpload,
     /// 400 `BLOB_UPLOAD_INVALID`, and the upload is really gone. Strikes only requests to an upload's location.
@@ -64,16 +86,24 @@ impl FaultAction {
     pub(super) fn need(&self) -> Option<Requirement> {
         match self {
             Self::LoseUpload | Self::CorruptUpload => Some(UPLOAD),
-            Self::ResetAfterTaking(_) => Some(BODY),
+            Self::Respond(response) if response.words == Words::StaleLocation => Some(UPLOAD),
+            Self::ResetAfterTaking(_) | Self::RefuseBodyOver(_) | Self::ResetBodyOver(_) => {
+                Some(BODY)
+            }
+            Self::IgnoreRange => Some(RANGE),
+            Self::ChangeEtag => Some(ETAG),
             _ => None,
         }
     }
 
     /// Whether it makes sense for this request.
     pub(super) fn fits(&self, candidate: &Candidate<'_>) -> bool {
+        if *self == Self::IgnoreRange && !candidate.has_range() {
+            return false;
+        }
         self.need().is_none_or(|need| match candidate {
             Candidate::Operation { route, .. } => need.is_met_by(route.name()),
-            Candidate::Data => false,
+            Candidate::Data { .. } => need.at_data,
         })
     }
 }
@@ -99,9 +129,19 @@ impl From<FaultResponse> for FaultAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FaultResponse {
     pub(super) status: StatusCode,
-    /// Whether it is the 403 of a signed URL, and not that of a firewall.
-    pub(super) is_for_signature: bool,
+    pub(super) words: Words,
     pub(super) retry_after: Option<RetryAfter>,
+}
+
+/// Which words a status is said in, where it has several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Words {
+    /// The usual ones.
+    Usual,
+    /// The 403 of a signed URL, and not that of a firewall.
+    ExpiredUrl,
+    /// The 416 of an old location, and not that of a chunk out of order.
+    StaleLocation,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +160,7 @@ impl FaultResponse {
     /// | 404 | the operation's own "not found" | plain text | `BlobNotFound` |
     /// | 405 | `REGISTRY_DISALLOWED_OPERATION` of a lock | the same | `UnsupportedHttpVerb` |
     /// | 413 | `SIZE_INVALID` (chosen) | the same | a page |
+    /// | 416 | `BLOB_UPLOAD_RANGE_INVALID` of a chunk out of order; a page where there is no upload | a page | `InvalidRange` |
     /// | 429 | `TOOMANYREQUESTS` | the same | a page |
     /// | 500 | `UNKNOWN` (chosen) | the same | `InternalError` |
     /// | 503 | `UNAVAILABLE` (chosen) | the same | `ServerBusy` |
@@ -128,7 +169,7 @@ impl FaultResponse {
     pub const fn status(status: StatusCode) -> Self {
         Self {
             status,
-            is_for_signature: false,
+            words: Words::Usual,
             retry_after: None,
         }
     }
@@ -149,8 +190,17 @@ impl FaultResponse {
     #[must_use]
     pub const fn expired_url() -> Self {
         Self {
-            is_for_signature: true,
+            words: Words::ExpiredUrl,
             ..Self::status(StatusCode::FORBIDDEN)
+        }
+    }
+
+    /// 416: the location is an old one; the response has the new one and how far the upload is. At an open upload only.
+    #[must_use]
+    pub const fn stale_location() -> Self {
+        Self {
+            words: Words::StaleLocation,
+            ..Self::status(StatusCode::RANGE_NOT_SATISFIABLE)
         }
     }
 
@@ -215,7 +265,7 @@ impl FaultResponse {
         if !status.is_client_error() && !status.is_server_error() {
             return Err(FaultError::Status { status });
         }
-        if self.is_for_signature && !at_data {
+        if self.words == Words::ExpiredUrl && !at_data {
             return Err(unfit("signed URL"));
         }
         if status == StatusCode::UNAUTHORIZED && at_data {
@@ -233,7 +283,21 @@ pub(crate) enum Candidate<'a> {
         /// Whether its credentials are good.
         authorised: bool,
     },
-    Data,
+    Data {
+        /// Whether it has a `Range`.
+        has_range: bool,
+    },
+}
+
+impl Candidate<'_> {
+    fn has_range(&self) -> bool {
+        match self {
+            Self::Operation { route, .. } => {
+                matches!(route, Route::GetBlob(operation) if operation.range.is_some())
+            }
+            Self::Data { has_range } => *has_range,
+        }
+    }
 }
 
 /// What only the requests of some operations have.
@@ -241,6 +305,8 @@ pub(crate) enum Candidate<'a> {
 pub(super) struct Requirement {
     pub(super) what: &'static str,
     operations: &'static [(&'static str, OperationClass)],
+    /// Whether requests to the data origin have it.
+    pub(super) at_data: bool,
 }
 
 impl Requirement {
@@ -261,6 +327,19 @@ const UPLOAD: Requirement = Requirement {
         named::<CompleteUpload>(),
         named::<CancelUpload>(),
     ],
+    at_data: false,
+};
+
+const RANGE: Requirement = Requirement {
+    what: "byte range",
+    operations: &[named::<GetBlob>()],
+    at_data: true,
+};
+
+const ETAG: Requirement = Requirement {
+    what: "ETag",
+    operations: &[named::<GetManifest>(), named::<HeadManifest>()],
+    at_data: true,
 };
 
 const BODY: Requirement = Requirement {
@@ -276,6 +355,7 @@ const BODY: Requirement = Requirement {
         named::<ExchangeEntraToken>(),
         named::<RequestAccessToken>(),
     ],
+    at_data: false,
 };
 
 const fn named<O: Operation>() -> (&'static str, OperationClass) {

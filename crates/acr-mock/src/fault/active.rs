@@ -204,7 +204,7 @@ impl Target {
             Self::Operation(name) => need.is_met_by(name),
             Self::Class(class) => need.is_met_in(*class),
             Self::AnyOperation => true,
-            Self::Data => false,
+            Self::Data => need.at_data,
         }
     }
 

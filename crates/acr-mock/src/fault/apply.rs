@@ -2,19 +2,19 @@
 
 use std::future::Future;
 
-use acr_protocol::upload::{ChunkRange, UploadChunk};
-use acr_protocol::{Deletion, ErrorCode, Route};
+use acr_protocol::upload::{ChunkRange, UploadChunk, UploadLocation};
+use acr_protocol::{Deletion, ErrorCode, RepositoryName, Route};
 use bytes::Bytes;
-use http::header::RETRY_AFTER;
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RETRY_AFTER};
+use http::{HeaderValue, Method, Response, StatusCode};
 
-use super::action::{FaultAction, FaultResponse, RetryAfter};
+use super::action::{FaultAction, FaultResponse, RetryAfter, Words};
 use crate::body::{Body, Drip};
 use crate::data;
 use crate::error::{ErrorResponse, HeaderSet};
 use crate::firewall::client_address;
 use crate::registry::Registry;
-use crate::request_body::{self, RequestBody};
+use crate::request_body::{self, RequestBody, Unread};
 use crate::request_context::RequestContext;
 use crate::resolved_request::{ResolvedRequest, is_token_request};
 use crate::response::{refuse, respond, token_error, with_length, with_service_headers};
@@ -26,7 +26,7 @@ impl Registry {
         &self,
         action: FaultAction,
         call: &RequestContext,
-        resolved: ResolvedRequest,
+        mut resolved: ResolvedRequest,
         body: RequestBody,
     ) -> Result<Response<Body>, ConnectionReset> {
         match action {
@@ -46,8 +46,29 @@ impl Registry {
                 }
                 Err(ConnectionReset::new())
             }
+            FaultAction::RefuseBodyOver(most) | FaultAction::ResetBodyOver(most) => {
+                let refuses = matches!(action, FaultAction::RefuseBodyOver(_));
+                match request_body::read_chunks(body, most, self.quota()).await {
+                    Ok(chunks) => {
+                        let body = request_body::erase(Body::from_chunks(chunks));
+                        Ok(self.execute(call, resolved, body).await)
+                    }
+                    Err(Unread::TooLarge) if !refuses => Err(ConnectionReset::new()),
+                    Err(unread) => Ok(refuse(call, unread.into())),
+                }
+            }
+            FaultAction::RedirectToSelf => {
+                let response = redirect_to_self(call);
+                let kind = HeaderSet::Authorised;
+                Ok(with_service_headers(call, kind, None, response))
+            }
             action => {
-                self.alter_response(action, self.execute(call, resolved, body))
+                if let (FaultAction::IgnoreRange, Route::GetBlob(operation)) =
+                    (action, &mut resolved.route)
+                {
+                    operation.range = None;
+                }
+                self.alter_response(action, call, self.execute(call, resolved, body))
                     .await
             }
         }
@@ -57,12 +78,20 @@ impl Registry {
     pub(crate) async fn apply_data_fault(
         &self,
         action: FaultAction,
-        call: &RequestContext,
+        call: &mut RequestContext,
     ) -> Result<Response<Body>, ConnectionReset> {
         match action {
             FaultAction::Respond(fault) => Ok(self.refuse_data(fault, call)),
+            FaultAction::RedirectToSelf => {
+                let response = redirect_to_self(call);
+                Ok(data::versioned(call, response))
+            }
             action => {
-                self.alter_response(action, async { self.get_data(call) })
+                if action == FaultAction::IgnoreRange {
+                    call.ignore_range();
+                }
+                let call = &*call;
+                self.alter_response(action, call, async { self.get_data(call) })
                     .await
             }
         }
@@ -72,6 +101,7 @@ impl Registry {
     async fn alter_response(
         &self,
         action: FaultAction,
+        call: &RequestContext,
         carried_out: impl Future<Output = Response<Body>> + Send,
     ) -> Result<Response<Body>, ConnectionReset> {
         if action == FaultAction::Reset {
@@ -88,6 +118,15 @@ impl Registry {
             }
             FaultAction::CutBody(bytes) => response.map(|body| body.cut_after(bytes)),
             FaultAction::StallBody(bytes) => response.map(|body| body.stall_after(bytes)),
+            FaultAction::ExtendBody(bytes) => extend(response, bytes),
+            FaultAction::AnnounceLength(length) => announce(call, response, length),
+            FaultAction::ChangeEtag => {
+                let mut response = response;
+                if let Some(etag) = response.headers_mut().get_mut(ETAG) {
+                    *etag = HeaderValue::from_static("\"0x8DFFFFFFFFFFFFF\"");
+                }
+                response
+            }
             FaultAction::FlipByte(offset) => response.map(|body| body.flip_byte(offset)),
             FaultAction::SlowBody { bytes, pause } => {
                 response.map(|body| body.drip(Drip::new(bytes, pause, clock.clone())))
@@ -96,20 +135,17 @@ impl Registry {
             FaultAction::Reset
             | FaultAction::Respond(_)
             | FaultAction::ResetAfterTaking(_)
+            | FaultAction::RefuseBodyOver(_)
+            | FaultAction::ResetBodyOver(_)
+            | FaultAction::IgnoreRange
+            | FaultAction::RedirectToSelf
             | FaultAction::LoseUpload
             | FaultAction::CorruptUpload => response,
         })
     }
 
     fn drop_upload(&self, route: &Route) {
-        let location = match route {
-            Route::UploadChunk(operation) => &operation.location,
-            Route::GetUploadStatus(operation) => &operation.location,
-            Route::CompleteUpload(operation) => &operation.location,
-            Route::CancelUpload(operation) => &operation.location,
-            _ => return,
-        };
-        if let Some(repository) = route.repository() {
+        if let Some((repository, location)) = open_upload(route) {
             self.store().take_upload(repository, location.uuid());
         }
     }
@@ -148,7 +184,7 @@ impl Registry {
         if is_token && fault.status == StatusCode::UNAUTHORIZED {
             return fault.with_retry_after(call, with_length(call, self.refuse_silently(call)));
         }
-        let response = match self.refusal(fault.status, call, route) {
+        let response = match self.refusal(fault, call, route) {
             Ok(response) => with_service_headers(call, HeaderSet::Authorised, None, response),
             Err(refusal) if is_token => token_error(call, refusal),
             Err(refusal) => refuse(call, refusal),
@@ -163,7 +199,7 @@ impl Registry {
         call: &RequestContext,
     ) -> Response<Body> {
         let response = match fault.status {
-            StatusCode::FORBIDDEN if fault.is_for_signature => data::not_signed(call),
+            StatusCode::FORBIDDEN if fault.words == Words::ExpiredUrl => data::not_signed(call),
             status => data::failure(call, status),
         };
         fault.with_retry_after(call, data::versioned(call, response))
@@ -172,11 +208,11 @@ impl Registry {
     /// The status in the registry's words. A delete that finds nothing has a response of its own.
     fn refusal(
         &self,
-        status: StatusCode,
+        fault: FaultResponse,
         call: &RequestContext,
         route: &Route,
     ) -> Result<Response<Body>, ErrorResponse> {
-        Err(match status {
+        Err(match fault.status {
             StatusCode::UNAUTHORIZED => {
                 let needed = self.settings().profile.scope(route);
                 self.challenge(call, &needed, Some("invalid_token"))
@@ -185,14 +221,24 @@ impl Registry {
             StatusCode::NOT_FOUND => return not_found(route),
             StatusCode::METHOD_NOT_ALLOWED => ErrorResponse::disallowed(),
             StatusCode::PAYLOAD_TOO_LARGE => ErrorResponse::body_too_large(),
+            StatusCode::RANGE_NOT_SATISFIABLE => {
+                let Some((repository, location)) = open_upload(route) else {
+                    return Err(ErrorResponse::page(fault.status));
+                };
+                let range = call.headers().get(CONTENT_RANGE);
+                let range = range.and_then(|range| range.to_str().ok());
+                let is_usual = fault.words == Words::Usual;
+                let range = is_usual.then(|| range.unwrap_or_default());
+                self.refuse_position(repository, location, range)
+            }
             StatusCode::TOO_MANY_REQUESTS => ErrorResponse::too_many_requests(None),
             // Chosen: code and wording of the distribution's own registry.
             StatusCode::INTERNAL_SERVER_ERROR => {
-                ErrorResponse::json(status, ErrorCode::UNKNOWN, "unknown error")
+                ErrorResponse::json(fault.status, ErrorCode::UNKNOWN, "unknown error")
             }
             StatusCode::SERVICE_UNAVAILABLE => {
                 let code = ErrorCode::from("UNAVAILABLE");
-                ErrorResponse::json(status, code, "service unavailable")
+                ErrorResponse::json(fault.status, code, "service unavailable")
             }
             status => ErrorResponse::page(status),
         })
@@ -214,6 +260,58 @@ impl FaultResponse {
             response.headers_mut().insert(RETRY_AFTER, value);
         }
         response
+    }
+}
+
+/// The upload that a request is about.
+fn open_upload(route: &Route) -> Option<(&RepositoryName, &UploadLocation)> {
+    match route {
+        Route::UploadChunk(operation) => Some((&operation.repository, &operation.location)),
+        Route::GetUploadStatus(operation) => Some((&operation.repository, &operation.location)),
+        Route::CompleteUpload(operation) => Some((&operation.repository, &operation.location)),
+        Route::CancelUpload(operation) => Some((&operation.repository, &operation.location)),
+        _ => None,
+    }
+}
+
+/// 307 to the URL that was asked for.
+fn redirect_to_self(call: &RequestContext) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    let path = call
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
+    if let Ok(location) = HeaderValue::try_from(format!("{}{path}", call.origin().base_url())) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// A response with zeros behind its body.
+fn extend(response: Response<Body>, bytes: u64) -> Response<Body> {
+    if response.body().remaining() == 0 {
+        return response;
+    }
+    let mut response = response.map(|body| body.extend(bytes));
+    let length = response.body().remaining();
+    if let Some(announced) = response.headers_mut().get_mut(CONTENT_LENGTH) {
+        *announced = HeaderValue::from(length);
+    }
+    response
+}
+
+/// A response that says of its body that it is so long.
+fn announce(call: &RequestContext, mut response: Response<Body>, length: u64) -> Response<Body> {
+    let is_head = call.method() == Method::HEAD;
+    if !is_head && response.body().remaining() == 0 {
+        return response;
+    }
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    match is_head {
+        true => response,
+        false => response.map(|body| body.announced_as(length)),
     }
 }
 

@@ -354,6 +354,22 @@ fn a_fault_that_could_never_strike_is_refused_and_says_why() {
             "has no request body",
         ),
         (
+            Fault::on_data().then(FaultAction::RefuseBodyOver(1)),
+            "has no request body",
+        ),
+        (
+            on("list_tags").then(FaultAction::IgnoreRange),
+            "list_tags has no byte range",
+        ),
+        (
+            on("get_blob").then(FaultAction::ChangeEtag),
+            "get_blob has no ETag",
+        ),
+        (
+            Fault::on_data().then(FaultResponse::stale_location()),
+            "the data origin has no open upload",
+        ),
+        (
             on("get_blob").then(FaultResponse::expired_url()),
             "get_blob has no signed URL",
         ),

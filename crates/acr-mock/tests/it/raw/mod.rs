@@ -10,6 +10,7 @@ mod blob;
 mod challenge;
 mod data;
 mod fault;
+mod fault_content;
 mod fault_match;
 mod fault_response;
 mod headers;
