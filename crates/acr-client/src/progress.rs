@@ -92,7 +92,6 @@ impl OnProgress {
         self.0.is_some()
     }
 
-    #[allow(dead_code)]
     pub(crate) fn tell(&self, progress: &Progress) {
         if let Some(listener) = &self.0 {
             listener(progress);

@@ -55,13 +55,11 @@ impl Received {
             kind = ErrorKind::Unsupported;
         }
         let id = request_id(&head.headers, &mask);
-        if is_elsewhere
-            && (kind == ErrorKind::Unsupported
-                || matches!(
-                    head.status,
-                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
-                ))
-        {
+        let is_of_url = matches!(
+            head.status,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        );
+        if is_elsewhere && (kind == ErrorKind::Unsupported || is_of_url) {
             // It says nothing about the identity, for no credential was sent there, and a storage's 404 nothing
             // about what the registry offers: it has just said that the content is there.
             let text = format!(
@@ -69,7 +67,13 @@ impl Received {
                 origin_text(&url),
                 head.status
             );
-            return Error::new(ErrorKind::Registry, text).with_response(head.status, id, None);
+            let error = Error::new(ErrorKind::Registry, text);
+            let error = error.with_response(head.status, id, None);
+            return if is_of_url {
+                error.of_redirect_url()
+            } else {
+                error
+            };
         }
         if let Some(scope) = &missing_scope {
             text = format!("the permission {scope} is missing ({text})");

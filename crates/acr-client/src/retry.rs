@@ -16,7 +16,8 @@ use crate::error::{Advice, Error, ErrorKind};
 /// How often, when and for how long failed attempts are repeated.
 ///
 /// Repeated is what may heal by itself: a refusal for too many requests (429), a failing server (408
-/// and 5xx, but for 501 and 505), a connection that broke or did not come to be, a silent server. That
+/// and 5xx, but for 501 and 505), a connection that broke or did not come to be, a silent server, and
+/// twice a storage that refuses the URL that the registry has signed, for the next one is a new one. That
 /// goes for the requests for tokens too. What changes something and cannot be done twice, such as a chunk of
 /// an upload, is repeated only when the server has certainly not carried it out. Every other refusal
 /// is final at once, and so are a server that is not trusted, a proxy that refuses, and a response that is
@@ -153,10 +154,10 @@ impl RetryPolicy {
         true
     }
 
-    fn earn(&self) {
+    fn give_back(&self, repetitions: f64) {
         let most = f64::from(self.0.options.retry_budget);
         let mut left = self.0.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        *left = (*left + SHARE_OF_SUCCESS).min(most);
+        *left = (*left + repetitions).min(most);
     }
 
     /// The next random number, from 0 to 1.
@@ -203,6 +204,10 @@ pub(crate) struct RetryState {
 struct Progress {
     /// How many attempts have failed.
     failed: u32,
+    /// How many of those because what a redirect led to refused its own URL.
+    refused_urls: u32,
+    /// How many repetitions were taken from the client's budget.
+    spent: u32,
     /// Time that the client itself made the operation wait.
     queued: Duration,
     /// How long what is not found may still be waited for.
@@ -249,13 +254,35 @@ impl RetryState {
         loop {
             match once().await {
                 Ok(done) => {
-                    self.policy.earn();
+                    self.policy.give_back(SHARE_OF_SUCCESS);
                     return Ok(done);
                 }
-                Err(failure) => self.retry_or_fail(failure).await?,
+                Err(failure) => self.next_attempt(failure).await?,
             }
-            self.attempt.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Waits until the operation may be tried again after this failure, and begins the next attempt.
+    ///
+    /// # Errors
+    /// The failure itself, where it is final.
+    pub(crate) async fn next_attempt(&self, failure: Error) -> Result<(), Error> {
+        self.retry_or_fail(failure).await?;
+        self.attempt.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes note that the work has come further than before: failures so far no longer count, the deadline
+    /// is as far away as at the beginning, and repetitions go back to the client's budget.
+    pub(crate) fn progressed(&mut self) {
+        let progress = self.progress.get_mut();
+        let progress = progress.unwrap_or_else(PoisonError::into_inner);
+        self.policy.give_back(f64::from(progress.spent));
+        *progress = Progress {
+            patience: progress.patience.take(),
+            ..Progress::default()
+        };
+        self.started = self.started.map(|_| self.policy.0.clock.elapsed());
     }
 
     /// The number of the attempt that is made, from 1 on.
@@ -366,17 +393,21 @@ impl RetryState {
             self.backoff(failure, pause).await;
             return Ok(());
         }
-        let failed = {
+        let is_of_url = failure.is_of_redirect_url();
+        let (failed, refused_urls) = {
             let mut progress = self.progress();
             progress.failed += 1;
-            progress.failed
+            progress.refused_urls += u32::from(is_of_url);
+            (progress.failed, progress.refused_urls)
         };
+        let is_worth_it =
+            failure.advice() == Advice::RetryAfter || is_of_url && refused_urls <= MAX_FRESH_URLS;
         if failure.is_final() {
             // A request for a token that was repeated already.
             return Err(failure);
         }
         if failure.is_past_deadline()
-            || failure.advice() != Advice::RetryAfter
+            || !is_worth_it
             || !(self.repeatable || failure.was_not_carried_out())
         {
             return Err(failure.after(failed, ""));
@@ -397,6 +428,7 @@ impl RetryState {
         if !self.policy.spend() {
             return Err(failure.after(failed, "the client's budget of retries is used up"));
         }
+        self.progress().spent += 1;
         self.backoff(failure, pause).await;
         Ok(())
     }
@@ -450,6 +482,9 @@ fn from_system() -> u64 {
 
 /// What a success gives back to the budget. Steady state: one retry per five successes.
 const SHARE_OF_SUCCESS: f64 = 0.2;
+/// A URL that was signed may have expired on the way, or its signer's key have changed; what refuses more of
+/// them refuses all.
+const MAX_FRESH_URLS: u32 = 2;
 const JITTER_BEHIND_RETRY_AFTER: Duration = Duration::from_millis(100);
 /// Options without pauses must not make an endless loop of the waiting.
 const MIN_REPLICATION_DELAY: Duration = Duration::from_millis(100);

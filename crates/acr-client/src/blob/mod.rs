@@ -1,11 +1,17 @@
 mod location;
+mod options;
+mod part;
+mod remote;
 mod save;
 mod stream;
+mod window;
+
+use std::sync::Arc;
 
 use acr_protocol::blob::{BlobHead, ByteRange, DeleteBlob, GetBlob, HeadBlob};
 use acr_protocol::operation::headers::DOCKER_CONTENT_DIGEST;
 use acr_protocol::upload::{MountBlob, UploadStart};
-use acr_protocol::{DecodeError, Descriptor, Digest, Operation, RepositoryName, Verifier};
+use acr_protocol::{DecodeError, Descriptor, Digest, Operation, RepositoryName};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Request};
@@ -19,7 +25,12 @@ use crate::response::Received;
 use crate::upload::BlobUpload;
 
 pub use self::location::BlobLocation;
+pub use self::options::{DownloadBlobOptions, ParallelRanges};
+use self::part::Part;
+use self::remote::Remote;
 pub use self::stream::BlobStream;
+use self::stream::Source;
+use self::window::Window;
 
 /// Blobs.
 impl RepositoryClient {
@@ -47,8 +58,69 @@ impl RepositoryClient {
     #[doc(alias = "DownloadBlobTo")]
     #[doc(alias = "downloadStream")]
     pub async fn download_blob(&self, digest: impl Argument<Digest>) -> Result<BlobStream, Error> {
-        let digest = digest.into_argument()?;
-        self.open_blob(digest, None).await
+        self.download_blob_with(digest, DownloadBlobOptions::default())
+            .await
+    }
+
+    /// Downloads a blob with options: in several ranges at once, or with events of progress.
+    ///
+    /// ```
+    /// # use acr_client::{Digest, Error, RepositoryClient};
+    /// use acr_client::DownloadBlobOptions;
+    ///
+    /// # async fn example(repository: RepositoryClient, digest: Digest) -> Result<(), Error> {
+    /// let options = DownloadBlobOptions {
+    ///     on_progress: (|progress: &acr_client::Progress| println!("{}", progress.bytes)).into(),
+    ///     ..DownloadBlobOptions::default()
+    /// };
+    /// let blob = repository.download_blob_with(&digest, options).await?;
+    /// blob.save("layer.tar.gz").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`download_blob`](Self::download_blob).
+    pub async fn download_blob_with(
+        &self,
+        digest: impl Argument<Digest>,
+        options: impl Into<DownloadBlobOptions> + Send,
+    ) -> Result<BlobStream, Error> {
+        let (remote, options) = (self.remote(digest.into_argument()?), options.into());
+        let hash = Some(remote.digester()?);
+        let opened = match options.parallel {
+            Some(ranges) => Self::open_window(&remote, ranges).await?,
+            None => None,
+        };
+        let (source, head) = match opened {
+            Some(opened) => opened,
+            None => {
+                let (part, head) = Part::open(remote.clone(), None).await?;
+                (Source::One(Box::new(part)), head)
+            }
+        };
+        Ok(BlobStream::new(remote, source, head, hash).telling(options.on_progress))
+    }
+
+    /// Opens the first of several ranges, whose response says how many there are; `None` where it has to
+    /// be the whole.
+    async fn open_window(
+        remote: &Arc<Remote>,
+        ranges: ParallelRanges,
+    ) -> Result<Option<(Source, BlobHead)>, Error> {
+        let Some((part, mut head)) = Part::open_first(remote.clone(), ranges.size).await? else {
+            return Ok(None);
+        };
+        let Some(range) = head.content_range.take() else {
+            return Ok(Some((Source::One(Box::new(part)), head)));
+        };
+        let Some(size) = range.size else {
+            return Ok(None);
+        };
+        head.content_length = Some(size);
+        let window = Window::new(remote.clone(), ranges, (0, Some(part)), size);
+        Ok(Some((Source::Many(window), head)))
     }
 
     /// Gets the bytes of a range of a blob: `GET /v2/{name}/blobs/{digest}`.
@@ -79,8 +151,14 @@ impl RepositoryClient {
         digest: impl Argument<Digest>,
         range: impl Argument<ByteRange>,
     ) -> Result<BlobStream, Error> {
-        let digest = digest.into_argument()?;
-        self.open_blob(digest, Some(range.into_argument()?)).await
+        let remote = self.remote(digest.into_argument()?);
+        let (part, head) = Part::open(remote.clone(), Some(range.into_argument()?)).await?;
+        Ok(BlobStream::new(
+            remote,
+            Source::One(Box::new(part)),
+            head,
+            None,
+        ))
     }
 
     /// Asks whether a blob is there, and how large it is: `HEAD /v2/{name}/blobs/{digest}`. `None` when the
@@ -196,41 +274,13 @@ impl RepositoryClient {
         Ok(self.pipeline.run(&operation).await?.was_there())
     }
 
-    async fn open_blob(
-        &self,
-        digest: Digest,
-        range: Option<ByteRange>,
-    ) -> Result<BlobStream, Error> {
+    fn remote(&self, digest: Digest) -> Arc<Remote> {
         let operation = GetBlob {
             repository: self.name.clone(),
             digest,
-            range,
+            range: None,
         };
-        let info = self.pipeline.info(&operation);
-        // A digest that cannot be verified is refused before anything is sent.
-        let verifier = match operation.range {
-            None => Some(Verifier::new(operation.digest.clone()).map_err(|error| {
-                info.annotate(Error::invalid(format!("{}: {error}", operation.digest)), 0)
-            })?),
-            Some(_) => None,
-        };
-        let begin = |response: Received| {
-            let head = operation.read(&response.head, Bytes::new());
-            let head = head.map_err(|error| response.undecodable(error))?;
-            check_range(operation.range, &head)?;
-            Ok((response.body, head))
-        };
-        let (request, success) = (operation.request(), GetBlob::SPEC.success);
-        let opened = self.pipeline.open(&info, request, success, begin);
-        let (body, head) = opened.await?;
-        let body = self.pipeline.sender().paced(body);
-        Ok(BlobStream::new(
-            body,
-            operation.digest,
-            info,
-            head,
-            verifier,
-        ))
+        Arc::new(Remote::new(self.pipeline.clone(), operation))
     }
 }
 
@@ -239,86 +289,4 @@ fn is_page(headers: &HeaderMap) -> bool {
     let of_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     of_type.is_some_and(|value| value.to_ascii_lowercase().starts_with(b"text/html"))
         && !headers.contains_key(DOCKER_CONTENT_DIGEST)
-}
-
-/// Whether the range that came is the one that was asked for.
-fn check_range(asked: Option<ByteRange>, head: &BlobHead) -> Result<(), Error> {
-    match (asked, head.content_range) {
-        (None, None) => Ok(()),
-        (None, Some(_)) => Err(Error::protocol(
-            "the server gives a part of the blob, but the whole was asked for",
-        )),
-        (Some(_), None) => Err(Error::protocol(
-            "the server gives the whole blob, but a part was asked for; it knows no ranges",
-        )),
-        (Some(asked), Some(given)) => {
-            let right = match (asked, given.size) {
-                (asked, Some(size)) => asked.within(size) == Some((given.first, given.last)),
-                (ByteRange::FromTo(first, last), None) => {
-                    given.first == first && given.last <= last
-                }
-                (ByteRange::From(first), None) => given.first == first,
-                (ByteRange::Last(count), None) => given.last - given.first < count,
-            };
-            let length = given.length();
-            if right
-                && head
-                    .content_length
-                    .is_none_or(|announced| announced == length)
-            {
-                Ok(())
-            } else {
-                Err(Error::protocol(format!(
-                    "the server gives {given}, but {asked} was asked for"
-                )))
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use acr_protocol::blob::ContentRange;
-
-    use super::*;
-
-    #[test]
-    fn the_range_that_comes_must_be_the_one_that_was_asked_for() {
-        let head = |range: Option<(u64, u64, Option<u64>)>, content_length| BlobHead {
-            content_length,
-            content_range: range.map(|(first, last, size)| ContentRange { first, last, size }),
-        };
-        let part = ByteRange::FromTo(2, 9);
-        for (asked, given, right) in [
-            (None, head(None, None), true),
-            (None, head(Some((0, 1, Some(2))), None), false),
-            (Some(part), head(None, Some(20)), false),
-            (Some(part), head(Some((2, 9, Some(20))), Some(8)), true),
-            (Some(part), head(Some((2, 9, Some(20))), Some(7)), false),
-            (Some(part), head(Some((2, 5, Some(6))), None), true),
-            (Some(part), head(Some((2, 5, Some(20))), None), false),
-            (Some(part), head(Some((3, 9, None)), None), false),
-            (
-                Some(ByteRange::From(4)),
-                head(Some((4, 9, None)), None),
-                true,
-            ),
-            (
-                Some(ByteRange::Last(3)),
-                head(Some((7, 9, Some(10))), None),
-                true,
-            ),
-            (
-                Some(ByteRange::Last(3)),
-                head(Some((6, 9, None)), None),
-                false,
-            ),
-        ] {
-            assert_eq!(
-                check_range(asked, &given).is_ok(),
-                right,
-                "{asked:?} {given:?}"
-            );
-        }
-    }
 }

@@ -2,26 +2,33 @@ use std::fmt;
 use std::io::Write;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use acr_protocol::blob::{BlobHead, ContentRange};
-use acr_protocol::{Digest, Verifier};
+use acr_protocol::{Digest, DigestMismatch, Digester};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::future::poll_fn;
-use http_body::Body as _;
 
+use super::part::Part;
+use super::remote::Remote;
 use super::save;
+use super::window::Window;
 use crate::error::{Error, ErrorKind};
-use crate::operation_info::OperationInfo;
-use crate::sender::check_length;
-use crate::transport::Body;
+use crate::progress::{OnProgress, Outcome, Progress};
 
 /// The bytes of a blob as they arrive, verified against its digest at their end.
 ///
 /// What [`try_next`](Self::try_next) has given so far is not verified: a damaged blob shows in the
 /// error that stands in the place of the end. [`save`](Self::save) does what a file needs;
 /// [`bytes`](Self::bytes) brings a small blob into memory. Bytes of a range are not verified at all.
+///
+/// What breaks on the way goes on from the last byte that came, by a `Range`, as often and at the pace that
+/// [`RetryOptions`](crate::RetryOptions) has for attempts without a new byte; each one that brings some counts
+/// as the first again. So does a storage whose URL has expired meanwhile: the registry is asked for a new one.
+/// A server that begins from the first byte instead has to send the same bytes again, which are not given
+/// twice.
 ///
 /// It is a [`Stream`] too, and so becomes a reader in one line: with the crate `tokio-util`,
 /// `StreamReader::new(blob.map_err(io::Error::from))`; with `futures`,
@@ -32,13 +39,15 @@ use crate::transport::Body;
 /// A future of [`try_next`](Self::try_next) may be dropped: no byte is lost. Dropping the stream
 /// gives the download up.
 pub struct BlobStream {
-    body: Body,
-    digest: Digest,
-    info: OperationInfo,
+    remote: Arc<Remote>,
+    source: Source,
     head: BlobHead,
     /// `None` for a range, and after the end.
-    verifier: Option<Verifier>,
+    hash: Option<Digester>,
     received: u64,
+    on_progress: OnProgress,
+    /// What has arrived and is not hashed yet.
+    arrived: Bytes,
     /// What was taken and not used; it comes first.
     unread: Bytes,
     has_ended: bool,
@@ -46,28 +55,33 @@ pub struct BlobStream {
 
 impl BlobStream {
     pub(super) fn new(
-        body: Body,
-        digest: Digest,
-        info: OperationInfo,
+        remote: Arc<Remote>,
+        source: Source,
         head: BlobHead,
-        verifier: Option<Verifier>,
+        hash: Option<Digester>,
     ) -> Self {
         Self {
-            body,
-            digest,
-            info,
+            remote,
+            source,
             head,
-            verifier,
+            hash,
             received: 0,
+            on_progress: OnProgress::default(),
+            arrived: Bytes::new(),
             unread: Bytes::new(),
             has_ended: false,
         }
     }
 
+    pub(super) fn telling(mut self, on_progress: OnProgress) -> Self {
+        self.on_progress = on_progress;
+        self
+    }
+
     /// Returns the digest that was asked for.
     #[must_use]
-    pub const fn digest(&self) -> &Digest {
-        &self.digest
+    pub fn digest(&self) -> &Digest {
+        self.remote.digest()
     }
 
     /// Returns how many bytes the server announced for the whole stream, if it did.
@@ -87,8 +101,10 @@ impl BlobStream {
     /// # Errors
     ///
     /// [`DigestMismatch`](ErrorKind::DigestMismatch) in the place of the end when the bytes were
-    /// not the right ones; [`Transport`](ErrorKind::Transport) or [`Timeout`](ErrorKind::Timeout)
-    /// when they stopped arriving. The stream is then over.
+    /// not the right ones, or when others come where it is begun again; [`Transport`](ErrorKind::Transport)
+    /// or [`Timeout`](ErrorKind::Timeout) when they stopped arriving for good, else the error of the last
+    /// attempt at going on; [`Protocol`](ErrorKind::Protocol) when the server goes on elsewhere. The stream is
+    /// then over.
     pub async fn try_next(&mut self) -> Result<Option<Bytes>, Error> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx))
             .await
@@ -170,50 +186,57 @@ impl BlobStream {
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        loop {
-            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)?) else {
-                return Poll::Ready(self.finish().err().map(Err));
+        let mut bytes = std::mem::take(&mut self.arrived);
+        if bytes.is_empty() {
+            let Some(next) = ready!(self.source.poll_bytes(cx, self.hash.as_ref())?) else {
+                self.finish()?;
+                self.tell(Some(Outcome::Received));
+                return Poll::Ready(None);
             };
-            let Ok(bytes) = frame.into_data() else {
-                continue;
-            };
-            if bytes.is_empty() {
-                continue;
+            if self.hash.is_some() && self.source.is_live() {
+                // The task that reads the connection goes on while these bytes are hashed, where it is
+                // another one on the same thread.
+                self.arrived = next;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
-            self.received += bytes.len() as u64;
-            if let Some(length) = self.length()
-                && self.received > length
-            {
-                // Nobody knows how long it would go on.
-                let text = format!("the server sends more than the {length} bytes it announced");
-                return Poll::Ready(Some(Err(Error::new(ErrorKind::Transport, text))));
-            }
-            if let Some(verifier) = &mut self.verifier {
-                verifier.update(&bytes);
-            }
-            return Poll::Ready(Some(Ok(bytes)));
+            bytes = next;
         }
+        if let Some(hash) = &mut self.hash {
+            hash.update(&bytes);
+        }
+        self.received += bytes.len() as u64;
+        self.tell(None);
+        Poll::Ready(Some(Ok(bytes)))
     }
 
-    /// Judges the whole at its end.
+    /// Holds the whole against its digest.
     fn finish(&mut self) -> Result<(), Error> {
-        check_length(self.length(), self.received)?;
-        if let Some(verifier) = self.verifier.take() {
-            verifier.finish()?;
+        let Some(hash) = self.hash.take() else {
+            return Ok(());
+        };
+        let (count, actual) = (hash.bytes(), hash.finish());
+        if actual == *self.digest() {
+            return Ok(());
         }
-        Ok(())
+        Err(DigestMismatch::new(self.digest().clone(), actual, count).into())
     }
 
-    /// How many bytes were announced, if it was said.
-    fn length(&self) -> Option<u64> {
-        match self.head.content_range {
-            Some(range) => Some(range.length()),
-            None => self.head.content_length,
+    fn tell(&self, outcome: Option<Outcome>) {
+        if self.on_progress.is_on() {
+            self.on_progress.tell(&Progress {
+                digest: Some(self.digest().clone()),
+                bytes: self.received,
+                acknowledged: self.received,
+                total: self.content_length(),
+                outcome,
+                image: None,
+            });
         }
     }
 
     fn own(&self, error: Error) -> Error {
-        self.info.annotate(error, 1)
+        self.remote.info.annotate(error, self.source.requests())
     }
 }
 
@@ -231,16 +254,55 @@ impl Stream for BlobStream {
         if !matches!(item, Some(Ok(_))) {
             self.has_ended = true;
             // Nothing more is read, so the connection need not be kept.
-            self.body = Body::empty();
+            self.source = Source::Ended(self.source.requests());
         }
         Poll::Ready(item.map(|item| item.map_err(|error| self.own(error))))
+    }
+}
+
+/// Where the bytes come from.
+pub(super) enum Source {
+    One(Box<Part>),
+    Many(Window),
+    /// After so many requests.
+    Ended(u32),
+}
+
+impl Source {
+    fn poll_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        hashed: Option<&Digester>,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
+        match self {
+            Self::One(part) => part.poll_bytes(cx, hashed),
+            Self::Many(window) => window.poll_bytes(cx),
+            Self::Ended(_) => Poll::Ready(None),
+        }
+    }
+
+    /// Whether more is to be read from where the last bytes came from.
+    fn is_live(&self) -> bool {
+        match self {
+            Self::One(part) => part.is_live(),
+            Self::Many(_) => true,
+            Self::Ended(_) => false,
+        }
+    }
+
+    fn requests(&self) -> u32 {
+        match self {
+            Self::One(part) => part.requests(),
+            Self::Many(window) => window.requests(),
+            Self::Ended(requests) => *requests,
+        }
     }
 }
 
 impl fmt::Debug for BlobStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlobStream")
-            .field("digest", &self.digest)
+            .field("digest", self.digest())
             .field("head", &self.head)
             .field("received", &self.received)
             .field("has_ended", &self.has_ended)

@@ -13,7 +13,7 @@ use super::runtime::Runtime;
 use super::{BlobReader, BlobUpload, ContainerRegistryClient, Pager, RepositoryClient};
 use crate::argument::Argument;
 use crate::auth::AccessToken;
-use crate::blob::{BlobLocation, BlobStream};
+use crate::blob::{BlobLocation, BlobStream, DownloadBlobOptions};
 use crate::client::ListRepositoryNamesOptions;
 use crate::error::Error;
 use crate::manifest::ListManifestPropertiesOptions;
@@ -147,6 +147,9 @@ blocking! {
         /// Downloads a blob, verified against its digest: `GET /v2/{name}/blobs/{digest}`. The reader is returned when
         /// the first bytes are about to come; it has `save` and `write_to` for a file and a writer.
         read fn download_blob(digest: impl Argument<Digest>) -> Result<BlobReader, Error>;
+        /// Downloads a blob with options: in several ranges at once, or with events of progress.
+        read fn download_blob_with(digest: impl Argument<Digest>, options: impl Into<DownloadBlobOptions> + Send)
+            -> Result<BlobReader, Error>;
         /// Gets the bytes of a range of a blob: `GET /v2/{name}/blobs/{digest}`. They are not verified, because there is
         /// no digest of a part.
         read fn get_blob(digest: impl Argument<Digest>, range: impl Argument<ByteRange>)

@@ -53,6 +53,8 @@ struct Inner {
     /// Whether the server has certainly not done what it was asked to.
     not_sent: bool,
     deadline_exceeded: bool,
+    /// Whether what a redirect led to refused its URL, which the next redirect replaces.
+    is_of_redirect_url: bool,
     /// What can be done, where that is not said by the kind and the response.
     advice: Option<Advice>,
     /// Whether what failed inside was tried again already, as often as it may be.
@@ -169,6 +171,7 @@ impl Error {
             attempts: 0,
             not_sent: false,
             deadline_exceeded: false,
+            is_of_redirect_url: false,
             advice: None,
             is_tried_inside: false,
             tries: 0,
@@ -309,6 +312,15 @@ impl Error {
     /// There is no time left for the operation.
     pub(crate) fn deadline_exceeded(self) -> Self {
         self.edit(|inner| inner.deadline_exceeded = true)
+    }
+
+    /// What a redirect led to refuses its URL; the next redirect has a new one.
+    pub(crate) fn of_redirect_url(self) -> Self {
+        self.edit(|inner| inner.is_of_redirect_url = true)
+    }
+
+    pub(crate) fn is_of_redirect_url(&self) -> bool {
+        self.0.is_of_redirect_url
     }
 
     pub(crate) fn is_past_deadline(&self) -> bool {

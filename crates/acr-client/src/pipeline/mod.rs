@@ -216,18 +216,31 @@ impl Pipeline {
         success: &[StatusCode],
         accept: impl Fn(Received) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error> {
-        let request = self.absolute(info, request)?;
         let attempts = self.begin(info);
+        self.open_within(info, request, success, accept, &attempts)
+            .await
+    }
+
+    /// The same within attempts that were begun before.
+    pub(crate) async fn open_within<T: Send>(
+        &self,
+        info: &OperationInfo,
+        request: Result<Request<Bytes>, impl Into<Error> + Send>,
+        success: &[StatusCode],
+        accept: impl Fn(Received) -> Result<T, Error> + Send + Sync,
+        attempts: &RetryState,
+    ) -> Result<T, Error> {
+        let request = self.absolute(info, request)?;
         let once = || async {
-            let mut response = self.send(info, &request, &attempts).await?;
+            let mut response = self.send(info, &request, attempts).await?;
             if !success.contains(&response.head.status) {
-                return Err(self.sender().refused(info, response, &attempts).await);
+                return Err(self.sender().refused(info, response, attempts).await);
             }
             // Whoever reads the body takes any time.
             response.permit = None;
             accept(response)
         };
-        self.attempt(info, &attempts, once).await
+        self.attempt(info, attempts, once).await
     }
 
     /// A request as it is sent to the registry.

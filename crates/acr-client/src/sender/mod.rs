@@ -21,7 +21,7 @@ use tracing::Instrument as _;
 
 use self::idle::Idle;
 use self::progress::Progress;
-pub(crate) use self::rate::MinRate;
+pub(crate) use self::rate::{MinRate, TooSlow};
 use self::rate::{Paced, UNPOLLED};
 use crate::context::OperationContext;
 use crate::error::{Error, ErrorKind};

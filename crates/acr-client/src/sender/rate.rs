@@ -1,5 +1,6 @@
 //! The least rate at which a body has to arrive that the caller reads.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -90,6 +91,18 @@ impl Paced {
     }
 }
 
+/// The cause of a body's end that arrives too slowly: what has come until then is not to its credit.
+#[derive(Debug)]
+pub(crate) struct TooSlow;
+
+impl fmt::Display for TooSlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the body arrives too slowly")
+    }
+}
+
+impl std::error::Error for TooSlow {}
+
 /// By how much an alarm is late only where nobody polls the task that has set it.
 pub(super) const UNPOLLED: Duration = Duration::from_secs(1);
 
@@ -105,7 +118,7 @@ impl HttpBody for Paced {
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
             ready!(this.poll_late(cx));
             let text = this.rate.broken();
-            let error = TransportError::told(TransportErrorKind::Timeout, text.clone(), text);
+            let error = TransportError::told(TransportErrorKind::Timeout, text, TooSlow);
             return Poll::Ready(Some(Err(error)));
         };
         if let Some(Ok(frame)) = &frame {

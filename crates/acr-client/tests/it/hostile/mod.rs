@@ -13,6 +13,7 @@ mod liar;
 mod list;
 mod manifest;
 mod model;
+mod resume;
 use crate::seeded;
 mod upload;
 

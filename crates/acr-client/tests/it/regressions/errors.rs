@@ -320,7 +320,7 @@ fn a_broken_download_that_an_upload_reads_from_keeps_its_kind_and_advice() {
         let source = download.map_err(std::io::Error::from);
         copy.upload_blob(BlobSource::stream(source)).await
     };
-    let cut = Fault::on_data().then(FaultAction::CutBody(10));
+    let cut = Fault::on_data().then(FaultAction::CutBody(0));
     support.registry.inject(cut).unwrap();
     let error = support.drive(work).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Transport, "{error}");

@@ -16,15 +16,19 @@
 //! | [`transport`] | transports that do not know what they send, requests that no method covers |
 //! | [`uploads`] | uploads that are given up although they are done, or sent again and again |
 //! | `paused` | tests on tokio's paused time that measure something else |
+//! | [`downloads`] | downloads that end where the connection does, or have a byte twice |
+//! | [`parallel`] | ranges at once that come out of order, or hold more than their window |
 //! | [`requests`] | more requests than a job needs |
 //! | [`job`] | all of it at once |
 
 mod content;
 mod credentials;
+mod downloads;
 mod errors;
 mod flights;
 mod job;
 mod lists;
+mod parallel;
 #[cfg(feature = "hyper")]
 mod paused;
 mod redirects;

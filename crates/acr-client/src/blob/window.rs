@@ -1,0 +1,127 @@
+//! Several ranges of a blob at once, whose bytes come in order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::options::ParallelRanges;
+use super::part::Part;
+use super::remote::{Kind, Place, Remote};
+use crate::error::Error;
+
+/// The ranges that are read, the first of them being the one whose turn it is.
+pub(super) struct Window {
+    remote: Arc<Remote>,
+    ranges: ParallelRanges,
+    ahead: VecDeque<Ahead>,
+    /// Where the range behind the last one begins.
+    next: u64,
+    /// How many bytes the blob has.
+    size: u64,
+    /// How many requests were sent for ranges that are done.
+    requests: u32,
+}
+
+/// A range, and what has come of it before its turn.
+struct Ahead {
+    part: Part,
+    bytes: VecDeque<Bytes>,
+    has_ended: bool,
+}
+
+impl Window {
+    /// Begins at a byte of a blob of `size` bytes, with a range that is open already if there is one.
+    pub(super) fn new(
+        remote: Arc<Remote>,
+        ranges: ParallelRanges,
+        (from, first): (u64, Option<Part>),
+        size: u64,
+    ) -> Self {
+        let mut window = Self {
+            remote,
+            ranges,
+            ahead: VecDeque::new(),
+            next: from,
+            size,
+            requests: 0,
+        };
+        if let Some(part) = first {
+            window.next += part.length().unwrap_or_default();
+            window.ahead.push_back(Ahead::new(part));
+        }
+        window
+    }
+
+    pub(super) fn requests(&self) -> u32 {
+        let sent = self.ahead.iter().map(|ahead| ahead.part.requests());
+        sent.fold(self.requests, u32::saturating_add)
+    }
+
+    /// Begins ranges until there are as many as may be.
+    fn fill(&mut self) {
+        while self.ahead.len() < self.ranges.count.get() && self.next < self.size {
+            let length = self.ranges.size.get().min(self.size - self.next);
+            let place = Place {
+                kind: Kind::Share,
+                first: self.next,
+                received: 0,
+                length: Some(length),
+                etag: None,
+            };
+            let part = Part::at(self.remote.clone(), place);
+            self.ahead.push_back(Ahead::new(part));
+            self.next += length;
+        }
+    }
+
+    pub(super) fn poll_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Error>>> {
+        loop {
+            self.fill();
+            // Each once, so that none waits while another one has much to give.
+            let mut has_moved = false;
+            for ahead in &mut self.ahead {
+                has_moved |= ahead.poll(cx)?;
+            }
+            let Some(first) = self.ahead.front_mut() else {
+                return Poll::Ready(None);
+            };
+            if let Some(bytes) = first.bytes.pop_front() {
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            if first.has_ended {
+                self.requests = self.requests.saturating_add(first.part.requests());
+                self.ahead.pop_front();
+            } else if !has_moved {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl Ahead {
+    const fn new(part: Part) -> Self {
+        Self {
+            part,
+            bytes: VecDeque::new(),
+            has_ended: false,
+        }
+    }
+
+    /// Takes what has come; returns whether anything has.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
+        if self.has_ended {
+            return Ok(false);
+        }
+        match self.part.poll_bytes(cx, None) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(None) => self.has_ended = true,
+            Poll::Ready(Some(bytes)) => self.bytes.push_back(bytes?),
+        }
+        Ok(true)
+    }
+}
