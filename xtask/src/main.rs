@@ -37,6 +37,8 @@ Usage: cargo xtask <COMMAND>
                               checked
   ci [--allow-missing-tools]  test, then check
   tidy                        the repository rules alone: layering, imports, dependency trees, words, source files
+  bench content [--quick]     uploads, downloads and files beside the shortest client that does the same, and beside other
+                              clients where they are to be had; up to 25 minutes, built with --release
   bench requests              how many requests the client's work costs on the wire
   bench mock                  what acr-mock costs beside a bare server and, where installed, docker-registry and wrk; up to ten
                               minutes, built with --release

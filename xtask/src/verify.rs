@@ -14,7 +14,7 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> ExitCode {
         command.current_dir(folder);
     }
     command.args(["run", "--quiet", "--locked", "--package", "acr-verify"]);
-    if arguments.starts_with(&["bench", "mock"]) {
+    if matches!(arguments, ["bench", "content" | "mock", ..]) {
         command.arg("--release");
     }
     command.arg("--manifest-path").arg(root.join("Cargo.toml"));

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use acr_verify::bench::requests::Requests;
-use acr_verify::bench::{memory, mock};
+use acr_verify::bench::{content, memory, mock};
 use acr_verify::interop::report::chain;
 use acr_verify::interop::{python, skopeo};
 use acr_verify::{Ending, conformance, fidelity};
 
 const USAGE: &str = "\
-usage: bench requests
+usage: bench content [--quick]
        bench mock
+       bench requests
        conformance [--suite PATH] [--results FOLDER]
        fidelity [FILE...]
        interop python
@@ -73,17 +74,42 @@ fn bench(arguments: &[&str]) -> Result<bool, Ending> {
             println!("{figures}");
             return Ok(missed.is_empty());
         }
-        // What the measurement starts beside itself.
+        ["content", rest @ ..] => {
+            let mut options = Options(rest.to_vec());
+            let is_quick = options.flag("--quick");
+            options.end()?;
+            return measure_content(is_quick);
+        }
+        // What the measurements start beside themselves.
         ["memory", name] => match memory::measure(name) {
             Some(bytes) => println!("{bytes}"),
             None => return Err(format!("`{name}` cannot be measured here").into()),
         },
+        ["content-task", task] => content::run_task(task)?,
+        ["serve-content", settings] => content::serve(settings)?,
         ["serve-bare", content, metadata] => {
             mock::serve_bare(Path::new(content), Path::new(metadata))?;
         }
         _ => return Err(Ending::BadUsage),
     }
     Ok(true)
+}
+
+fn measure_content(is_quick: bool) -> Result<bool, Ending> {
+    if cfg!(debug_assertions) {
+        println!("built without --release, so that the times say little");
+    }
+    let figures = content::measure(is_quick)?;
+    println!("{}", figures.table());
+    for name in figures.not_measured() {
+        println!("not measured: {name}");
+    }
+    let missed = figures.missed();
+    for goal in &missed {
+        println!("missed: {goal}");
+    }
+    println!("{figures}");
+    Ok(missed.is_empty())
 }
 
 fn run_conformance(mut options: Options<'_>) -> Result<bool, Ending> {

@@ -32,7 +32,16 @@ impl DockerRegistry {
     ///
     /// If it does not come up; the error holds what it wrote.
     pub fn start(with_password: bool) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+        Self::start_in(&std::env::temp_dir(), with_password)
+    }
+
+    /// The same, with what it holds in a new folder there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`DockerRegistry::start`].
+    pub fn start_in(place: &Path, with_password: bool) -> Result<Self> {
+        let folder = tempfile::tempdir_in(place)?;
         let log = folder.path().join("log");
         let started = Running::listening(|address| {
             let config = configure(folder.path(), address, with_password)?;

@@ -14,9 +14,8 @@ use crate::Ending;
 /// Skipped without a Python that can make virtual environments, or where PyPI cannot be reached; failed if a check
 /// failed.
 pub fn run() -> Result<(), Ending> {
-    let python = find_python()?;
     let folder = tempfile::tempdir()?;
-    let python = install(python, &folder.path().join("venv"))?;
+    let python = environment(folder.path())?;
 
     let mock = MockProcess::start(&["--anonymous-pull"])?;
     let status = Command::new(python)
@@ -34,6 +33,11 @@ pub fn run() -> Result<(), Ending> {
         return Err(format!("interop.py ended with {status}").into());
     }
     Ok(())
+}
+
+/// Makes a virtual environment with the SDK in this folder; returns its interpreter.
+pub(crate) fn environment(folder: &Path) -> Result<PathBuf, Ending> {
+    install(find_python()?, &folder.join("venv"))
 }
 
 /// The oldest Python that the current SDK and aiohttp run on may change; this is the one that the script needs.

@@ -18,8 +18,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::raw_http::parse;
 use crate::Result;
+use crate::bench::raw_http::parse;
 
 /// The responses that a bare server gives: to paths of `/v2/`, and to all others.
 #[derive(Debug)]

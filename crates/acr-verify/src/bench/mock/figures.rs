@@ -2,48 +2,7 @@
 
 use std::fmt;
 
-/// A figure over several rounds: the one in the middle, and how far they lie apart.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Spread {
-    pub(super) middle: f64,
-    pub(super) least: f64,
-    pub(super) most: f64,
-}
-
-impl Spread {
-    /// Of these values; `None` if there is none.
-    pub(super) fn of(values: &[f64]) -> Option<Self> {
-        if values.is_empty() {
-            return None;
-        }
-        Some(Self {
-            middle: median(values),
-            least: values.iter().copied().fold(f64::INFINITY, f64::min),
-            most: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-        })
-    }
-}
-
-impl fmt::Display for Spread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            middle,
-            least,
-            most,
-        } = self;
-        write!(f, "{middle:.2} ({least:.2} to {most:.2})")
-    }
-}
-
-/// The value in the middle; of two in the middle the lower one.
-pub(super) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted
-        .get(sorted.len().saturating_sub(1) / 2)
-        .copied()
-        .unwrap_or(f64::NAN)
-}
+use crate::bench::goal::Goal;
 
 /// What the mock costs. A figure that could not be measured here is absent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -72,23 +31,6 @@ pub struct Figures {
     pub wait: Option<f64>,
 }
 
-/// A goal: at least so much, or at most.
-#[derive(Clone, Copy)]
-enum Goal {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
-impl Goal {
-    /// Whether the figure misses it by more than a tenth: machines differ, and so do runs.
-    fn is_missed_by(self, figure: f64) -> bool {
-        match self {
-            Self::AtLeast(goal) => figure < goal * 0.9,
-            Self::AtMost(goal) => figure > goal * 1.1,
-        }
-    }
-}
-
 impl Figures {
     /// The goals that are missed by more than a tenth, each in a sentence. What was not measured is not judged.
     #[must_use]
@@ -110,13 +52,9 @@ impl Figures {
             ("B a referrer", self.referrer, Goal::AtMost(1_000.0)),
             ("ms longest wait", self.wait, Goal::AtMost(20.0)),
         ];
-        let missed = goals.into_iter().filter_map(|(name, figure, goal)| {
-            let figure = figure.filter(|figure| goal.is_missed_by(*figure))?;
-            Some(match goal {
-                Goal::AtLeast(goal) => format!("{figure:.2} {name}, where {goal} is the least"),
-                Goal::AtMost(goal) => format!("{figure:.2} {name}, where {goal} is the most"),
-            })
-        });
+        let missed = goals
+            .into_iter()
+            .filter_map(|(name, figure, goal)| goal.missed(name, figure?));
         missed.collect()
     }
 }
@@ -199,13 +137,5 @@ mod tests {
                 "23.00 ms longest wait, where 20 is the most"
             ]
         );
-    }
-
-    #[test]
-    fn the_middle_is_no_average() {
-        assert_eq!(median(&[9.0, 1.0, 2.0]), 2.0);
-        let spread = Spread::of(&[0.5, 0.7, 0.6]).expect("there are values");
-        assert_eq!(spread.to_string(), "0.60 (0.50 to 0.70)");
-        assert_eq!(Spread::of(&[]), None);
     }
 }

@@ -8,8 +8,8 @@ use futures_util::FutureExt as _;
 use http::Request;
 
 use super::load::ACCEPT;
-use super::usage;
 use crate::Result;
+use crate::bench::usage;
 
 /// How many times the operations take turns.
 const ROUNDS: usize = 15;

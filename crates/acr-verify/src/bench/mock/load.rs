@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::raw_http::read_response;
 use crate::Result;
+use crate::bench::raw_http::read_response;
 use crate::interop::output_of;
 
 /// How many connections there are.

@@ -7,18 +7,16 @@ mod bare;
 mod figures;
 mod in_process;
 mod load;
-mod raw_http;
 mod servers;
-mod usage;
-mod waits;
+pub(super) mod waits;
 
 pub use bare::serve as serve_bare;
 pub use figures::Figures;
 
-use self::figures::Spread;
 use self::load::{CONNECTIONS, GENERATOR};
 use self::servers::{Cost, Server};
-use super::memory;
+use super::spread::Spread;
+use super::{memory, usage};
 use crate::Result;
 
 /// How often the servers take turns.

@@ -14,9 +14,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::load::{self, Target};
-use super::raw_http::parse;
-use super::usage;
 use crate::Result;
+use crate::bench::raw_http::parse;
+use crate::bench::usage;
 use crate::image::Image;
 use crate::interop::docker_registry::DockerRegistry;
 use crate::interop::mock::MockProcess;

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use acr_mock::{AcrMock, Registry, ServerEvent};
 
-use super::figures::median;
-use super::raw_http::read_response;
 use crate::Result;
+use crate::bench::raw_http::read_response;
+use crate::bench::spread::median;
 
 /// How many things the large operations are about.
 const MANY: u32 = 1_000_000;
@@ -76,7 +76,7 @@ impl Scene {
         mock.seed("bench/app")?.image("v1")?;
         let token = mock.access_token("repository:*:delete,metadata_read,pull")?;
         let address = mock.local_addr();
-        let head = format!(" HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n");
+        let head = head(address, &token);
         Ok(Self {
             _mock: mock,
             filled: Mutex::new(filled),
@@ -115,35 +115,9 @@ impl Scene {
 
     /// The longest that a request took in a run, and how long its operation took, both in milliseconds.
     fn longest(&self, operation: Option<&str>) -> Result<(f64, f64)> {
-        let ended = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let others = scope.spawn(|| self.ask(&ended));
-            // The others are at it when the operation comes.
-            thread::sleep(AFTER);
-            let start = Instant::now();
-            let outcome = operation.map_or(Ok(()), |line| self.send(line));
-            let took = start.elapsed();
-            thread::sleep(AFTER.max(LENGTH.saturating_sub(took)));
-            ended.store(true, Ordering::Relaxed);
-            let longest = others.join().map_err(|_| "the others panicked")??;
-            outcome.map(|()| (milliseconds(longest), milliseconds(took)))
+        longest(self.address, &self.head, || {
+            operation.map_or(Ok(()), |line| self.send(line))
         })
-    }
-
-    /// Asks for a manifest again and again; gives the longest time that this took.
-    fn ask(&self, ended: &AtomicBool) -> Result<Duration> {
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.set_nodelay(true)?;
-        let request = format!("GET /v2/bench/app/manifests/v1{}", self.head);
-        let mut longest = Duration::ZERO;
-        while !ended.load(Ordering::Relaxed) {
-            let start = Instant::now();
-            stream.write_all(request.as_bytes())?;
-            read_response(&mut stream)?;
-            longest = longest.max(start.elapsed());
-            thread::sleep(PAUSE);
-        }
-        Ok(longest)
     }
 
     /// Carries the operation out. Its response is thrown away as it comes, so that this takes no time from the server.
@@ -160,6 +134,48 @@ impl Scene {
             _ => Err(format!("{} to {line}", String::from_utf8_lossy(&first)).into()),
         }
     }
+}
+
+/// What follows the method and the path in a request's head.
+pub(in crate::bench) fn head(address: SocketAddr, token: &str) -> String {
+    format!(" HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n")
+}
+
+/// The longest that a request took while something was done, and how long that took, both in milliseconds.
+pub(in crate::bench) fn longest(
+    address: SocketAddr,
+    head: &str,
+    operation: impl FnOnce() -> Result<()>,
+) -> Result<(f64, f64)> {
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let others = scope.spawn(|| ask(address, head, &ended));
+        // The others are at it when the operation comes.
+        thread::sleep(AFTER);
+        let start = Instant::now();
+        let outcome = operation();
+        let took = start.elapsed();
+        thread::sleep(AFTER.max(LENGTH.saturating_sub(took)));
+        ended.store(true, Ordering::Relaxed);
+        let longest = others.join().map_err(|_| "the others panicked")??;
+        outcome.map(|()| (milliseconds(longest), milliseconds(took)))
+    })
+}
+
+/// Asks for a manifest again and again; gives the longest time that this took.
+fn ask(address: SocketAddr, head: &str, ended: &AtomicBool) -> Result<Duration> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    let request = format!("GET /v2/bench/app/manifests/v1{head}");
+    let mut longest = Duration::ZERO;
+    while !ended.load(Ordering::Relaxed) {
+        let start = Instant::now();
+        stream.write_all(request.as_bytes())?;
+        read_response(&mut stream)?;
+        longest = longest.max(start.elapsed());
+        thread::sleep(PAUSE);
+    }
+    Ok(longest)
 }
 
 /// A manifest under 10^6 tags, and one under the last tag of all.
