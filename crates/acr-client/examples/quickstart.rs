@@ -13,20 +13,17 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use acr_client::image::{self, CopyOptions, Layout};
 use acr_client::models::Platform;
 use acr_client::{
     ArtifactManifestOrder, ArtifactTagOrder, ChangeableAttributes, ContainerRegistryClient,
-    Credential, ErrorKind, RepositoryClient,
+    Credential, ErrorKind, Outcome, RepositoryClient,
 };
 use acr_mock::AcrMock;
 
-// The other examples, for what they do: their `main` is not needed here.
+// Another example, for what it does: its `main` is not needed here.
 #[allow(dead_code)]
 mod clean_up;
-#[allow(dead_code)]
-mod pull_image;
-#[allow(dead_code)]
-mod push_image;
 
 /// Prints a line. A reader that went away, as in `.. | head`, must not leave the repository behind.
 macro_rules! say {
@@ -87,10 +84,12 @@ async fn tour(client: &ContainerRegistryClient, repository: &RepositoryClient) -
     let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/images");
     let mut root = None;
     for tag in ["v1", "v2", "v3"] {
-        let pushed = push_image::push(repository, &images.join(tag), tag).await?;
-        let (digest, sent, present) = (pushed.root, pushed.sent.len(), pushed.present);
-        say!("{tag} {digest} {sent} blobs sent, {present} present");
-        root = Some(digest);
+        let layout = Layout::open(images.join(tag))?;
+        let pushed = image::push(&layout, (repository, tag), CopyOptions::default()).await?;
+        let digest = &pushed.images[0].descriptor.digest;
+        let (sent, present) = (pushed.count(Outcome::Sent), pushed.count(Outcome::Present));
+        say!("{tag} {digest} {sent} blobs and manifests sent, {present} present");
+        root = Some(digest.clone());
     }
 
     say!("\n== List repositories, then tags and manifests, newest first");
@@ -123,14 +122,15 @@ async fn tour(client: &ContainerRegistryClient, repository: &RepositoryClient) -
 
     say!("\n== Pull v3 with all its platforms");
     let folder = std::env::temp_dir().join(repository.name().as_str());
-    let pulled = pull_image::pull(repository, "v3", None, &folder).await?;
+    let all = CopyOptions::default();
+    let pulled = image::pull((repository, "v3"), &Layout::create(&folder)?, all).await?;
     std::fs::remove_dir_all(&folder)?;
     // Everything was verified against its digest, from the first one on.
-    if root.as_ref() != pulled.first().map(|image| &image.digest) {
+    if root.as_ref() != Some(&pulled.images[0].descriptor.digest) {
         return Err("the image that came back is another one".into());
     }
-    for blob in &pulled {
-        say!("{} {} bytes, verified", blob.digest, blob.size);
+    for (content, _) in &pulled.contents {
+        say!("{} {} bytes, verified", content.digest, content.size);
     }
 
     say!("\n== Keep the two newest images with all that they refer to, delete the rest");
@@ -151,9 +151,14 @@ async fn tour(client: &ContainerRegistryClient, repository: &RepositoryClient) -
     say!("\n== Pull what was kept, on one platform");
     let platform = Platform::new("linux", "arm64");
     for tag in ["v2", "v3"] {
-        let pulled = pull_image::pull(repository, tag, Some(&platform), &folder).await?;
+        let one = CopyOptions {
+            platforms: vec![platform.clone()],
+            ..CopyOptions::default()
+        };
+        let pulled = image::pull((repository, tag), &Layout::create(&folder)?, one).await?;
         std::fs::remove_dir_all(&folder)?;
-        let (manifest, blobs) = (&pulled[0].digest, pulled.len() - 1);
+        let manifest = &pulled.images[0].descriptor.digest;
+        let blobs = pulled.contents.len() - 1;
         say!("{tag} {manifest} {platform}, {blobs} blobs");
     }
     Ok(())

@@ -13,6 +13,7 @@ mod client;
 mod context;
 mod environment;
 mod error;
+pub mod image;
 mod limiter;
 mod manifest;
 mod mask;

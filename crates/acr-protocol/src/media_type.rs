@@ -127,6 +127,21 @@ impl MediaType {
         self.is(&Self::OCI_INDEX) || self.is(&Self::DOCKER_MANIFEST_LIST)
     }
 
+    /// Whether it is a manifest of any kind: an image, an index, an artifact.
+    #[must_use]
+    pub fn is_manifest(&self) -> bool {
+        let mut known = Self::ACCEPTED_MANIFESTS.iter();
+        known.any(|known| self.is(known)) || self.is(&Self::DOCKER_MANIFEST_SCHEMA1)
+    }
+
+    /// Whether it is a layer that is not to be distributed by others than its owner: Docker's foreign and OCI's
+    /// non-distributable types.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        self.begins_with("application/vnd.docker.image.rootfs.foreign.")
+            || self.begins_with("application/vnd.oci.image.layer.nondistributable.")
+    }
+
     /// Whether it is one of Docker's types.
     #[must_use]
     pub fn is_docker(&self) -> bool {
@@ -163,6 +178,21 @@ mod tests {
         let list = "application/vnd.DOCKER.distribution.manifest.list.v2+json";
         assert!(MediaType::from(list).is_index() && MediaType::from(list).is_docker());
         assert!(!MediaType::from("app").begins_with("application/"));
+    }
+
+    #[test]
+    fn manifests_and_foreign_layers_are_told_from_the_rest() {
+        for media_type in MediaType::KNOWN {
+            let named = media_type.as_str().contains("manifest") || media_type.is_index();
+            assert_eq!(media_type.is_manifest(), named, "{media_type}");
+            assert!(!media_type.is_foreign());
+        }
+        for foreign in [
+            "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+            "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+        ] {
+            assert!(MediaType::from(foreign).is_foreign());
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub use self::location::BlobLocation;
 pub use self::options::{DownloadBlobOptions, ParallelRanges};
 use self::part::Part;
 use self::remote::Remote;
+pub(crate) use self::save::PartialFile;
 pub use self::stream::BlobStream;
 use self::stream::Source;
 use self::window::Window;

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 
 /// A file beside its target, which is removed unless it is completed.
 #[derive(Debug)]
-pub(super) struct PartialFile {
+pub(crate) struct PartialFile {
     target: PathBuf,
     path: PathBuf,
     /// `None` once it is closed.
@@ -21,7 +21,7 @@ pub(super) struct PartialFile {
 
 impl PartialFile {
     /// Creates a new file beside `target`.
-    pub(super) fn create(target: &Path) -> Result<Self, Error> {
+    pub(crate) fn create(target: &Path) -> Result<Self, Error> {
         let name = target.file_name().ok_or_else(|| {
             Error::invalid(format!("the path {} names no file", target.display()))
         })?;
@@ -43,7 +43,7 @@ impl PartialFile {
         }
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if let Some(file) = &mut self.file {
             let written = file.write_all(bytes);
             written.map_err(|error| failed("write", &self.path, error))?;
@@ -53,7 +53,7 @@ impl PartialFile {
     }
 
     /// Gives the file its name; returns how many bytes it has.
-    pub(super) fn complete(mut self) -> Result<u64, Error> {
+    pub(crate) fn complete(mut self) -> Result<u64, Error> {
         // Closed before it is renamed: not every platform renames an open file.
         self.file = None;
         std::fs::rename(&self.path, &self.target)

@@ -169,8 +169,13 @@ impl RepositoryClient {
         Audience::is_azure_host(self.pipeline.endpoint().host())
     }
 
+    /// Whether lists of referrers are known to be kept by clients here.
+    pub(crate) fn keeps_referrers(&self) -> bool {
+        !self.is_azure() && self.pipeline.kept_referrers().known() == Some(false)
+    }
+
     /// The same repository, where what is not found is not waited for.
-    fn impatient(&self) -> Self {
+    pub(crate) fn impatient(&self) -> Self {
         self.with(CallOptions {
             wait_for_replication: None,
             ..self.pipeline.options().clone()

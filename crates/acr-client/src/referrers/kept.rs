@@ -55,7 +55,7 @@ impl Kept {
         self.api.store(learned, Ordering::Relaxed);
     }
 
-    pub(super) fn known(&self) -> Option<bool> {
+    pub(crate) fn known(&self) -> Option<bool> {
         match self.api.load(Ordering::Relaxed) {
             UNKNOWN => None,
             known => Some(known == HAS_API),

@@ -11,6 +11,7 @@ mod examples;
 mod hostile;
 #[cfg(feature = "azure-core")]
 mod identity_azure;
+mod images;
 mod regressions;
 mod samples;
 mod seeded;

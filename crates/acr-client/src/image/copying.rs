@@ -1,0 +1,294 @@
+//! A copy in progress.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use acr_protocol::{Descriptor, Digest, Manifest};
+use futures_util::{StreamExt as _, stream};
+
+use super::graph::{Graph, references};
+use super::layout::REF_NAME;
+use super::location::ImageLocation;
+use super::options::{Copied, CopiedImage, CopyOptions};
+use super::place::{Nearness, Place, is_list};
+use super::tally::Tally;
+use super::{platforms, transfer};
+use crate::error::Error;
+use crate::progress::Outcome;
+
+pub(super) struct Copying {
+    from: ImageLocation,
+    to: ImageLocation,
+    nearness: Nearness,
+    options: CopyOptions,
+    tally: Tally,
+    /// The blobs and manifests that were seen to.
+    done: HashSet<Digest>,
+    /// What a layout is to list.
+    listed: Vec<Descriptor>,
+    copied: Copied,
+}
+
+impl Copying {
+    pub(super) fn new(from: ImageLocation, to: ImageLocation, options: CopyOptions) -> Self {
+        Self {
+            nearness: from.place.nearness(&to.place),
+            tally: Tally::new(options.on_progress.clone()),
+            from,
+            to,
+            options,
+            done: HashSet::new(),
+            listed: Vec::new(),
+            copied: Copied::default(),
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Result<Copied, Error> {
+        let mut open: VecDeque<_> = self.names().await?.into();
+        let mut known: HashSet<_> = open.iter().map(|(source, _)| source.clone()).collect();
+        while let Some((source, target)) = open.pop_front() {
+            let manifests = self.image(source, target).await?;
+            for tag in self.tags_of(manifests).await? {
+                if known.insert(Some(tag.clone())) {
+                    open.push_back((Some(tag.clone()), Some(tag)));
+                }
+            }
+        }
+        if let Place::Layout(layout) = &self.to.place {
+            layout.list(&self.listed)?;
+        }
+        Ok(self.copied)
+    }
+
+    /// The names of the images to copy: at the source and, where it is given, at the target.
+    async fn names(&self) -> Result<Vec<(Option<String>, Option<String>)>, Error> {
+        if !self.options.all_tags {
+            return Ok(vec![(self.from.name.clone(), self.to.name.clone())]);
+        }
+        if self.from.name.is_some() || self.to.name.is_some() {
+            let text = "with `all_tags` neither side has a name";
+            return Err(Error::invalid(text));
+        }
+        let names = self.from.place.names().await?;
+        let names = names.into_iter().filter(|name| !is_list(name));
+        Ok(names.map(|name| (Some(name.clone()), Some(name))).collect())
+    }
+
+    /// Copies one image; returns the digests of its manifests.
+    async fn image(
+        &mut self,
+        source: Option<String>,
+        target: Option<String>,
+    ) -> Result<Vec<Digest>, Error> {
+        let from = &self.from.place;
+        let (image, own_name) = from.image(source.as_deref()).await?;
+        let source = image.descriptor();
+        let root = platforms::choose(from, image, &self.options.platforms).await?;
+        let name = match target {
+            Some(target) => self.to.place.tag(target, &root.manifest)?,
+            None => own_name
+                .map(|name| self.to.place.check_tag(name))
+                .transpose()?,
+        };
+        let descriptor = root.manifest.descriptor();
+        let graph = Graph::gather(from, root, &self.done, &self.options).await?;
+
+        let present = self.present(&graph, name.as_deref()).await?;
+        self.blobs(&graph, &present).await?;
+        self.manifests(&graph, &present, name.as_deref()).await?;
+        if let Place::Layout(_) = &self.to.place {
+            let named = |name: &str| descriptor.clone().with_annotation(REF_NAME, name);
+            let listed = name.as_deref().map_or_else(|| descriptor.clone(), named);
+            self.listed.push(listed);
+            self.listed.extend(graph.listed.iter().cloned());
+        }
+        let manifests = graph.manifests();
+        let digests = manifests.map(|manifest| manifest.digest.clone()).collect();
+        self.copied.images.push(CopiedImage {
+            name,
+            source,
+            descriptor,
+        });
+        Ok(digests)
+    }
+
+    /// Asks the target what it has.
+    async fn present(&self, graph: &Graph, name: Option<&str>) -> Result<Present, Error> {
+        let (to, root) = (&self.to.place, &graph.root);
+        let mut present = Present::default();
+        if let Some(name) = name {
+            present.is_tagged = to.find(name).await?.as_ref() == Some(root);
+        }
+        let (mut known, mut asked) = (self.done.clone(), Vec::new());
+        for manifest in graph.manifests() {
+            let is_root = manifest.digest == *root;
+            if self.nearness == Nearness::SameRepository && !(is_root && graph.is_new)
+                || is_root && present.is_tagged
+            {
+                known.insert(manifest.digest.clone());
+            } else if !(known.contains(&manifest.digest) || is_root && name.is_some()) {
+                asked.push(manifest.descriptor());
+            }
+        }
+        let mut asking = stream::iter(asked)
+            .map(|asked| async move { (to.has_manifest(&asked).await, asked.digest) })
+            .buffer_unordered(self.options.concurrency.max(1));
+        while let Some((has, digest)) = asking.next().await {
+            if has? {
+                known.insert(digest);
+            }
+        }
+        present.manifests = known;
+        Ok(present)
+    }
+
+    /// Sees to the blobs, each once.
+    async fn blobs(&mut self, graph: &Graph, present: &Present) -> Result<(), Error> {
+        let Self {
+            from,
+            to,
+            nearness,
+            options,
+            tally,
+            done,
+            copied,
+            ..
+        } = self;
+        let mut plan: Vec<(Descriptor, bool)> = Vec::new();
+        let mut places = HashMap::new();
+        for manifest in graph.manifests() {
+            tally.announce(&manifest.descriptor());
+            // Mounting what is there does no harm, so that is asked only where it is likely.
+            let ask = *nearness == Nearness::Apart || present.manifests.contains(&manifest.digest);
+            for blob in references(manifest)?.1 {
+                let is_foreign = blob.media_type.is_foreign() && !blob.urls.is_empty();
+                if done.contains(&blob.digest) {
+                    continue;
+                }
+                if is_foreign && !options.foreign_layers {
+                    done.insert(blob.digest.clone());
+                    copied.left_out.push(blob);
+                } else if let Some(&place) = places.get(&blob.digest) {
+                    let (_, asked): &mut (_, bool) = &mut plan[place];
+                    *asked |= ask;
+                } else {
+                    tally.announce(&blob);
+                    places.insert(blob.digest.clone(), plan.len());
+                    plan.push((blob, ask));
+                }
+            }
+        }
+        let (from, to, tally, nearness) = (&from.place, &to.place, &*tally, *nearness);
+        if let Place::Layout(layout) = from {
+            // What can be seen to be wrong is found before anything is written.
+            for (blob, _) in &plan {
+                layout.stored(blob)?;
+            }
+        }
+        let at_once = options.concurrency.max(1).min(to.max_writers());
+        let mut transfers = stream::iter(plan)
+            .map(|(blob, ask)| async move {
+                let content = tally.content(&blob);
+                let outcome = match nearness {
+                    Nearness::SameRepository => Outcome::Present,
+                    _ => transfer::transfer(from, to, &blob, ask).await?,
+                };
+                content.done(outcome);
+                Ok::<_, Error>((blob, outcome))
+            })
+            .buffer_unordered(at_once);
+        while let Some(transferred) = transfers.next().await {
+            let (blob, outcome) = transferred?;
+            done.insert(blob.digest.clone());
+            copied.contents.push((blob, outcome));
+        }
+        Ok(())
+    }
+
+    /// Puts the manifests in their order, and the tag.
+    async fn manifests(
+        &mut self,
+        graph: &Graph,
+        present: &Present,
+        name: Option<&str>,
+    ) -> Result<(), Error> {
+        let is_there = |manifest: &Manifest| present.manifests.contains(&manifest.digest);
+        // With referrers the tag comes after them, and so by a request of its own.
+        let mut tag = name.filter(|_| !present.is_tagged);
+        let with_root = graph.referrers.iter().flatten().all(is_there);
+        let Self {
+            to,
+            options,
+            tally,
+            done,
+            copied,
+            ..
+        } = self;
+        let (to, tally) = (&to.place, &*tally);
+        let at_once = options.concurrency.max(1).min(to.max_writers());
+        for batch in graph.image.iter().chain(&graph.referrers) {
+            let mut plan = Vec::new();
+            for manifest in batch.iter().filter(|m| !done.contains(&m.digest)) {
+                let is_tagged = with_root && manifest.digest == graph.root;
+                let with = tag.filter(|_| is_tagged && !is_there(manifest));
+                if with.is_some() {
+                    tag = None;
+                }
+                let with = with.map(str::to_owned);
+                plan.push((manifest.clone(), with, is_there(manifest)));
+            }
+            let mut puts = stream::iter(plan)
+                .map(|(manifest, tag, is_there)| async move {
+                    let content = tally.content(&manifest.descriptor());
+                    let outcome = match is_there {
+                        true => Outcome::Present,
+                        false => to.put(&manifest, tag.as_deref()).await?,
+                    };
+                    content.done(outcome);
+                    Ok::<_, Error>((manifest, outcome))
+                })
+                .buffer_unordered(at_once);
+            while let Some(put) = puts.next().await {
+                let (manifest, outcome) = put?;
+                done.insert(manifest.digest.clone());
+                copied.contents.push((manifest.descriptor(), outcome));
+            }
+        }
+        if let (Some(tag), Place::Repository(_), Some(root)) = (tag, to, graph.root()) {
+            to.put(root, Some(tag)).await?;
+        }
+        Ok(())
+    }
+
+    /// Finds the tags that belong to manifests by their names.
+    async fn tags_of(&self, manifests: Vec<Digest>) -> Result<Vec<String>, Error> {
+        if !self.options.signature_tags || self.nearness == Nearness::SameRepository {
+            return Ok(Vec::new());
+        }
+        let names = manifests.iter().flat_map(|digest| {
+            let own = format!("{}-{}", digest.algorithm(), digest.hex());
+            SUFFIXES.map(|suffix| format!("{own}{suffix}"))
+        });
+        let (from, names) = (&self.from.place, names.collect::<Vec<_>>());
+        let mut asking = stream::iter(names)
+            .map(|name| async move { Ok::<_, Error>((from.find(&name).await?, name)) })
+            .buffered(self.options.concurrency.max(1));
+        let mut found = Vec::new();
+        while let Some(asked) = asking.next().await {
+            if let (Some(_), name) = asked? {
+                found.push(name);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What the target has.
+#[derive(Default)]
+struct Present {
+    manifests: HashSet<Digest>,
+    /// Whether the image's name stands for the image.
+    is_tagged: bool,
+}
+
+/// The tags of cosign, and that of the list of referrers.
+const SUFFIXES: [&str; 4] = [".sig", ".att", ".sbom", ""];

@@ -1,0 +1,212 @@
+//! The manifests of an image, with those that it refers to and those that refer to it.
+
+use std::collections::{HashMap, HashSet};
+
+use acr_protocol::referrers::referrer;
+use acr_protocol::{Descriptor, Digest, Manifest};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::limits::Limits;
+use super::options::CopyOptions;
+use super::place::Place;
+use super::platforms::Root;
+use super::referrers::Referrers;
+use crate::error::{Error, ErrorKind};
+
+/// The manifests, in batches: those of a batch may be put at once, and all that they need is in earlier ones.
+pub(super) struct Graph {
+    /// The image's own manifest, and whether it was made here.
+    pub(super) root: Digest,
+    pub(super) is_new: bool,
+    /// The image and what it refers to. The last batch is the image's own manifest alone.
+    pub(super) image: Vec<Vec<Manifest>>,
+    /// What refers to these, and so on.
+    pub(super) referrers: Vec<Vec<Manifest>>,
+    /// The referrers without what they refer to, as they are listed.
+    pub(super) listed: Vec<Descriptor>,
+}
+
+impl Graph {
+    /// Reads an image's manifests, each once. What is in `known` was seen to before.
+    pub(super) async fn gather(
+        from: &Place,
+        Root { manifest, is_new }: Root,
+        known: &HashSet<Digest>,
+        options: &CopyOptions,
+    ) -> Result<Self, Error> {
+        let mut limits = Limits::new(options.max_manifests, options.max_depth);
+        limits.count(1)?;
+        limits.hold(&manifest)?;
+        let mut gathering = Gathering {
+            from,
+            limits,
+            seen: known.clone(),
+            concurrency: options.concurrency.max(1),
+        };
+        let mut graph = Self {
+            root: manifest.digest.clone(),
+            is_new,
+            image: Vec::new(),
+            referrers: Vec::new(),
+            listed: Vec::new(),
+        };
+        if !gathering.seen.insert(manifest.digest.clone()) {
+            graph.image.push(vec![manifest]);
+            return Ok(graph);
+        }
+        graph.image = gathering.tree(vec![manifest]).await?;
+        if options.referrers {
+            let most = options.max_manifests;
+            gathering.referrers(&mut graph, most).await?;
+        }
+        Ok(graph)
+    }
+
+    /// The image's own manifest.
+    pub(super) fn root(&self) -> Option<&Manifest> {
+        self.manifests()
+            .find(|manifest| manifest.digest == self.root)
+    }
+
+    /// All manifests in the order in which they are put.
+    pub(super) fn manifests(&self) -> impl Iterator<Item = &Manifest> {
+        self.image.iter().chain(&self.referrers).flatten()
+    }
+}
+
+/// What a manifest refers to, as manifests and as blobs. The entries of an index are manifests, but for those whose
+/// type says otherwise, such as the layers in an index of BuildKit's cache.
+pub(super) fn references(manifest: &Manifest) -> Result<(Vec<Descriptor>, Vec<Descriptor>), Error> {
+    let references = manifest.references()?.into_iter();
+    let is_index = manifest.media_type.is_index();
+    Ok(references.partition(|reference| {
+        let media_type = &reference.media_type;
+        is_index && (media_type.is_manifest() || media_type.as_str().is_empty())
+    }))
+}
+
+struct Gathering<'a> {
+    from: &'a Place,
+    limits: Limits,
+    seen: HashSet<Digest>,
+    concurrency: usize,
+}
+
+impl Gathering<'_> {
+    /// Reads what manifests refer to, level by level.
+    async fn tree(&mut self, roots: Vec<Manifest>) -> Result<Vec<Vec<Manifest>>, Error> {
+        let (mut all, mut level, mut depth) = (Vec::new(), roots, 0);
+        while !level.is_empty() {
+            self.limits.check_depth(depth)?;
+            let mut next = Vec::new();
+            for manifest in &level {
+                next.extend(references(manifest)?.0);
+            }
+            all.append(&mut level);
+            level = self.read(next, false).await?;
+            depth += 1;
+        }
+        batches(all)
+    }
+
+    /// Reads what refers to the image's manifests, and to those that refer to them.
+    async fn referrers(&mut self, graph: &mut Graph, most: usize) -> Result<(), Error> {
+        let referrers = &Referrers::of(self.from)?;
+        let digests = |manifests: &[Vec<Manifest>]| -> HashSet<Digest> {
+            let all = manifests.iter().flatten();
+            all.map(|manifest| manifest.digest.clone()).collect()
+        };
+        let (mut subjects, mut depth) = (digests(&graph.image), 0);
+        if graph.is_new {
+            subjects.remove(&graph.root);
+        }
+        while !subjects.is_empty() {
+            self.limits.check_depth(depth)?;
+            let lists = stream::iter(subjects.clone())
+                .map(|subject| referrers.list(subject, most))
+                .buffer_unordered(self.concurrency);
+            let listed: Vec<_> = lists.try_concat().await?;
+            let mut found = Vec::new();
+            // What a list says may be out of date.
+            for manifest in self.read(listed, true).await? {
+                if let Some((subject, entry)) = referrer(&manifest)
+                    && subjects.contains(&subject)
+                {
+                    graph.listed.push(entry);
+                    found.push(manifest);
+                }
+            }
+            let found = self.tree(found).await?;
+            subjects = digests(&found);
+            graph.referrers.extend(found);
+            depth += 1;
+        }
+        Ok(())
+    }
+
+    /// Reads the manifests that were not seen before; those that are not there are an error, unless they need not be.
+    async fn read(
+        &mut self,
+        wanted: Vec<Descriptor>,
+        may_lack: bool,
+    ) -> Result<Vec<Manifest>, Error> {
+        let wanted = wanted.into_iter();
+        let wanted: Vec<_> = wanted
+            .filter(|wanted| self.seen.insert(wanted.digest.clone()))
+            .collect();
+        self.limits.count(wanted.len())?;
+        let from = self.from;
+        let mut reading = stream::iter(wanted)
+            .map(|wanted| async move { from.manifest(&wanted).await })
+            .buffered(self.concurrency);
+        let mut read = Vec::new();
+        while let Some(manifest) = reading.next().await {
+            match manifest {
+                Err(error) if may_lack && error.kind() == ErrorKind::NotFound => {}
+                manifest => {
+                    let manifest = manifest?;
+                    self.limits.hold(&manifest)?;
+                    read.push(manifest);
+                }
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// Sorts manifests by their height above those that refer to no other of them.
+fn batches(all: Vec<Manifest>) -> Result<Vec<Vec<Manifest>>, Error> {
+    let places: HashMap<_, _> = all
+        .iter()
+        .map(|manifest| &manifest.digest)
+        .zip(0..)
+        .collect();
+    let mut children = Vec::new();
+    for manifest in &all {
+        let (manifests, _) = references(manifest)?;
+        let known = manifests
+            .iter()
+            .filter_map(|child| places.get(&child.digest));
+        children.push(known.copied().collect::<Vec<usize>>());
+    }
+    let mut heights = vec![0; all.len()];
+    // Children mostly come later, so that one round backwards does it. There are no more rounds than manifests, even if
+    // a server should have made a circle.
+    for _ in 0..all.len() {
+        let before = heights.clone();
+        for (place, children) in children.iter().enumerate().rev() {
+            let highest = children.iter().map(|&child| heights[child] + 1).max();
+            heights[place] = highest.unwrap_or(0).min(all.len());
+        }
+        if heights == before {
+            break;
+        }
+    }
+    let mut batches = Vec::new();
+    batches.resize_with(heights.iter().max().map_or(0, |most| most + 1), Vec::new);
+    for (manifest, height) in all.into_iter().zip(heights) {
+        batches[height].push(manifest);
+    }
+    batches.retain(|batch: &Vec<_>| !batch.is_empty());
+    Ok(batches)
+}

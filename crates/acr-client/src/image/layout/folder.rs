@@ -1,0 +1,122 @@
+//! A layout in a folder.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+
+use super::INDEX;
+use super::content::{Reader, Stored, failed};
+use crate::blob::PartialFile;
+use crate::error::Error;
+
+pub(super) struct Folder {
+    path: PathBuf,
+    /// Where that is, for paths to be held against.
+    real: PathBuf,
+    /// Held while `index.json` is changed.
+    changing: Mutex<()>,
+}
+
+impl Folder {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let real = path.canonicalize().map_err(|error| failed(path, error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            real,
+            changing: Mutex::default(),
+        })
+    }
+
+    pub(super) fn create(path: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(path).map_err(|error| failed(path, error))?;
+        Self::open(path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Finds a file, wherever within the folder links lead to.
+    pub(super) fn find(&self, name: &str) -> Result<Option<Stored>, Error> {
+        let path = self.path.join(name);
+        let real = match path.canonicalize() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            real => real.map_err(|error| failed(&path, error))?,
+        };
+        self.check_within(&path, &real)?;
+        let metadata = real.metadata().map_err(|error| failed(&path, error))?;
+        if !metadata.is_file() {
+            let text = format!("{} is not a file", path.display());
+            return Err(Error::invalid(text));
+        }
+        Ok(Some(Stored {
+            path: real,
+            first: 0,
+            length: metadata.len(),
+        }))
+    }
+
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let mut partial = PartialFile::create(&self.place(name)?)?;
+        partial.write(bytes)?;
+        partial.complete()?;
+        Ok(())
+    }
+
+    pub(super) async fn write_all(&self, name: &str, reader: Reader) -> Result<(), Error> {
+        let path = self.place(name)?;
+        match reader {
+            Reader::Blob(blob) => {
+                blob.save(path).await?;
+            }
+            mut reader => {
+                let mut partial = PartialFile::create(&path)?;
+                while let Some(bytes) = reader.next().await? {
+                    partial.write(&bytes)?;
+                }
+                partial.complete()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the index by what is made of it. Nobody else's change through this layout is lost.
+    pub(super) fn change_index(
+        &self,
+        change: impl FnOnce(Bytes) -> Result<Vec<u8>, Error>,
+    ) -> Result<(), Error> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match self.find(INDEX)? {
+            Some(stored) => stored.bytes()?,
+            None => super::index::EMPTY.into(),
+        };
+        let after = change(before.clone())?;
+        if after == before {
+            return Ok(());
+        }
+        self.write(INDEX, &after)
+    }
+
+    /// Makes the folder that a file is to be in, and returns where the file is to be.
+    fn place(&self, name: &str) -> Result<PathBuf, Error> {
+        let path = self.path.join(name);
+        let folder = path.parent().unwrap_or(&self.path);
+        fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+        let real = folder.canonicalize();
+        self.check_within(folder, &real.map_err(|error| failed(folder, error))?)?;
+        Ok(path)
+    }
+
+    fn check_within(&self, path: &Path, real: &Path) -> Result<(), Error> {
+        if real.starts_with(&self.real) {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "{} is outside of the layout: a link leads out of it",
+            path.display()
+        )))
+    }
+}

@@ -1,0 +1,266 @@
+//! [`Layout`]: images as files, in the form of the OCI image specification.
+
+mod archive;
+mod content;
+mod folder;
+mod index;
+mod new_archive;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use acr_protocol::{Descriptor, Digest, Manifest};
+use bytes::Bytes;
+
+use self::archive::Archive;
+use self::content::Stored;
+use self::folder::Folder;
+use self::new_archive::NewArchive;
+use crate::error::{Error, ErrorKind};
+use crate::manifest::MAX_MANIFEST_SIZE;
+
+pub(super) use self::content::Reader;
+pub(super) use self::index::{REF_NAME, image_name};
+
+/// An OCI image layout: images as files, in a folder or in a tar archive.
+///
+/// It is what `skopeo copy .. oci:FOLDER:TAG`, `oci-archive:FILE:TAG`, `docker buildx build --output type=oci` and
+/// others write and read. A clone is the same layout.
+///
+/// What it says is not trusted: a path that leaves the folder, a link in an archive, a file of another length and
+/// content of another digest are errors that name them.
+#[derive(Clone)]
+pub struct Layout(Arc<Kind>);
+
+enum Kind {
+    Folder(Folder),
+    Archive(Archive),
+    NewArchive(NewArchive),
+}
+
+impl Layout {
+    /// Opens a layout that is there: a folder, or an uncompressed tar archive, which is indexed once and read in place.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](ErrorKind::InvalidInput) when it is no layout, or one that must not be read: without
+    /// `index.json` or `oci-layout`, with links that leave the folder, or an archive with links, with `..` in a path
+    /// or with two entries of one path; [`Io`](ErrorKind::Io) when it cannot be read.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let kind = if path.is_dir() {
+            Kind::Folder(Folder::open(path)?)
+        } else {
+            Kind::Archive(Archive::open(path)?)
+        };
+        let layout = Self(Arc::new(kind));
+        index::check_version(&layout.required(OCI_LAYOUT)?)
+            .map_err(|reason| layout.invalid(OCI_LAYOUT, reason))?;
+        layout.images()?;
+        Ok(layout)
+    }
+
+    /// Creates a layout in a folder, which is made if need be; one that is there already is opened, and keeps its
+    /// images.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io) when the folder cannot be written; else as [`open`](Self::open).
+    pub fn create(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        let folder = Folder::create(folder.as_ref())?;
+        for (name, content) in [(INDEX, index::EMPTY), (OCI_LAYOUT, VERSION)] {
+            if folder.find(name)?.is_none() {
+                folder.write(name, content.as_bytes())?;
+            }
+        }
+        Self::open(folder.path())
+    }
+
+    /// Creates a layout as a tar archive. The file is there once an image was copied into it, complete, in the place
+    /// of a file that was there; nothing more can be copied into it then.
+    ///
+    /// Content goes into an archive one after the other.
+    #[must_use]
+    pub fn create_tar(file: impl AsRef<Path>) -> Self {
+        let new = NewArchive::new(file.as_ref());
+        Self(Arc::new(Kind::NewArchive(new)))
+    }
+
+    /// Returns the folder or the file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match &*self.0 {
+            Kind::Folder(folder) => folder.path(),
+            Kind::Archive(archive) => archive.path(),
+            Kind::NewArchive(archive) => archive.path(),
+        }
+    }
+
+    /// Returns the images as `index.json` lists them. The annotation `org.opencontainers.image.ref.name` is an image's
+    /// name, such as a tag; not every one has a name.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](ErrorKind::InvalidInput) when the list is malformed, [`Io`](ErrorKind::Io) when it cannot be
+    /// read.
+    pub fn images(&self) -> Result<Vec<Descriptor>, Error> {
+        if let Kind::NewArchive(_) = &*self.0 {
+            return Ok(Vec::new());
+        }
+        let images = index::images(self.required(INDEX)?);
+        images.map_err(|reason| self.invalid(INDEX, reason))
+    }
+
+    /// Finds an image by its name or digest; without either, the only one or the only one with a name.
+    pub(super) fn image(&self, name: Option<&str>) -> Result<Descriptor, Error> {
+        let images = self.images()?;
+        let found = index::find(&images, name).map_err(|count| {
+            let what = name.map_or_else(|| "an image".to_owned(), |name| format!("{name:?}"));
+            let text = format!(
+                "{} has {count} images, and none or several of them are {what}",
+                self.path().display()
+            );
+            Error::new(ErrorKind::NotFound, text)
+        });
+        found.cloned()
+    }
+
+    /// Reads a manifest, verified.
+    pub(super) fn manifest(&self, descriptor: &Descriptor) -> Result<Manifest, Error> {
+        let name = self.blob_name(&descriptor.digest)?;
+        let stored = self.stored(descriptor)?;
+        let bytes = self.read(&name, &stored)?;
+        if descriptor.digest.matches(&bytes) != Some(true) {
+            let text = format!("{} is not content of its digest", self.display(&name));
+            return Err(Error::new(ErrorKind::DigestMismatch, text));
+        }
+        let mut manifest = Manifest::new(bytes, &descriptor.media_type);
+        manifest.digest = descriptor.digest.clone();
+        Ok(manifest)
+    }
+
+    /// Finds content of the length that its descriptor says.
+    pub(super) fn stored(&self, descriptor: &Descriptor) -> Result<Stored, Error> {
+        let name = self.blob_name(&descriptor.digest)?;
+        let Some(stored) = self.find(&name)? else {
+            let text = format!("{} is missing", self.display(&name));
+            return Err(Error::new(ErrorKind::NotFound, text));
+        };
+        if stored.length == descriptor.size || descriptor.size == 0 {
+            return Ok(stored);
+        }
+        let text = format!(
+            "{} has {} bytes, but its descriptor says {}",
+            self.display(&name),
+            stored.length,
+            descriptor.size
+        );
+        Err(Error::new(ErrorKind::DigestMismatch, text))
+    }
+
+    /// Whether content is there; of another length, it is not.
+    pub(super) fn has(&self, descriptor: &Descriptor) -> Result<bool, Error> {
+        if let Kind::NewArchive(archive) = &*self.0 {
+            return Ok(archive.has(&descriptor.digest));
+        }
+        let stored = self.find(&self.blob_name(&descriptor.digest)?)?;
+        Ok(stored.is_some_and(|stored| stored.length == descriptor.size || descriptor.size == 0))
+    }
+
+    /// The largest number of contents that can be written at once.
+    pub(super) fn max_writers(&self) -> usize {
+        match &*self.0 {
+            Kind::NewArchive(_) => 1,
+            _ => usize::MAX,
+        }
+    }
+
+    /// Writes content, verified; it is there when all of it is.
+    pub(super) async fn write(&self, descriptor: &Descriptor, reader: Reader) -> Result<(), Error> {
+        let name = self.blob_name(&descriptor.digest)?;
+        match &*self.0 {
+            Kind::Folder(folder) => folder.write_all(&name, reader).await,
+            Kind::NewArchive(archive) => archive.write_all(&name, descriptor, reader).await,
+            Kind::Archive(_) => Err(self.is_complete()),
+        }
+    }
+
+    /// Lists images in `index.json`, each in the place of one of the same name; the others stay.
+    pub(super) fn list(&self, images: &[Descriptor]) -> Result<(), Error> {
+        match &*self.0 {
+            Kind::Folder(folder) => folder.change_index(|index| {
+                index::add(index, images).map_err(|reason| self.invalid(INDEX, reason))
+            }),
+            Kind::NewArchive(archive) => {
+                let index = index::add(index::EMPTY.into(), images);
+                archive.complete(&index.map_err(|reason| self.invalid(INDEX, reason))?)
+            }
+            Kind::Archive(_) => Err(self.is_complete()),
+        }
+    }
+
+    fn is_complete(&self) -> Error {
+        Error::invalid(format!(
+            "{} is an archive that is complete; nothing can be added to it",
+            self.path().display()
+        ))
+    }
+
+    fn find(&self, name: &str) -> Result<Option<Stored>, Error> {
+        match &*self.0 {
+            Kind::Folder(folder) => folder.find(name),
+            Kind::Archive(archive) => Ok(archive.find(name)),
+            Kind::NewArchive(_) => Ok(None),
+        }
+    }
+
+    fn required(&self, name: &str) -> Result<Bytes, Error> {
+        let Some(stored) = self.find(name)? else {
+            let text = "it is missing, so this is no OCI image layout";
+            return Err(self.invalid(name, text));
+        };
+        self.read(name, &stored)
+    }
+
+    /// Reads what is to be in memory.
+    fn read(&self, name: &str, stored: &Stored) -> Result<Bytes, Error> {
+        if stored.length > MAX_MANIFEST_SIZE as u64 {
+            let text = format!(
+                "{} has {} bytes; at most {MAX_MANIFEST_SIZE} are read",
+                self.display(name),
+                stored.length
+            );
+            return Err(Error::new(ErrorKind::TooLarge, text));
+        }
+        stored.bytes()
+    }
+
+    /// The path of content within the layout. Only what can be verified has one.
+    fn blob_name(&self, digest: &Digest) -> Result<String, Error> {
+        let algorithm = digest.algorithm();
+        if algorithm.is_supported() {
+            return Ok(format!("blobs/{algorithm}/{}", digest.hex()));
+        }
+        let text = format!("content of the digest {digest} cannot be verified");
+        Err(self.invalid(INDEX, text))
+    }
+
+    fn display(&self, name: &str) -> String {
+        self.path().join(name).display().to_string()
+    }
+
+    fn invalid(&self, name: &str, reason: impl fmt::Display) -> Error {
+        Error::invalid(format!("{}: {reason}", self.display(name)))
+    }
+}
+
+impl fmt::Debug for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Layout").field(&self.path()).finish()
+    }
+}
+
+const INDEX: &str = "index.json";
+const OCI_LAYOUT: &str = "oci-layout";
+const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
