@@ -9,6 +9,7 @@ mod data;
 mod error;
 mod fault;
 mod firewall;
+mod hasher;
 mod listing;
 mod locks;
 mod lookup;

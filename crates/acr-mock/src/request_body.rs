@@ -6,6 +6,7 @@ use http_body_util::BodyExt as _;
 use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::error::ErrorResponse;
+use crate::hasher::Hasher;
 use crate::quota::{MIN_KEPT, Quota, Share};
 
 /// The body of a request, whatever it is made of. Why one breaks is told to nobody.
@@ -55,33 +56,38 @@ pub(crate) async fn read(
     quota: Option<&Quota>,
 ) -> Result<Bytes, Unread> {
     let (mut bytes, mut share) = (Vec::new(), quota.map(Quota::share));
-    each_frame(body, limit as u64, quota, |mut data| {
+    let mut frames = Frames::new(body, limit as u64, quota)?;
+    while let Some(mut data) = frames.next().await? {
         let length = data.remaining();
-        let has_room = share.as_mut().is_none_or(|share| share.grow(length));
-        if has_room {
-            append(&mut bytes, &mut data, length);
+        if share.as_mut().is_some_and(|share| !share.grow(length)) {
+            return Err(frames.full());
         }
-        has_room
-    })
-    .await?;
+        append(&mut bytes, &mut data, length);
+    }
     Ok(match share {
         Some(share) => share.copied(bytes),
         None => bytes.into(),
     })
 }
 
-/// Reads a body in pieces: those of its frames that are long, and blocks of those that are short.
+/// Reads a body in pieces: those of its frames that are long, and blocks of those that are short. `hasher` takes each frame
+/// as it comes.
 pub(crate) async fn read_chunks(
     body: RequestBody,
     limit: u64,
     quota: &Quota,
+    mut hasher: Option<&mut Hasher>,
 ) -> Result<Vec<Bytes>, Unread> {
     let mut chunks = Chunks::new(quota);
-    each_frame(body, limit, Some(quota), |mut data| {
-        let length = data.remaining();
-        chunks.push(&mut data, length)
-    })
-    .await?;
+    let mut frames = Frames::new(body, limit, Some(quota))?;
+    while let Some(data) = frames.next().await? {
+        if !chunks.push(&mut data.clone(), data.len()) {
+            return Err(frames.full());
+        }
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&data).await;
+        }
+    }
     Ok(chunks.finish())
 }
 
@@ -105,35 +111,51 @@ pub(crate) async fn read_first(mut body: RequestBody, bytes: u64, quota: &Quota)
     chunks.finish()
 }
 
-/// Hands the content of each frame on, which is taken or not.
-async fn each_frame(
-    mut body: RequestBody,
+/// The frames of a body, as long as they are within the bound.
+struct Frames<'a> {
+    body: RequestBody,
     limit: u64,
-    quota: Option<&Quota>,
-    mut take: impl FnMut(Bytes) -> bool + Send,
-) -> Result<(), Unread> {
-    let full = || Unread::Full(quota.map_or(0, Quota::most));
-    // Where the length is told, nothing has to come first.
-    if body.told > limit {
-        return Err(Unread::TooLarge);
-    }
-    if body.told > quota.map_or(u64::MAX, Quota::room) {
-        return Err(full());
-    }
-    let mut length = 0_u64;
-    while let Some(frame) = body.frames.frame().await {
-        let Ok(data) = frame.map_err(|()| Unread::Broken)?.into_data() else {
-            continue;
+    quota: Option<&'a Quota>,
+    /// How many bytes have come.
+    length: u64,
+}
+
+impl<'a> Frames<'a> {
+    fn new(body: RequestBody, limit: u64, quota: Option<&'a Quota>) -> Result<Self, Unread> {
+        let frames = Self {
+            body,
+            limit,
+            quota,
+            length: 0,
         };
-        length += data.remaining() as u64;
-        if length > limit {
+        // Where the length is told, nothing has to come first.
+        if frames.body.told > limit {
             return Err(Unread::TooLarge);
         }
-        if !take(data) {
-            return Err(full());
+        if frames.body.told > quota.map_or(u64::MAX, Quota::room) {
+            return Err(frames.full());
         }
+        Ok(frames)
     }
-    Ok(())
+
+    /// The content of the next frame; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, Unread> {
+        while let Some(frame) = self.body.frames.frame().await {
+            let Ok(data) = frame.map_err(|()| Unread::Broken)?.into_data() else {
+                continue;
+            };
+            self.length += data.remaining() as u64;
+            return match self.length > self.limit {
+                true => Err(Unread::TooLarge),
+                false => Ok(Some(data)),
+            };
+        }
+        Ok(None)
+    }
+
+    fn full(&self) -> Unread {
+        Unread::Full(self.quota.map_or(0, Quota::most))
+    }
 }
 
 /// Pieces of a body.
@@ -225,7 +247,7 @@ mod tests {
 
     fn chunks(lengths: impl IntoIterator<Item = usize>) -> Vec<usize> {
         let quota = Quota::new(None);
-        let read = read_chunks(frames(lengths), u64::MAX, &quota).now_or_never();
+        let read = read_chunks(frames(lengths), u64::MAX, &quota, None).now_or_never();
         let Some(Ok(chunks)) = read else {
             panic!("the body is whole")
         };
@@ -275,7 +297,7 @@ mod tests {
     fn a_body_that_is_too_long_by_its_head_is_not_read() {
         let quota = Quota::new(Some(1_000));
         let told = || erase(Told(1_001));
-        let chunks = |limit| read_chunks(told(), limit, &quota).now_or_never();
+        let chunks = |limit| read_chunks(told(), limit, &quota, None).now_or_never();
         assert_eq!(chunks(1_000), Some(Err(Unread::TooLarge)));
         assert_eq!(chunks(1_001), Some(Err(Unread::Full(1_000))));
         let whole = |limit, quota| read(told(), limit, quota).now_or_never();
@@ -287,7 +309,7 @@ mod tests {
     fn what_is_refused_or_given_up_is_not_counted_any_more() {
         let quota = Quota::new(Some(1_000));
         let read = |lengths: &[usize], limit| {
-            read_chunks(frames(lengths.to_vec()), limit, &quota)
+            read_chunks(frames(lengths.to_vec()), limit, &quota, None)
                 .now_or_never()
                 .unwrap()
         };

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ErrorResponse;
+use crate::hasher::Hasher;
 use crate::locks;
-use crate::pause::pause;
 use crate::registry::Registry;
 use crate::request_body::{self, RequestBody};
 use crate::request_context::RequestContext;
@@ -45,11 +45,17 @@ impl Serve for StartUpload {
         let start = match &self.digest {
             None => UploadStart::Started(registry.open_upload(call, &self.repository)?),
             Some(digest) => {
-                let content = Content::from_chunks(registry.chunk(body, 0).await?);
-                verify(digest, &content, None).await?;
+                // Of an algorithm that is not known nothing is the digest.
+                let hasher = Hasher::new(&digest.algorithm());
+                let mut hasher = hasher.unwrap_or_else(|| Digester::sha256().into());
+                let content = Content::from_chunks(registry.chunk(body, 0, &mut hasher).await?);
+                verify(digest, &content, hasher).await?;
                 registry.may_push(&self.repository)?;
-                let mut store = registry.store();
-                store.put_blob(&self.repository, digest.clone(), content, registry.now());
+                let (repository, now) = (&self.repository, registry.now());
+                let surplus = registry
+                    .store()
+                    .put_blob(repository, digest.clone(), content, now);
+                registry.shed_surplus(surplus).await;
                 UploadStart::AlreadyExists(digest.clone())
             }
         };
@@ -67,25 +73,18 @@ impl Serve for UploadChunk {
 
     async fn serve(self, registry: &Registry, call: &RequestContext, body: RequestBody) -> Outcome {
         let (repository, location) = (&self.repository, &self.location);
-        let offset = registry.offset_for_chunk(repository, location, self.range)?;
-        let chunks = registry.chunk(body, offset).await?;
+        let (offset, mut hasher) = registry.end_of_upload(repository, location, self.range)?;
+        let chunks = registry.chunk(body, offset, &mut hasher).await?;
         let length = registry.length_of_chunk(repository, self.range, &chunks)?;
-        // The hash goes on without the lock, from where the bytes before left it.
-        let mut digester = {
-            let store = registry.store();
-            let upload = registry.appendable(&store, repository, location, offset, length)?;
-            upload.digester.clone()
-        };
-        hash_in_turns(&mut digester, &chunks).await;
         let mut store = registry.store();
-        // Once more: another chunk may have come in between, and this one's location grown old.
+        // Another chunk may have come in between, and this one's location grown old.
         registry.appendable(&store, repository, location, offset, length)?;
         let mut upload = store
             .take_upload(repository, location.uuid())
             .ok_or_else(ErrorResponse::upload_unknown)?;
         let minimum = registry.settings().minimum_chunk.unwrap_or_default();
         upload.is_closed |= length < minimum;
-        upload.digester = digester;
+        upload.digester = hasher.into_digester();
         upload.content.append(chunks, registry.quota());
         let progress = registry.progress(&upload);
         store.add_upload(upload, call.now() + registry.settings().upload_life);
@@ -115,29 +114,29 @@ impl Serve for CompleteUpload {
 
     async fn serve(self, registry: &Registry, _: &RequestContext, body: RequestBody) -> Outcome {
         let (repository, location) = (&self.repository, &self.location);
-        let offset = registry.offset_for_chunk(repository, location, self.range)?;
+        let (offset, mut hasher) = registry.end_of_upload(repository, location, self.range)?;
         // Chosen, after the distribution's own registry.
         let digest = self
             .digest
             .as_ref()
             .ok_or_else(|| ErrorResponse::digest_invalid("digest missing"))?;
-        let chunks = registry.chunk(body, offset).await?;
+        let chunks = registry.chunk(body, offset, &mut hasher).await?;
         let length = registry.length_of_chunk(repository, self.range, &chunks)?;
-        let taken = {
+        let mut content = {
             let store = registry.store();
-            // A copy of the pieces' handles, not of the bytes: hashing goes on without the lock.
-            registry
-                .appendable(&store, repository, location, offset, length)?
-                .clone()
+            // A copy of the pieces' handles, not of the bytes: what is left to be hashed is hashed without the lock.
+            let upload = registry.appendable(&store, repository, location, offset, length)?;
+            upload.content.clone()
         };
-        let (mut content, mut digester) = (taken.content, taken.digester);
-        hash_in_turns(&mut digester, &chunks).await;
         content.append(chunks, registry.quota());
-        verify(digest, &content, Some(digester)).await?;
-        let mut store = registry.store();
-        registry.appendable(&store, repository, location, offset, length)?;
-        store.take_upload(repository, location.uuid());
-        store.put_blob(repository, digest.clone(), content, registry.now());
+        verify(digest, &content, hasher).await?;
+        let surplus = {
+            let mut store = registry.store();
+            registry.appendable(&store, repository, location, offset, length)?;
+            store.take_upload(repository, location.uuid());
+            store.put_blob(repository, digest.clone(), content, registry.now())
+        };
+        registry.shed_surplus(surplus).await;
         Ok(respond(&self, digest))
     }
 }
@@ -152,8 +151,7 @@ impl Serve for CancelUpload {
             store.take_upload(&self.repository, self.location.uuid())
         };
         if let Some(upload) = cancelled {
-            registry.waste().put_chunks(upload.content.into_chunks());
-            registry.shed_all().await;
+            registry.shed_surplus(upload.content.into_chunks()).await;
         }
         Ok(respond(&self, &()))
     }
@@ -219,13 +217,13 @@ impl Registry {
         }
     }
 
-    /// Where the next byte belongs, if the location is the newest and the range begins there.
-    fn offset_for_chunk(
+    /// Where the next byte belongs, if the location is the newest and the range begins there, and the digest up to there.
+    fn end_of_upload(
         &self,
         repository: &RepositoryName,
         location: &UploadLocation,
         range: Option<ChunkRange>,
-    ) -> Result<u64, ErrorResponse> {
+    ) -> Result<(u64, Hasher), ErrorResponse> {
         let store = self.store();
         let upload = store.find_upload(repository, location)?;
         let state = self.read_state(upload, location)?;
@@ -237,7 +235,7 @@ impl Registry {
             Some(range) if range.first != offset => {
                 Err(ErrorResponse::out_of_order(&range.to_string(), offset))
             }
-            _ => Ok(offset),
+            _ => Ok((offset, upload.digester.clone().into())),
         }
     }
 
@@ -277,10 +275,23 @@ impl Registry {
         }
     }
 
-    /// The bytes of a chunk, as long as the blob does not grow beyond its bound.
-    async fn chunk(&self, body: RequestBody, offset: u64) -> Result<Vec<Bytes>, ErrorResponse> {
+    /// The bytes of a chunk, as long as the blob does not grow beyond its bound. They are hashed as they come.
+    async fn chunk(
+        &self,
+        body: RequestBody,
+        offset: u64,
+        hasher: &mut Hasher,
+    ) -> Result<Vec<Bytes>, ErrorResponse> {
         let limit = self.settings().limits.blob.saturating_sub(offset);
-        Ok(request_body::read_chunks(body, limit, self.quota()).await?)
+        Ok(request_body::read_chunks(body, limit, self.quota(), Some(hasher)).await?)
+    }
+
+    /// Drops the pieces of what has become no blob, with pauses for others.
+    async fn shed_surplus(&self, chunks: Vec<Bytes>) {
+        if !chunks.is_empty() {
+            self.waste().put_chunks(chunks);
+            self.shed_all().await;
+        }
     }
 
     fn may_push(&self, repository: &RepositoryName) -> Result<(), ErrorResponse> {
@@ -338,16 +349,11 @@ impl Registry {
     }
 }
 
-/// Holds content against its digest. `digester` has hashed it on the way, if it was sha256.
-async fn verify(
-    digest: &Digest,
-    content: &Content,
-    digester: Option<Digester>,
-) -> Result<(), ErrorResponse> {
-    let digester = digester.filter(|digester| digester.algorithm() == digest.algorithm());
-    let actual = match (digester, digest.algorithm()) {
-        (Some(digester), _) => Some(digester.finish()),
-        (None, algorithm) => hash(&algorithm, content).await,
+/// Holds content against its digest. `hasher` has taken it as it came, and is enough if it has the digest's algorithm.
+async fn verify(digest: &Digest, content: &Content, hasher: Hasher) -> Result<(), ErrorResponse> {
+    let actual = match hasher.algorithm() == digest.algorithm() {
+        true => Some(hasher.finish()),
+        false => hash(&digest.algorithm(), content).await,
     };
     // The detail of this refusal is chosen.
     if actual.as_ref() == Some(digest) {
@@ -360,28 +366,9 @@ async fn verify(
 }
 
 async fn hash(algorithm: &Algorithm, content: &Content) -> Option<Digest> {
-    let mut digester = Digester::new(algorithm)?;
-    hash_in_turns(&mut digester, content.chunks()).await;
-    Some(digester.finish())
-}
-
-/// How many bytes are hashed in a turn: a few milliseconds' work.
-const HASHED_IN_A_TURN: usize = 4 * 1024 * 1024;
-
-/// Hashes pieces, and lets others have their turn now and then: a layer of a gigabyte takes seconds.
-async fn hash_in_turns(digester: &mut Digester, pieces: &[Bytes]) {
-    let mut left = HASHED_IN_A_TURN;
-    for piece in pieces {
-        let mut rest = &piece[..];
-        while !rest.is_empty() {
-            if left == 0 {
-                pause().await;
-                left = HASHED_IN_A_TURN;
-            }
-            let (part, behind) = rest.split_at(rest.len().min(left));
-            digester.update(part);
-            left -= part.len();
-            rest = behind;
-        }
+    let mut hasher = Hasher::new(algorithm)?;
+    for piece in content.chunks() {
+        hasher.update(piece).await;
     }
+    Some(hasher.finish())
 }

@@ -48,7 +48,7 @@ impl Registry {
             }
             FaultAction::RefuseBodyOver(most) | FaultAction::ResetBodyOver(most) => {
                 let refuses = matches!(action, FaultAction::RefuseBodyOver(_));
-                match request_body::read_chunks(body, most, self.quota()).await {
+                match request_body::read_chunks(body, most, self.quota(), None).await {
                     Ok(chunks) => {
                         let body = request_body::erase(Body::from_chunks(chunks));
                         Ok(self.execute(call, resolved, body).await)

@@ -35,6 +35,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Weak};
 
 use acr_protocol::{Digest, RepositoryName, Timestamp};
+use bytes::Bytes;
 
 use tally::Tally;
 
@@ -134,18 +135,24 @@ impl Store {
         self.contents.get(digest)?.upgrade()
     }
 
-    /// Puts a blob into a repository. Where the same bytes are held already, those are used.
+    /// Puts a blob into a repository. Where the same bytes are held already, those are used, and the pieces of the new copy
+    /// are returned.
     pub(crate) fn put_blob(
         &mut self,
         repository: &RepositoryName,
         digest: Digest,
         content: Content,
         now: Timestamp,
-    ) {
-        let content = self
-            .content(&digest)
-            .unwrap_or_else(|| Arc::new(Held::new(digest, content.created(now), &self.tally)));
-        self.share_blob(repository, content);
+    ) -> Vec<Bytes> {
+        let (held, surplus) = match self.content(&digest) {
+            Some(held) => (held, content.into_chunks()),
+            None => {
+                let held = Held::new(digest, content.created(now), &self.tally);
+                (Arc::new(held), Vec::new())
+            }
+        };
+        self.share_blob(repository, held);
+        surplus
     }
 
     /// Puts a blob that is held already into a further repository.
@@ -378,18 +385,18 @@ mod tests {
             RepositoryName::new("b").unwrap(),
         );
         let digest = Digest::sha256(b"x");
-        store.put_blob(
-            &a,
-            digest.clone(),
-            Content::from_chunks(vec!["x".into()]),
-            Timestamp::default(),
-        );
-        store.put_blob(
-            &b,
-            digest.clone(),
-            Content::from_chunks(vec!["x".into()]),
-            Timestamp::default(),
-        );
+        let [first, second] = [Bytes::from(vec![b'x']), Bytes::from(vec![b'x'])];
+        let mut put = |repository, bytes: &Bytes| {
+            let content = Content::from_chunks(vec![bytes.clone()]);
+            store.put_blob(repository, digest.clone(), content, Timestamp::default())
+        };
+        assert!(put(&a, &first).is_empty());
+        // The new copy comes back, and the old one stays.
+        let surplus = put(&b, &second);
+        assert_eq!(surplus[0].as_ptr(), second.as_ptr());
+        let held = store.content(&digest).unwrap();
+        assert_eq!(held.chunks()[0].as_ptr(), first.as_ptr());
+        drop(held);
         assert!(Arc::ptr_eq(
             store.blob(&a, &digest).unwrap(),
             store.blob(&b, &digest).unwrap()

@@ -1,5 +1,8 @@
 //! Long operations go in turns: between two of them others are served, and what comes out is the same as at once.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use acr_mock::{Profile, Registry};
@@ -7,7 +10,8 @@ use acr_protocol::{Algorithm, Digester};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use serde_json::{Value, json};
 
 use crate::raw::support::{HOST, OCI_CONFIG, OCI_MANIFEST, nowhere};
@@ -337,4 +341,32 @@ fn a_large_blob_is_hashed_in_turns_however_it_comes() {
         let (status, _, pauses) = upload("PUT", &end, &content);
         assert_eq!((status, pauses), (201, turns + again), "{digest}");
     }
+}
+
+#[test]
+fn a_chunk_is_hashed_as_it_comes_and_not_at_its_end() {
+    let registry = registry();
+    let (response, _) = send(&registry, "POST", "/v2/app/blobs/uploads/", "", |_, _| ());
+    let location = response.headers()["location"].to_str().unwrap().to_owned();
+    let pauses = Arc::new(AtomicUsize::new(0));
+    let (seen, before_last) = (pauses.clone(), Arc::new(AtomicUsize::new(0)));
+    let noted = before_last.clone();
+    let frames = (0..10).map(move |_| {
+        noted.store(seen.load(Ordering::Relaxed), Ordering::Relaxed);
+        Ok::<_, Infallible>(Frame::data(Bytes::from(vec![7; 1024 * 1024])))
+    });
+    let body = StreamBody::new(futures_util::stream::iter(frames));
+    let request = Request::patch(format!("https://{HOST}{location}"));
+    let mut response = Box::pin(registry.handle(request.body(body).unwrap()));
+    let mut context = Context::from_waker(Waker::noop());
+    let response = loop {
+        match response.as_mut().poll(&mut context) {
+            Poll::Ready(response) => break response,
+            Poll::Pending => pauses.fetch_add(1, Ordering::Relaxed),
+        };
+    };
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    // Eight of the ten MiB were hashed before the last one was asked for; what is left is less than a turn.
+    let pauses = pauses.load(Ordering::Relaxed);
+    assert_eq!((pauses, before_last.load(Ordering::Relaxed)), (2, 2));
 }
