@@ -134,7 +134,7 @@ async fn tour(client: &ContainerRegistryClient, repository: &RepositoryClient) -
     }
 
     say!("\n== Keep the two newest images with all that they refer to, delete the rest");
-    let plan = clean_up::plan(repository, 2).await?;
+    let plan = clean_up::plan(repository, clean_up::Rule::Newest(2)).await?;
     for digest in &plan.keep {
         say!("{digest} kept");
     }

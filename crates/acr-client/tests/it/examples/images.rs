@@ -1,10 +1,9 @@
-//! The examples `push_image`, `pull_image` and `clean_up` on one registry.
+//! The examples `push_image` and `pull_image` on one registry.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use acr_client::{Descriptor, ImageIndex, ImageManifest, Manifest, MediaType};
 use acr_mock::Registry;
 
 use super::{Running, fixture};
@@ -95,77 +94,4 @@ fn a_push_sends_only_the_blobs_that_are_missing() {
         let output = push(&mock, image, image);
         assert!(output.contains(expected), "{image}: {output}");
     }
-}
-
-#[tokio::test]
-async fn clean_up_keeps_what_belongs_to_the_newest_images() {
-    let mock = Running::start(Registry::builder());
-    let repository = mock.client().repository_client(NAME).unwrap();
-    let mut signatures = Vec::new();
-    let mut roots = Vec::new();
-    for image in ["v1", "v2", "v3"] {
-        push(&mock, image, image);
-        let root = repository.get_manifest(image).await.unwrap();
-        // Neither a signature nor the manifest of a platform has a tag.
-        let mut config = repository.upload_blob(b"{}").await.unwrap();
-        config.media_type = MediaType::OCI_EMPTY;
-        let signature = ImageManifest::new(config, Vec::<Descriptor>::new());
-        let signature = Manifest::try_from(&signature.with_subject(root.descriptor())).unwrap();
-        let digest = &signature.digest;
-        repository.set_manifest(digest, &signature).await.unwrap();
-        signatures.push(signature.digest);
-        roots.push(root);
-    }
-    // Two tags are one image, and an old image that is tagged anew is new.
-    push(&mock, "v1", "stable");
-    push(&mock, "v3", "latest");
-    let output = mock.run("clean_up", &[NAME, "2"]);
-    let deleted = deleted(&output);
-    let place = |digest: &str| deleted.iter().position(|deleted| *deleted == digest);
-    let index = place(roots[1].digest.as_str()).expect("v2 is the oldest");
-    assert!(place(signatures[1].as_str()).unwrap() < index);
-    assert_eq!(deleted.len(), 4, "{output}");
-    for child in roots[1].references().unwrap() {
-        assert!(place(child.digest.as_str()).unwrap() > index);
-    }
-    for (root, signature) in roots.iter().zip(&signatures) {
-        let kept = usize::from(root != &roots[1]);
-        assert_eq!(count(&repository, root.digest.as_str()).await, kept);
-        assert_eq!(count(&repository, signature.as_str()).await, kept);
-        for child in root.references().unwrap() {
-            assert_eq!(count(&repository, child.digest.as_str()).await, kept);
-        }
-    }
-}
-
-#[tokio::test]
-async fn clean_up_deletes_an_index_before_what_it_refers_to() {
-    let mock = Running::start(Registry::builder());
-    let repository = mock.client().repository_client(NAME).unwrap();
-    let images = mock.server.seed(NAME).unwrap();
-    let (leaf, gone) = (images.image("a").unwrap(), images.image("b").unwrap());
-    let mut expected = vec![leaf.digest.to_string()];
-    let mut children = vec![leaf.descriptor(), gone.descriptor()];
-    for tag in ["inner", "outer"] {
-        let index = Manifest::try_from(&ImageIndex::new(children)).unwrap();
-        repository.set_manifest(tag, &index).await.unwrap();
-        children = vec![index.descriptor()];
-        expected.insert(0, index.digest.to_string());
-    }
-    // A child that is not there changes nothing.
-    repository.delete_manifest(&gone.digest).await.unwrap();
-    images.image("newest").unwrap();
-    assert_eq!(deleted(&mock.run("clean_up", &[NAME, "1"])), expected);
-}
-
-/// The digests of what the clean-up has deleted, in order.
-fn deleted(output: &str) -> Vec<&str> {
-    let lines = output.lines();
-    lines
-        .filter_map(|line| line.strip_suffix("  deleted"))
-        .collect()
-}
-
-async fn count(repository: &acr_client::RepositoryClient, digest: &str) -> usize {
-    usize::from(repository.get_manifest(digest).await.is_ok())
 }

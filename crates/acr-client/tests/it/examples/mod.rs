@@ -1,5 +1,6 @@
 //! The examples as their users start them: as programs of their own, which `cargo test` builds before this.
 
+mod clean_up;
 mod images;
 mod quickstart;
 
@@ -18,11 +19,19 @@ fn every_example_runs_without_a_registry() {
     let folder = tempfile::tempdir().unwrap();
     let pull = ["samples/app", "v1", folder.path().to_str().unwrap()];
     let mut examples: Vec<(&str, &[&str], &str)> = vec![
+        (
+            "list_repositories",
+            &[],
+            "samples/base  3 manifests, 1 tags",
+        ),
         ("list_tags", &[], "samples/app:v1  sha256:"),
         ("lock_release", &[], "refused: "),
         ("push_image", &[], "samples/app:v1 is sha256:"),
         ("pull_image", &pull, "bytes"),
-        ("clean_up", &[], "deleted"),
+        ("clean_up", &[], "would be deleted with --yes"),
+        ("clean_up", &["--newest", "3", "--yes"], "  deleted"),
+        ("delete_manifest", &[], "v1 is deleted"),
+        ("delete_blob", &[], " is deleted"),
         ("custom_transport", &[], "get_manifest  200 OK"),
         ("testing_with_the_mock", &[], "after two refusals"),
         ("parallel_blobs", &pull, "blobs, "),
