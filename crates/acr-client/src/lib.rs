@@ -19,6 +19,7 @@ mod manifest;
 mod mask;
 mod operation_info;
 mod paging;
+mod payload;
 mod pipeline;
 mod progress;
 mod referrers;
@@ -50,7 +51,7 @@ pub use self::referrers::ListReferrersOptions;
 pub use self::repository::RepositoryClient;
 pub use self::retry::RetryOptions;
 pub use self::tag::{ListTagPropertiesOptions, ListTagsOptions};
-pub use self::upload::{BlobSource, BlobUpload, UploadBlobOptions};
+pub use self::upload::{BlobSource, BlobUpload, HashOn, UploadBlobOptions};
 
 /// The attribute for implementations of [`Transport`](transport::Transport),
 /// [`TokenSource`](auth::TokenSource) and [`TokenProvider`](auth::TokenProvider).

@@ -129,12 +129,13 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A digest algorithm. Open: an algorithm that this crate cannot compute is kept by name.
-#[derive(Clone, PartialEq, Eq)]
+/// A digest algorithm. Open: an algorithm that this crate cannot compute is kept by name. The default is sha256.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Algorithm(Kind);
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 enum Kind {
+    #[default]
     Sha256,
     Sha512,
     Other(Box<str>),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use acr_protocol::blob::{BlobHead, ByteRange, DeleteBlob, GetBlob, HeadBlob};
 use acr_protocol::operation::headers::DOCKER_CONTENT_DIGEST;
 use acr_protocol::upload::{MountBlob, UploadStart};
-use acr_protocol::{DecodeError, Descriptor, Digest, Operation, RepositoryName};
+use acr_protocol::{DecodeError, Descriptor, Digest, Operation, RepositoryName, ScopeSet};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Request};
@@ -177,10 +177,19 @@ impl RepositoryClient {
         &self,
         digest: impl Argument<Digest>,
     ) -> Result<Option<Descriptor>, Error> {
-        let digest = digest.into_argument()?;
+        self.head_blob_as(digest.into_argument()?, None).await
+    }
+
+    /// The same with a token for another scope, which is at hand or needed later.
+    pub(crate) async fn head_blob_as(
+        &self,
+        digest: Digest,
+        scope: Option<ScopeSet>,
+    ) -> Result<Option<Descriptor>, Error> {
         let repository = self.name.clone();
         let operation = HeadBlob { repository, digest };
-        let info = self.pipeline.info(&operation);
+        let mut info = self.pipeline.info(&operation);
+        info.scope = scope.unwrap_or(info.scope);
         let asked = self.ask_for(&operation, &info, operation.request()?).await;
         let Ok(None) = asked else {
             return found(asked).map(Option::flatten);

@@ -2,6 +2,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use acr_clock::Clock;
@@ -297,6 +298,7 @@ impl ClientBuilder {
             authorizer,
             max_json_size: self.max_json_size,
             kept_referrers: Kept::default(),
+            largest_request: AtomicU64::new(u64::MAX),
         })))
     }
 

@@ -290,6 +290,11 @@ impl Error {
         })
     }
 
+    /// What it says, without what it happened in.
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+
     pub(crate) fn with_message(self, message: String) -> Self {
         self.edit(|inner| inner.message = fit(message))
     }

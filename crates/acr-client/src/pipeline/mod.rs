@@ -6,6 +6,7 @@ mod send;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use acr_clock::Clock;
 use acr_protocol::{DecodeError, Operation, Page, PageToken};
@@ -18,6 +19,7 @@ use crate::call_options::CallOptions;
 use crate::error::{Error, ErrorKind};
 use crate::operation_info::OperationInfo;
 use crate::paging::Pager;
+use crate::payload::Payload;
 use crate::referrers::Kept;
 use crate::response::Received;
 use crate::response_error::MAX_ERROR_BODY;
@@ -44,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) max_json_size: usize,
     /// What is known of lists of referrers that clients keep.
     pub(crate) kept_referrers: Kept,
+    /// The most bytes of a request of an upload, where larger ones did not come through.
+    pub(crate) largest_request: AtomicU64,
 }
 
 impl Pipeline {
@@ -68,6 +72,17 @@ impl Pipeline {
 
     pub(crate) fn kept_referrers(&self) -> &Kept {
         &self.shared.kept_referrers
+    }
+
+    pub(crate) fn largest_request(&self) -> u64 {
+        self.shared.largest_request.load(Ordering::Relaxed)
+    }
+
+    /// Remembers for later uploads that no larger requests of theirs come through.
+    pub(crate) fn set_largest_request(&self, bytes: u64) {
+        self.shared
+            .largest_request
+            .fetch_min(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -151,7 +166,7 @@ impl Pipeline {
         &self,
         operation: &O,
         info: &OperationInfo,
-        request: Result<Request<Bytes>, impl Into<Error> + Send>,
+        request: Result<Request<impl Into<Payload> + Send>, impl Into<Error> + Send>,
         accept: impl Fn(O::Output) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error>
     where
@@ -169,7 +184,7 @@ impl Pipeline {
         &self,
         operation: &O,
         info: &OperationInfo,
-        request: &Request<Bytes>,
+        request: &Request<Payload>,
         attempts: &RetryState,
     ) -> Result<O::Output, Error>
     where
@@ -247,9 +262,10 @@ impl Pipeline {
     pub(crate) fn absolute(
         &self,
         info: &OperationInfo,
-        request: Result<Request<Bytes>, impl Into<Error>>,
-    ) -> Result<Request<Bytes>, Error> {
-        let absolute = request.map_err(Into::into).and_then(|mut request| {
+        request: Result<Request<impl Into<Payload>>, impl Into<Error>>,
+    ) -> Result<Request<Payload>, Error> {
+        let absolute = request.map_err(Into::into).and_then(|request| {
+            let mut request = request.map(Into::into);
             *request.uri_mut() = self.shared.endpoint.absolute(request.uri())?;
             Ok(request)
         });

@@ -4,7 +4,6 @@
 //! from https to http, and not on and on. Elsewhere goes only what can be held against a digest, manifests
 //! and blobs: a list or a set of properties would be believed, whoever wrote it.
 
-use bytes::Bytes;
 use http::header::LOCATION;
 use http::response::Parts;
 use http::{Method, Request, StatusCode, Uri};
@@ -12,6 +11,7 @@ use http::{Method, Request, StatusCode, Uri};
 use super::Pipeline;
 use crate::error::Error;
 use crate::operation_info::OperationInfo;
+use crate::payload::Payload;
 use crate::response::Received;
 use crate::retry::RetryState;
 use crate::url::{origin_text, resolve};
@@ -21,7 +21,7 @@ impl Pipeline {
     pub(super) async fn follow(
         &self,
         info: &OperationInfo,
-        request: &Request<Bytes>,
+        request: &Request<Payload>,
         mut response: Received,
         attempts: &RetryState,
     ) -> Result<Received, Error> {

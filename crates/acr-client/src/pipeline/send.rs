@@ -1,7 +1,6 @@
 //! One attempt: what the request has to carry, its turn, the request itself, and a challenge that is met.
 
 use acr_protocol::{Operation as _, Ping};
-use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{Request, StatusCode};
 
@@ -10,6 +9,7 @@ use crate::auth::{Authorization, ChallengeOutcome};
 use crate::error::{Error, is_transient};
 use crate::limiter::Permit;
 use crate::operation_info::OperationInfo;
+use crate::payload::Payload;
 use crate::response::Received;
 use crate::retry::RetryState;
 
@@ -19,7 +19,7 @@ impl Pipeline {
     pub(crate) async fn send(
         &self,
         info: &OperationInfo,
-        request: &Request<Bytes>,
+        request: &Request<Payload>,
         attempts: &RetryState,
     ) -> Result<Received, Error> {
         let response = self.send_authorized(info, request, attempts).await?;
@@ -33,7 +33,7 @@ impl Pipeline {
     pub(super) async fn send_authorized(
         &self,
         info: &OperationInfo,
-        request: &Request<Bytes>,
+        request: &Request<Payload>,
         attempts: &RetryState,
     ) -> Result<Received, Error> {
         let authorizer = self.authorizer();
@@ -134,7 +134,7 @@ impl Pipeline {
     async fn send_once(
         &self,
         info: &OperationInfo,
-        request: &Request<Bytes>,
+        request: &Request<Payload>,
         authorization: &Authorization,
         permit: Permit,
         attempts: &RetryState,

@@ -28,6 +28,7 @@ use crate::error::{Error, ErrorKind};
 use crate::limiter::{Limiter, Permit, watch};
 use crate::mask::Mask;
 use crate::operation_info::OperationInfo;
+use crate::payload::Payload;
 use crate::response::Received;
 use crate::response_error::{self, MAX_ERROR_BODY};
 use crate::retry::{RetryPolicy, RetryState};
@@ -59,13 +60,14 @@ impl Sender {
     /// counts it.
     pub(crate) async fn send(
         &self,
-        request: Request<Bytes>,
+        request: Request<impl Into<Payload> + Send>,
         info: &OperationInfo,
         permit: Option<Permit>,
         attempts: &RetryState,
     ) -> Result<Received, Error> {
         let context = OperationContext::new(info, attempts.attempt());
         let resent = attempts.count_request() - 1;
+        let request = request.map(Into::into);
         let (method, url) = (request.method().clone(), request.uri().clone());
         let sent = request.headers().get(AUTHORIZATION).cloned();
         let response = pin!(self.send_traced(request, context, resent));
@@ -89,7 +91,7 @@ impl Sender {
 
     async fn send_traced(
         &self,
-        request: Request<Bytes>,
+        request: Request<Payload>,
         context: OperationContext,
         resent: u32,
     ) -> Result<Response<Body>, Error> {
@@ -105,7 +107,7 @@ impl Sender {
 
     async fn send_timed(
         &self,
-        mut request: Request<Bytes>,
+        mut request: Request<Payload>,
         context: OperationContext,
     ) -> Result<Response<Body>, Error> {
         let (method, url) = (request.method().clone(), request.uri().clone());
@@ -118,7 +120,7 @@ impl Sender {
         let progress = Progress::default();
         let mut work = self
             .transport
-            .send(request.map(|body| progress.meter(body)));
+            .send(request.map(|payload| progress.meter(payload)));
         loop {
             let before = progress.count();
             work = match select(work, self.clock.sleep(self.idle_timeout)).await {
@@ -127,7 +129,7 @@ impl Sender {
                     let text = named(&error);
                     return Err(Error::of_transport(error, text));
                 }
-                Either::Right(((), _)) if progress.count() == before => {
+                Either::Right(((), _)) if progress.count() == before && !progress.is_waiting() => {
                     return Err(self.idle_timeout_error(&named(&"no response")));
                 }
                 Either::Right(((), work)) => work,

@@ -99,7 +99,7 @@ async fn a_body_that_is_still_on_its_way_is_no_silence() {
 
 #[test]
 fn a_body_in_pieces_keeps_its_length() {
-    let body = Progress::default().meter(vec![0; 2 * progress::PIECE].into());
+    let body = Progress::default().meter(Bytes::from(vec![0; 2 * progress::PIECE]).into());
     assert_eq!(body.content_length(), Some(2 * progress::PIECE as u64));
 }
 

@@ -1,21 +1,28 @@
 //! A whole upload in one call.
 
-use acr_protocol::{Algorithm, Descriptor, Digester, MediaType};
+use acr_protocol::upload::StartUpload;
+use acr_protocol::{Descriptor, Digest, MediaType, Operation as _};
 
+use super::options::UploadBlobOptions;
 use super::source::BlobSource;
-use crate::error::Error;
+use super::transfer::{Transfer, give_up};
+use crate::error::{Error, ErrorKind};
+use crate::progress::Outcome;
 use crate::repository::RepositoryClient;
 use crate::trace;
 
 impl RepositoryClient {
     /// Uploads a blob; returns its descriptor, with the digest that was computed on the way.
     ///
-    /// It takes bytes, a `String`, or a `Path` to a file, but no `&str`, which could be text or a path;
-    /// for readers and streams see [`BlobSource`]. A blob that fits one chunk (4 MiB) costs two
-    /// requests, a larger one of `n` chunks `n` + 1. Two chunks are in memory at most, however large the
-    /// blob is. When a response is lost on the way, the registry is asked how much it holds, and the
-    /// upload goes on from there. The descriptor's media type is `application/octet-stream`; a manifest
-    /// names the real one.
+    /// It takes bytes, a `String`, a `Path` to a file, or a [`BlobStream`](crate::BlobStream), but no
+    /// `&str`, which could be text or a path; for readers and streams see [`BlobSource`]. A blob of up to
+    /// 4 MiB is looked for first, and costs two requests where it is not there; a larger one is streamed, and costs
+    /// three up to 1 GiB. A few MiB are in memory at most, however large the blob is. The descriptor's media
+    /// type is `application/octet-stream`; a manifest names the real one.
+    ///
+    /// When a response is lost on the way, the registry is asked how much it holds, and the
+    /// upload goes on from there. When the registry has lost the upload, it begins anew, if the source
+    /// can be read again. After an error the upload is cancelled, if the identity may do that.
     ///
     /// ```
     /// # use acr_client::{Error, RepositoryClient};
@@ -32,8 +39,10 @@ impl RepositoryClient {
     /// [`Disallowed`](crate::ErrorKind::Disallowed) when the repository is locked;
     /// [`Io`](crate::ErrorKind::Io) when the source fails or changes while it is read;
     /// [`DigestMismatch`](crate::ErrorKind::DigestMismatch) when the registry has received other bytes.
-    /// After an error the open upload is left to expire: giving it up needs a permission that who pushes
-    /// may lack, and a chunk may still be under way.
+    ///
+    /// # Cancel safety
+    ///
+    /// Of a future that is dropped the upload stays open at the registry until it expires.
     pub async fn upload_blob(&self, source: impl Into<BlobSource>) -> Result<Descriptor, Error> {
         self.upload_blob_with(source, UploadBlobOptions::default())
             .await
@@ -42,76 +51,150 @@ impl RepositoryClient {
     /// Uploads a blob with options, such as the size of a chunk; else as
     /// [`upload_blob`](Self::upload_blob).
     ///
+    /// ```
+    /// # use acr_client::{Descriptor, Error, RepositoryClient, UploadBlobOptions};
+    /// # async fn example(repository: RepositoryClient, layer: Descriptor) -> Result<(), Error> {
+    /// let options = UploadBlobOptions {
+    ///     digest: Some(layer.digest),
+    ///     on_progress: (|progress: &acr_client::Progress| println!("{}", progress.bytes)).into(),
+    ///     ..UploadBlobOptions::default()
+    /// };
+    /// repository.upload_blob_with(std::path::Path::new("layer.tar.gz"), options).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when an option is not valid; else as
-    /// [`upload_blob`](Self::upload_blob).
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) when an option is not valid;
+    /// [`DigestMismatch`](crate::ErrorKind::DigestMismatch) when the source has not the digest that was
+    /// given; else as [`upload_blob`](Self::upload_blob).
     pub async fn upload_blob_with(
         &self,
         source: impl Into<BlobSource>,
         options: impl Into<UploadBlobOptions>,
     ) -> Result<Descriptor, Error> {
-        let (source, options) = (source.into(), options.into());
-        let uploading = self.upload(source, options);
-        let uploaded = Box::pin(trace::in_whole("upload_blob", Some(&self.name), uploading)).await;
-        uploaded
-            .map_err(|error| error.in_operation("upload_blob", Some(self.name.as_str()), None, 0))
+        let sent = self.send_blob(source.into(), options.into()).await?;
+        Ok(sent.0)
     }
 
-    async fn upload(
+    /// The same, which tells what has become of the blob too.
+    pub(crate) async fn send_blob(
         &self,
         source: BlobSource,
         options: UploadBlobOptions,
-    ) -> Result<Descriptor, Error> {
-        let UploadBlobOptions {
-            chunk_size,
-            algorithm,
-        } = options;
-        if chunk_size == 0 {
-            return Err(Error::invalid("the chunk size is 0"));
+    ) -> Result<(Descriptor, Outcome), Error> {
+        let sending = self.transfer(source, options);
+        let sent = Box::pin(trace::in_whole("upload_blob", Some(&self.name), sending)).await;
+        sent.map_err(|error| error.in_operation("upload_blob", Some(self.name.as_str()), None, 0))
+    }
+
+    async fn transfer(
+        &self,
+        source: BlobSource,
+        options: UploadBlobOptions,
+    ) -> Result<(Descriptor, Outcome), Error> {
+        let mut transfer = Transfer::open(self, source, &options, 0)?;
+        let (descriptor, outcome) = self.bring(&mut transfer, options).await?;
+        let meter = transfer.meter();
+        meter.done(&descriptor.digest, descriptor.size, outcome);
+        Ok((descriptor, outcome))
+    }
+
+    async fn bring(
+        &self,
+        transfer: &mut Transfer,
+        options: UploadBlobOptions,
+    ) -> Result<(Descriptor, Outcome), Error> {
+        let (skip, from) = (options.skip_existing, options.mount_from);
+        // To know the digest of what is small costs nothing.
+        let mut known = transfer.known_digest().await?;
+        if known.is_none() && (skip == Some(true) || from.is_some()) {
+            known = Some(transfer.digest_ahead().await?);
         }
-        let mut digester = Digester::new(&algorithm)
-            .ok_or_else(|| Error::invalid(format!("digests by {algorithm} cannot be computed")))?;
-        // Opened before the upload is, so that a file that is missing costs nothing.
-        let mut chunks = source.open()?;
-        let mut upload = self.start_upload().await?;
-        let asked = upload.minimum_chunk().unwrap_or(0).min(MAX_CHUNK_SIZE);
-        let chunk_size = chunk_size.max(usize::try_from(asked).unwrap_or(chunk_size));
-        let mut chunk = chunks.next(chunk_size).await?;
-        loop {
-            let next = chunks.next(chunk_size).await?;
-            digester.update(&chunk);
-            if next.is_empty() {
-                break;
+        if let Some(digest) = known.as_ref().filter(|_| skip != Some(false))
+            && let Some(descriptor) = self.look_for(digest).await?
+        {
+            return Ok((descriptor, Outcome::Present));
+        }
+        let mut refused = None;
+        if let (Some(digest), Some(from)) = (&known, &from) {
+            match moot(self.mount_blob(digest, from).await)? {
+                Some(None) => {
+                    let descriptor = self.mounted(digest, transfer.length()).await?;
+                    return Ok((descriptor, Outcome::Mounted));
+                }
+                Some(opened) => refused = opened,
+                None => {}
             }
-            upload.append(chunk).await?;
-            chunk = next;
         }
-        let size = digester.bytes();
-        let digest = upload.complete_with(digester.finish(), chunk).await?;
-        Ok(Descriptor::new(MediaType::OCTET_STREAM, digest, size))
+        let mut anew = 0;
+        loop {
+            let mut upload = match refused.take() {
+                Some(upload) => upload,
+                None => self.start_upload().await?,
+            };
+            let error = match transfer.run(&mut upload).await {
+                Ok(descriptor) => return Ok((descriptor, Outcome::Sent)),
+                Err(error) => error,
+            };
+            anew += 1;
+            let error = match transfer.reset(error.clone()) {
+                Ok(()) if anew <= MAX_ANEW => continue,
+                Ok(()) => error,
+                Err(error) => error,
+            };
+            Box::pin(give_up(upload, &error)).await;
+            return Err(error);
+        }
+    }
+
+    /// Asks for a blob with the token that the upload needs.
+    async fn look_for(&self, digest: &Digest) -> Result<Option<Descriptor>, Error> {
+        let start = StartUpload {
+            repository: self.name.clone(),
+            digest: None,
+        };
+        Ok(moot(self.head_blob_as(digest.clone(), Some(start.scope())).await)?.flatten())
+    }
+
+    /// The descriptor of a blob that was mounted.
+    async fn mounted(&self, digest: &Digest, length: Option<u64>) -> Result<Descriptor, Error> {
+        if let Some(size) = length {
+            return Ok(Descriptor::new(
+                MediaType::OCTET_STREAM,
+                digest.clone(),
+                size,
+            ));
+        }
+        let found = self.head_blob(digest).await?;
+        found.ok_or_else(|| {
+            Error::protocol("the registry does not know the blob that it has mounted")
+        })
     }
 }
 
-/// Options of [`RepositoryClient::upload_blob_with`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UploadBlobOptions {
-    /// The bytes of one request; the last may have fewer. Two chunks are held in memory. The default
-    /// is 4 MiB. A registry that asks for larger ones (`OCI-Chunk-Min-Length`) gets them, up to
-    /// 64 MiB.
-    pub chunk_size: usize,
-    /// The algorithm of the digest. The default is sha256, which every registry knows.
-    pub algorithm: Algorithm,
-}
-
-impl Default for UploadBlobOptions {
-    fn default() -> Self {
-        Self {
-            chunk_size: 4 << 20,
-            algorithm: Algorithm::SHA256,
+/// Passes over a refusal to save the sending: `None`. What would befall the upload as well is an error.
+fn moot<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error)
+            if !error.is_retryable()
+                && matches!(
+                    error.kind(),
+                    ErrorKind::NotFound
+                        | ErrorKind::Denied
+                        | ErrorKind::Disallowed
+                        | ErrorKind::Unsupported
+                        | ErrorKind::Registry
+                        | ErrorKind::Protocol
+                ) =>
+        {
+            Ok(None)
         }
+        Err(error) => Err(error),
     }
 }
 
-/// Bounds what a server can make the client hold in memory.
-const MAX_CHUNK_SIZE: u64 = 64 << 20;
+/// How often an upload begins anew that the registry has lost.
+const MAX_ANEW: u32 = 3;

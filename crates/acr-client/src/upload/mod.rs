@@ -1,5 +1,13 @@
 mod blob;
+mod feed;
+mod meter;
+mod once;
+mod options;
+mod part;
+mod pieces;
 mod source;
+mod transfer;
+mod window;
 
 use std::fmt;
 
@@ -7,19 +15,21 @@ use acr_protocol::upload::{
     CancelUpload, ChunkRange, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk,
     UploadLocation, UploadProgress, UploadStart,
 };
-use acr_protocol::{Digest, Operation};
+use acr_protocol::{Digest, ErrorCode, Operation};
 use bytes::Bytes;
 use http::{StatusCode, Uri};
 
 use crate::argument::Argument;
 use crate::error::{Advice, Error, ErrorKind};
 use crate::operation_info::OperationInfo;
+use crate::payload::Payload;
 use crate::pipeline::Pipeline;
 use crate::repository::RepositoryClient;
-use crate::retry::RetryState;
 
-pub use self::blob::UploadBlobOptions;
+pub use self::options::{HashOn, UploadBlobOptions};
+use self::part::{Content, Part};
 pub use self::source::BlobSource;
+use self::window::Window;
 
 /// Uploads, step by step. [`upload_blob`](Self::upload_blob) does all of it in one call.
 impl RepositoryClient {
@@ -72,6 +82,7 @@ impl RepositoryClient {
             location: own.map_err(|error| self.pipeline.info(&operation).annotate(error, 0))?,
             offset: offset.unwrap_or(0),
             minimum_chunk: None,
+            largest: u64::MAX,
         };
         if offset.is_none() {
             upload.status().await?;
@@ -107,6 +118,8 @@ pub struct BlobUpload {
     location: UploadLocation,
     offset: u64,
     minimum_chunk: Option<u64>,
+    /// The most bytes of a request, where larger ones did not come through.
+    largest: u64,
 }
 
 /// Without the location, which may hold a signature.
@@ -133,6 +146,7 @@ impl BlobUpload {
             repository: repository.clone(),
             offset: 0,
             minimum_chunk: progress.minimum_chunk,
+            largest: u64::MAX,
         })
     }
 
@@ -166,31 +180,39 @@ impl BlobUpload {
     /// upload has ended or expired. [`InvalidInput`](ErrorKind::InvalidInput) when there are no bytes.
     #[doc(alias = "upload_chunk")]
     pub async fn append(&mut self, bytes: impl Into<Bytes>) -> Result<(), Error> {
-        let mut part = Part::new(self, bytes.into());
+        let mut part = self.part(bytes.into(), UploadChunk::SPEC.name)?;
+        if part.first == part.end {
+            let error = Error::invalid("a chunk must have bytes");
+            return Err(self.annotate(error, UploadChunk::SPEC.name));
+        }
+        while self.offset < part.end {
+            let sent = self.advance(&mut part).await;
+            sent.map_err(|error| self.fail(part.first, part.end, error))?;
+        }
+        Ok(())
+    }
+
+    /// Sends of a part as much as goes into a request; returns when the registry holds more than before.
+    async fn advance(&mut self, part: &mut Part) -> Result<(), Error> {
+        let before = self.offset;
         loop {
+            let end = part.end.min(self.offset.saturating_add(self.largest()));
             let operation = UploadChunk {
                 repository: self.repository.name.clone(),
                 location: self.location.clone(),
-                range: ChunkRange::new(self.offset, part.rest.len() as u64),
+                range: ChunkRange::new(self.offset, end - self.offset),
             };
             let info = self.repository.pipeline.info(&operation);
-            if part.rest.is_empty() {
-                return Err(info.annotate(Error::invalid("a chunk must have bytes"), 0));
-            }
-            let end = self.end(&part);
-            let end = end.map_err(|error| info.annotate(error, 0))?;
-            match self.advance(&operation, &info, part.rest.clone()).await {
+            let payload = part.payload(self.offset, end).await?;
+            match self.advance_by(&operation, &info, payload).await {
                 Ok(_) => {
                     self.offset = end;
-                    return Ok(());
+                    self.repository.pipeline.set_largest_request(self.largest);
                 }
-                Err(error) => {
-                    let recovered = self.recover(error, &mut part, &info).await;
-                    recovered.map_err(|error| self.fail(&part, error))?;
-                }
+                Err(error) => self.recover(error, part, end, &info).await?,
             }
-            if part.rest.is_empty() {
-                return Ok(());
+            if self.offset > before {
+                return part.commit(self.offset).await;
             }
         }
     }
@@ -210,7 +232,9 @@ impl BlobUpload {
             location: self.location.clone(),
         };
         let info = self.repository.pipeline.info(&operation);
-        let last_byte = self.advance(&operation, &info, Bytes::new()).await?;
+        let last_byte = self
+            .advance_by(&operation, &info, Bytes::new().into())
+            .await?;
         self.offset = match last_byte {
             None | Some(0) if self.offset <= 1 => self.offset,
             None | Some(0) => 0,
@@ -243,33 +267,43 @@ impl BlobUpload {
         bytes: impl Into<Bytes>,
     ) -> Result<Digest, Error> {
         let digest = digest.into_argument()?;
-        let mut part = Part::new(self, bytes.into());
+        let part = self.part(bytes.into(), CompleteUpload::SPEC.name)?;
+        let (first, end) = (part.first, part.end);
+        let completed = self.finish(&digest, part).await;
+        completed.map_err(|error| self.fail(first, end, error))
+    }
+
+    /// Sends the last part, and commits the blob.
+    async fn finish(&mut self, digest: &Digest, mut part: Part) -> Result<Digest, Error> {
         let mut may_be_done = false;
         loop {
+            while part.end - self.offset > self.largest() {
+                self.advance(&mut part).await?;
+            }
             let operation = CompleteUpload {
                 repository: self.repository.name.clone(),
                 location: self.location.clone(),
                 digest: Some(digest.clone()),
-                range: ChunkRange::new(self.offset, part.rest.len() as u64),
+                range: ChunkRange::new(self.offset, part.end - self.offset),
             };
             let info = self.repository.pipeline.info(&operation);
-            let end = self.end(&part);
-            end.map_err(|error| info.annotate(error, 0))?;
-            let error = match self.step(&operation, &info, part.rest.clone(), Ok).await {
+            let payload = part.payload(self.offset, part.end).await?;
+            let error = match self.step(&operation, &info, payload, Ok).await {
                 Ok(digest) => return Ok(digest),
                 Err(error) => error,
             };
             may_be_done |= error.is_retryable() && !error.was_not_carried_out();
-            match self.recover(error, &mut part, &info).await {
+            let end = part.end;
+            match self.recover(error, &mut part, end, &info).await {
                 // An upload whose response was lost is over, and so no longer known, when it was done. What
                 // counts is that the blob is there, whoever says by a 404 that the upload is not.
                 Err(error) if may_be_done && is_gone(&error) => {
-                    return match self.repository.head_blob(&digest).await {
-                        Ok(Some(_)) => Ok(digest),
+                    return match self.repository.head_blob(digest).await {
+                        Ok(Some(_)) => Ok(digest.clone()),
                         _ => Err(error),
                     };
                 }
-                other => other.map_err(|error| self.fail(&part, error))?,
+                other => other?,
             }
         }
     }
@@ -287,22 +321,51 @@ impl BlobUpload {
             location: self.location.clone(),
         };
         let info = self.repository.pipeline.info(&operation);
-        self.step(&operation, &info, Bytes::new(), Ok).await
+        self.step(&operation, &info, Bytes::new().into(), Ok).await
     }
 
-    /// Ends a step by an error. Where only a part of its chunk has come, the whole of it can be sent again:
-    /// the registry refuses its place, and is asked for the right one.
-    fn fail(&mut self, part: &Part, error: Error) -> Error {
-        if part.from(self.offset).is_some() {
-            self.offset = part.first;
+    /// Bytes of the caller's, which go to where the upload stands.
+    fn part(&self, bytes: Bytes, operation: &'static str) -> Result<Part, Error> {
+        let length = bytes.len() as u64;
+        let content = Content::Memory(Window::from(bytes));
+        let attempts = self.repository.pipeline.for_composite();
+        let part = Part::new(content, self.offset, length, attempts);
+        part.map_err(|error| self.annotate(error, operation))
+    }
+
+    fn annotate(&self, error: Error, operation: &'static str) -> Error {
+        error.in_operation(operation, Some(self.repository.name.as_str()), None, 0)
+    }
+
+    /// Ends a step by an error. Where only a part of its bytes has come, the whole can be sent again: the
+    /// registry refuses its place, and is asked for the right one.
+    fn fail(&mut self, first: u64, end: u64, error: Error) -> Error {
+        if (first..=end).contains(&self.offset) {
+            self.offset = first;
         }
         error
     }
 
-    /// How many bytes there are with those of a chunk. What the registry says it holds may be anything.
-    fn end(&self, part: &Part) -> Result<u64, Error> {
-        let end = self.offset.checked_add(part.rest.len() as u64);
-        end.ok_or_else(|| Error::invalid("no upload can hold as many bytes as that"))
+    /// The most bytes of a request.
+    fn largest(&self) -> u64 {
+        self.largest.min(self.repository.pipeline.largest_request())
+    }
+
+    /// How many bytes a request is to have that would have this many.
+    fn request_size(&self, wanted: u64) -> u64 {
+        let least = self.minimum_chunk.unwrap_or(0);
+        wanted.max(least).min(self.largest().max(least))
+    }
+
+    /// Halves the requests after one of this many bytes that did not come through; says whether they can
+    /// be smaller.
+    fn shrink(&mut self, bytes: u64) -> bool {
+        let least = self.minimum_chunk.unwrap_or(0).max(MIN_REQUEST);
+        let can_shrink = bytes > least;
+        if can_shrink {
+            self.largest = (bytes / 2).max(least);
+        }
+        can_shrink
     }
 
     /// Runs one step at the upload's location.
@@ -310,7 +373,7 @@ impl BlobUpload {
         &self,
         operation: &O,
         info: &OperationInfo,
-        bytes: Bytes,
+        payload: Payload,
         accept: impl Fn(O::Output) -> Result<T, Error> + Send + Sync,
     ) -> Result<T, Error>
     where
@@ -319,17 +382,17 @@ impl BlobUpload {
         T: Send,
     {
         let request = operation.request();
-        let request = request.map(|request| request.map(|_| bytes));
+        let request = request.map(|request| request.map(|_| payload));
         let pipeline = &self.repository.pipeline;
         pipeline.run_with(operation, info, request, accept).await
     }
 
     /// Runs a step after which the upload goes on; returns the last byte that the registry says it holds.
-    async fn advance<O>(
+    async fn advance_by<O>(
         &mut self,
         operation: &O,
         info: &OperationInfo,
-        bytes: Bytes,
+        payload: Payload,
     ) -> Result<Option<u64>, Error>
     where
         O: Operation<Output = UploadProgress> + Sync,
@@ -340,33 +403,47 @@ impl BlobUpload {
             let location = own_location(pipeline, base.uri(), &progress.location)?;
             Ok((location, progress.last_byte))
         };
-        let (location, last_byte) = self.step(operation, info, bytes, read).await?;
+        let (location, last_byte) = self.step(operation, info, payload, read).await?;
         self.location = location;
         Ok(last_byte)
     }
 
-    /// After a 416, or when no response tells what became of a chunk, asks how much the registry holds,
-    /// and cuts that off the chunk.
+    /// After a 416 or 413, or when no response tells what became of the bytes before `end`, asks how much the
+    /// registry holds. The upload goes on from there.
     async fn recover(
         &mut self,
         error: Error,
         part: &mut Part,
+        end: u64,
         info: &OperationInfo,
     ) -> Result<(), Error> {
+        if let Some(failure) = part.failure() {
+            return Err(failure);
+        }
+        let sent = self.offset;
         let is_misplaced = error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE)
             && error.kind() == ErrorKind::Registry;
+        let is_too_large = error.status() == Some(StatusCode::PAYLOAD_TOO_LARGE);
+        // Twice at the same place, it may be the size of the request that is in the way.
+        let is_stuck = error.kind() == ErrorKind::Transport && part.lost_at == Some(sent);
         if is_misplaced && part.misplaced < MAX_RECOVERIES {
             part.misplaced += 1;
+        } else if is_too_large {
+            if !self.shrink(end - sent) {
+                return Err(error);
+            }
         } else if error.was_not_carried_out() {
-            // It was tried as often as it may be, and nothing has become of the chunk.
+            // It was tried as often as it may be, and nothing has become of the bytes.
             return Err(error);
         } else {
+            if is_stuck && self.shrink(end - sent) {
+                part.attempts = self.repository.pipeline.for_composite();
+            }
             part.attempts
                 .retry_or_fail(error.clone().into_part())
                 .await?;
             part.may_have_come = true;
         }
-        let sent = self.offset;
         let status = self.status().await;
         let mut held = status.map_err(|failure| failure.caused_by(error.clone()))?;
         // One byte or none, which the response does not tell apart. What was thought so far has just been
@@ -374,17 +451,23 @@ impl BlobUpload {
         // that was wrong.
         if sent <= 1 && held <= 1 && is_misplaced && (part.may_have_come || part.misplaced > 1) {
             let other = 1 - held;
-            held = part.from(other).map_or(held, |_| other);
+            held = if part.reaches(other) { other } else { held };
         }
         self.offset = held;
-        let Some(rest) = part.from(held) else {
-            // The source cannot be read again, and bytes of another writer cannot be taken back.
-            let text = format!("the registry holds {held} bytes of the upload, {sent} were sent");
-            let error = Error::new(ErrorKind::Registry, text).with_source(error);
-            return Err(info.annotate(error, 1));
-        };
-        part.rest = rest;
-        Ok(())
+        if error.kind() == ErrorKind::Transport {
+            part.lost_at = Some(held);
+        }
+        if held >= sent.saturating_add(MIN_REQUEST) {
+            // What has come was worth the attempt.
+            part.attempts = self.repository.pipeline.for_composite();
+        }
+        if part.reaches(held) {
+            return Ok(());
+        }
+        // The source cannot be read again, and bytes of another writer cannot be taken back.
+        let text = format!("the registry holds {held} bytes of the upload, {sent} were sent");
+        let error = Error::new(ErrorKind::Registry, text).with_source(error);
+        Err(info.annotate(error, 1))
     }
 }
 
@@ -407,37 +490,14 @@ fn is_gone(error: &Error) -> bool {
     error.advice() == Advice::NewSession || error.status() == Some(StatusCode::NOT_FOUND)
 }
 
-/// One chunk, and what was done so far to get it across.
-struct Part {
-    whole: Bytes,
-    /// Where it begins in the blob.
-    first: u64,
-    /// What the registry does not hold yet.
-    rest: Bytes,
-    /// Whether a response was lost, so that more of it may be there than was told.
-    may_have_come: bool,
-    /// How often its place was refused.
-    misplaced: u32,
-    attempts: RetryState,
-}
-
-impl Part {
-    fn new(upload: &BlobUpload, chunk: Bytes) -> Self {
-        Self {
-            rest: chunk.clone(),
-            whole: chunk,
-            first: upload.offset,
-            may_have_come: false,
-            misplaced: 0,
-            attempts: upload.repository.pipeline.for_composite(),
-        }
-    }
-
-    /// The bytes from this place of the blob on, if it is within the chunk or at its end.
-    fn from(&self, place: u64) -> Option<Bytes> {
-        let within = usize::try_from(place.checked_sub(self.first)?).ok()?;
-        (within <= self.whole.len()).then(|| self.whole.slice(within..))
-    }
+/// Whether an upload is lost, so that a new one may go through. A 404 that names something else, such as the
+/// repository, is not about the upload.
+fn is_lost(error: &Error) -> bool {
+    let is_bare = || error.code().is_none_or(|code| *code == ErrorCode::UNKNOWN);
+    error.advice() == Advice::NewSession
+        || (error.status() == Some(StatusCode::NOT_FOUND) && is_bare())
 }
 
 const MAX_RECOVERIES: u32 = 3;
+/// Requests are made no smaller than this, in bytes.
+const MIN_REQUEST: u64 = 1 << 20;

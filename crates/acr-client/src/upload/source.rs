@@ -3,41 +3,52 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::{Buf, Bytes, BytesMut};
+use acr_protocol::Digest;
+use bytes::{Buf, Bytes};
 use futures_core::Stream;
 use futures_util::StreamExt;
 
+use crate::blob::BlobStream;
 use crate::error::{Error, ErrorKind};
 
 /// Where the bytes of an upload come from.
 ///
-/// [`upload_blob`](crate::RepositoryClient::upload_blob) takes bytes, a vector, a `String` and a `Path`
-/// to a file as they are; a `&str` could be text or a path, and goes through [`bytes`](Self::bytes) or
-/// [`file`](Self::file); readers and streams go through [`reader`](Self::reader) and
-/// [`stream`](Self::stream).
+/// [`upload_blob`](crate::RepositoryClient::upload_blob) takes bytes, a vector, a `String`, a `Path`
+/// to a file and a [`BlobStream`] as they are; a `&str` could be text or a path, and goes through
+/// [`bytes`](Self::bytes) or [`file`](Self::file); readers and streams go through
+/// [`reader`](Self::reader), [`reopen`](Self::reopen) and [`stream`](Self::stream).
 ///
-/// A file or reader is read from the task that polls the upload, one chunk ahead of what is sent.
+/// Bytes, files and what can be reopened are read again from wherever the registry stands; a reader or stream
+/// can be read once, so the chunk that is under way is kept in memory. Files and readers are read where
+/// [`HashOn`](crate::HashOn) says.
 ///
 /// A file that changes while it is read (its length, or the time of its last change) ends the upload with an
 /// error of the kind [`Io`](ErrorKind::Io), and so does a source that has not the length that was
-/// [declared](Self::with_length). Nothing is committed then; the open upload is left to expire. A file that
-/// tells no length although it has content, such as those in `/proc`, goes through
-/// [`reader`](Self::reader).
+/// [declared](Self::with_length). Nothing is committed then. A file that tells no length although it has
+/// content, such as those in `/proc`, goes through [`reader`](Self::reader).
 pub struct BlobSource {
     kind: Kind,
     /// The declared length in bytes.
     length: Option<u64>,
+    /// The digest that the bytes have, where it is known from where they come.
+    digest: Option<Digest>,
 }
 
 enum Kind {
     Bytes(Bytes),
     File(PathBuf),
     Opened(Watched),
+    Reopen(u64, Box<Opener>),
     Reader(Box<dyn Read + Send>),
-    Stream(Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>),
+    Stream(Box<ByteStream>),
 }
+
+/// Opens a source at an offset in bytes.
+type Opener = dyn Fn(u64) -> io::Result<Box<dyn Read + Send>> + Send + Sync;
+pub(super) type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 impl BlobSource {
     /// Bytes in memory.
@@ -52,13 +63,31 @@ impl BlobSource {
         Self::of(Kind::File(path.into()))
     }
 
-    /// A reader, read to its end.
+    /// So many bytes that can be read again: `open` gives a reader of those from an offset on.
+    ///
+    /// ```
+    /// # use acr_client::BlobSource;
+    /// let source = BlobSource::reopen(4 << 20, |offset| {
+    ///     let rest = (4 << 20) - offset;
+    ///     Ok(Box::new(std::io::Read::take(std::io::repeat(7), rest)))
+    /// });
+    /// # drop(source);
+    /// ```
+    #[must_use]
+    pub fn reopen<F>(bytes: u64, open: F) -> Self
+    where
+        F: Fn(u64) -> io::Result<Box<dyn Read + Send>> + Send + Sync + 'static,
+    {
+        Self::of(Kind::Reopen(bytes, Box::new(open)))
+    }
+
+    /// A reader, read once to its end.
     #[must_use]
     pub fn reader(reader: impl Read + Send + 'static) -> Self {
         Self::of(Kind::Reader(Box::new(reader)))
     }
 
-    /// A stream of bytes, read to its end.
+    /// A stream of bytes, read once to its end.
     #[must_use]
     pub fn stream<S, B>(stream: S) -> Self
     where
@@ -66,10 +95,10 @@ impl BlobSource {
         B: Buf + 'static,
     {
         let bytes = stream.map(|item| item.map(|mut item| item.copy_to_bytes(item.remaining())));
-        Self::of(Kind::Stream(Box::pin(bytes)))
+        Self::of(Kind::Stream(Box::new(Box::pin(bytes))))
     }
 
-    /// The same, which must have so many bytes: a reader or stream that ends early, or goes on, is an error.
+    /// The same, which must have so many bytes: a source that ends early, or goes on, is an error.
     #[must_use]
     pub const fn with_length(mut self, bytes: u64) -> Self {
         self.length = Some(bytes);
@@ -77,27 +106,137 @@ impl BlobSource {
     }
 
     const fn of(kind: Kind) -> Self {
-        Self { kind, length: None }
+        Self {
+            kind,
+            length: None,
+            digest: None,
+        }
     }
 
-    pub(super) fn open(self) -> Result<Chunks, Error> {
-        let kind = match self.kind {
+    /// Opens the source, so that a file that is missing is noticed before anything is sent.
+    pub(super) fn open(self) -> Result<Opened, Error> {
+        let content = match self.kind {
             Kind::File(path) => {
                 let name = format!("the file {}", path.display());
                 let opened = File::open(&path).and_then(|file| Watched::new(file, name));
-                Kind::Opened(opened.map_err(|error| {
+                Content::of_file(opened.map_err(|error| {
                     let text = format!("cannot open the file {}", path.display());
                     Error::of_foreign(ErrorKind::Io, text, error)
                 })?)
             }
-            other => other,
+            Kind::Opened(watched) => Content::of_file(watched),
+            Kind::Bytes(bytes) => Content::Again(bytes.len() as u64, Place::Bytes(bytes)),
+            Kind::Reopen(length, open) => Content::Again(length, Place::Reopen(open)),
+            Kind::Reader(reader) => Content::Once(Once::Reader(reader)),
+            Kind::Stream(stream) => Content::Once(Once::Stream(*stream)),
         };
-        Ok(Chunks {
+        let kind = match content {
+            Content::Again(length, place) => {
+                check_declared(self.length, length, true)?;
+                OpenedKind::Again(Origin(Arc::new((length, place))))
+            }
+            Content::Once(once) => OpenedKind::Once(once, self.length),
+        };
+        Ok(Opened {
             kind,
-            rest: Bytes::new(),
-            length: self.length,
-            read: 0,
+            digest: self.digest,
         })
+    }
+}
+
+/// A source that is open.
+pub(super) struct Opened {
+    pub(super) kind: OpenedKind,
+    /// What its bytes are said to have.
+    pub(super) digest: Option<Digest>,
+}
+
+pub(super) enum OpenedKind {
+    Again(Origin),
+    /// With the declared length.
+    Once(Once, Option<u64>),
+}
+
+enum Content {
+    Again(u64, Place),
+    Once(Once),
+}
+
+impl Content {
+    /// A pipe or device has neither a length nor places to go back to.
+    fn of_file(watched: Watched) -> Self {
+        match watched.before {
+            Some((length, _)) => Self::Again(length, Place::File(watched)),
+            None => Self::Once(Once::Reader(Box::new(watched.file))),
+        }
+    }
+}
+
+/// What can be read once.
+pub(super) enum Once {
+    Reader(Box<dyn Read + Send>),
+    Stream(ByteStream),
+}
+
+/// What can be read from any place, as often as need be.
+#[derive(Clone)]
+pub(super) struct Origin(Arc<(u64, Place)>);
+
+enum Place {
+    Bytes(Bytes),
+    File(Watched),
+    Reopen(Box<Opener>),
+}
+
+/// The bytes from some place on.
+pub(super) enum Input {
+    Bytes(Bytes),
+    Reader(Box<dyn Read + Send>),
+}
+
+impl Origin {
+    pub(super) fn length(&self) -> u64 {
+        self.0.0
+    }
+
+    /// The bytes from this place on, which is not behind the end.
+    pub(super) fn open(&self, at: u64) -> Result<Input, Error> {
+        match &self.0.1 {
+            Place::Bytes(bytes) => {
+                let at = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+                Ok(Input::Bytes(bytes.slice(at..)))
+            }
+            Place::File(watched) => {
+                let file = watched.file.try_clone().map_err(unreadable)?;
+                let at = watched.first.saturating_add(at);
+                Ok(Input::Reader(Box::new(FromPlace { file, at })))
+            }
+            Place::Reopen(open) => Ok(Input::Reader(open(at).map_err(unreadable)?)),
+        }
+    }
+
+    /// Compares the source with what it was when it was opened, where its reader has ended after so many
+    /// bytes, or goes on behind the last one.
+    pub(super) fn check(&self, read: u64, is_end: bool) -> Result<(), Error> {
+        match &self.0.1 {
+            Place::File(watched) => watched.check(read, is_end),
+            _ => check_declared(Some(self.length()), read, is_end),
+        }
+    }
+}
+
+/// Refuses a source that has not the length that was declared.
+pub(super) fn check_declared(declared: Option<u64>, read: u64, is_end: bool) -> Result<(), Error> {
+    match declared {
+        Some(length) if read > length || (is_end && read != length) => {
+            let or_more = if is_end { "" } else { " or more" };
+            let text = format!(
+                "the source of the blob has {read}{or_more} bytes, {length} were declared; \
+                 {NOT_COMMITTED}"
+            );
+            Err(Error::new(ErrorKind::Io, text))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -126,31 +265,51 @@ impl Watched {
         })
     }
 
-    /// Compares the file with what it was when it was opened; `read`: how many bytes came of it.
-    fn check(&self, read: u64, is_last: bool) -> Result<(), Error> {
+    fn check(&self, read: u64, is_end: bool) -> Result<(), Error> {
         let Some((length, modified)) = self.before else {
             return Ok(());
         };
-        if !is_last && read <= length {
-            return Ok(());
-        }
         let metadata = self.file.metadata().map_err(unreadable)?;
         let now = metadata.len().saturating_sub(self.first);
-        if read == length && now == length && metadata.modified().ok() == modified {
+        let is_same = now == length && metadata.modified().ok() == modified;
+        if is_end && read == length && is_same {
             return Ok(());
         }
+        let or_more = if is_end { "" } else { " or more" };
         Err(Error::new(
             ErrorKind::Io,
             format!(
-                "{} changed while it was read: it had {length} bytes, now it has {now}, and {read} \
-                 were read; {NOT_COMMITTED}",
+                "{} changed while it was read: it had {length} bytes, now it has {now}, and \
+                 {read}{or_more} were read; {NOT_COMMITTED}",
                 self.name
             ),
         ))
     }
 }
 
-fn unreadable(error: io::Error) -> Error {
+/// A file from a place on, whose other readers have places of their own.
+struct FromPlace {
+    file: File,
+    at: u64,
+}
+
+impl Read for FromPlace {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        #[cfg(unix)]
+        let read = std::os::unix::fs::FileExt::read_at(&self.file, buffer, self.at)?;
+        #[cfg(windows)]
+        let read = std::os::windows::fs::FileExt::seek_read(&self.file, buffer, self.at)?;
+        #[cfg(not(any(unix, windows)))]
+        let read = {
+            self.file.seek(io::SeekFrom::Start(self.at))?;
+            self.file.read(buffer)?
+        };
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+pub(super) fn unreadable(error: io::Error) -> Error {
     Error::of_foreign(
         ErrorKind::Io,
         "the source of the blob cannot be read",
@@ -158,7 +317,7 @@ fn unreadable(error: io::Error) -> Error {
     )
 }
 
-const NOT_COMMITTED: &str = "nothing is committed, and the open upload is left to expire";
+const NOT_COMMITTED: &str = "nothing is committed";
 
 impl fmt::Debug for BlobSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -166,6 +325,7 @@ impl fmt::Debug for BlobSource {
             Kind::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
             Kind::File(path) => f.debug_tuple("File").field(path).finish(),
             Kind::Opened(_) => f.write_str("File"),
+            Kind::Reopen(length, _) => write!(f, "Reopen({length} bytes)"),
             Kind::Reader(_) => f.write_str("Reader"),
             Kind::Stream(_) => f.write_str("Stream"),
         }
@@ -247,255 +407,17 @@ impl From<File> for BlobSource {
     }
 }
 
-/// A source that is read in chunks.
-pub(super) struct Chunks {
-    kind: Kind,
-    /// What a stream has given beyond the last chunk.
-    rest: Bytes,
-    /// How many bytes there must be, where that was declared.
-    length: Option<u64>,
-    /// How many bytes were read.
-    read: u64,
-}
-
-impl Chunks {
-    /// Reads the next chunk of this size; the last one may be shorter, and an empty one is the end.
-    ///
-    /// # Errors
-    ///
-    /// `Io` where the source fails, or is not as long as it was or was said to be.
-    pub(super) async fn next(&mut self, size: usize) -> Result<Bytes, Error> {
-        let chunk = self.next_of_kind(size).await?;
-        self.read += chunk.len() as u64;
-        let is_last = chunk.len() < size;
-        if let Kind::Opened(file) = &self.kind {
-            file.check(self.read, is_last)?;
+/// Takes a blob, or a range of one, from another repository or registry.
+impl From<BlobStream> for BlobSource {
+    fn from(blob: BlobStream) -> Self {
+        let is_whole = blob.content_range().is_none();
+        let digest = is_whole.then(|| blob.digest().clone());
+        let length = blob.content_length();
+        let source = Self::stream(blob.map(|bytes| bytes.map_err(io::Error::from)));
+        Self {
+            length,
+            digest,
+            ..source
         }
-        match self.length {
-            Some(length) if self.read > length || (is_last && self.read < length) => {
-                let or_more = if is_last { "" } else { " or more" };
-                Err(Error::new(
-                    ErrorKind::Io,
-                    format!(
-                        "the source of the blob has {}{or_more} bytes, {length} were declared; \
-                         {NOT_COMMITTED}",
-                        self.read
-                    ),
-                ))
-            }
-            _ => Ok(chunk),
-        }
-    }
-
-    async fn next_of_kind(&mut self, size: usize) -> Result<Bytes, Error> {
-        match &mut self.kind {
-            Kind::Bytes(bytes) => {
-                let length = size.min(bytes.len());
-                Ok(bytes.split_to(length))
-            }
-            Kind::Opened(watched) => read_chunk(&mut watched.file, size),
-            Kind::Reader(reader) => read_chunk(reader, size),
-            Kind::Stream(stream) => {
-                let mut chunk = BytesMut::new();
-                loop {
-                    let wanted = size - chunk.len();
-                    let part = self.rest.split_to(wanted.min(self.rest.len()));
-                    if chunk.is_empty() && part.len() == size {
-                        return Ok(part);
-                    }
-                    chunk.extend_from_slice(&part);
-                    if chunk.len() == size {
-                        return Ok(chunk.freeze());
-                    }
-                    match stream.next().await {
-                        Some(bytes) => self.rest = bytes.map_err(unreadable)?,
-                        None => return Ok(chunk.freeze()),
-                    }
-                }
-            }
-            // `open` has opened it.
-            Kind::File(_) => Ok(Bytes::new()),
-        }
-    }
-}
-
-fn read_chunk(reader: &mut impl Read, size: usize) -> Result<Bytes, Error> {
-    let mut chunk = Vec::new();
-    let read = reader.take(size as u64).read_to_end(&mut chunk);
-    read.map_err(unreadable)?;
-    Ok(chunk.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::stream;
-
-    use super::*;
-
-    async fn chunks(source: BlobSource, size: usize) -> Vec<Bytes> {
-        let mut chunks = source.open().unwrap();
-        let mut all = Vec::new();
-        loop {
-            let chunk = chunks.next(size).await.unwrap();
-            if chunk.is_empty() {
-                return all;
-            }
-            all.push(chunk);
-        }
-    }
-
-    /// Gives one byte at a time, as a slow pipe does.
-    struct Trickle(&'static [u8]);
-
-    impl Read for Trickle {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let length = self.0.len().min(buffer.len()).min(1);
-            buffer[..length].copy_from_slice(&self.0[..length]);
-            self.0 = &self.0[length..];
-            Ok(length)
-        }
-    }
-
-    #[tokio::test]
-    async fn every_kind_of_source_comes_in_the_same_chunks() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("layer");
-        std::fs::write(&path, "abcdefgh").unwrap();
-        let parts = ["a", "", "bcdefg", "h"].map(|part| Ok(Bytes::from(part)));
-        for source in [
-            BlobSource::from(b"abcdefgh"),
-            BlobSource::from(path.as_path()),
-            BlobSource::from(File::open(&path).unwrap()),
-            BlobSource::reader(Trickle(b"abcdefgh")),
-            BlobSource::stream(stream::iter(parts)),
-        ] {
-            let text = format!("{source:?}");
-            assert_eq!(chunks(source, 3).await, ["abc", "def", "gh"], "{text}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_source_that_fits_is_one_chunk_and_an_empty_one_is_none() {
-        assert_eq!(chunks(BlobSource::from(b"abc"), 3).await, ["abc"]);
-        let parts = [Ok(Bytes::from("abc"))];
-        assert_eq!(
-            chunks(BlobSource::stream(stream::iter(parts)), 3).await,
-            ["abc"]
-        );
-        assert!(chunks(BlobSource::from(Vec::new()), 3).await.is_empty());
-    }
-
-    /// Reads a file of 10 bytes in chunks of 3, and does this to it after the first.
-    async fn changed(change: impl FnOnce(&Path)) -> Result<u64, Error> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("layer");
-        std::fs::write(&path, "0123456789").unwrap();
-        let mut chunks = BlobSource::file(&path).open()?;
-        let mut read = chunks.next(3).await?.len() as u64;
-        change(&path);
-        loop {
-            match chunks.next(3).await?.len() {
-                0 => return Ok(read),
-                more => read += more as u64,
-            }
-        }
-    }
-
-    fn append(path: &Path, bytes: &[u8]) {
-        let file = std::fs::OpenOptions::new().append(true).open(path);
-        std::io::Write::write_all(&mut file.unwrap(), bytes).unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_file_that_changes_while_it_is_read_is_no_blob() {
-        assert_eq!(changed(|_| {}).await.unwrap(), 10);
-        let resize = |path: &Path, length| {
-            let file = std::fs::OpenOptions::new().write(true).open(path);
-            file.unwrap().set_len(length).unwrap();
-        };
-        let shrunk = changed(|path| resize(path, 4)).await.unwrap_err();
-        let grown = changed(|path| append(path, &[b'x'; 30])).await.unwrap_err();
-        let grown_by_one = changed(|path| append(path, b"x")).await.unwrap_err();
-        let rewritten = changed(|path| {
-            let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-            file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        });
-        for (error, lengths) in [
-            (shrunk, ["had 10 bytes", "now it has 4"]),
-            (grown, ["had 10 bytes", "now it has 40"]),
-            (grown_by_one, ["had 10 bytes", "now it has 11"]),
-            (
-                rewritten.await.unwrap_err(),
-                ["had 10 bytes", "now it has 10"],
-            ),
-        ] {
-            assert_eq!(error.kind(), ErrorKind::Io);
-            let text = error.to_string();
-            assert!(lengths.iter().all(|part| text.contains(part)), "{text}");
-            assert!(text.contains("layer changed") && text.contains("nothing is committed"));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_file_that_was_opened_is_read_and_watched_from_where_it_stands() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("layer");
-        std::fs::write(&path, "0123456789").unwrap();
-        let mut file = File::open(&path).unwrap();
-        file.read_exact(&mut [0; 4]).unwrap();
-        let mut whole = BlobSource::from(file.try_clone().unwrap()).open().unwrap();
-        assert_eq!(whole.next(6).await.unwrap(), "456789");
-        assert_eq!(whole.next(6).await.unwrap(), "");
-        file.rewind().unwrap();
-        let mut chunks = BlobSource::from(file).open().unwrap();
-        chunks.next(6).await.unwrap();
-        append(&path, b"x");
-        let error = chunks.next(6).await.unwrap_err();
-        assert!(
-            error.to_string().contains("had 10 bytes, now it has 11"),
-            "{error}"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_source_must_have_the_length_that_was_declared() {
-        let source = |kind: usize| match kind {
-            0 => BlobSource::from(b"01234567"),
-            1 => BlobSource::reader(Trickle(b"01234567")),
-            _ => BlobSource::stream(stream::iter([Ok(Bytes::from("01234567"))])),
-        };
-        for kind in 0..3 {
-            assert_eq!(chunks(source(kind).with_length(8), 3).await.len(), 3);
-            assert_eq!(chunks(source(kind).with_length(8), 8).await.len(), 1);
-            for (length, size, text) in [
-                (9, 3, "has 8 bytes, 9 were declared"),
-                (9, 8, "has 8 bytes, 9 were declared"),
-                (7, 3, "has 8 bytes, 7 were declared"),
-                (5, 3, "has 6 or more bytes, 5 were declared"),
-                (0, 3, "has 3 or more bytes, 0 were declared"),
-            ] {
-                let mut chunks = source(kind).with_length(length).open().unwrap();
-                let error = loop {
-                    match chunks.next(size).await {
-                        Ok(chunk) => assert!(!chunk.is_empty(), "{length}"),
-                        Err(error) => break error,
-                    }
-                };
-                assert_eq!(error.kind(), ErrorKind::Io);
-                assert!(error.to_string().contains(text), "{error}");
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_source_that_fails_is_an_error_of_its_own_kind() {
-        let error = BlobSource::file("/no/such/file").open().err().unwrap();
-        assert_eq!(error.kind(), ErrorKind::Io);
-        let parts = [Ok(Bytes::from("a")), Err(io::Error::other("gone"))];
-        let mut chunks = BlobSource::stream(stream::iter(parts)).open().unwrap();
-        let error = chunks.next(3).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Io);
-        let source = std::error::Error::source(&error).unwrap();
-        assert_eq!(source.to_string(), "gone");
     }
 }

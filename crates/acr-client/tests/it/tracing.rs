@@ -371,7 +371,7 @@ fn what_is_made_of_operations_is_a_span_around_theirs() {
     let client = scene.client();
     let app = client.repository_client("app").unwrap();
     let options = UploadBlobOptions {
-        chunk_size: 4,
+        chunk_size: Some(4),
         ..UploadBlobOptions::default()
     };
     let (done, told) = scene.told(async {
@@ -464,7 +464,7 @@ fn nothing_that_is_told_holds_a_query_a_token_a_password_or_a_signature() {
                 .await
                 .unwrap();
             let options = UploadBlobOptions {
-                chunk_size: 4,
+                chunk_size: Some(4),
                 ..UploadBlobOptions::default()
             };
             app.upload_blob_with(b"0123456789", options).await.unwrap();

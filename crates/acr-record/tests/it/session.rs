@@ -86,7 +86,7 @@ async fn session(
         seen.push(format!("{:?}", head.bytes(99).await?));
     }
     let options = UploadBlobOptions {
-        chunk_size: 1000,
+        chunk_size: Some(1000),
         ..UploadBlobOptions::default()
     };
     let layer: Vec<u8> = (0..=255).cycle().take(2500).collect();

@@ -72,7 +72,7 @@ async fn pull_and_push(client: &ContainerRegistryClient, manifest: &Manifest) ->
             .await?;
     }
     let options = UploadBlobOptions {
-        chunk_size: 1000,
+        chunk_size: Some(1000),
         ..UploadBlobOptions::default()
     };
     let layer: Vec<u8> = (0..=255).cycle().take(2500).collect();

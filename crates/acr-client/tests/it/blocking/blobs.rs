@@ -27,7 +27,7 @@ fn a_blob_from_a_reader_comes_down_by_read_whatever_the_buffer() {
         let app = served.repository("app");
         let content = content(300_001);
         let options = UploadBlobOptions {
-            chunk_size: 100_000,
+            chunk_size: Some(100_000),
             ..Default::default()
         };
         let source = BlobSource::reader(Cursor::new(content.clone()));
@@ -155,7 +155,7 @@ fn a_blob_is_copied_from_one_registry_to_another_by_its_reader() {
         let blob = from.repository("app").upload_blob(&content).unwrap();
         let reader = from.repository("app").download_blob(&blob.digest).unwrap();
         let options = UploadBlobOptions {
-            chunk_size: 100_000,
+            chunk_size: Some(100_000),
             ..Default::default()
         };
         let copy = to

@@ -232,7 +232,7 @@ fn a_chunk_whose_response_was_lost_is_not_sent_twice() {
         support.registry.inject(fault).unwrap();
         let content: Vec<u8> = (0..5000_u32).map(|at| at as u8).collect();
         let options = acr_client::UploadBlobOptions {
-            chunk_size: 1000,
+            chunk_size: Some(1000),
             ..Default::default()
         };
         let blob = support.drive(app.upload_blob_with(content.clone(), options));
@@ -246,7 +246,7 @@ fn a_chunk_whose_response_was_lost_is_not_sent_twice() {
 }
 
 #[test]
-fn an_upload_that_the_registry_has_lost_advises_a_new_one() {
+fn an_upload_that_the_registry_has_lost_advises_a_new_one_where_the_source_is_read_once() {
     for fault in [
         Fault::on("upload_chunk")
             .after(1)
@@ -260,13 +260,14 @@ fn an_upload_that_the_registry_has_lost_advises_a_new_one() {
         let (support, app) = support();
         support.registry.inject(fault).unwrap();
         let options = acr_client::UploadBlobOptions {
-            chunk_size: 1000,
+            chunk_size: Some(1000),
             ..Default::default()
         };
-        let error = support
-            .drive(app.upload_blob_with(vec![7; 5000], options))
-            .unwrap_err();
+        let source = BlobSource::reader(std::io::Cursor::new(vec![7; 5000]));
+        let uploaded = support.drive(app.upload_blob_with(source, options));
+        let error = uploaded.unwrap_err();
         assert_eq!(error.advice(), Advice::NewSession, "{error}");
+        assert!(error.to_string().contains("read only once"), "{error}");
     }
 }
 

@@ -114,7 +114,7 @@ fn an_upload_goes_on_when_the_token_dies_between_its_chunks() {
     });
     let source = acr_client::BlobSource::stream(futures_util::stream::iter(chunks));
     let options = acr_client::UploadBlobOptions {
-        chunk_size: 1000,
+        chunk_size: Some(1000),
         ..Default::default()
     };
     let blob = support

@@ -3,7 +3,9 @@ use std::time::{Duration, SystemTime};
 
 use acr_client::clock::{Clock, Sleep, VirtualClock};
 use acr_client::transport::{Body, TransportError, TransportErrorKind, from_fn};
-use acr_client::{Advice, Credential, Digest, ErrorKind, RepositoryClient, UploadBlobOptions};
+use acr_client::{
+    Advice, BlobSource, Credential, Digest, ErrorKind, RepositoryClient, UploadBlobOptions,
+};
 use acr_mock::{Fault, FaultAction, FaultResponse};
 use http::{Method, Request, Response, StatusCode};
 
@@ -12,7 +14,8 @@ use crate::seeded;
 
 fn chunks_of(chunk_size: usize) -> UploadBlobOptions {
     UploadBlobOptions {
-        chunk_size,
+        chunk_size: Some(chunk_size as u64),
+        skip_existing: Some(false),
         ..UploadBlobOptions::default()
     }
 }
@@ -94,7 +97,8 @@ async fn an_upload_that_ends_while_its_end_is_repeated_is_done() {
             _ => response(400, &[], ""),
         })
     });
-    let blob = app.upload_blob(b"layer").await.unwrap();
+    let uploaded = app.upload_blob_with(b"layer", chunks_of(9));
+    let blob = uploaded.await.unwrap();
     assert_eq!((blob.digest, *ends.lock().unwrap()), (digest, 2));
 }
 
@@ -116,7 +120,7 @@ async fn a_registry_that_says_no_more_than_not_found_of_an_upload_that_is_done_i
             ),
         })
     });
-    app.upload_blob(b"layer").await.unwrap();
+    app.upload_blob_with(b"layer", chunks_of(9)).await.unwrap();
 }
 
 #[tokio::test]
@@ -163,13 +167,17 @@ fn a_refused_place_is_asked_for_also_where_the_response_cannot_tell_one_byte_fro
 fn an_upload_that_is_lost_says_what_went_wrong_first() {
     let support = Scene::new();
     let app = support.owner().repository_client("app").unwrap();
-    let broken = Fault::on("upload_chunk").times(1).then(FaultAction::Reset);
+    let broken = Fault::on("upload_chunk")
+        .after(1)
+        .times(1)
+        .then(FaultAction::Reset);
     support.registry.inject(broken).unwrap();
     let lost = Fault::on("get_upload_status")
         .times(1)
         .then(FaultAction::LoseUpload);
     support.registry.inject(lost).unwrap();
-    let uploaded = app.upload_blob_with(vec![7; 3000], chunks_of(1000));
+    let source = BlobSource::reader(std::io::Cursor::new(vec![7; 3000]));
+    let uploaded = app.upload_blob_with(source, chunks_of(1000));
     let error = support.drive(uploaded).unwrap_err();
     assert_eq!(error.advice(), Advice::NewSession, "{error}");
     let first = std::error::Error::source(&error).unwrap();

@@ -26,7 +26,8 @@ fn content(size: usize) -> Bytes {
 
 fn in_chunks_of(chunk_size: usize) -> UploadBlobOptions {
     UploadBlobOptions {
-        chunk_size,
+        chunk_size: Some(chunk_size as u64),
+        skip_existing: Some(false),
         ..Default::default()
     }
 }

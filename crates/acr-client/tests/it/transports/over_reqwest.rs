@@ -88,7 +88,7 @@ async fn a_blob_goes_up_in_chunks_and_comes_down_from_the_data_origin() {
     let repository = client.repository_client("app").unwrap();
     let content: Vec<u8> = (0..=255).cycle().take(300_001).collect();
     let options = UploadBlobOptions {
-        chunk_size: 100_000,
+        chunk_size: Some(100_000),
         ..Default::default()
     };
     let source = BlobSource::reader(io::Cursor::new(content.clone()));

@@ -155,10 +155,10 @@ async fn upload(
     file: &std::path::Path,
     chunk: Option<usize>,
 ) -> Result<()> {
-    let mut options = UploadBlobOptions::default();
-    if let Some(chunk) = chunk {
-        options.chunk_size = chunk;
-    }
+    let options = UploadBlobOptions {
+        chunk_size: chunk.map(|bytes| bytes as u64),
+        ..UploadBlobOptions::default()
+    };
     repository.upload_blob_with(file, options).await?;
     Ok(())
 }

@@ -1,0 +1,49 @@
+//! How a blob is uploaded.
+
+use acr_protocol::{Algorithm, Digest, RepositoryName};
+
+use crate::progress::OnProgress;
+
+/// Options of [`upload_blob_with`](crate::RepositoryClient::upload_blob_with).
+#[derive(Debug, Clone, Default)]
+pub struct UploadBlobOptions {
+    /// The bytes of one request; the last may have fewer. A request is streamed from a source that can be
+    /// read again, and held in memory of one that can be read once.
+    ///
+    /// `None`, the default, sends a source that can be read again in one request up to 1 GiB and in parts of
+    /// 256 MiB above that, and the others in chunks of 4 MiB. Smaller chunks cost less to send again, and
+    /// each takes a request with a [deadline](crate::RetryOptions::deadline) of its own. A registry that asks for larger ones
+    /// (`OCI-Chunk-Min-Length`) gets them, up to 64 MiB where they are held in memory; one that does not take
+    /// requests as large as that gets smaller ones, down to 1 MiB.
+    pub chunk_size: Option<u64>,
+    /// The algorithm of the digest, where none is given. The default is sha256, which every registry knows.
+    pub algorithm: Algorithm,
+    /// The digest that the blob must have. Where the source has another, nothing is committed. A
+    /// [`BlobStream`](crate::BlobStream) brings its own.
+    pub digest: Option<Digest>,
+    /// Whether the registry is asked first for a blob of the digest, of which nothing is sent then.
+    ///
+    /// `None`, the default, asks where the digest is given, and where the source fits a chunk, so that
+    /// it is known before anything is sent. With `true` a larger source is read twice.
+    pub skip_existing: Option<bool>,
+    /// Another repository of the registry that may have the blob, which is then mounted and not sent.
+    ///
+    /// A source that was given no digest and does not fit a chunk is read twice.
+    pub mount_from: Option<RepositoryName>,
+    /// Where the source is read and hashed.
+    pub hash_on: HashOn,
+    /// Who is told how far the upload is.
+    pub on_progress: OnProgress,
+}
+
+/// Where content is read and hashed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HashOn {
+    /// On a thread of the call's own, which ends with it. Streams are hashed by the caller all the same, and so
+    /// is what is so small that a thread costs more, and everything where there are no threads.
+    #[default]
+    Thread,
+    /// In the task that polls the call: slower, and other work of the same thread waits meanwhile.
+    Caller,
+}

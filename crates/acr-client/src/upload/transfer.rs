@@ -1,0 +1,259 @@
+//! How the whole of a source gets into an upload.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use acr_protocol::{Descriptor, Digest, DigestMismatch, Digester, MediaType};
+use http::StatusCode;
+
+use super::feed::Feed;
+use super::meter::Meter;
+use super::once::Once;
+use super::options::UploadBlobOptions;
+use super::part::{self, Part};
+use super::source::{BlobSource, OpenedKind};
+use super::window::Window;
+use super::{BlobUpload, is_lost};
+use crate::call_options::CallOptions;
+use crate::error::Error;
+use crate::repository::RepositoryClient;
+
+/// A source on its way, and what its digest must be.
+pub(super) struct Transfer {
+    content: Content,
+    expected: Option<Digest>,
+    chunk_size: Option<u64>,
+    meter: Meter,
+}
+
+enum Content {
+    /// With all of it, and its digest, where it fits a chunk.
+    Again(Arc<Feed>, Option<Box<(Window, Digester)>>),
+    Once(Box<Once>),
+}
+
+impl Transfer {
+    /// Opens a source for an upload of which so many bytes are there.
+    pub(super) fn open(
+        repository: &RepositoryClient,
+        source: BlobSource,
+        options: &UploadBlobOptions,
+        offset: u64,
+    ) -> Result<Self, Error> {
+        if options.chunk_size == Some(0) {
+            return Err(Error::invalid("the chunk size is 0"));
+        }
+        let opened = source.open()?;
+        let expected = options.digest.clone().or(opened.digest);
+        let algorithm = expected
+            .as_ref()
+            .map_or_else(|| options.algorithm.clone(), Digest::algorithm);
+        let digester = Digester::new(&algorithm)
+            .ok_or_else(|| Error::invalid(format!("digests by {algorithm} cannot be computed")))?;
+        let clock = repository.pipeline.sender().clock.clone();
+        let length = match &opened.kind {
+            OpenedKind::Again(origin) => Some(origin.length()),
+            OpenedKind::Once(_, length) => *length,
+        };
+        let meter = Meter::new(&options.on_progress, expected.as_ref(), length);
+        let (hash_on, chunk_size) = (options.hash_on, options.chunk_size);
+        let content = match opened.kind {
+            OpenedKind::Again(origin) => {
+                let feed = Feed::new(origin, digester, hash_on, clock, meter.clone());
+                Content::Again(Arc::new(feed), None)
+            }
+            OpenedKind::Once(once, length) => {
+                let chunk_size = chunk_size.unwrap_or(CHUNK);
+                let once = Once::new(once, length, digester, offset, chunk_size, hash_on, clock);
+                Content::Once(Box::new(once))
+            }
+        };
+        Ok(Self {
+            content,
+            expected,
+            chunk_size,
+            meter,
+        })
+    }
+
+    pub(super) const fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// The length of the source in bytes, where it is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        match &self.content {
+            Content::Again(feed, _) => Some(feed.origin().length()),
+            Content::Once(once) => once.length(),
+        }
+    }
+
+    /// The digest before anything is sent: the expected one, or that of a source that fits a chunk.
+    pub(super) async fn known_digest(&mut self) -> Result<Option<Digest>, Error> {
+        if self.expected.is_some() {
+            return Ok(self.expected.clone());
+        }
+        let most = self.chunk_size.map_or(CHUNK, |size| size.min(CHUNK));
+        match &mut self.content {
+            Content::Again(feed, whole) => {
+                let length = feed.origin().length();
+                if length > most {
+                    return Ok(None);
+                }
+                let window = feed.window(0, length).await?;
+                let whole = whole.insert(Box::new((window, feed.reached())));
+                Ok(Some(whole.1.clone().finish()))
+            }
+            Content::Once(once) => {
+                let is_whole = once.fill(most).await?;
+                Ok(is_whole.then(|| once.digester().clone().finish()))
+            }
+        }
+    }
+
+    /// Reads the source to its end for its digest, and begins anew.
+    pub(super) async fn digest_ahead(&mut self) -> Result<Digest, Error> {
+        match &self.content {
+            Content::Again(feed, _) => {
+                let length = feed.origin().length();
+                feed.catch_up(length, length).await?;
+                let digest = feed.committed().finish();
+                feed.rewind();
+                Ok(digest)
+            }
+            Content::Once(_) => Err(Error::invalid(
+                "whether a source that can be read once is there already can be asked only with its digest",
+            )),
+        }
+    }
+
+    /// Sends what an upload lacks, and completes it.
+    pub(super) async fn run(&mut self, upload: &mut BlobUpload) -> Result<Descriptor, Error> {
+        let (expected, meter) = (self.expected.as_ref(), &self.meter);
+        let chunk_size = self.chunk_size;
+        match &mut self.content {
+            Content::Again(feed, whole) => {
+                let length = feed.origin().length();
+                let rest = length.saturating_sub(upload.offset());
+                let size = chunk_size.unwrap_or(if rest <= ONE_REQUEST {
+                    ONE_REQUEST
+                } else {
+                    PART
+                });
+                loop {
+                    let offset = upload.offset();
+                    let size = upload.request_size(size);
+                    feed.set_step(size);
+                    let rest = length.saturating_sub(offset);
+                    feed.catch_up(offset, offset.saturating_add(rest.min(size)))
+                        .await?;
+                    let attempts = upload.repository.pipeline.for_composite();
+                    if rest > size.min(CHUNK) {
+                        let content = part::Content::Feed(feed.clone(), None);
+                        let mut part = Part::new(content, offset, rest.min(size), attempts)?;
+                        while upload.offset() < part.end {
+                            upload.advance(&mut part).await?;
+                            meter.acknowledged(upload.offset());
+                        }
+                        continue;
+                    }
+                    let (window, digester) = match whole {
+                        Some(whole) if offset == 0 => (**whole).clone(),
+                        _ if rest == 0 && length > 0 => (Window::default(), feed.committed()),
+                        _ => (feed.window(offset, length).await?, feed.reached()),
+                    };
+                    let digest = check(expected, digester)?;
+                    let content = part::Content::Feed(feed.clone(), Some((offset, window)));
+                    let part = Part::new(content, offset, rest, attempts)?;
+                    let digest = upload.finish(&digest, part).await?;
+                    return Ok(Descriptor::new(MediaType::OCTET_STREAM, digest, length));
+                }
+            }
+            Content::Once(once) => loop {
+                let size = chunk_size.unwrap_or(CHUNK);
+                let asked = upload.minimum_chunk().unwrap_or(0).min(MAX_IN_MEMORY);
+                let is_last = once.fill(size.max(asked)).await?;
+                let chunk = once.chunk();
+                let (first, length) = (once.first(), chunk.length());
+                let content = part::Content::Memory(chunk.clone());
+                let attempts = upload.repository.pipeline.for_composite();
+                let mut part = Part::new(content, first, length, attempts)?;
+                meter.sent(part.end);
+                if is_last {
+                    let digest = check(expected, once.digester().clone())?;
+                    let digest = upload.finish(&digest, part).await?;
+                    let size = once.digester().bytes();
+                    return Ok(Descriptor::new(MediaType::OCTET_STREAM, digest, size));
+                }
+                while upload.offset() < part.end {
+                    upload.advance(&mut part).await?;
+                    meter.acknowledged(upload.offset());
+                }
+                once.pass();
+            },
+        }
+    }
+
+    /// Goes back to the beginning of the source after an error that has ended the upload.
+    ///
+    /// # Errors
+    ///
+    /// That error, where another upload would end the same way, or the source cannot be read again.
+    pub(super) fn reset(&self, error: Error) -> Result<(), Error> {
+        if !is_lost(&error) {
+            return Err(error);
+        }
+        match &self.content {
+            Content::Again(feed, _) => feed.rewind(),
+            // The first chunk is still there.
+            Content::Once(once) if once.first() == 0 => {}
+            Content::Once(_) => {
+                let text = format!(
+                    "{}; the upload cannot begin anew by itself, because its source can be read only once",
+                    error.message()
+                );
+                return Err(error.with_message(text));
+            }
+        }
+        self.meter.acknowledged(0);
+        Ok(())
+    }
+}
+
+/// Holds a digest against the one that is expected.
+fn check(expected: Option<&Digest>, digester: Digester) -> Result<Digest, Error> {
+    let bytes = digester.bytes();
+    let actual = digester.finish();
+    match expected {
+        Some(expected) if *expected != actual => {
+            Err(DigestMismatch::new(expected.clone(), actual, bytes).into())
+        }
+        _ => Ok(actual),
+    }
+}
+
+/// Cancels an upload that has failed, as far as the identity may, and nothing is in the way.
+pub(super) async fn give_up(mut upload: BlobUpload, error: &Error) {
+    if is_lost(error)
+        || error.is_past_deadline()
+        || error.status() == Some(StatusCode::UNAUTHORIZED)
+    {
+        return;
+    }
+    upload.repository = upload.repository.with(CallOptions {
+        deadline: Some(CANCEL_WITHIN),
+        max_retries: Some(0),
+        wait_for_replication: None,
+    });
+    // What counts is what the upload has failed by.
+    drop(upload.cancel().await);
+}
+
+/// The bytes of a chunk in memory.
+const CHUNK: u64 = 4 << 20;
+/// Up to so many bytes go in one request, because a registry need not go on with one that has broken.
+const ONE_REQUEST: u64 = 1 << 30;
+const PART: u64 = 256 << 20;
+/// Bounds what a server can make the client hold in memory.
+const MAX_IN_MEMORY: u64 = 64 << 20;
+const CANCEL_WITHIN: Duration = Duration::from_secs(5);
