@@ -8,6 +8,7 @@ mod contest;
 mod cost;
 mod downloads;
 mod figures;
+mod images;
 mod peer;
 mod place;
 mod python;
@@ -46,6 +47,7 @@ pub fn measure(is_quick: bool) -> Result<Figures> {
     downloads::measure(&bench, &mut figures)?;
     sizes::measure(&bench, &mut figures)?;
     requests::measure(&bench, &mut figures)?;
+    images::measure(&bench, &mut figures)?;
     waits::measure(&bench, &mut figures)?;
     python::measure(&bench)?;
     println!("{}", load("after"));
@@ -75,7 +77,7 @@ impl Bench {
             }
         };
         let (size, rounds) = if is_quick {
-            (64 << 20, 2)
+            (128 << 20, 2)
         } else {
             (1 << 30, 9)
         };

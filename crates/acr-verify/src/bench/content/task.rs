@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use acr_client::image::{self, CopyOptions, Layout};
 use acr_client::{Digest, RepositoryClient, UploadBlobOptions};
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use super::cost::{Cost, Start};
-use super::place::Place;
+use super::place::{Place, REPOSITORY};
 use super::reference;
 use crate::Result;
 use crate::interop::output_of;
@@ -50,6 +51,13 @@ pub(super) enum Work {
         digest: String,
         spawned: bool,
     },
+    /// Our client pushes the image of a layout, with so many requests at a time or as many as it does by itself.
+    PushImage {
+        layout: PathBuf,
+        concurrency: Option<usize>,
+    },
+    /// Our client copies that image to another repository of the registry.
+    CopyImage,
     /// Our client saves.
     Save {
         digest: String,
@@ -136,6 +144,25 @@ impl Work {
                     true => tokio::spawn(downloading).await??,
                     false => downloading.await?,
                 }
+                Ok(start.end()?)
+            }
+            Self::PushImage {
+                layout,
+                concurrency,
+            } => {
+                let (layout, to) = (Layout::open(layout)?, place.repository()?);
+                let mut options = CopyOptions::default();
+                options.concurrency = concurrency.unwrap_or(options.concurrency);
+                let start = Start::now()?;
+                image::push(&layout, (&to, "v1"), options).await?;
+                Ok(start.end()?)
+            }
+            Self::CopyImage => {
+                let client = place.client()?;
+                let from = client.repository_client(REPOSITORY)?;
+                let to = client.repository_client("bench/copy")?;
+                let start = Start::now()?;
+                image::copy((&from, "v1"), (&to, "v1"), CopyOptions::default()).await?;
                 Ok(start.end()?)
             }
             Self::Save { digest, target } => {
