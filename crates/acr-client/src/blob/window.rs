@@ -32,22 +32,26 @@ struct Ahead {
 }
 
 impl Window {
-    /// Begins at a byte of a blob of `size` bytes, with a range that is open already.
+    /// Begins at a byte of a blob of `size` bytes, with a range that is open already if there is one.
     pub(super) fn new(
         remote: Arc<Remote>,
         ranges: ParallelRanges,
-        from: u64,
-        first: Part,
+        (from, first): (u64, Option<Part>),
         size: u64,
     ) -> Self {
-        Self {
+        let mut window = Self {
             remote,
             ranges,
-            next: from.saturating_add(first.length().unwrap_or_default()),
-            ahead: VecDeque::from([Ahead::new(first)]),
+            ahead: VecDeque::new(),
+            next: from,
             size,
             requests: 0,
+        };
+        if let Some(part) = first {
+            window.next += part.length().unwrap_or_default();
+            window.ahead.push_back(Ahead::new(part));
         }
+        window
     }
 
     pub(super) fn requests(&self) -> u32 {

@@ -190,7 +190,7 @@ impl Copying {
                 let content = tally.content(&blob);
                 let outcome = match nearness {
                     Nearness::SameRepository => Outcome::Present,
-                    _ => transfer::transfer(from, to, &blob, ask).await?,
+                    _ => transfer::transfer(from, to, &blob, ask, &content).await?,
                 };
                 content.done(outcome);
                 Ok::<_, Error>((blob, outcome))

@@ -30,6 +30,7 @@
 //! A copy that failed or was dropped can be repeated and sends what is missing. One of what is there already sends
 //! `HEAD` requests only.
 
+mod attach;
 mod copying;
 mod graph;
 mod layout;
@@ -46,6 +47,7 @@ use crate::argument::Argument;
 use crate::error::Error;
 use crate::trace;
 
+pub use self::attach::{Artifact, AttachOptions, Layer, attach};
 use self::copying::Copying;
 pub use self::layout::Layout;
 pub use self::location::ImageLocation;

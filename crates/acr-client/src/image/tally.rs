@@ -33,49 +33,78 @@ impl Tally {
         Content {
             listener: self.listener.clone(),
             sum: self.sum.clone(),
-            bytes: Arc::default(),
-            size: content.size,
-            digest: content.clone(),
+            told: Arc::default(),
+            content: content.clone(),
         }
     }
 }
 
 /// One content of an image on its way.
+#[derive(Clone)]
 pub(super) struct Content {
     listener: OnProgress,
     sum: Arc<Mutex<ImageProgress>>,
+    told: Arc<Mutex<Told>>,
+    content: Descriptor,
+}
+
+/// What was told of one content.
+#[derive(Default)]
+struct Told {
     /// How much of it is in the sum.
-    bytes: Arc<Mutex<u64>>,
-    size: u64,
-    digest: Descriptor,
+    bytes: u64,
+    has_ended: bool,
 }
 
 impl Content {
+    /// Who is to be told how far its upload or download is. The end is told by [`done`](Self::done).
+    pub(super) fn listener(&self) -> OnProgress {
+        if !self.listener.is_on() {
+            return OnProgress::default();
+        }
+        let content = self.clone();
+        OnProgress::from(move |progress: &Progress| {
+            if progress.outcome.is_none() {
+                content.tell(progress.clone());
+            }
+        })
+    }
+
     /// Tells of the end.
     pub(super) fn done(&self, outcome: Outcome) {
         with(&self.sum, |sum| sum.contents_done += 1);
         self.tell(Progress {
-            digest: Some(self.digest.digest.clone()),
-            bytes: self.size,
-            acknowledged: self.size,
-            total: Some(self.size),
+            digest: None,
+            bytes: self.content.size,
+            acknowledged: self.content.size,
+            total: None,
             outcome: Some(outcome),
             image: None,
         });
     }
 
     fn tell(&self, mut progress: Progress) {
-        let mut before = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.image = Some(with(&self.sum, |sum| {
-            sum.bytes = sum.bytes.saturating_sub(*before) + progress.bytes;
-            *sum
-        }));
-        *before = progress.bytes;
-        drop(before);
-        self.listener.tell(&progress);
+        let all_told = with(&self.told, |told| {
+            // A thread that reads ahead may be late.
+            if told.has_ended {
+                return true;
+            }
+            progress.image = Some(with(&self.sum, |sum| {
+                sum.bytes = sum.bytes.saturating_sub(told.bytes) + progress.bytes;
+                *sum
+            }));
+            told.bytes = progress.bytes;
+            told.has_ended = progress.outcome.is_some();
+            false
+        });
+        if !all_told {
+            progress.digest = Some(self.content.digest.clone());
+            progress.total = Some(self.content.size);
+            self.listener.tell(&progress);
+        }
     }
 }
 
-fn with<T>(sum: &Mutex<ImageProgress>, change: impl FnOnce(&mut ImageProgress) -> T) -> T {
-    change(&mut sum.lock().unwrap_or_else(PoisonError::into_inner))
+fn with<T, R>(of: &Mutex<T>, change: impl FnOnce(&mut T) -> R) -> R {
+    change(&mut of.lock().unwrap_or_else(PoisonError::into_inner))
 }

@@ -3,6 +3,7 @@
 use acr_protocol::upload::StartUpload;
 use acr_protocol::{Descriptor, Digest, MediaType, Operation as _};
 
+use super::BlobUpload;
 use super::options::UploadBlobOptions;
 use super::source::BlobSource;
 use super::transfer::{Transfer, give_up};
@@ -74,17 +75,18 @@ impl RepositoryClient {
         source: impl Into<BlobSource>,
         options: impl Into<UploadBlobOptions>,
     ) -> Result<Descriptor, Error> {
-        let sent = self.send_blob(source.into(), options.into()).await?;
+        let sent = self.send_blob(source.into(), options.into(), None).await?;
         Ok(sent.0)
     }
 
-    /// The same, which tells what has become of the blob too.
+    /// The same, which tells what has become of the blob too. It goes on in an upload that was opened before.
     pub(crate) async fn send_blob(
         &self,
         source: BlobSource,
         options: UploadBlobOptions,
+        opened: Option<BlobUpload>,
     ) -> Result<(Descriptor, Outcome), Error> {
-        let sending = self.transfer(source, options);
+        let sending = self.transfer(source, options, opened);
         let sent = Box::pin(trace::in_whole("upload_blob", Some(&self.name), sending)).await;
         sent.map_err(|error| error.in_operation("upload_blob", Some(self.name.as_str()), None, 0))
     }
@@ -93,9 +95,10 @@ impl RepositoryClient {
         &self,
         source: BlobSource,
         options: UploadBlobOptions,
+        opened: Option<BlobUpload>,
     ) -> Result<(Descriptor, Outcome), Error> {
         let mut transfer = Transfer::open(self, source, &options, 0)?;
-        let (descriptor, outcome) = self.bring(&mut transfer, options).await?;
+        let (descriptor, outcome) = self.bring(&mut transfer, options, opened).await?;
         let meter = transfer.meter();
         meter.done(&descriptor.digest, descriptor.size, outcome);
         Ok((descriptor, outcome))
@@ -105,6 +108,7 @@ impl RepositoryClient {
         &self,
         transfer: &mut Transfer,
         options: UploadBlobOptions,
+        mut opened: Option<BlobUpload>,
     ) -> Result<(Descriptor, Outcome), Error> {
         let (skip, from) = (options.skip_existing, options.mount_from);
         // To know the digest of what is small costs nothing.
@@ -117,20 +121,19 @@ impl RepositoryClient {
         {
             return Ok((descriptor, Outcome::Present));
         }
-        let mut refused = None;
         if let (Some(digest), Some(from)) = (&known, &from) {
             match moot(self.mount_blob(digest, from).await)? {
                 Some(None) => {
                     let descriptor = self.mounted(digest, transfer.length()).await?;
                     return Ok((descriptor, Outcome::Mounted));
                 }
-                Some(opened) => refused = opened,
+                Some(refused) => opened = refused,
                 None => {}
             }
         }
         let mut anew = 0;
         loop {
-            let mut upload = match refused.take() {
+            let mut upload = match opened.take() {
                 Some(upload) => upload,
                 None => self.start_upload().await?,
             };
@@ -150,7 +153,7 @@ impl RepositoryClient {
     }
 
     /// Asks for a blob with the token that the upload needs.
-    async fn look_for(&self, digest: &Digest) -> Result<Option<Descriptor>, Error> {
+    pub(crate) async fn look_for(&self, digest: &Digest) -> Result<Option<Descriptor>, Error> {
         let start = StartUpload {
             repository: self.name.clone(),
             digest: None,
@@ -175,7 +178,7 @@ impl RepositoryClient {
 }
 
 /// Passes over a refusal to save the sending: `None`. What would befall the upload as well is an error.
-fn moot<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+pub(crate) fn moot<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
         Ok(found) => Ok(Some(found)),
         Err(error)

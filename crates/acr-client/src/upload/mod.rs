@@ -26,6 +26,7 @@ use crate::payload::Payload;
 use crate::pipeline::Pipeline;
 use crate::repository::RepositoryClient;
 
+pub(crate) use self::blob::moot;
 pub use self::options::{HashOn, UploadBlobOptions};
 use self::part::{Content, Part};
 pub use self::source::BlobSource;

@@ -9,19 +9,20 @@ use bytes::Bytes;
 
 use crate::blob::BlobStream;
 use crate::error::{Error, ErrorKind};
+use crate::upload::BlobSource;
 
 /// Content within a layout: a part of a file.
 #[derive(Clone, Debug)]
 pub(in crate::image) struct Stored {
-    pub(in crate::image) path: PathBuf,
+    pub(super) path: PathBuf,
     /// Where it begins in the file.
-    pub(in crate::image) first: u64,
-    pub(in crate::image) length: u64,
+    pub(super) first: u64,
+    pub(super) length: u64,
 }
 
 impl Stored {
     /// Opens the file at a place of the content.
-    pub(in crate::image) fn open_at(&self, offset: u64) -> io::Result<io::Take<File>> {
+    fn open_at(&self, offset: u64) -> io::Result<io::Take<File>> {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(self.first + offset))?;
         Ok(file.take(self.length.saturating_sub(offset)))
@@ -34,6 +35,13 @@ impl Stored {
         let read = read.and_then(|mut file| file.read_to_end(&mut bytes));
         read.map_err(|error| failed(&self.path, error))?;
         Ok(bytes.into())
+    }
+
+    /// The same for an upload, which can read it again.
+    pub(in crate::image) fn source(self) -> BlobSource {
+        BlobSource::reopen(self.length, move |offset| {
+            Ok(Box::new(self.open_at(offset)?))
+        })
     }
 
     /// Begins to read it, verified at its end.

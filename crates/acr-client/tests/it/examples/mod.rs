@@ -28,6 +28,8 @@ fn every_example_runs_without_a_registry() {
         ("lock_release", &[], "refused: "),
         ("push_image", &[], "samples/app:v1 is sha256:"),
         ("pull_image", &pull, "bytes"),
+        ("promote", &[], "prod/app:v1 is sha256:"),
+        ("mirror", &[], "samples/tool: 2 tags"),
         ("clean_up", &[], "would be deleted with --yes"),
         ("clean_up", &["--newest", "3", "--yes"], "  deleted"),
         ("delete_manifest", &[], "v1 is deleted"),

@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod copies;
+mod faults;
 mod layouts;
+mod progress;
 mod referrers;
 mod site;
 

@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 use acr_client::transport::{Body, from_fn};
 use acr_client::{Credential, RepositoryClient};
 use acr_mock::{Registry, RegistryBuilder, RepositorySeed, VirtualClock};
-use http::Request;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response};
 
 use crate::seeded;
 
@@ -16,6 +18,7 @@ pub(super) struct Site {
     host: &'static str,
     clock: VirtualClock,
     seen: Arc<Mutex<Vec<String>>>,
+    listed: Arc<Mutex<Option<Bytes>>>,
 }
 
 impl Site {
@@ -33,6 +36,25 @@ impl Site {
         Self::on(self.clock.clone(), "other.azurecr.io", |builder| builder)
     }
 
+    /// One that is not Azure's, each under a name of its own.
+    pub(super) fn elsewhere(
+        &self,
+        host: &'static str,
+        settings: impl FnOnce(RegistryBuilder) -> RegistryBuilder,
+    ) -> Self {
+        Self::on(self.clock.clone(), host, settings)
+    }
+
+    /// From now on every list of referrers is this.
+    pub(super) fn lists(&self, index: Bytes) {
+        *self.listed.lock().unwrap() = Some(index);
+    }
+
+    /// Runs to the end, with time passing as it is waited for.
+    pub(super) fn drive<F: Future>(&self, work: F) -> F::Output {
+        self.clock.drive(work)
+    }
+
     fn on(
         clock: VirtualClock,
         host: &'static str,
@@ -43,6 +65,7 @@ impl Site {
             host,
             clock,
             seen: Arc::default(),
+            listed: Arc::default(),
         }
     }
 
@@ -53,18 +76,31 @@ impl Site {
     /// A repository, for one who may do everything.
     pub(super) fn repository(&self, name: &str) -> RepositoryClient {
         let (registry, seen) = (self.registry.clone(), self.seen.clone());
+        let listed = self.listed.clone();
         let client = seeded::builder(format!("https://{}", self.host))
             .credential(Credential::entra_token("of the owner"))
             .clock(self.clock.clone())
             .transport(from_fn(move |request: Request<Body>| {
                 let (registry, seen) = (registry.clone(), seen.clone());
+                let listed = listed.lock().unwrap().clone();
                 async move {
                     let line = format!("{} {}", request.method(), request.uri().path());
+                    let is_list = line.contains("/referrers/");
                     // Neither tokens, nor the ping before a request with a body, nor where the bytes are.
                     if line.contains("/v2/") && !line.ends_with("/v2/") {
                         seen.lock().unwrap().push(line);
                     }
-                    registry.try_handle(request).await
+                    let response = registry.try_handle(request).await;
+                    let response = response.map(|response| response.map(Body::new));
+                    match listed.filter(|_| is_list) {
+                        Some(index) => response.map(|_| {
+                            let mut response = Response::new(Body::bytes(index));
+                            let media_type = HeaderValue::from_static(OCI_INDEX);
+                            response.headers_mut().insert(CONTENT_TYPE, media_type);
+                            response
+                        }),
+                        None => response,
+                    }
                 }
             }));
         client.build().unwrap().repository_client(name).unwrap()
@@ -75,3 +111,5 @@ impl Site {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
 }
+
+const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
