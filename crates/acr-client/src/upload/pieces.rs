@@ -1,6 +1,7 @@
 //! The bytes of a source in pieces that are hashed: on a thread of their own, or by who takes them.
 
 use std::io::{self, Read};
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -321,14 +322,18 @@ impl Producer {
             Input::Bytes(bytes) => Ok(bytes.split_to(wanted.min(bytes.len()))),
             Input::Reader(reader) => {
                 let mut buffer = self.home.1.try_recv().unwrap_or_default();
-                if buffer.len() < wanted {
-                    buffer.resize(wanted, 0);
+                if buffer.len() < wanted + LINE {
+                    buffer.resize(wanted + LINE, 0);
                 }
-                let length = fill(reader, &mut buffer[..wanted]).map_err(unreadable)?;
+                // An allocator gives large memory just behind the beginning of a page, where what a file's
+                // pages are copied to takes three times as long as anywhere else.
+                let start = buffer.as_ptr().align_offset(LINE).min(LINE);
+                let room = &mut buffer[start..start + wanted];
+                let length = fill(reader, room).map_err(unreadable)?;
                 let home = self.home.0.clone();
                 Ok(Bytes::from_owner(Buffer {
                     buffer,
-                    length,
+                    bytes: start..start + length,
                     home,
                 }))
             }
@@ -362,13 +367,13 @@ fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 /// The memory of a piece, which is used again by the next ones.
 struct Buffer {
     buffer: Vec<u8>,
-    length: usize,
+    bytes: Range<usize>,
     home: Sender<Vec<u8>>,
 }
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.buffer[..self.length]
+        &self.buffer[self.bytes.clone()]
     }
 }
 
@@ -436,6 +441,8 @@ pub(super) fn ended_early() -> Error {
 /// The bytes of a piece.
 pub(super) const PIECE: u64 = 1 << 20;
 const SMALL: u64 = 64 << 10;
+/// The bytes of a line of the processor's cache.
+const LINE: usize = 64;
 /// How many pieces wait for who takes them. Beside them there is one that is read, and one that is sent.
 const AHEAD: usize = 1;
 

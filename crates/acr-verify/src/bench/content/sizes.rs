@@ -9,7 +9,7 @@ use super::task::{Task, Work};
 use crate::Result;
 
 /// Bytes of one request, where a caller asks for chunks.
-const CHUNK: usize = 4 << 20;
+const CHUNK: u64 = 4 << 20;
 
 pub(super) fn measure(bench: &Bench, figures: &mut Figures) -> Result<()> {
     let sink = Server::sink(false, 0)?;

@@ -42,7 +42,7 @@ pub(super) enum Work {
     Upload {
         file: PathBuf,
         /// Bytes of one request; none is the default of the client.
-        chunk: Option<usize>,
+        chunk: Option<u64>,
         /// How many uploads there are at a time.
         at_once: usize,
     },
@@ -180,10 +180,10 @@ impl Work {
 async fn upload(
     repository: &RepositoryClient,
     file: &std::path::Path,
-    chunk: Option<usize>,
+    chunk: Option<u64>,
 ) -> Result<()> {
     let options = UploadBlobOptions {
-        chunk_size: chunk.map(|bytes| bytes as u64),
+        chunk_size: chunk,
         ..UploadBlobOptions::default()
     };
     repository.upload_blob_with(file, options).await?;
