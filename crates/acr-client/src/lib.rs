@@ -39,7 +39,9 @@ mod url;
 pub use self::argument::Argument;
 #[doc(inline)]
 pub use self::auth::Credential;
-pub use self::blob::{BlobLocation, BlobStream, DownloadBlobOptions, ParallelRanges};
+pub use self::blob::{
+    BlobLocation, BlobStream, DownloadBlobOptions, ParallelRanges, SaveBlobOptions,
+};
 pub use self::call_options::CallOptions;
 pub use self::client::{ClientBuilder, ContainerRegistryClient, ListRepositoryNamesOptions};
 pub use self::error::{Advice, Error, ErrorKind};

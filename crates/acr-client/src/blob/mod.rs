@@ -5,10 +5,12 @@ mod remote;
 mod save;
 mod stream;
 mod window;
+mod writer;
 
+use std::path::Path;
 use std::sync::Arc;
 
-use acr_protocol::blob::{BlobHead, ByteRange, DeleteBlob, GetBlob, HeadBlob};
+use acr_protocol::blob::{ByteRange, DeleteBlob, GetBlob, HeadBlob};
 use acr_protocol::operation::headers::DOCKER_CONTENT_DIGEST;
 use acr_protocol::upload::{MountBlob, UploadStart};
 use acr_protocol::{DecodeError, Descriptor, Digest, Operation, RepositoryName, ScopeSet};
@@ -25,13 +27,13 @@ use crate::response::Received;
 use crate::upload::BlobUpload;
 
 pub use self::location::BlobLocation;
-pub use self::options::{DownloadBlobOptions, ParallelRanges};
+pub use self::options::{DownloadBlobOptions, ParallelRanges, SaveBlobOptions};
 use self::part::Part;
 use self::remote::Remote;
 pub(crate) use self::save::PartialFile;
 pub use self::stream::BlobStream;
-use self::stream::Source;
-use self::window::Window;
+use self::stream::{Source, is_mismatch};
+use self::writer::FileWriter;
 
 /// Blobs.
 impl RepositoryClient {
@@ -56,7 +58,6 @@ impl RepositoryClient {
     /// sha256 and sha512, which cannot be verified.
     #[doc(alias = "DownloadBlobContent")]
     #[doc(alias = "DownloadBlobStreaming")]
-    #[doc(alias = "DownloadBlobTo")]
     #[doc(alias = "downloadStream")]
     pub async fn download_blob(&self, digest: impl Argument<Digest>) -> Result<BlobStream, Error> {
         self.download_blob_with(digest, DownloadBlobOptions::default())
@@ -88,40 +89,67 @@ impl RepositoryClient {
         digest: impl Argument<Digest>,
         options: impl Into<DownloadBlobOptions> + Send,
     ) -> Result<BlobStream, Error> {
-        let (remote, options) = (self.remote(digest.into_argument()?), options.into());
-        let hash = Some(remote.digester()?);
-        let opened = match options.parallel {
-            Some(ranges) => Self::open_window(&remote, ranges).await?,
-            None => None,
-        };
-        let (source, head) = match opened {
-            Some(opened) => opened,
-            None => {
-                let (part, head) = Part::open(remote.clone(), None).await?;
-                (Source::One(Box::new(part)), head)
-            }
-        };
-        Ok(BlobStream::new(remote, source, head, hash).telling(options.on_progress))
+        let remote = self.remote(digest.into_argument()?);
+        let hash = remote.digester()?;
+        BlobStream::open(remote, hash, options.into()).await
     }
 
-    /// Opens the first of several ranges, whose response says how many there are; `None` where it has to
-    /// be the whole.
-    async fn open_window(
-        remote: &Arc<Remote>,
-        ranges: ParallelRanges,
-    ) -> Result<Option<(Source, BlobHead)>, Error> {
-        let Some((part, mut head)) = Part::open_first(remote.clone(), ranges.size).await? else {
-            return Ok(None);
+    /// Downloads a blob to a file, verified against its digest: `GET /v2/{name}/blobs/{digest}`. Returns how
+    /// many bytes the file has.
+    ///
+    /// The file is written as [`BlobStream::save`] does it. With [`SaveBlobOptions::resume`], what has come
+    /// stays when the download ends early, also by the end of the process, and the next call for the same blob
+    /// and path begins behind it.
+    ///
+    /// ```
+    /// # use acr_client::{Digest, Error, RepositoryClient};
+    /// use acr_client::SaveBlobOptions;
+    ///
+    /// # async fn example(repository: RepositoryClient, digest: Digest) -> Result<(), Error> {
+    /// let options = SaveBlobOptions {
+    ///     resume: true,
+    ///     ..SaveBlobOptions::default()
+    /// };
+    /// repository.download_blob_to(&digest, "layer.tar.gz", options).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`download_blob`](Self::download_blob) and of [`BlobStream::save`].
+    #[doc(alias = "DownloadBlobTo")]
+    pub async fn download_blob_to(
+        &self,
+        digest: impl Argument<Digest>,
+        path: impl AsRef<Path> + Send,
+        options: impl Into<SaveBlobOptions> + Send,
+    ) -> Result<u64, Error> {
+        let remote = self.remote(digest.into_argument()?);
+        let hash = remote.digester()?;
+        let SaveBlobOptions {
+            resume,
+            parallel,
+            on_progress,
+        } = options.into();
+        let path = path.as_ref();
+        let options = DownloadBlobOptions {
+            parallel,
+            on_progress,
         };
-        let Some(range) = head.content_range.take() else {
-            return Ok(Some((Source::One(Box::new(part)), head)));
-        };
-        let Some(size) = range.size else {
-            return Ok(None);
-        };
-        head.content_length = Some(size);
-        let window = Window::new(remote.clone(), ranges, (0, Some(part)), size);
-        Ok(Some((Source::Many(window), head)))
+        if !resume {
+            let blob = BlobStream::open(remote, hash, options).await?;
+            return blob.save(path).await;
+        }
+        let own = |error: Error| remote.info.annotate(error, 0);
+        let clock = self.pipeline.sender().clock.clone();
+        let mut file = FileWriter::resume(path, remote.digest(), clock).map_err(own)?;
+        let hash = file.hash(hash).await.map_err(own)?;
+        let blob = BlobStream::open(remote.clone(), hash, options).await;
+        if blob.as_ref().is_err_and(is_mismatch) {
+            file.discard();
+        }
+        blob?.save_by(file).await
     }
 
     /// Gets the bytes of a range of a blob: `GET /v2/{name}/blobs/{digest}`.

@@ -22,6 +22,23 @@ pub struct DownloadBlobOptions {
     pub on_progress: OnProgress,
 }
 
+/// Options for [`download_blob_to`](crate::RepositoryClient::download_blob_to).
+#[derive(Debug, Clone, Default)]
+pub struct SaveBlobOptions {
+    /// Whether what has come of a download that ended early is kept, and gone on with. The default is not.
+    ///
+    /// The partial file is beside the target, with a name made of the target's and the digest. Its bytes are
+    /// hashed and then not fetched again; where they are all of the blob, nothing is asked for. Where the whole
+    /// turns out to be wrong, the partial file is removed, and the next call begins anew. While one download has
+    /// the file, another one of the same blob to the same path has a file of its own, which is not kept; so has
+    /// each where the file system cannot lock files.
+    pub resume: bool,
+    /// Ranges of the blob that are fetched at once, as in [`DownloadBlobOptions::parallel`].
+    pub parallel: Option<ParallelRanges>,
+    /// Who is told how far it is. What was there already counts from the beginning.
+    pub on_progress: OnProgress,
+}
+
 /// Ranges of one blob that are fetched at once, each on a connection of its own.
 ///
 /// Their bytes are given in order and verified together; each range goes on by itself where it breaks. What

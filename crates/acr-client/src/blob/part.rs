@@ -50,14 +50,15 @@ impl Part {
         Ok((Self::reading(remote, opened, &head, attempts), head))
     }
 
-    /// Opens the first so many bytes of a blob, or the whole where the server knows no ranges; `None` where
-    /// there is no first byte.
+    /// Opens so many bytes of a blob, or the whole where the server knows no ranges; `None` where there is no
+    /// such byte.
     pub(super) async fn open_first(
         remote: Arc<Remote>,
+        from: u64,
         size: NonZeroU64,
     ) -> Result<Option<(Self, BlobHead)>, Error> {
         let attempts = remote.begin();
-        let Some((opened, head)) = remote.open_first(size, &attempts).await? else {
+        let Some((opened, head)) = remote.open_first(from, size, &attempts).await? else {
             return Ok(None);
         };
         let mut part = Self::reading(remote, opened, &head, attempts);

@@ -74,6 +74,17 @@ impl Place {
         }
     }
 
+    /// The whole, of which the first bytes are there.
+    pub(super) const fn begun(received: u64) -> Self {
+        Self {
+            kind: Kind::Whole,
+            first: 0,
+            received,
+            length: None,
+            etag: None,
+        }
+    }
+
     /// How many bytes are still to come, where that is known.
     pub(super) fn left(&self) -> Option<u64> {
         Some(self.length?.saturating_sub(self.received))
@@ -232,13 +243,14 @@ impl Remote {
             .await
     }
 
-    /// Opens the first so many bytes, or the whole where it is given instead; `None` where there is no byte.
+    /// Opens so many bytes, or the whole where it is given instead; `None` where there is no such byte.
     pub(super) async fn open_first(
         &self,
+        from: u64,
         size: NonZeroU64,
         attempts: &RetryState,
     ) -> Result<Option<(Opened, BlobHead)>, Error> {
-        let range = ByteRange::FromTo(0, size.get() - 1);
+        let range = ByteRange::FromTo(from, from.saturating_add(size.get() - 1));
         let begin = |response: Received| {
             if response.head.status == StatusCode::RANGE_NOT_SATISFIABLE {
                 return Ok(None);

@@ -1,135 +1,286 @@
 //! A file that is there only when it is complete.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use acr_protocol::{Digest, Digester};
+
 use crate::error::{Error, ErrorKind};
 
-/// A file beside its target, which is removed unless it is completed.
+/// A file beside its target, which takes its name when it is complete, and is removed else unless it stays to
+/// be resumed.
 #[derive(Debug)]
 pub(crate) struct PartialFile {
-    target: PathBuf,
-    path: PathBuf,
+    paths: Paths,
     /// `None` once it is closed.
     file: Option<File>,
-    written: u64,
+    /// How many bytes it has.
+    length: u64,
+    /// Whether it has got its name.
+    is_named: bool,
+    /// Whether it is left for the next download.
+    stays: bool,
 }
 
-impl PartialFile {
-    /// Creates a new file beside `target`.
-    pub(crate) fn create(target: &Path) -> Result<Self, Error> {
+/// Where a partial file is, and where it goes.
+#[derive(Debug, Clone)]
+pub(super) struct Paths {
+    target: PathBuf,
+    partial: PathBuf,
+}
+
+impl Paths {
+    fn new(target: &Path, suffix: &str) -> Result<Self, Error> {
         let name = target.file_name().ok_or_else(|| {
             Error::invalid(format!("the path {} names no file", target.display()))
         })?;
+        let mut name = OsString::from(name);
+        name.push(suffix);
+        Ok(Self {
+            target: target.to_owned(),
+            partial: target.with_file_name(name),
+        })
+    }
+
+    /// Removes the partial file. There is nobody to tell if this fails.
+    pub(super) fn remove(&self) {
+        let _ = fs::remove_file(&self.partial);
+    }
+
+    fn failed(&self, what: &str, error: io::Error) -> Error {
+        let text = format!("cannot {what} the file {}", self.partial.display());
+        Error::of_foreign(ErrorKind::Io, text, error)
+    }
+}
+
+impl PartialFile {
+    /// Creates a new file beside `target`, with a name that no other download of this process has, nor one of
+    /// another process that runs.
+    pub(crate) fn create(target: &Path) -> Result<Self, Error> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
         loop {
-            let path = target.with_file_name(partial_name(name.to_owned()));
-            match OpenOptions::new().write(true).create_new(true).open(&path) {
+            let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+            let paths = Paths::new(target, &format!(".{}-{count}.partial", process::id()))?;
+            match OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open(&paths.partial)
+            {
                 Ok(file) => {
                     return Ok(Self {
-                        target: target.to_owned(),
-                        path,
+                        paths,
                         file: Some(file),
-                        written: 0,
+                        length: 0,
+                        is_named: false,
+                        stays: false,
                     });
                 }
                 // A file that another process left behind; the next name is another one.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed("create", &path, error)),
+                Err(error) => return Err(paths.failed("create", error)),
             }
+        }
+    }
+
+    /// Opens the file that an earlier download of this content to `target` has left, or creates it; `None`
+    /// where another download has it, or where nobody can say so.
+    pub(super) fn resume(target: &Path, digest: &Digest) -> Result<Option<Self>, Error> {
+        let hex = digest.hex();
+        // With all of it the name might be longer than a file system takes.
+        let hex = hex.get(..DIGITS).unwrap_or(hex);
+        let paths = Paths::new(target, &format!(".{hex}.partial"))?;
+        loop {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            let file = match open_alone(&options, &paths.partial) {
+                Ok(Some(file)) => file,
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(paths.failed("open", error)),
+            };
+            // One that has got its name, or was removed, before it was locked is no longer the partial file.
+            if is_still_at(&file, &paths.partial) {
+                return Ok(Some(Self {
+                    paths,
+                    file: Some(file),
+                    length: 0,
+                    is_named: false,
+                    stays: true,
+                }));
+            }
+        }
+    }
+
+    pub(super) const fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    pub(super) const fn stays(&self) -> bool {
+        self.stays
+    }
+
+    pub(super) const fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Hashes what is there, and goes behind it; stops where nobody waits for it.
+    pub(super) fn hash(
+        &mut self,
+        digester: &mut Digester,
+        is_given_up: impl Fn() -> bool,
+    ) -> Result<(), Error> {
+        let mut buffer = vec![0; HASH_BUFFER];
+        while let Some(file) = &mut self.file
+            && !is_given_up()
+        {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => {
+                    digester.update(&buffer[..count]);
+                    self.length += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.paths.failed("read", error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the room for so many more bytes, so that a full disk shows before they have come.
+    pub(super) fn reserve(&self, more: u64) -> Result<(), Error> {
+        match &self.file {
+            Some(file) if more > 0 => reserve(file, self.length, more).map_err(|error| {
+                let what = format!("reserve {more} bytes for");
+                self.paths.failed(&what, error)
+            }),
+            _ => Ok(()),
         }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if let Some(file) = &mut self.file {
             let written = file.write_all(bytes);
-            written.map_err(|error| failed("write", &self.path, error))?;
-            self.written += bytes.len() as u64;
+            written.map_err(|error| self.paths.failed("write", error))?;
+            self.length += bytes.len() as u64;
         }
         Ok(())
     }
 
-    /// Gives the file its name; returns how many bytes it has.
+    /// Gives the file its name when its bytes are on the disk; returns how many it has.
     pub(crate) fn complete(mut self) -> Result<u64, Error> {
-        // Closed before it is renamed: not every platform renames an open file.
-        self.file = None;
-        std::fs::rename(&self.path, &self.target)
-            .map_err(|error| failed("rename", &self.path, error))?;
-        self.path = PathBuf::new();
-        Ok(self.written)
+        self.sync()?;
+        self.rename()?;
+        self.sync_name();
+        Ok(self.length)
     }
-}
 
-impl Drop for PartialFile {
-    fn drop(&mut self) {
-        self.file = None;
-        if self.path != Path::new("") {
-            // There is nobody left to tell if this fails.
-            let _ = std::fs::remove_file(&self.path);
+    /// Waits until the bytes are on the disk.
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        let synced = self.file.as_ref().map_or(Ok(()), File::sync_all);
+        synced.map_err(|error| self.paths.failed("sync", error))
+    }
+
+    /// Gives the file its name.
+    pub(super) fn rename(&mut self) -> Result<(), Error> {
+        if cfg!(not(unix)) {
+            // Not every platform renames an open file.
+            self.file = None;
+        }
+        fs::rename(&self.paths.partial, &self.paths.target)
+            .map_err(|error| self.paths.failed("rename", error))?;
+        self.is_named = true;
+        Ok(())
+    }
+
+    /// Waits until the name is on the disk. Not every file system can, and the file is complete without.
+    pub(super) fn sync_name(&self) {
+        let folder = self.paths.target.parent();
+        let folder = folder.filter(|folder| *folder != Path::new(""));
+        if cfg!(unix) {
+            let _ =
+                File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
         }
     }
 }
 
-/// A name that no other download of this process has, nor one of another process that runs.
-fn partial_name(mut name: OsString) -> OsString {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    name.push(format!(".{}-{count}.partial", process::id()));
-    name
-}
-
-fn failed(what: &str, path: &Path, error: io::Error) -> Error {
-    let text = format!("cannot {what} the file {}", path.display());
-    Error::of_foreign(ErrorKind::Io, text, error)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn names(folder: &Path) -> Vec<OsString> {
-        let entries = fs::read_dir(folder).unwrap();
-        entries.map(|entry| entry.unwrap().file_name()).collect()
-    }
-
-    #[test]
-    fn a_file_takes_its_name_when_it_is_complete() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("layer");
-        fs::write(&target, "old").unwrap();
-        let mut partial = PartialFile::create(&target).unwrap();
-        partial.write(b"new ").unwrap();
-        partial.write(b"layer").unwrap();
-        assert_eq!(fs::read(&target).unwrap(), b"old");
-        assert_eq!(partial.complete().unwrap(), 9);
-        assert_eq!(fs::read(&target).unwrap(), b"new layer");
-        assert_eq!(names(folder.path()), ["layer"]);
-    }
-
-    #[test]
-    fn a_file_that_is_not_completed_is_removed_and_the_old_one_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = folder.path().join("layer");
-        fs::write(&target, "old").unwrap();
-        let mut partial = PartialFile::create(&target).unwrap();
-        partial.write(b"new").unwrap();
-        drop(partial);
-        assert_eq!(fs::read(&target).unwrap(), b"old");
-        assert_eq!(names(folder.path()), ["layer"]);
-    }
-
-    #[test]
-    fn a_path_that_cannot_be_written_is_an_error_of_its_own_kind() {
-        let folder = tempfile::tempdir().unwrap();
-        let missing = folder.path().join("missing").join("layer");
-        let error = PartialFile::create(&missing).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Io);
-        let error = PartialFile::create(Path::new("/")).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+impl Drop for PartialFile {
+    /// Nothing is gone on with behind no byte. What was removed before may be another one's by now.
+    fn drop(&mut self) {
+        let is_here = |file| is_still_at(file, &self.paths.partial);
+        if !self.is_named
+            && (!self.stays || self.length == 0)
+            && self.file.as_ref().is_none_or(is_here)
+        {
+            self.paths.remove();
+        }
+        // A process that another thread is just starting has the file too, until it is another program.
+        #[cfg(unix)]
+        if let Some(file) = &self.file {
+            let _ = rustix::fs::flock(file, rustix::fs::FlockOperation::Unlock);
+        }
     }
 }
+
+/// Opens a file that no other download has open, unless one has, or nobody can say.
+#[cfg(unix)]
+fn open_alone(options: &OpenOptions, path: &Path) -> io::Result<Option<File>> {
+    let file = options.open(path)?;
+    let lock = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+    Ok(rustix::fs::flock(&file, lock).is_ok().then_some(file))
+}
+
+#[cfg(windows)]
+fn open_alone(options: &OpenOptions, path: &Path) -> io::Result<Option<File>> {
+    use std::os::windows::fs::OpenOptionsExt as _;
+    const ERROR_SHARING_VIOLATION: i32 = 32;
+    match options.clone().share_mode(0).open(path) {
+        Err(error) if error.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+#[cfg(not(any(unix, windows)))]
+fn open_alone(_: &OpenOptions, _: &Path) -> io::Result<Option<File>> {
+    Ok(None)
+}
+
+/// Whether a path still leads to this file.
+#[cfg(unix)]
+fn is_still_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let known = file
+        .metadata()
+        .and_then(|file| Ok((file, fs::metadata(path)?)));
+    known.is_ok_and(|(file, there)| (file.dev(), file.ino()) == (there.dev(), there.ino()))
+}
+
+#[cfg(not(unix))]
+fn is_still_at(_: &File, _: &Path) -> bool {
+    true
+}
+
+/// Takes room behind the first bytes of a file, without making it longer: its length is how much has come.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn reserve(file: &File, from: u64, more: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::{Errno, retry_on_intr};
+    let reserve = || fallocate(file, FallocateFlags::KEEP_SIZE, from, more);
+    match retry_on_intr(reserve) {
+        // A file system that cannot, or a kernel: a full disk shows when it is full.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::PERM) => Ok(()),
+        reserved => reserved.map_err(io::Error::from),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn reserve(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Ok(())
+}
+
+/// How much of a digest is in a file's name: enough for no two of one folder.
+const DIGITS: usize = 32;
+const HASH_BUFFER: usize = 256 << 10;

@@ -11,10 +11,11 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::future::poll_fn;
 
+use super::options::{DownloadBlobOptions, ParallelRanges};
 use super::part::Part;
-use super::remote::Remote;
-use super::save;
+use super::remote::{Place, Remote};
 use super::window::Window;
+use super::writer::FileWriter;
 use crate::error::{Error, ErrorKind};
 use crate::progress::{OnProgress, Outcome, Progress};
 
@@ -73,9 +74,33 @@ impl BlobStream {
         }
     }
 
-    pub(super) fn telling(mut self, on_progress: OnProgress) -> Self {
-        self.on_progress = on_progress;
-        self
+    /// Opens a blob behind the bytes that were hashed.
+    pub(super) async fn open(
+        remote: Arc<Remote>,
+        hash: Digester,
+        options: DownloadBlobOptions,
+    ) -> Result<Self, Error> {
+        let received = hash.bytes();
+        let opened = match options.parallel {
+            _ if received > 0 && hash.clone().finish() == *remote.digest() => Some((
+                Source::Ended(0),
+                BlobHead {
+                    content_length: Some(received),
+                    content_range: None,
+                },
+            )),
+            Some(ranges) => Source::open_window(&remote, ranges, received).await?,
+            None => None,
+        };
+        let (source, head) = match opened {
+            Some(opened) => opened,
+            None => Source::open_one(&remote, &hash).await?,
+        };
+        Ok(Self {
+            received,
+            on_progress: options.on_progress,
+            ..Self::new(remote, source, head, Some(hash))
+        })
     }
 
     /// Returns the digest that was asked for.
@@ -153,19 +178,43 @@ impl BlobStream {
 
     /// Saves everything that is left to a file; returns how many bytes that was.
     ///
-    /// The bytes go to a new file beside it, which takes its name when they are complete and
-    /// verified, in the place of a file that was there. Whatever goes wrong, and also when the
-    /// future is dropped, the partial file is removed and the old file stays. The file is written
-    /// from the task that polls this.
+    /// The bytes go to a new file beside it, which takes its name when they are complete,
+    /// verified and on the disk, in the place of a file that was there. Whatever goes wrong, and also when the
+    /// future is dropped, the partial file is removed and the old file stays.
+    ///
+    /// The file is written on a thread of its own, which has at most 2 MiB to write, or from the task that
+    /// polls this where no thread can be started. Room for all of it is taken first where the file system can
+    /// do so, so that a full disk shows before anything has come.
+    /// [`download_blob_to`](crate::RepositoryClient::download_blob_to) can go on with what an earlier
+    /// download has left.
     ///
     /// # Errors
     ///
     /// [`Io`](ErrorKind::Io) when the file cannot be written; else as [`try_next`](Self::try_next).
-    pub async fn save(mut self, path: impl AsRef<Path> + Send) -> Result<u64, Error> {
-        let path = path.as_ref();
-        let mut partial = save::PartialFile::create(path).map_err(|error| self.own(error))?;
-        self.each(|bytes| partial.write(bytes)).await?;
-        partial.complete().map_err(|error| self.own(error))
+    pub async fn save(self, path: impl AsRef<Path> + Send) -> Result<u64, Error> {
+        let clock = self.remote.pipeline.sender().clock.clone();
+        let file = FileWriter::create(path.as_ref(), clock).map_err(|error| self.own(error))?;
+        self.save_by(file).await
+    }
+
+    /// Saves everything that is left behind what is in a file.
+    pub(super) async fn save_by(mut self, mut file: FileWriter) -> Result<u64, Error> {
+        if let Some(length) = self.length() {
+            let left = length.saturating_sub(self.received) + self.unread.len() as u64;
+            file.reserve(left).await.map_err(|error| self.own(error))?;
+        }
+        loop {
+            match self.try_next().await {
+                Ok(Some(bytes)) => file.write(bytes).await.map_err(|error| self.own(error))?,
+                Ok(None) => return file.complete().await.map_err(|error| self.own(error)),
+                Err(error) => {
+                    if is_mismatch(&error) {
+                        file.discard();
+                    }
+                    return Err(error);
+                }
+            }
+        }
     }
 
     /// Gives back bytes that [`try_next`](Self::try_next) has given, so that they come again.
@@ -208,6 +257,12 @@ impl BlobStream {
         self.received += bytes.len() as u64;
         self.tell(None);
         Poll::Ready(Some(Ok(bytes)))
+    }
+
+    /// How many bytes it has from its beginning to its end, where that is known.
+    fn length(&self) -> Option<u64> {
+        let range = self.head.content_range;
+        range.map_or(self.head.content_length, |range| Some(range.length()))
     }
 
     /// Holds the whole against its digest.
@@ -269,6 +324,46 @@ pub(super) enum Source {
 }
 
 impl Source {
+    /// Opens one response behind the bytes that were hashed.
+    async fn open_one(remote: &Arc<Remote>, hash: &Digester) -> Result<(Self, BlobHead), Error> {
+        if hash.bytes() == 0 {
+            let (part, head) = Part::open(remote.clone(), None).await?;
+            return Ok((Self::One(Box::new(part)), head));
+        }
+        let mut part = Part::at(remote.clone(), Place::begun(hash.bytes()));
+        let opened = poll_fn(|cx| part.poll_opened(cx, Some(hash))).await;
+        opened.map_err(|error| remote.info.annotate(error, part.requests()))?;
+        let head = BlobHead {
+            content_length: part.length(),
+            content_range: None,
+        };
+        Ok((Self::One(Box::new(part)), head))
+    }
+
+    /// Opens the first of several ranges, whose response says how long the blob is; `None` where it has to
+    /// be one response.
+    async fn open_window(
+        remote: &Arc<Remote>,
+        ranges: ParallelRanges,
+        from: u64,
+    ) -> Result<Option<(Self, BlobHead)>, Error> {
+        let first = Part::open_first(remote.clone(), from, ranges.size).await?;
+        let Some((part, mut head)) = first else {
+            return Ok(None);
+        };
+        let size = match head.content_range.take() {
+            Some(range) => range.size,
+            None if from == 0 => return Ok(Some((Self::One(Box::new(part)), head))),
+            None => None,
+        };
+        let Some(size) = size else {
+            return Ok(None);
+        };
+        head.content_length = Some(size);
+        let window = Window::new(remote.clone(), ranges, from, part, size);
+        Ok(Some((Self::Many(window), head)))
+    }
+
     fn poll_bytes(
         &mut self,
         cx: &mut Context<'_>,
@@ -297,6 +392,11 @@ impl Source {
             Self::Ended(requests) => *requests,
         }
     }
+}
+
+/// Whether bytes that have come are the wrong ones.
+pub(super) fn is_mismatch(error: &Error) -> bool {
+    error.kind() == ErrorKind::DigestMismatch
 }
 
 impl fmt::Debug for BlobStream {

@@ -32,26 +32,22 @@ struct Ahead {
 }
 
 impl Window {
-    /// Begins at a byte of a blob of `size` bytes, with a range that is open already if there is one.
+    /// Begins at a byte of a blob of `size` bytes, with a range that is open already.
     pub(super) fn new(
         remote: Arc<Remote>,
         ranges: ParallelRanges,
-        (from, first): (u64, Option<Part>),
+        from: u64,
+        first: Part,
         size: u64,
     ) -> Self {
-        let mut window = Self {
+        Self {
             remote,
             ranges,
-            ahead: VecDeque::new(),
-            next: from,
+            next: from.saturating_add(first.length().unwrap_or_default()),
+            ahead: VecDeque::from([Ahead::new(first)]),
             size,
             requests: 0,
-        };
-        if let Some(part) = first {
-            window.next += part.length().unwrap_or_default();
-            window.ahead.push_back(Ahead::new(part));
         }
-        window
     }
 
     pub(super) fn requests(&self) -> u32 {

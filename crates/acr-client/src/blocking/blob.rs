@@ -120,8 +120,8 @@ impl BlobReader {
 
     /// Saves everything that is left to a file; returns how many bytes that was.
     ///
-    /// The bytes go to a new file beside it, which takes its name when they are complete and
-    /// verified, in the place of a file that was there. Whatever goes wrong, the partial file is
+    /// The bytes go to a new file beside it, which takes its name when they are complete,
+    /// verified and on the disk, in the place of a file that was there. Whatever goes wrong, the partial file is
     /// removed and the old file stays.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The operations, each as its async form with the calling thread waiting for it.
 
+use std::path::Path;
+
 use acr_protocol::blob::ByteRange;
 use acr_protocol::manifest::AcceptedManifest;
 use acr_protocol::upload::UploadLocation;
@@ -13,7 +15,7 @@ use super::runtime::Runtime;
 use super::{BlobReader, BlobUpload, ContainerRegistryClient, Pager, RepositoryClient};
 use crate::argument::Argument;
 use crate::auth::AccessToken;
-use crate::blob::{BlobLocation, BlobStream, DownloadBlobOptions};
+use crate::blob::{BlobLocation, BlobStream, DownloadBlobOptions, SaveBlobOptions};
 use crate::client::ListRepositoryNamesOptions;
 use crate::error::Error;
 use crate::manifest::ListManifestPropertiesOptions;
@@ -150,6 +152,13 @@ blocking! {
         /// Downloads a blob with options: in several ranges at once, or with events of progress.
         read fn download_blob_with(digest: impl Argument<Digest>, options: impl Into<DownloadBlobOptions> + Send)
             -> Result<BlobReader, Error>;
+        /// Downloads a blob to a file, verified against its digest, with options such as to go on with what an earlier
+        /// download has left: `GET /v2/{name}/blobs/{digest}`. Returns how many bytes the file has.
+        run fn download_blob_to(
+            digest: impl Argument<Digest>,
+            path: impl AsRef<Path> + Send,
+            options: impl Into<SaveBlobOptions> + Send
+        ) -> Result<u64, Error>;
         /// Gets the bytes of a range of a blob: `GET /v2/{name}/blobs/{digest}`. They are not verified, because there is
         /// no digest of a part.
         read fn get_blob(digest: impl Argument<Digest>, range: impl Argument<ByteRange>)

@@ -18,6 +18,7 @@
 //! | `paused` | tests on tokio's paused time that measure something else |
 //! | [`downloads`] | downloads that end where the connection does, or have a byte twice |
 //! | [`parallel`] | ranges at once that come out of order, or hold more than their window |
+//! | [`saving`] | files that are not whole, and downloads that begin from the first byte again |
 //! | [`requests`] | more requests than a job needs |
 //! | [`job`] | all of it at once |
 
@@ -33,6 +34,7 @@ mod parallel;
 mod paused;
 mod redirects;
 mod requests;
+mod saving;
 mod slow;
 mod support;
 mod throttling;
