@@ -58,7 +58,8 @@ pub struct RetryOptions {
     /// its response, or to the end of a body that is read whole. Time spent queued by the client's own
     /// limiter is not counted. A request for a token is shared by all who wait for it, so it has this
     /// bound for itself, and an operation may end later by as much; [`CallOptions::deadline`] has no
-    /// such exception. There is none by default.
+    /// such exception. A download that breaks when bytes have come has this time again to go on. There is none by
+    /// default.
     pub deadline: Option<Duration>,
     /// How many repetitions all clones of a client have together. Each takes one, and each success
     /// gives a fifth of one back, so that a registry that is down is not asked five times for

@@ -270,9 +270,9 @@ fn reserve(file: &File, from: u64, more: u64) -> io::Result<()> {
     use rustix::io::{Errno, retry_on_intr};
     let reserve = || fallocate(file, FallocateFlags::KEEP_SIZE, from, more);
     match retry_on_intr(reserve) {
-        // A file system that cannot, or a kernel: a full disk shows when it is full.
-        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::PERM) => Ok(()),
-        reserved => reserved.map_err(io::Error::from),
+        Err(full @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => Err(full.into()),
+        // Where the file system or the kernel cannot, a full disk shows when it is full.
+        _ => Ok(()),
     }
 }
 

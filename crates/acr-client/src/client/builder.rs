@@ -182,7 +182,8 @@ impl ClientBuilder {
     /// Time counts from when the program asks for more until it takes it, not while it does something else.
     /// One that asks, and then leaves the call alone for a while, as a `select!` whose other branch takes
     /// long, is taken for waiting; only of what is longer than the window that is not believed. A stream
-    /// that is slower ends with [`Timeout`](crate::ErrorKind::Timeout).
+    /// that is slower ends with [`Timeout`](crate::ErrorKind::Timeout); a blob is tried again as
+    /// [`RetryOptions`](crate::RetryOptions) have it, but what has come too slowly is no progress.
     pub fn min_stream_rate(mut self, bytes_per_second: u64, window: Duration) -> Self {
         let rate = MinRate {
             bytes_per_second,

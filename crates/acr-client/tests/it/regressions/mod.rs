@@ -19,6 +19,7 @@
 //! | [`downloads`] | downloads that end where the connection does, or have a byte twice |
 //! | [`parallel`] | ranges at once that come out of order, or hold more than their window |
 //! | [`saving`] | files that are not whole, and downloads that begin from the first byte again |
+//! | [`random`] | downloads that a sequence of faults spoils which nobody thought of |
 //! | [`requests`] | more requests than a job needs |
 //! | [`job`] | all of it at once |
 
@@ -32,6 +33,7 @@ mod lists;
 mod parallel;
 #[cfg(feature = "hyper")]
 mod paused;
+mod random;
 mod redirects;
 mod requests;
 mod saving;
