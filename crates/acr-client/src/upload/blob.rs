@@ -118,6 +118,8 @@ impl RepositoryClient {
         }
         if let Some(digest) = known.as_ref().filter(|_| skip != Some(false))
             && let Some(descriptor) = self.look_for(digest).await?
+            // What is said to have another length is not what the digest stands for.
+            && transfer.length().is_none_or(|length| length == descriptor.size)
         {
             return Ok((descriptor, Outcome::Present));
         }

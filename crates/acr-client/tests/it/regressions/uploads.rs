@@ -134,6 +134,18 @@ async fn a_length_on_a_response_without_a_body_is_no_loss() {
 }
 
 #[test]
+fn a_blob_that_is_said_to_have_another_length_is_sent_all_the_same() {
+    let support = Scene::new();
+    let _held = support.seed("app").blob("text/plain", "0123456789");
+    let lie = Fault::on("head_blob").then(FaultAction::AnnounceLength(4));
+    support.registry.inject(lie).unwrap();
+    let app = support.owner().repository_client("app").unwrap();
+    let uploaded = support.drive(app.upload_blob(&b"0123456789"[..])).unwrap();
+    assert_eq!(uploaded.size, 10);
+    assert_eq!(support.count("complete_upload"), 1);
+}
+
+#[test]
 fn a_chunk_that_is_too_much_is_tried_as_often_as_the_options_say() {
     for operation in ["upload_chunk", "complete_upload"] {
         let support = Scene::new();

@@ -1,4 +1,6 @@
-//! Clients whose pauses between attempts are the same at each run.
+//! Clients whose pauses between attempts are the same at each run, and transfers that are drawn from a seed.
+
+mod transfers;
 
 use acr_client::{ClientBuilder, ContainerRegistryClient, RetryOptions};
 
