@@ -53,7 +53,7 @@ pub use self::referrers::ListReferrersOptions;
 pub use self::repository::RepositoryClient;
 pub use self::retry::RetryOptions;
 pub use self::tag::{ListTagPropertiesOptions, ListTagsOptions};
-pub use self::upload::{BlobSource, BlobUpload, HashOn, UploadBlobOptions};
+pub use self::upload::{BlobSource, BlobUpload, HashOn, UploadBlobOptions, UploadState};
 
 /// The attribute for implementations of [`Transport`](transport::Transport),
 /// [`TokenSource`](auth::TokenSource) and [`TokenProvider`](auth::TokenProvider).

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 use sha2::digest::common::hazmat::{SerializableState, SerializedState};
 
@@ -146,6 +147,21 @@ impl Digester {
     }
 }
 
+/// As the text of [`Digester::save`], in hexadecimal.
+impl Serialize for Digester {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&hex::encode(self.save()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Digester {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let saved = hex::decode(text).map_err(|_| serde::de::Error::custom(InvalidState))?;
+        Self::restore(&saved).map_err(serde::de::Error::custom)
+    }
+}
+
 impl fmt::Debug for Digester {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Digester")
@@ -272,6 +288,9 @@ mod tests {
                 let mut first = Digester::new(&algorithm).unwrap();
                 first.update(&content[..cut]);
                 let mut second = Digester::restore(&first.save()).unwrap();
+                let text = serde_json::to_string(&first).unwrap();
+                let third: Digester = serde_json::from_str(&text).unwrap();
+                assert_eq!(third.finish(), second.clone().finish());
                 assert_eq!(second.bytes(), cut as u64);
                 second.update(&content[cut..]);
                 assert_eq!(Some(second.finish()), Digest::of(&algorithm, &content));

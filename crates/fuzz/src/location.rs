@@ -91,7 +91,7 @@ fn kept_locations_lead_nowhere_else(location: &UploadLocation) {
     let location = location.clone();
     let done = no_request_leaves_the_registry(
         |_| response(StatusCode::NO_CONTENT, &[], ""),
-        async move |repository| repository.resume_upload(location, 0).await?.cancel().await,
+        async move |repository| repository.resume_upload(location).await?.cancel().await,
     );
     if let Err(error) = done {
         assert!(error.status().is_none(), "the registry refused nothing");

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use acr_protocol::blob::ByteRange;
 use acr_protocol::manifest::AcceptedManifest;
-use acr_protocol::upload::UploadLocation;
 use acr_protocol::{
     ArtifactManifestProperties, ArtifactTagProperties, ChangeableAttributes, DeletedRepository,
     Descriptor, Digest, Manifest, Reference, RepositoryName, RepositoryProperties, Tag,
@@ -21,7 +20,7 @@ use crate::error::Error;
 use crate::manifest::ListManifestPropertiesOptions;
 use crate::referrers::ListReferrersOptions;
 use crate::tag::{ListTagPropertiesOptions, ListTagsOptions};
-use crate::upload::{BlobSource, UploadBlobOptions};
+use crate::upload::{BlobSource, UploadBlobOptions, UploadState};
 
 /// Writes blocking methods from the signatures of the async ones. The word before `fn` is the
 /// function below that waits.
@@ -187,10 +186,9 @@ blocking! {
             -> Result<Descriptor, Error>;
         /// Starts an upload: `POST /v2/{name}/blobs/uploads/`. The repository need not exist.
         upload fn start_upload() -> Result<BlobUpload, Error>;
-        /// Resumes an upload at a location that was kept, also by another process. `offset` is how many bytes the
-        /// registry holds; with `None` it is asked.
-        upload fn resume_upload(location: impl Argument<UploadLocation>, offset: impl Into<Option<u64>>)
-            -> Result<BlobUpload, Error>;
+        /// Resumes an upload, also in another process: from a state that was kept, or a location alone. The registry is
+        /// asked how many bytes it holds: `GET` on the location.
+        upload fn resume_upload(state: impl Argument<UploadState>) -> Result<BlobUpload, Error>;
     }
 }
 
@@ -205,6 +203,9 @@ blocking! {
         /// Completes the upload with its last bytes, or its only ones, in the same request: `PUT` on the location.
         run &mut fn complete_with(digest: impl Argument<Digest>, bytes: impl Into<Bytes>)
             -> Result<Digest, Error>;
+        /// Sends what the upload lacks of a source, and completes it.
+        run &mut fn complete_from(source: impl Into<BlobSource>, options: impl Into<UploadBlobOptions>)
+            -> Result<Descriptor, Error>;
         /// Cancels the upload: `DELETE` on the location. On ACR this needs the permission `delete`.
         run &mut fn cancel() -> Result<(), Error>;
     }

@@ -1,6 +1,7 @@
 use acr_protocol::upload::UploadLocation;
 
 use super::runtime::Runtime;
+use crate::upload::UploadState;
 
 /// An upload under way, for programs without an async runtime.
 ///
@@ -28,6 +29,12 @@ impl BlobUpload {
     #[must_use]
     pub const fn offset(&self) -> u64 {
         self.inner.offset()
+    }
+
+    /// Returns where the upload stands, as the async [`state`](crate::BlobUpload::state) does.
+    #[must_use]
+    pub fn state(&self) -> UploadState {
+        self.inner.state()
     }
 
     /// Returns the smallest chunk that the registry takes, as the async

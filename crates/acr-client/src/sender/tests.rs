@@ -32,7 +32,10 @@ fn with_clock(transport: impl Transport, clock: impl Clock) -> Sender {
     }
 }
 
-async fn send(sender: &Sender, request: Request<Bytes>) -> Result<Received, Error> {
+async fn send(
+    sender: &Sender,
+    request: Request<impl Into<Payload> + Send>,
+) -> Result<Received, Error> {
     let info = OperationInfo::new("get_blob", OperationClass::Blob, ScopeSet::default());
     let attempts = sender.retry.begin(false, &CallOptions::default());
     sender.send(request, &info, None, &attempts).await
@@ -95,6 +98,23 @@ async fn a_body_that_is_still_on_its_way_is_no_silence() {
 
     let error = send(&impatient(slow(3)), put()).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Timeout);
+}
+
+#[tokio::test]
+async fn a_source_that_is_waited_for_is_not_the_silence_of_the_server() {
+    let slow_source = || {
+        Body::stream(stream::once(async {
+            for _ in 0..9 {
+                yield_now().await;
+            }
+            Ok::<_, TransportError>(Bytes::from("layer"))
+        }))
+    };
+    let put = request().map(|_| Payload::streamed(5, slow_source));
+    let sender = impatient(slow(99));
+    let response = send(&sender, put).await.unwrap();
+    let size = sender.read_body(&HeaderMap::new(), response.body, 99).await;
+    assert_eq!(size.unwrap(), "5");
 }
 
 #[test]

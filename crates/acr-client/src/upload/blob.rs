@@ -6,7 +6,7 @@ use acr_protocol::{Descriptor, Digest, MediaType, Operation as _};
 use super::BlobUpload;
 use super::options::UploadBlobOptions;
 use super::source::BlobSource;
-use super::transfer::{Transfer, give_up};
+use super::transfer::Transfer;
 use crate::error::{Error, ErrorKind};
 use crate::progress::Outcome;
 use crate::repository::RepositoryClient;
@@ -97,10 +97,9 @@ impl RepositoryClient {
         options: UploadBlobOptions,
         opened: Option<BlobUpload>,
     ) -> Result<(Descriptor, Outcome), Error> {
-        let mut transfer = Transfer::open(self, source, &options, 0)?;
+        let mut transfer = Transfer::open(self, source, &options)?;
         let (descriptor, outcome) = self.bring(&mut transfer, options, opened).await?;
-        let meter = transfer.meter();
-        meter.done(&descriptor.digest, descriptor.size, outcome);
+        transfer.end(&descriptor, outcome)?;
         Ok((descriptor, outcome))
     }
 
@@ -123,7 +122,10 @@ impl RepositoryClient {
         {
             return Ok((descriptor, Outcome::Present));
         }
-        if let (Some(digest), Some(from)) = (&known, &from) {
+        if opened.is_none() {
+            opened = transfer.resume(self).await?;
+        }
+        if let (None, Some(digest), Some(from)) = (&opened, &known, &from) {
             match moot(self.mount_blob(digest, from).await)? {
                 Some(None) => {
                     let descriptor = self.mounted(digest, transfer.length()).await?;
@@ -149,7 +151,7 @@ impl RepositoryClient {
                 Ok(()) => error,
                 Err(error) => error,
             };
-            Box::pin(give_up(upload, &error)).await;
+            Box::pin(transfer.give_up(upload, &error)).await;
             return Err(error);
         }
     }

@@ -109,6 +109,17 @@ impl Feed {
         self.state().failure.clone()
     }
 
+    /// Begins where a digest was saved, if it is one of the same algorithm.
+    pub(super) fn resume(&self, saved: Option<&Digester>) {
+        let mut state = self.state();
+        if let Some(saved) = saved
+            && saved.algorithm() == state.committed.algorithm()
+        {
+            state.committed = saved.clone();
+            (state.reached, state.running) = (None, None);
+        }
+    }
+
     /// Goes back to the beginning.
     pub(super) fn rewind(&self) {
         let mut state = self.state();

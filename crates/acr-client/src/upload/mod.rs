@@ -6,6 +6,7 @@ mod options;
 mod part;
 mod pieces;
 mod source;
+mod state;
 mod transfer;
 mod window;
 
@@ -15,7 +16,7 @@ use acr_protocol::upload::{
     CancelUpload, ChunkRange, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk,
     UploadLocation, UploadProgress, UploadStart,
 };
-use acr_protocol::{Digest, ErrorCode, Operation};
+use acr_protocol::{Descriptor, Digest, ErrorCode, Operation};
 use bytes::Bytes;
 use http::{StatusCode, Uri};
 
@@ -24,12 +25,16 @@ use crate::error::{Advice, Error, ErrorKind};
 use crate::operation_info::OperationInfo;
 use crate::payload::Payload;
 use crate::pipeline::Pipeline;
+use crate::progress::Outcome;
 use crate::repository::RepositoryClient;
 
 pub(crate) use self::blob::moot;
 pub use self::options::{HashOn, UploadBlobOptions};
 use self::part::{Content, Part};
 pub use self::source::BlobSource;
+use self::state::SourceMark;
+pub use self::state::UploadState;
+use self::transfer::Transfer;
 use self::window::Window;
 
 /// Uploads, step by step. [`upload_blob`](Self::upload_blob) does all of it in one call.
@@ -57,11 +62,11 @@ impl RepositoryClient {
             .await
     }
 
-    /// Resumes an upload at a location that was kept, also by another process.
+    /// Resumes an upload, also in another process: from an [`UploadState`] that was kept, or a location alone.
     ///
-    /// `offset` is how many bytes the registry holds. Where it is given, nothing is sent. With `None`
-    /// the registry is asked: `GET` on the location, which may be an older one. ACR does not tell one
-    /// byte from none; it counts as none, and [`append`](BlobUpload::append) goes on right either way.
+    /// With a state nothing is sent yet; it may be an old one, which the next step finds out. With a location alone
+    /// the registry is asked how many bytes it holds: `GET` on the location, which may be an older one too. ACR does
+    /// not tell one byte from none; it counts as none, and [`append`](BlobUpload::append) goes on right either way.
     ///
     /// # Errors
     ///
@@ -69,23 +74,18 @@ impl RepositoryClient {
     /// [`Protocol`](ErrorKind::Protocol) when the location is not on this registry.
     pub async fn resume_upload(
         &self,
-        location: impl Argument<UploadLocation>,
-        offset: impl Into<Option<u64>>,
+        state: impl Argument<UploadState>,
     ) -> Result<BlobUpload, Error> {
-        let offset = offset.into();
-        let operation = GetUploadStatus {
-            repository: self.name.clone(),
-            location: location.into_argument()?,
-        };
-        let own = own_location(&self.pipeline, &Uri::from_static("/"), &operation.location);
-        let mut upload = BlobUpload {
-            repository: self.clone(),
-            location: own.map_err(|error| self.pipeline.info(&operation).annotate(error, 0))?,
-            offset: offset.unwrap_or(0),
-            minimum_chunk: None,
-            largest: u64::MAX,
-        };
-        if offset.is_none() {
+        let mut state = state.into_argument()?;
+        let own = own_location(&self.pipeline, &Uri::from_static("/"), &state.location);
+        state.location = own.map_err(|error| {
+            let name = GetUploadStatus::SPEC.name;
+            error.in_operation(name, Some(self.name.as_str()), None, 0)
+        })?;
+        let is_known = state.offset.is_some();
+        let mut upload = BlobUpload::new(self, state, None);
+        upload.is_resumed = true;
+        if !is_known {
             upload.status().await?;
         }
         Ok(upload)
@@ -95,7 +95,7 @@ impl RepositoryClient {
 /// An upload under way: where it goes on, and how much the registry holds.
 ///
 /// Made by [`RepositoryClient::start_upload`], or by [`resume_upload`](RepositoryClient::resume_upload)
-/// from a [`location`](Self::location) that was kept. Where a response is lost on the way, or the
+/// from a [`state`](Self::state) that was kept. Where a response is lost on the way, or the
 /// registry holds something else than expected, it is asked, and the step goes on from there. An
 /// upload that is dropped expires in time.
 ///
@@ -115,9 +115,11 @@ impl RepositoryClient {
 /// bytes; [`status`](Self::status) finds out.
 pub struct BlobUpload {
     repository: RepositoryClient,
-    /// A path on the registry.
-    location: UploadLocation,
+    /// The location is a path on the registry; the offset is kept here.
+    state: UploadState,
     offset: u64,
+    /// Whether it comes from a state that may be an old one.
+    is_resumed: bool,
     minimum_chunk: Option<u64>,
     /// The most bytes of a request, where larger ones did not come through.
     largest: u64,
@@ -142,19 +144,36 @@ impl BlobUpload {
     ) -> Result<Self, Error> {
         let pipeline = &repository.pipeline;
         let base = operation.request()?;
-        Ok(Self {
-            location: own_location(pipeline, base.uri(), &progress.location)?,
+        let location = own_location(pipeline, base.uri(), &progress.location)?;
+        let state = UploadState::at(location);
+        Ok(Self::new(repository, state, progress.minimum_chunk))
+    }
+
+    fn new(repository: &RepositoryClient, state: UploadState, minimum_chunk: Option<u64>) -> Self {
+        Self {
             repository: repository.clone(),
-            offset: 0,
-            minimum_chunk: progress.minimum_chunk,
+            offset: state.offset.unwrap_or(0),
+            is_resumed: false,
+            state,
+            minimum_chunk,
             largest: u64::MAX,
-        })
+        }
+    }
+
+    /// Returns where the upload stands, as a value that can be kept and
+    /// [resumed](RepositoryClient::resume_upload).
+    #[must_use]
+    pub fn state(&self) -> UploadState {
+        UploadState {
+            offset: Some(self.offset),
+            ..self.state.clone()
+        }
     }
 
     /// Returns where the upload goes on, as text that can be kept. Each step gives a new one.
     #[must_use]
     pub const fn location(&self) -> &UploadLocation {
-        &self.location
+        &self.state.location
     }
 
     /// Returns how many bytes the registry holds, as far as is known: as many as were appended, or
@@ -200,7 +219,7 @@ impl BlobUpload {
             let end = part.end.min(self.offset.saturating_add(self.largest()));
             let operation = UploadChunk {
                 repository: self.repository.name.clone(),
-                location: self.location.clone(),
+                location: self.state.location.clone(),
                 range: ChunkRange::new(self.offset, end - self.offset),
             };
             let info = self.repository.pipeline.info(&operation);
@@ -230,12 +249,12 @@ impl BlobUpload {
     pub async fn status(&mut self) -> Result<u64, Error> {
         let operation = GetUploadStatus {
             repository: self.repository.name.clone(),
-            location: self.location.clone(),
+            location: self.state.location.clone(),
         };
         let info = self.repository.pipeline.info(&operation);
-        let last_byte = self
-            .advance_by(&operation, &info, Bytes::new().into())
-            .await?;
+        let asked = self.advance_by(&operation, &info, Bytes::new().into());
+        let last_byte = asked.await?;
+        self.is_resumed = false;
         self.offset = match last_byte {
             None | Some(0) if self.offset <= 1 => self.offset,
             None | Some(0) => 0,
@@ -277,13 +296,20 @@ impl BlobUpload {
     /// Sends the last part, and commits the blob.
     async fn finish(&mut self, digest: &Digest, mut part: Part) -> Result<Digest, Error> {
         let mut may_be_done = false;
+        if !part.reaches(self.offset) {
+            let text = format!(
+                "the registry holds {} bytes of the upload, and its source has {}",
+                self.offset, part.end
+            );
+            return Err(Error::new(ErrorKind::Io, text));
+        }
         loop {
             while part.end - self.offset > self.largest() {
                 self.advance(&mut part).await?;
             }
             let operation = CompleteUpload {
                 repository: self.repository.name.clone(),
-                location: self.location.clone(),
+                location: self.state.location.clone(),
                 digest: Some(digest.clone()),
                 range: ChunkRange::new(self.offset, part.end - self.offset),
             };
@@ -309,6 +335,40 @@ impl BlobUpload {
         }
     }
 
+    /// Sends what the upload lacks of a source, and completes it.
+    ///
+    /// The source is the whole content: what the registry holds already is not sent again, but read where its
+    /// digest is not known from the [`state`](Self::state). Of the options, `skip_existing` and
+    /// `mount_from` have no meaning here. After an error the upload is still there.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io) when the source fails, or is not the one that the upload was begun with; else
+    /// as [`append`](Self::append) and [`complete`](Self::complete).
+    pub async fn complete_from(
+        &mut self,
+        source: impl Into<BlobSource>,
+        options: impl Into<UploadBlobOptions>,
+    ) -> Result<Descriptor, Error> {
+        let (source, options) = (source.into(), options.into());
+        let completed = Box::pin(self.run(source, &options)).await;
+        completed.map_err(|error| self.annotate(error, CompleteUpload::SPEC.name))
+    }
+
+    async fn run(
+        &mut self,
+        source: BlobSource,
+        options: &UploadBlobOptions,
+    ) -> Result<Descriptor, Error> {
+        let mut transfer = Transfer::open(&self.repository, source, options)?;
+        if self.is_resumed {
+            self.status().await?;
+        }
+        let blob = transfer.run(self).await?;
+        transfer.end(&blob, Outcome::Sent)?;
+        Ok(blob)
+    }
+
     /// Cancels the upload: `DELETE` on the location. On ACR this needs the permission `delete`.
     ///
     /// # Errors
@@ -319,10 +379,20 @@ impl BlobUpload {
     pub async fn cancel(&mut self) -> Result<(), Error> {
         let operation = CancelUpload {
             repository: self.repository.name.clone(),
-            location: self.location.clone(),
+            location: self.state.location.clone(),
         };
         let info = self.repository.pipeline.info(&operation);
         self.step(&operation, &info, Bytes::new().into(), Ok).await
+    }
+
+    /// Takes a source, which has to be the one that the upload was begun with.
+    fn take_source(&mut self, mark: SourceMark) -> Result<(), Error> {
+        if !self.state.source.fits(mark) {
+            let text = "the source is not the one that the upload was begun with: it has another length, or was changed";
+            return Err(Error::new(ErrorKind::Io, text));
+        }
+        self.state.source = mark;
+        Ok(())
     }
 
     /// Bytes of the caller's, which go to where the upload stands.
@@ -405,7 +475,7 @@ impl BlobUpload {
             Ok((location, progress.last_byte))
         };
         let (location, last_byte) = self.step(operation, info, payload, read).await?;
-        self.location = location;
+        self.state.location = location;
         Ok(last_byte)
     }
 

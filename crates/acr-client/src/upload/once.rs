@@ -18,24 +18,20 @@ pub(super) struct Once {
     chunk: Window,
     /// The digest's state behind the chunk.
     digester: Digester,
-    /// The declared length.
-    length: Option<u64>,
 }
 
 impl Once {
-    /// Reads a source whose bytes before `from` are only hashed.
     pub(super) fn new(
         source: source::Once,
         length: Option<u64>,
         digester: Digester,
-        from: u64,
         chunk_size: u64,
         hash_on: HashOn,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let cut = Cut {
-            from,
-            next: from.saturating_add(chunk_size),
+            from: 0,
+            next: chunk_size,
             step: chunk_size,
         };
         let state = digester.clone();
@@ -51,12 +47,7 @@ impl Once {
             ahead: None,
             chunk: Window::default(),
             digester: state,
-            length,
         }
-    }
-
-    pub(super) const fn length(&self) -> Option<u64> {
-        self.length
     }
 
     /// Reads until the chunk has so many bytes, and looks whether there are more. Returns whether this chunk is

@@ -1,5 +1,7 @@
 //! How a blob is uploaded.
 
+use std::path::PathBuf;
+
 use acr_protocol::{Algorithm, Digest, RepositoryName};
 
 use crate::progress::OnProgress;
@@ -32,6 +34,13 @@ pub struct UploadBlobOptions {
     pub mount_from: Option<RepositoryName>,
     /// Where the source is read and hashed.
     pub hash_on: HashOn,
+    /// Where the state of the upload is kept, so that the same call in another process goes on with it.
+    ///
+    /// The file is replaced as a whole after each request, kept after an error, and removed at the end. One of
+    /// another source, or of an upload that the registry has lost, is replaced; one that holds something else is
+    /// an error of the kind [`InvalidInput`](crate::ErrorKind::InvalidInput). Only its owner can read it, as
+    /// [`UploadState`](crate::UploadState) says why.
+    pub state_file: Option<PathBuf>,
     /// Who is told how far the upload is.
     pub on_progress: OnProgress,
 }

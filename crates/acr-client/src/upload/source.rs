@@ -199,6 +199,14 @@ impl Origin {
         self.0.0
     }
 
+    /// When its file was last changed, where it is one.
+    pub(super) fn modified(&self) -> Option<SystemTime> {
+        match &self.0.1 {
+            Place::File(watched) => watched.before?.1,
+            _ => None,
+        }
+    }
+
     /// The bytes from this place on, which is not behind the end.
     pub(super) fn open(&self, at: u64) -> Result<Input, Error> {
         match &self.0.1 {

@@ -1,7 +1,7 @@
 //! How the whole of a source gets into an upload.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use acr_protocol::{Descriptor, Digest, DigestMismatch, Digester, MediaType};
 use http::StatusCode;
@@ -12,10 +12,12 @@ use super::once::Once;
 use super::options::UploadBlobOptions;
 use super::part::{self, Part};
 use super::source::{BlobSource, OpenedKind};
+use super::state::{SourceMark, StateFile, UploadState};
 use super::window::Window;
 use super::{BlobUpload, is_lost};
 use crate::call_options::CallOptions;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::progress::Outcome;
 use crate::repository::RepositoryClient;
 
 /// A source on its way, and what its digest must be.
@@ -23,6 +25,10 @@ pub(super) struct Transfer {
     content: Content,
     expected: Option<Digest>,
     chunk_size: Option<u64>,
+    mark: SourceMark,
+    state_file: Option<StateFile>,
+    /// What it held at first.
+    kept: Option<UploadState>,
     meter: Meter,
 }
 
@@ -33,16 +39,17 @@ enum Content {
 }
 
 impl Transfer {
-    /// Opens a source for an upload of which so many bytes are there.
+    /// Opens a source.
     pub(super) fn open(
         repository: &RepositoryClient,
         source: BlobSource,
         options: &UploadBlobOptions,
-        offset: u64,
     ) -> Result<Self, Error> {
         if options.chunk_size == Some(0) {
             return Err(Error::invalid("the chunk size is 0"));
         }
+        let state_file = options.state_file.clone().map(StateFile::new);
+        let kept = state_file.as_ref().map(StateFile::load).transpose()?;
         let opened = source.open()?;
         let expected = options.digest.clone().or(opened.digest);
         let algorithm = expected
@@ -51,11 +58,17 @@ impl Transfer {
         let digester = Digester::new(&algorithm)
             .ok_or_else(|| Error::invalid(format!("digests by {algorithm} cannot be computed")))?;
         let clock = repository.pipeline.sender().clock.clone();
-        let length = match &opened.kind {
-            OpenedKind::Again(origin) => Some(origin.length()),
-            OpenedKind::Once(_, length) => *length,
+        let mark = match &opened.kind {
+            OpenedKind::Again(origin) => SourceMark {
+                length: Some(origin.length()),
+                modified: origin.modified().and_then(nanoseconds),
+            },
+            OpenedKind::Once(_, length) => SourceMark {
+                length: *length,
+                modified: None,
+            },
         };
-        let meter = Meter::new(&options.on_progress, expected.as_ref(), length);
+        let meter = Meter::new(&options.on_progress, expected.as_ref(), mark.length);
         let (hash_on, chunk_size) = (options.hash_on, options.chunk_size);
         let content = match opened.kind {
             OpenedKind::Again(origin) => {
@@ -64,7 +77,7 @@ impl Transfer {
             }
             OpenedKind::Once(once, length) => {
                 let chunk_size = chunk_size.unwrap_or(CHUNK);
-                let once = Once::new(once, length, digester, offset, chunk_size, hash_on, clock);
+                let once = Once::new(once, length, digester, chunk_size, hash_on, clock);
                 Content::Once(Box::new(once))
             }
         };
@@ -72,19 +85,35 @@ impl Transfer {
             content,
             expected,
             chunk_size,
+            mark,
+            state_file,
+            kept: kept.flatten(),
             meter,
         })
     }
 
-    pub(super) const fn meter(&self) -> &Meter {
-        &self.meter
+    /// The length of the source in bytes, where it is known.
+    pub(super) const fn length(&self) -> Option<u64> {
+        self.mark.length
     }
 
-    /// The length of the source in bytes, where it is known.
-    pub(super) fn length(&self) -> Option<u64> {
-        match &self.content {
-            Content::Again(feed, _) => Some(feed.origin().length()),
-            Content::Once(once) => once.length(),
+    /// Goes on with the upload whose state was kept, if it is one of this source and still there.
+    pub(super) async fn resume(
+        &mut self,
+        repository: &RepositoryClient,
+    ) -> Result<Option<BlobUpload>, Error> {
+        let Some(state) = self
+            .kept
+            .take()
+            .filter(|state| self.mark.fits(state.source))
+        else {
+            return Ok(None);
+        };
+        let mut upload = repository.resume_upload(state).await?;
+        match upload.status().await {
+            Ok(_) => Ok(Some(upload)),
+            Err(error) if is_lost(&error) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -129,10 +158,20 @@ impl Transfer {
 
     /// Sends what an upload lacks, and completes it.
     pub(super) async fn run(&mut self, upload: &mut BlobUpload) -> Result<Descriptor, Error> {
-        let (expected, meter) = (self.expected.as_ref(), &self.meter);
+        upload.take_source(self.mark)?;
+        let (expected, meter, state_file) = (self.expected.as_ref(), &self.meter, &self.state_file);
+        let keep = |upload: &BlobUpload| {
+            if let Some(file) = state_file {
+                file.save(&upload.state())?;
+            }
+            meter.acknowledged(upload.offset());
+            Ok::<_, Error>(())
+        };
+        keep(upload)?;
         let chunk_size = self.chunk_size;
         match &mut self.content {
             Content::Again(feed, whole) => {
+                feed.resume(upload.state.digest.as_ref());
                 let length = feed.origin().length();
                 let rest = length.saturating_sub(upload.offset());
                 let size = chunk_size.unwrap_or(if rest <= ONE_REQUEST {
@@ -153,7 +192,8 @@ impl Transfer {
                         let mut part = Part::new(content, offset, rest.min(size), attempts)?;
                         while upload.offset() < part.end {
                             upload.advance(&mut part).await?;
-                            meter.acknowledged(upload.offset());
+                            upload.state.digest = Some(feed.committed());
+                            keep(upload)?;
                         }
                         continue;
                     }
@@ -187,7 +227,7 @@ impl Transfer {
                 }
                 while upload.offset() < part.end {
                     upload.advance(&mut part).await?;
-                    meter.acknowledged(upload.offset());
+                    keep(upload)?;
                 }
                 once.pass();
             },
@@ -218,6 +258,45 @@ impl Transfer {
         self.meter.acknowledged(0);
         Ok(())
     }
+
+    /// The blob is there: tells so, and ends what was kept of its upload.
+    pub(super) fn end(&self, blob: &Descriptor, outcome: Outcome) -> Result<(), Error> {
+        self.forget()?;
+        self.meter.done(&blob.digest, blob.size, outcome);
+        Ok(())
+    }
+
+    fn forget(&self) -> Result<(), Error> {
+        self.state_file.as_ref().map_or(Ok(()), StateFile::remove)
+    }
+
+    /// Cancels an upload that has failed, as far as the identity may, and nothing is in the way: one whose state
+    /// is kept is resumed.
+    pub(super) async fn give_up(&mut self, mut upload: BlobUpload, error: &Error) {
+        let is_useless = is_lost(error) || error.kind() == ErrorKind::DigestMismatch;
+        if is_useless {
+            // What counts is what the upload has failed by.
+            drop(self.forget());
+        }
+        if is_lost(error)
+            || error.is_past_deadline()
+            || error.status() == Some(StatusCode::UNAUTHORIZED)
+            || (self.state_file.is_some() && !is_useless)
+        {
+            return;
+        }
+        upload.repository = upload.repository.with(CallOptions {
+            deadline: Some(CANCEL_WITHIN),
+            max_retries: Some(0),
+            wait_for_replication: None,
+        });
+        drop(upload.cancel().await);
+    }
+}
+
+fn nanoseconds(time: SystemTime) -> Option<u64> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok()
 }
 
 /// Holds a digest against the one that is expected.
@@ -230,23 +309,6 @@ fn check(expected: Option<&Digest>, digester: Digester) -> Result<Digest, Error>
         }
         _ => Ok(actual),
     }
-}
-
-/// Cancels an upload that has failed, as far as the identity may, and nothing is in the way.
-pub(super) async fn give_up(mut upload: BlobUpload, error: &Error) {
-    if is_lost(error)
-        || error.is_past_deadline()
-        || error.status() == Some(StatusCode::UNAUTHORIZED)
-    {
-        return;
-    }
-    upload.repository = upload.repository.with(CallOptions {
-        deadline: Some(CANCEL_WITHIN),
-        max_retries: Some(0),
-        wait_for_replication: None,
-    });
-    // What counts is what the upload has failed by.
-    drop(upload.cancel().await);
 }
 
 /// The bytes of a chunk in memory.

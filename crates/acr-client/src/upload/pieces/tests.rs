@@ -283,7 +283,7 @@ async fn a_chunk_of_a_source_that_can_be_read_once_has_its_size_and_the_last_is_
         let source = super::super::source::Once::Reader(reader);
         let clock = Arc::new(VirtualClock::new());
         let digester = Digester::sha256();
-        let mut once = Once::new(source, None, digester, 0, size, HashOn::Thread, clock);
+        let mut once = Once::new(source, None, digester, size, HashOn::Thread, clock);
         let mut at = 0;
         loop {
             let is_last = once.fill(size).await.unwrap();

@@ -187,7 +187,7 @@ fn an_upload_goes_step_by_step_and_is_given_up() {
         let mut half = app.start_upload().unwrap();
         half.append("half ").unwrap();
         assert_eq!((half.status().unwrap(), half.offset()), (5, 5));
-        let mut half = app.resume_upload(half.location(), None).unwrap();
+        let mut half = app.resume_upload(half.state()).unwrap();
         let digest = Digest::sha256("half whole");
         let completed = half.complete_with(&digest, "whole");
         assert_eq!(completed.unwrap(), digest);

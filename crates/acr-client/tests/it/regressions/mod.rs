@@ -15,6 +15,8 @@
 //! | [`content`] | names that do not fit a path, artifacts that are refused, locks that go too far |
 //! | [`transport`] | transports that do not know what they send, requests that no method covers |
 //! | [`uploads`] | uploads that are given up although they are done, or sent again and again |
+//! | [`upload_faults`] | uploads that break, or break what they send, in each way that there is to send |
+//! | [`upload_state`] | uploads that a process takes along when it is killed |
 //! | `paused` | tests on tokio's paused time that measure something else |
 //! | [`downloads`] | downloads that end where the connection does, or have a byte twice |
 //! | [`parallel`] | ranges at once that come out of order, or hold more than their window |
@@ -42,4 +44,7 @@ mod support;
 mod throttling;
 mod tokens;
 mod transport;
+mod upload_faults;
+#[cfg(feature = "blocking")]
+mod upload_state;
 mod uploads;

@@ -175,7 +175,7 @@ async fn what_no_digest_vouches_for_is_not_fetched_from_elsewhere() {
         app.list_tag_properties().try_next().await.unwrap_err(),
         app.list_manifest_properties().try_next().await.unwrap_err(),
         app.list_referrers(&digest).try_next().await.unwrap_err(),
-        app.resume_upload("/v2/app/blobs/uploads/1", None)
+        app.resume_upload("/v2/app/blobs/uploads/1")
             .await
             .unwrap_err(),
     ] {

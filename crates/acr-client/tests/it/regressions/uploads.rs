@@ -129,7 +129,7 @@ async fn a_length_on_a_response_without_a_body_is_no_loss() {
         let headers = [PLACE, ("range", "0-4"), ("content-length", "5")];
         Ok(response(204, &headers, ""))
     });
-    let upload = app.resume_upload(PLACE.1, None).await.unwrap();
+    let upload = app.resume_upload(PLACE.1).await.unwrap();
     assert_eq!(upload.offset(), 5);
 }
 
@@ -232,7 +232,7 @@ fn a_chunk_is_repeated_where_it_was_the_question_before_it_that_was_lost() {
     let lost = Fault::on("ping").before_credentials().times(1);
     let lost = lost.then(FaultAction::DropResponse);
     support.registry.inject(lost).unwrap();
-    let resumed = support.drive(app.resume_upload(begun.location(), 0));
+    let resumed = support.drive(app.resume_upload(begun.state()));
     support.drive(resumed.unwrap().append("abc")).unwrap();
     assert_eq!(support.count("upload_chunk"), 1);
 }
@@ -380,7 +380,7 @@ async fn an_upload_whose_registry_claims_to_hold_more_than_can_be_counted_ends_i
             _ => response(202, &[PLACE, range], ""),
         })
     });
-    let mut upload = app.resume_upload(PLACE.1, None).await.unwrap();
+    let mut upload = app.resume_upload(PLACE.1).await.unwrap();
     for bytes in ["a", "ab"] {
         let error = upload.append(bytes).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");

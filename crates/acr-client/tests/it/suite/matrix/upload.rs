@@ -1,6 +1,6 @@
 //! Uploads.
 
-use acr_client::{BlobUpload, Digest, RepositoryClient};
+use acr_client::{BlobUpload, Digest, RepositoryClient, UploadState};
 use http::Method;
 
 use super::case::{Caller, Case, Item, Locked, Missing, Outcome, Switch, call, done};
@@ -8,10 +8,9 @@ use super::world::{APP, CONTENT, Expected, Plain, What, World};
 
 /// The upload of the target as the client resumes it, without asking for its status.
 async fn resumed(c: &Caller) -> BlobUpload {
-    c.app
-        .resume_upload(c.at.location.as_str(), 0)
-        .await
-        .unwrap()
+    let state = serde_json::json!({ "location": c.at.location, "offset": 0 });
+    let state: UploadState = serde_json::from_value(state).unwrap();
+    c.app.resume_upload(state).await.unwrap()
 }
 
 /// The response of an upload, whose location has another state each time.
@@ -54,7 +53,7 @@ pub(super) fn get_upload_status() -> Case {
         request: |at| Plain::get(at.location.clone()),
         response: |world| at_location(204, world, "0-0".to_owned()),
         scope: "repository:APP:pull",
-        call: call!(|c| done(c.app.resume_upload(c.at.location.as_str(), None).await)),
+        call: call!(|c| done(c.app.resume_upload(c.at.location.as_str()).await)),
         missing: Ok(Missing::not_found(What::Item, "BLOB_UPLOAD_UNKNOWN")),
         locked: Ok(Locked::Not(Outcome::Done)),
     }
@@ -85,8 +84,9 @@ pub(super) fn complete_upload() -> Case {
                 .header("docker-content-digest", digest)
         },
         call: call!(|c| {
+            let digest = Digest::sha256(CONTENT);
             let mut upload = resumed(&c).await;
-            done(upload.complete_with(Digest::sha256(CONTENT), CONTENT).await)
+            done(upload.complete_with(digest, CONTENT).await)
         }),
         ..upload_chunk()
     }
@@ -116,7 +116,7 @@ pub(super) mod ok {
         let mut upload = app.start_upload().await.unwrap();
         let old = upload.location().clone();
         upload.append(CONTENT).await.unwrap();
-        let resumed = app.resume_upload(&old, None).await.unwrap();
+        let resumed = app.resume_upload(&old).await.unwrap();
         assert_eq!(resumed.offset(), CONTENT.len() as u64);
         assert_ne!(resumed.location(), &old);
         assert_eq!(upload.status().await.unwrap(), CONTENT.len() as u64);
@@ -137,7 +137,7 @@ pub(super) mod ok {
     }
 
     pub(crate) async fn complete_upload(world: World, app: RepositoryClient) {
-        let mut resumed = app.resume_upload(&world.target.location, 0).await.unwrap();
+        let mut resumed = app.resume_upload(&world.target.location).await.unwrap();
         let expected = Digest::sha256(CONTENT);
         let digest = resumed.complete_with(&expected, CONTENT).await.unwrap();
         assert_eq!(digest, expected);
@@ -146,7 +146,7 @@ pub(super) mod ok {
     }
 
     pub(crate) async fn cancel_upload(world: World, app: RepositoryClient) {
-        let resumed = app.resume_upload(&world.target.location, 0).await;
+        let resumed = app.resume_upload(&world.target.location).await;
         let mut upload = resumed.unwrap();
         upload.cancel().await.unwrap();
         upload.cancel().await.unwrap_err();
