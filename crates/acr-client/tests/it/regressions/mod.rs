@@ -35,7 +35,6 @@ mod lists;
 mod parallel;
 #[cfg(feature = "hyper")]
 mod paused;
-mod random;
 mod redirects;
 mod requests;
 mod saving;

@@ -147,7 +147,7 @@ fn lasting() -> impl Strategy<Value = FaultAction> {
     ]
 }
 
-/// Up to three strikes on these targets.
+/// Up to eight strikes on these targets.
 fn strikes(
     targets: &'static [&'static str],
     action: impl Strategy<Value = FaultAction> + 'static,
@@ -162,7 +162,7 @@ fn strikes(
         times,
         action,
     });
-    prop::collection::vec(strike, 0..4)
+    prop::collection::vec(strike, 0..9)
 }
 
 /// Runs the check over as many values as the environment says, or over `cases`. A failure names the smallest one found.
