@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use acr_client::image::{self, CopyOptions, Layout};
 use acr_client::{Descriptor, Digest, Manifest, MediaType, RepositoryClient};
 use bytes::Bytes;
 
@@ -52,21 +53,14 @@ impl Image {
         })
     }
 
-    /// Pushes the image: blobs, manifests, and the tag last.
+    /// Pushes the image.
     ///
     /// # Errors
     ///
-    /// The registry refuses something, or gives another digest.
+    /// The registry refuses something.
     pub async fn push(&self, repository: &RepositoryClient, tag: &str) -> Result<()> {
-        for (digest, bytes) in &self.blobs {
-            if repository.upload_blob(bytes.clone()).await?.digest != *digest {
-                return Err(format!("{digest} has another digest").into());
-            }
-        }
-        for manifest in self.manifests.iter().rev() {
-            repository.set_manifest(&manifest.digest, manifest).await?;
-        }
-        repository.set_manifest(tag, &self.manifests[0]).await?;
+        let layout = Layout::open(&self.folder)?;
+        image::push(&layout, (repository, tag), CopyOptions::default()).await?;
         Ok(())
     }
 

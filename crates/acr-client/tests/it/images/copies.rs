@@ -36,6 +36,20 @@ async fn a_copy_within_a_registry_mounts_each_layer_and_sends_no_byte() {
 }
 
 #[tokio::test]
+async fn a_mount_that_is_refused_goes_on_in_the_upload_that_it_has_opened() {
+    let site = Site::new().without_mounts();
+    seed_image(&site.seed("dev/app"), Some("sha"), "app", 3);
+    let (dev, prod) = (site.repository("dev/app"), site.repository("prod/app"));
+    let copied = copy((&dev, "sha"), (&prod, "v1"), CopyOptions::default());
+    assert_eq!(copied.await.unwrap().count(Outcome::Sent), 4 + 1);
+    let requests = site.requests();
+    assert_eq!(count(&requests, "POST /v2/prod/app/blobs/uploads/"), 4);
+    assert_eq!(count(&requests, "PUT /v2/prod/app/blobs/uploads/"), 4);
+    assert_eq!(count(&requests, "DELETE"), 0);
+    assert_eq!(contents(&prod, "v1").await, contents(&dev, "sha").await);
+}
+
+#[tokio::test]
 async fn a_copy_of_what_is_there_sends_heads_only() {
     let site = Site::new();
     seed_index(

@@ -8,7 +8,7 @@ use acr_client::{Credential, RepositoryClient};
 use acr_mock::{Registry, RegistryBuilder, RepositorySeed, VirtualClock};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 
 use crate::seeded;
 
@@ -19,6 +19,7 @@ pub(super) struct Site {
     clock: VirtualClock,
     seen: Arc<Mutex<Vec<String>>>,
     listed: Arc<Mutex<Option<Bytes>>>,
+    refuses_mounts: bool,
 }
 
 impl Site {
@@ -45,6 +46,12 @@ impl Site {
         Self::on(self.clock.clone(), host, settings)
     }
 
+    /// One that begins an upload where a blob is to be mounted.
+    pub(super) fn without_mounts(mut self) -> Self {
+        self.refuses_mounts = true;
+        self
+    }
+
     /// From now on every list of referrers is this.
     pub(super) fn lists(&self, index: Bytes) {
         *self.listed.lock().unwrap() = Some(index);
@@ -66,6 +73,7 @@ impl Site {
             clock,
             seen: Arc::default(),
             listed: Arc::default(),
+            refuses_mounts: false,
         }
     }
 
@@ -76,11 +84,15 @@ impl Site {
     /// A repository, for one who may do everything.
     pub(super) fn repository(&self, name: &str) -> RepositoryClient {
         let (registry, seen) = (self.registry.clone(), self.seen.clone());
-        let listed = self.listed.clone();
+        let (listed, refuses_mounts) = (self.listed.clone(), self.refuses_mounts);
         let client = seeded::builder(format!("https://{}", self.host))
             .credential(Credential::entra_token("of the owner"))
             .clock(self.clock.clone())
-            .transport(from_fn(move |request: Request<Body>| {
+            .transport(from_fn(move |mut request: Request<Body>| {
+                if refuses_mounts && request.method() == Method::POST {
+                    // Without its query it is a request for an upload.
+                    *request.uri_mut() = request.uri().path().parse().unwrap();
+                }
                 let (registry, seen) = (registry.clone(), seen.clone());
                 let listed = listed.lock().unwrap().clone();
                 async move {

@@ -1,17 +1,18 @@
 //! skopeo on acr-mock, and acr-client on `docker-registry`: each side with a partner that we did not write.
 
-use std::collections::BTreeMap;
+mod copies;
+mod program;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
+use std::process::Command;
 
 use acr_client::{
-    ContainerRegistryClient, Credential, Descriptor, Digest, ErrorKind, ImageManifest, Manifest,
-    MediaType, RepositoryClient,
+    ContainerRegistryClient, Credential, Descriptor, ErrorKind, ImageManifest, Manifest, MediaType,
+    RepositoryClient,
 };
-use tempfile::TempDir;
 
+use self::program::{Skopeo, same_files};
 use super::docker_registry::{self, DockerRegistry};
 use super::mock::MockProcess;
 use super::report::Report;
@@ -42,6 +43,9 @@ pub async fn run(install: bool, crane: Option<&Path>) -> Result<(), Ending> {
     let mock_version = format!("acr-mock {}", mock.ready("version")?);
     on_mock(&mock, &mut report).await?;
     mock.stop()?;
+    let mock = MockProcess::start(&[])?;
+    copies::run(&mock, &mut report).await?;
+    mock.stop()?;
     for (with_password, server) in [
         (false, "docker-registry, open"),
         (true, "docker-registry, Basic"),
@@ -65,15 +69,9 @@ pub async fn run(install: bool, crane: Option<&Path>) -> Result<(), Ending> {
 
 /// skopeo pushes, acr-client and skopeo pull; then the other way round.
 async fn on_mock(mock: &MockProcess, report: &mut Report) -> Result<()> {
-    let (user, password) = (mock.ready("username")?, mock.ready("password")?);
+    let (skopeo, repository) = on_both(mock)?;
     let server = mock.ready("login_server")?;
-    let skopeo = Skopeo::new(server, Some(mock.ca()?), Some((user, password)))?;
-    let ca = fs::read(mock.ca()?)?;
-    let client = ContainerRegistryClient::builder(mock.ready("endpoint")?)
-        .credential(Credential::password(user, password))
-        .hyper(|hyper| hyper.root_certificate_pem(ca))
-        .build()?;
-    let repository = client.repository_client(REPOSITORY)?;
+    let user = mock.ready("username")?;
 
     let mut note = |client: &str, check: &str, outcome| {
         report.note(client, "acr-mock", check, outcome);
@@ -121,6 +119,19 @@ async fn on_mock(mock: &MockProcess, report: &mut Report) -> Result<()> {
     };
     note("skopeo", "a wrong password is refused", outcome);
     Ok(())
+}
+
+/// skopeo and acr-client for a repository of the mock.
+fn on_both(mock: &MockProcess) -> Result<(Skopeo, RepositoryClient)> {
+    let (user, password) = (mock.ready("username")?, mock.ready("password")?);
+    let server = mock.ready("login_server")?;
+    let skopeo = Skopeo::new(server, Some(mock.ca()?), Some((user, password)))?;
+    let ca = fs::read(mock.ca()?)?;
+    let client = ContainerRegistryClient::builder(mock.ready("endpoint")?)
+        .credential(Credential::password(user, password))
+        .hyper(|hyper| hyper.root_certificate_pem(ca))
+        .build()?;
+    Ok((skopeo, client.repository_client(REPOSITORY)?))
 }
 
 /// acr-client pushes and pulls; skopeo, as a witness, pulls what it pushed.
@@ -205,105 +216,6 @@ async fn on_docker_registry(
     Ok(())
 }
 
-/// skopeo, with what it needs to reach one registry.
-struct Skopeo {
-    server: String,
-    folder: TempDir,
-    tls: bool,
-    login: Option<String>,
-    /// Tells apart the folders of several pulls.
-    pulls: AtomicU32,
-}
-
-impl Skopeo {
-    /// For a registry that is spoken to without TLS unless there is a CA to trust. skopeo takes a folder, and of that the
-    /// files that end in `.crt`.
-    fn new(server: &str, ca: Option<&Path>, login: Option<(&str, &str)>) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        if let Some(ca) = ca {
-            fs::copy(ca, folder.path().join("ca.crt"))?;
-        }
-        Ok(Self {
-            server: server.to_owned(),
-            folder,
-            tls: ca.is_some(),
-            login: login.map(|(user, password)| format!("{user}:{password}")),
-            pulls: AtomicU32::new(0),
-        })
-    }
-
-    /// Copies an image of all platforms to the registry.
-    fn push(&self, image: &Image, tag: &str) -> Result<()> {
-        // Without a name, because this version finds an OCI index by name, but no Docker list.
-        let source = format!("oci:{}", image.folder.display());
-        let mut command = self.command(&["copy", "--all", "--preserve-digests"], "dest-");
-        command.args([source, self.place(tag)]);
-        run_quietly(command)
-    }
-
-    /// Copies an image of all platforms from the registry, to a folder of files.
-    fn pull(&self, tag: &str) -> Result<PathBuf> {
-        let pull = self.pulls.fetch_add(1, Ordering::Relaxed);
-        let folder = self.folder.path().join(format!("pull-{pull}"));
-        let mut command = self.command(&["copy", "--all", "--preserve-digests"], "src-");
-        command.args([self.place(tag), format!("dir:{}", folder.display())]);
-        run_quietly(command)?;
-        Ok(folder)
-    }
-
-    fn tags(&self) -> Result<Vec<String>> {
-        let mut command = self.command(&["list-tags"], "");
-        command.arg(format!("docker://{}/{REPOSITORY}", self.server));
-        let response: serde_json::Value = serde_json::from_str(&output_of(&mut command)?)?;
-        let tags = response["Tags"]
-            .as_array()
-            .ok_or("the response has no `Tags`")?;
-        Ok(tags
-            .iter()
-            .filter_map(|tag| tag.as_str().map(str::to_owned))
-            .collect())
-    }
-
-    fn delete(&self, tag: &str) -> Result<()> {
-        let mut command = self.command(&["delete"], "");
-        command.arg(self.place(tag));
-        run_quietly(command)
-    }
-
-    fn place(&self, tag: &str) -> String {
-        format!("docker://{}/{REPOSITORY}:{tag}", self.server)
-    }
-
-    /// A command with the options that concern the registry; a copy wants to know of each which side is meant.
-    fn command(&self, command: &[&str], side: &str) -> Command {
-        let mut skopeo = Command::new("skopeo");
-        skopeo
-            // The policy is a file of the machine, which may not be there.
-            .args(["--insecure-policy", "--command-timeout", "60s"])
-            .args(command)
-            // A proxy is for other hosts than this one.
-            .env("NO_PROXY", "127.0.0.1,localhost")
-            .env("no_proxy", "127.0.0.1,localhost")
-            .stdin(Stdio::null());
-        if self.tls {
-            skopeo
-                .arg(format!("--{side}cert-dir"))
-                .arg(self.folder.path());
-        } else {
-            skopeo.arg(format!("--{side}tls-verify=false"));
-        }
-        if let Some(login) = &self.login {
-            skopeo.arg(format!("--{side}creds")).arg(login);
-        }
-        skopeo
-    }
-}
-
-fn run_quietly(mut command: Command) -> Result<()> {
-    output_of(&mut command)?;
-    Ok(())
-}
-
 async fn tags(repository: &RepositoryClient) -> Result<Vec<String>> {
     let tags = repository.list_tags().collect_all().await?;
     Ok(tags.iter().map(ToString::to_string).collect())
@@ -367,42 +279,6 @@ fn same_tags(mut found: Vec<String>, expected: &[&str]) -> Result<()> {
     }
 }
 
-/// Compares a folder that skopeo wrote with an image: no byte more or less.
-fn same_files(folder: &Path, image: &Image) -> Result<()> {
-    let mut expected: BTreeMap<String, &[u8]> = BTreeMap::new();
-    for (number, manifest) in image.manifests.iter().enumerate() {
-        let name = if number == 0 {
-            "manifest.json".to_owned()
-        } else {
-            format!("{}.manifest.json", manifest.digest.hex())
-        };
-        expected.insert(name, &manifest.bytes);
-    }
-    for (digest, bytes) in &image.blobs {
-        expected.insert(digest.hex().to_owned(), bytes);
-    }
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name == "version" {
-            continue; // Of the folder's format.
-        }
-        let bytes = fs::read(entry.path())?;
-        match expected.remove(&name) {
-            Some(wanted) if wanted == bytes => {}
-            Some(wanted) => {
-                let (is, was) = (Digest::sha256(&bytes), Digest::sha256(wanted));
-                return Err(format!("{name} has the digest {is} instead of {was}").into());
-            }
-            None => return Err(format!("{name} is not part of the image").into()),
-        }
-    }
-    match expected.keys().next() {
-        None => Ok(()),
-        Some(name) => Err(format!("{name} is missing").into()),
-    }
-}
-
 fn install_packages() -> Result<(), Ending> {
     for arguments in [
         &["update", "--quiet"][..],
@@ -434,58 +310,4 @@ fn version(program: &str, arguments: &[&str]) -> Result<String, Ending> {
         ))
     })?;
     Ok(output.lines().next().unwrap_or(program).to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The files that skopeo writes for an image.
-    fn write(image: &Image) -> TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(
-            folder.path().join("version"),
-            "Directory Transport Version: 1.1\n",
-        )
-        .unwrap();
-        for manifest in &image.manifests {
-            let name = format!("{}.manifest.json", manifest.digest.hex());
-            fs::write(folder.path().join(name), &manifest.bytes).unwrap();
-        }
-        let root = &image.manifests[0];
-        let name = format!("{}.manifest.json", root.digest.hex());
-        fs::rename(
-            folder.path().join(name),
-            folder.path().join("manifest.json"),
-        )
-        .unwrap();
-        for (digest, bytes) in &image.blobs {
-            fs::write(folder.path().join(digest.hex()), bytes).unwrap();
-        }
-        folder
-    }
-
-    #[test]
-    fn files_differ_by_a_byte_a_missing_and_a_further_one() {
-        let image = Image::fixture("v1").unwrap();
-        let layer = image.blobs.keys().next().unwrap().hex();
-        let folder = write(&image);
-        same_files(folder.path(), &image).unwrap();
-
-        fs::write(folder.path().join(layer), "other bytes").unwrap();
-        let error = same_files(folder.path(), &image).unwrap_err().to_string();
-        assert!(
-            error.contains(layer) && error.contains("instead of"),
-            "{error}"
-        );
-
-        fs::remove_file(folder.path().join(layer)).unwrap();
-        let error = same_files(folder.path(), &image).unwrap_err().to_string();
-        assert_eq!(error, format!("{layer} is missing"));
-
-        let folder = write(&image);
-        fs::write(folder.path().join("stray"), "").unwrap();
-        let error = same_files(folder.path(), &image).unwrap_err().to_string();
-        assert_eq!(error, "stray is not part of the image");
-    }
 }
