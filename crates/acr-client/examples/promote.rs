@@ -25,10 +25,8 @@ async fn main() -> Result {
     };
     let copied = copy((&dev, "sha"), (&prod, "v1"), options).await?;
     let digest = &copied.images[0].descriptor.digest;
-    println!(
-        "prod/app:v1 is {digest}, {} mounted",
-        copied.count(Outcome::Mounted)
-    );
+    let mounted = copied.count(Outcome::Mounted);
+    println!("prod/app:v1 is {digest}, {mounted} mounted");
     Ok(())
 }
 
