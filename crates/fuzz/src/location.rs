@@ -90,7 +90,14 @@ fn refusals_show_neither_login_nor_query(data: &[u8]) {
 fn kept_locations_lead_nowhere_else(location: &UploadLocation) {
     let location = location.clone();
     let done = no_request_leaves_the_registry(
-        |_| response(StatusCode::NO_CONTENT, &[], ""),
+        |request| {
+            let here = request.uri().path_and_query();
+            let here = here.and_then(|here| HeaderValue::from_str(here.as_str()).ok());
+            let held = HeaderValue::from_static("0-0");
+            let here = here.into_iter().map(|here| (LOCATION, here));
+            let headers: Vec<_> = here.chain([(RANGE, held)]).collect();
+            response(StatusCode::NO_CONTENT, &headers, "")
+        },
         async move |repository| repository.resume_upload(location).await?.cancel().await,
     );
     if let Err(error) = done {
