@@ -1,5 +1,6 @@
 use std::io::Cursor;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use acr_client::transport::{Body, from_fn};
@@ -8,7 +9,7 @@ use acr_client::{
     Progress, UploadBlobOptions,
 };
 use acr_mock::{Fault, FaultAction, FaultResponse};
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 
 use crate::regressions::support::{HOST, Scene};
 use crate::seeded;
@@ -47,14 +48,14 @@ const MODES: [Mode; 4] = [
     },
     // Requests that are read before they are sent.
     Mode {
-        length: 200_000,
+        length: 500_000,
         chunk_size: Some(70_000),
         is_once: false,
         before: 1,
         request: 70_000,
     },
     Mode {
-        length: 200_000,
+        length: 500_000,
         chunk_size: Some(70_000),
         is_once: true,
         before: 1,
@@ -208,13 +209,42 @@ fn a_registry_that_loses_every_upload_is_not_asked_for_ever() {
     }
 }
 
-#[test]
-fn a_404_that_names_the_repository_begins_nothing_anew() {
+/// Uploads where the first chunk gets a 404 with this body; returns the uploads that were started too.
+fn not_found(body: &'static str) -> (Result<Descriptor, Error>, u64) {
     let scene = Scene::new();
-    let missing = FaultResponse::status(StatusCode::METHOD_NOT_ALLOWED);
-    let error = MODES[0].upload(&scene, MODES[0].chunk().then(missing));
-    assert_eq!(error.unwrap_err().kind(), ErrorKind::Disallowed);
-    assert_eq!(scene.count("start_upload"), 1);
+    let (registry, refused) = (scene.registry.clone(), AtomicBool::new(false));
+    let transport = from_fn(move |request: Request<Body>| {
+        let refuse = request.method() == "PATCH" && !refused.swap(true, Ordering::Relaxed);
+        let registry = registry.clone();
+        async move {
+            if refuse {
+                let response = Response::builder().status(StatusCode::NOT_FOUND);
+                let response = response.header("Content-Type", "application/json");
+                return Ok(response.body(Body::from(body)).unwrap());
+            }
+            let response = registry.try_handle(request).await;
+            response.map(|response| response.map(Body::new))
+        }
+    });
+    let client = seeded::builder(format!("https://{HOST}"))
+        .credential(Credential::entra_token("of the owner"))
+        .transport(transport)
+        .clock(scene.clock.clone());
+    let app = client.build().unwrap().repository_client("app").unwrap();
+    let uploaded = scene.drive(app.upload_blob(content(MODES[0].length)));
+    (uploaded, scene.count("start_upload"))
+}
+
+#[test]
+fn a_404_that_names_nothing_begins_anew_and_one_that_names_the_repository_does_not() {
+    for body in ["", "{}", "not found"] {
+        let (uploaded, started) = not_found(body);
+        assert_eq!(uploaded.unwrap().size, MODES[0].length as u64, "{body}");
+        assert_eq!(started, 2, "{body}");
+    }
+    let (uploaded, started) = not_found(r#"{"errors":[{"code":"NAME_UNKNOWN","message":""}]}"#);
+    assert_eq!(uploaded.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(started, 1);
 }
 
 #[test]
