@@ -27,8 +27,8 @@
 //! 4. The manifests follow, byte for byte: those of an index before it, referrers after their subject, the tag last, so
 //!    that nobody sees a tag on an image that is not complete.
 //!
-//! A copy that failed or was dropped can be repeated and sends what is missing. One of what is there already sends
-//! `HEAD` requests only.
+//! A copy that failed or was dropped can be repeated and sends what is missing. Of what is there already, the target
+//! is asked by `HEAD` requests, and nothing is sent.
 
 mod attach;
 mod copying;
