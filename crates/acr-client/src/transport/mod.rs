@@ -78,8 +78,8 @@
 //! let repository = client.repository_client("samples/app")?;
 //! repository.upload_blob("layer".to_owned()).await?;
 //! # let lines = LINES.lock().unwrap();
-//! # assert_eq!(lines[0], "start_upload samples/app 202 Accepted");
-//! # assert_eq!(lines[1], "complete_upload samples/app 201 Created");
+//! # assert_eq!(lines[1], "start_upload samples/app 202 Accepted");
+//! # assert_eq!(lines[2], "complete_upload samples/app 201 Created");
 //! # Ok(())
 //! # }
 //! ```
