@@ -351,14 +351,17 @@ fn a_target_that_is_a_folder_is_an_error_and_nothing_is_left_beside_it() {
 fn in_child(test: &str, before: &str, folder: &Path) -> Option<std::process::ExitStatus> {
     let path = module_path!().split_once("::").unwrap().1;
     let program = std::env::current_exe().unwrap();
-    let status = Command::new("sh")
+    // Its output is read here: a file that it might go to would be bounded too.
+    let output = Command::new("sh")
         .arg("-c")
         .arg(format!("{before} exec \"$0\" \"$@\""))
         .arg(program)
         .args([&format!("{path}::{test}"), "--exact", "--nocapture"])
         .env(CHILD, folder)
-        .status();
-    status.ok()
+        .output()
+        .ok()?;
+    eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+    Some(output.status)
 }
 
 /// The folder of a process that was started by a test.
