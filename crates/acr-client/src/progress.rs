@@ -78,7 +78,8 @@ impl OnProgress {
     /// dropped.
     ///
     /// A slow reader gets the newest event of each content, so what waits is one event for each content
-    /// that is under way, and one for each that is done.
+    /// that is under way, and one for each that is done. Contents whose digest is not known yet are told apart
+    /// by their length alone.
     #[must_use]
     pub fn stream() -> (Self, ProgressStream) {
         let events = Arc::new(Mutex::new(Events::default()));

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use acr_protocol::referrers::fallback_tag;
 use acr_protocol::{Descriptor, Digest, Manifest};
 use futures_util::{StreamExt as _, stream};
 
@@ -264,10 +265,8 @@ impl Copying {
         if !self.options.signature_tags || self.nearness == Nearness::SameRepository {
             return Ok(Vec::new());
         }
-        let names = manifests.iter().flat_map(|digest| {
-            let own = format!("{}-{}", digest.algorithm(), digest.hex());
-            SUFFIXES.map(|suffix| format!("{own}{suffix}"))
-        });
+        let tags = manifests.iter().filter_map(fallback_tag);
+        let names = tags.flat_map(|own| SUFFIXES.map(|suffix| format!("{own}{suffix}")));
         let (from, names) = (&self.from.place, names.collect::<Vec<_>>());
         let mut asking = stream::iter(names)
             .map(|name| async move { Ok::<_, Error>((from.find(&name).await?, name)) })

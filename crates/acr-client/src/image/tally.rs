@@ -24,7 +24,8 @@ impl Tally {
     pub(super) fn announce(&self, content: &Descriptor) {
         with(&self.sum, |sum| {
             sum.contents += 1;
-            sum.total += content.size;
+            // What a manifest says of sizes may be anything.
+            sum.total = sum.total.saturating_add(content.size);
         });
     }
 
@@ -90,7 +91,8 @@ impl Content {
                 return true;
             }
             progress.image = Some(with(&self.sum, |sum| {
-                sum.bytes = sum.bytes.saturating_sub(told.bytes) + progress.bytes;
+                let others = sum.bytes.saturating_sub(told.bytes);
+                sum.bytes = others.saturating_add(progress.bytes);
                 *sum
             }));
             told.bytes = progress.bytes;

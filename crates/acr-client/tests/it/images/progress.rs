@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use acr_client::image::{CopyOptions, copy};
-use acr_client::{OnProgress, Outcome, Progress};
+use acr_client::{ImageManifest, Manifest, MediaType, OnProgress, Outcome, Progress};
 
 use super::seed_index;
 use super::site::Site;
@@ -54,4 +54,30 @@ async fn the_events_of_an_image_add_up_and_end_with_an_outcome_for_each_content(
             assert!(image.bytes <= image.total && image.contents_done <= image.contents);
         }
     }
+}
+
+#[tokio::test]
+async fn sizes_beyond_all_numbers_are_no_panic() {
+    let site = Site::new();
+    let seed = site.seed("app");
+    let mut blobs = ["config", "one", "two"].map(|text| seed.blob(MediaType::OCTET_STREAM, text));
+    for blob in &mut blobs {
+        blob.size = u64::MAX;
+    }
+    let [config, one, two] = blobs;
+    let image = Manifest::try_from(&ImageManifest::new(config, vec![one, two])).unwrap();
+    seed.manifest(Some("v1"), &image).unwrap();
+    let (app, near) = (site.repository("app"), site.repository("near"));
+    let (on_progress, mut events) = OnProgress::stream();
+    let options = CopyOptions {
+        on_progress,
+        ..CopyOptions::default()
+    };
+    copy((&app, "v1"), &near, options).await.unwrap();
+    let mut last = None;
+    while let Some(event) = events.next().await {
+        last = event.image;
+    }
+    let last = last.unwrap();
+    assert_eq!((last.bytes, last.total), (u64::MAX, u64::MAX));
 }

@@ -220,6 +220,25 @@ async fn signatures_under_tags_are_carried_on_request() {
 }
 
 #[tokio::test]
+async fn signatures_under_tags_are_looked_for_whatever_the_digest_s_algorithm() {
+    let site = Site::new();
+    let seed = site.seed("app");
+    let config = seed.blob(MediaType::OCI_CONFIG, "{}");
+    let image = Manifest::try_from(&ImageManifest::new(config.clone(), vec![config])).unwrap();
+    let digest = Digest::sha512(&image.bytes);
+    let (app, other) = (site.repository("app"), site.other().repository("app"));
+    app.set_manifest(&digest, &image).await.unwrap();
+    let options = CopyOptions {
+        signature_tags: true,
+        ..CopyOptions::default()
+    };
+    let copied = copy((&app, digest.as_str()), &other, options)
+        .await
+        .unwrap();
+    assert_eq!(copied.images[0].descriptor.digest, digest);
+}
+
+#[tokio::test]
 async fn a_choice_of_platforms_keeps_what_refers_to_them() {
     let site = Site::new();
     let (index, subjects) = seed_signed(&site.seed("app"));
