@@ -266,8 +266,19 @@ fn is_still_at(_: &File, _: &Path) -> bool {
 /// Takes room behind the first bytes of a file, without making it longer: its length is how much has come.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn reserve(file: &File, from: u64, more: u64) -> io::Result<()> {
-    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::fs::{FallocateFlags, FsWord, fallocate, fstatfs, fstatvfs};
     use rustix::io::{Errno, retry_on_intr};
+    /// `TMPFS_MAGIC` of `linux/magic.h`: files in memory.
+    const TMPFS: FsWord = 0x0102_1994;
+    let (mut from, mut more) = (from, more);
+    if fstatfs(file).is_ok_and(|system| system.f_type == TMPFS) {
+        // It would take each page now, and nothing would be received meanwhile.
+        let system = fstatvfs(file)?;
+        if system.f_bavail.saturating_mul(system.f_frsize) < more {
+            return Err(Errno::NOSPC.into());
+        }
+        (from, more) = (from.saturating_add(more) - 1, 1);
+    }
     let reserve = || fallocate(file, FallocateFlags::KEEP_SIZE, from, more);
     match retry_on_intr(reserve) {
         Err(full @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => Err(full.into()),
@@ -284,3 +295,23 @@ fn reserve(_: &File, _: u64, _: u64) -> io::Result<()> {
 /// How much of a digest is in a file's name: enough for no two of one folder.
 const DIGITS: usize = 32;
 const HASH_BUFFER: usize = 256 << 10;
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_file_system_without_the_room_says_so_before_anything_is_written() {
+        // Linux has one there; where it has not, another kind of file system refuses as well.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let folder = folder.unwrap();
+        let file = PartialFile::create(&folder.path().join("layer")).unwrap();
+        for more in [1 << 60, u64::MAX] {
+            let error = file.reserve(more).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Io);
+            assert!(error.to_string().contains("reserve"), "{error}");
+        }
+        file.reserve(1 << 20).unwrap();
+        assert_eq!(file.file.as_ref().unwrap().metadata().unwrap().len(), 0);
+    }
+}

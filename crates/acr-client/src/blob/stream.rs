@@ -49,6 +49,8 @@ pub struct BlobStream {
     on_progress: OnProgress,
     /// What has arrived and is not hashed yet.
     arrived: Bytes,
+    /// Whether others were let go on since it arrived.
+    has_given_way: bool,
     /// What was taken and not used; it comes first.
     unread: Bytes,
     has_ended: bool,
@@ -69,6 +71,7 @@ impl BlobStream {
             received: 0,
             on_progress: OnProgress::default(),
             arrived: Bytes::new(),
+            has_given_way: false,
             unread: Bytes::new(),
             has_ended: false,
         }
@@ -182,7 +185,7 @@ impl BlobStream {
     /// verified and on the disk, in the place of a file that was there. Whatever goes wrong, and also when the
     /// future is dropped, the partial file is removed and the old file stays.
     ///
-    /// The file is written on a thread of its own, which has at most 2 MiB to write, or from the task that
+    /// The file is written on a thread of its own, which has at most 512 KiB to write, or from the task that
     /// polls this where no thread can be started. Room for all of it is taken first where the file system can
     /// do so, so that a full disk shows before anything has come.
     /// [`download_blob_to`](crate::RepositoryClient::download_blob_to) can go on with what an earlier
@@ -203,10 +206,19 @@ impl BlobStream {
             let left = length.saturating_sub(self.received) + self.unread.len() as u64;
             file.reserve(left).await.map_err(|error| self.own(error))?;
         }
+        if !self.unread.is_empty() {
+            let unread = std::mem::take(&mut self.unread);
+            file.write(unread).await.map_err(|error| self.own(error))?;
+        }
         loop {
-            match self.try_next().await {
-                Ok(Some(bytes)) => file.write(bytes).await.map_err(|error| self.own(error))?,
-                Ok(None) => return file.complete().await.map_err(|error| self.own(error)),
+            match poll_fn(|cx| self.poll_arrived(cx)).await {
+                // Written while it is hashed, so that neither waits for the other.
+                Ok(true) => {
+                    let written = file.write(self.arrived.clone()).await;
+                    written.map_err(|error| self.own(error))?;
+                    self.try_next().await?;
+                }
+                Ok(false) => return file.complete().await.map_err(|error| self.own(error)),
                 Err(error) => {
                     if is_mismatch(&error) {
                         file.discard();
@@ -234,29 +246,38 @@ impl BlobStream {
         Ok(())
     }
 
-    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        let mut bytes = std::mem::take(&mut self.arrived);
-        if bytes.is_empty() {
-            let Some(next) = ready!(self.source.poll_bytes(cx, self.hash.as_ref())?) else {
-                self.finish()?;
-                self.tell(Some(Outcome::Received));
-                return Poll::Ready(None);
-            };
-            if self.hash.is_some() && self.source.is_live() {
-                // The task that reads the connection goes on while these bytes are hashed, where it is
-                // another one on the same thread.
-                self.arrived = next;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            bytes = next;
+    /// Is ready when there are bytes to be [taken](Self::take), or at the end, with `false`.
+    fn poll_arrived(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
+        if self.has_ended || !self.arrived.is_empty() {
+            return Poll::Ready(Ok(!self.has_ended));
         }
+        let arrived = match ready!(self.source.poll_bytes(cx, self.hash.as_ref())) {
+            Some(Ok(bytes)) => {
+                self.arrived = bytes;
+                self.has_given_way = false;
+                return Poll::Ready(Ok(true));
+            }
+            Some(Err(error)) => Err(error),
+            None => self.finish().map(|()| {
+                self.tell(Some(Outcome::Received));
+                false
+            }),
+        };
+        self.has_ended = true;
+        // Nothing more is read, so the connection need not be kept.
+        self.source = Source::Ended(self.source.requests());
+        Poll::Ready(arrived.map_err(|error| self.own(error)))
+    }
+
+    /// Hashes what has arrived.
+    fn take(&mut self) -> Bytes {
+        let bytes = std::mem::take(&mut self.arrived);
         if let Some(hash) = &mut self.hash {
             hash.update(&bytes);
         }
         self.received += bytes.len() as u64;
         self.tell(None);
-        Poll::Ready(Some(Ok(bytes)))
+        bytes
     }
 
     /// How many bytes it has from its beginning to its end, where that is known.
@@ -302,16 +323,18 @@ impl Stream for BlobStream {
         if !self.unread.is_empty() {
             return Poll::Ready(Some(Ok(std::mem::take(&mut self.unread))));
         }
-        if self.has_ended {
-            return Poll::Ready(None);
+        match ready!(self.poll_arrived(cx)) {
+            // The task that reads the connection goes on while these bytes are hashed, where it is another one
+            // on the same thread.
+            Ok(true) if !self.has_given_way && self.hash.is_some() && self.source.is_live() => {
+                self.has_given_way = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Ok(true) => Poll::Ready(Some(Ok(self.take()))),
+            Ok(false) => Poll::Ready(None),
+            Err(error) => Poll::Ready(Some(Err(error))),
         }
-        let item = ready!(self.poll_bytes(cx));
-        if !matches!(item, Some(Ok(_))) {
-            self.has_ended = true;
-            // Nothing more is read, so the connection need not be kept.
-            self.source = Source::Ended(self.source.requests());
-        }
-        Poll::Ready(item.map(|item| item.map_err(|error| self.own(error))))
     }
 }
 

@@ -312,8 +312,9 @@ fn lost() -> Error {
     Error::new(ErrorKind::Io, "the thread that writes the file has ended")
 }
 
-/// How many bytes may wait to be written: enough that neither side waits for the other all the time.
-const MAX_PENDING: usize = 2 << 20;
+/// How many bytes may wait to be written: enough that neither side waits for the other all the time, and so few
+/// that they are still in the cache of the core that received them.
+const MAX_PENDING: usize = 512 << 10;
 
 #[cfg(test)]
 mod tests {
