@@ -142,6 +142,15 @@ impl Stream for ProgressStream {
     }
 }
 
+impl Drop for ProgressStream {
+    /// What nobody reads is not kept for the life of the listener.
+    fn drop(&mut self) {
+        let mut events = lock(&self.0);
+        events.is_closed = true;
+        events.unread = VecDeque::new();
+    }
+}
+
 impl fmt::Debug for ProgressStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProgressStream").finish_non_exhaustive()
@@ -153,6 +162,8 @@ struct Events {
     unread: VecDeque<Progress>,
     reader: Option<Waker>,
     has_ended: bool,
+    /// Whether nobody reads any more.
+    is_closed: bool,
 }
 
 /// The other end of a stream of events.
@@ -161,6 +172,9 @@ struct Sender(Arc<Mutex<Events>>);
 impl Sender {
     fn send(&self, progress: &Progress) {
         let mut events = lock(&self.0);
+        if events.is_closed {
+            return;
+        }
         let is_older = |other: &&mut Progress| {
             other.outcome.is_none()
                 && (&other.digest, other.total) == (&progress.digest, progress.total)
@@ -231,6 +245,18 @@ mod tests {
         assert_eq!(next(), Some(event("b", 4, None)));
         assert_eq!(next(), Some(event("a", 5, None)));
         assert_eq!(next(), None);
+    }
+
+    #[test]
+    fn what_nobody_reads_any_more_is_not_kept() {
+        let (listener, events) = OnProgress::stream();
+        let kept = events.0.clone();
+        listener.tell(&event("a", 1, Some(Outcome::Sent)));
+        assert_eq!(kept.lock().unwrap().unread.len(), 1);
+        drop(events);
+        assert!(kept.lock().unwrap().unread.is_empty());
+        listener.tell(&event("b", 1, Some(Outcome::Sent)));
+        assert!(kept.lock().unwrap().unread.is_empty());
     }
 
     #[tokio::test]

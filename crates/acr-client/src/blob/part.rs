@@ -26,8 +26,8 @@ pub(super) struct Part {
     attempts: Option<RetryState>,
     /// How many requests were sent before the opening.
     requests: u32,
-    /// Whether a byte has come since the last opening.
-    has_moved: bool,
+    /// How many bytes have come that no attempt was given back for.
+    moved: u64,
 }
 
 enum State {
@@ -76,7 +76,7 @@ impl Part {
             again: None,
             attempts: Some(attempts),
             requests: 0,
-            has_moved: false,
+            moved: 0,
         }
     }
 
@@ -89,7 +89,7 @@ impl Part {
             again: None,
             attempts: None,
             requests: 0,
-            has_moved: false,
+            moved: 0,
         };
         part.open_again(None);
         part
@@ -125,7 +125,6 @@ impl Part {
         let (attempts, opened) = ready!(opening.as_mut().poll(cx));
         self.attempts = Some(attempts);
         self.state = State::Ended;
-        self.has_moved = false;
         let Some(opened) = opened? else {
             // There are no more bytes than have come.
             return Poll::Ready(Ok(()));
@@ -193,7 +192,7 @@ impl Part {
             return Err(Error::new(ErrorKind::Transport, text));
         }
         self.place.received += count;
-        self.has_moved = true;
+        self.moved += count;
         Ok(bytes)
     }
 
@@ -204,7 +203,10 @@ impl Part {
         let mut attempts = begun.unwrap_or_else(|| remote.begin());
         self.requests = attempts.requests();
         let is_too_slow = |failure: &Error| cause::find::<TooSlow>(failure).is_some();
-        if self.has_moved && !failure.as_ref().is_some_and(is_too_slow) {
+        // Where a rate is asked for, one that breaks after each byte must not get round it.
+        let enough = self.remote.pipeline.sender().bytes_of_progress();
+        if self.moved >= enough && !failure.as_ref().is_some_and(is_too_slow) {
+            self.moved = 0;
             attempts.progressed();
         }
         let opening = async move {

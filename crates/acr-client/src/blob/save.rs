@@ -228,9 +228,19 @@ impl Drop for PartialFile {
 /// Opens a file that no other download has open, unless one has, or nobody can say.
 #[cfg(unix)]
 fn open_alone(options: &OpenOptions, path: &Path) -> io::Result<Option<File>> {
+    use rustix::fs::{FlockOperation, flock};
     let file = options.open(path)?;
-    let lock = rustix::fs::FlockOperation::NonBlockingLockExclusive;
-    Ok(rustix::fs::flock(&file, lock).is_ok().then_some(file))
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(_) => {
+            // Nobody can lock it here. One that was made just now is of no use to anybody.
+            if file.metadata().is_ok_and(|file| file.len() == 0) && is_still_at(&file, path) {
+                let _ = fs::remove_file(path);
+            }
+            Ok(None)
+        }
+    }
 }
 
 #[cfg(windows)]
@@ -266,15 +276,18 @@ fn is_still_at(_: &File, _: &Path) -> bool {
 /// Takes room behind the first bytes of a file, without making it longer: its length is how much has come.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn reserve(file: &File, from: u64, more: u64) -> io::Result<()> {
-    use rustix::fs::{FallocateFlags, FsWord, fallocate, fstatfs, fstatvfs};
+    use rustix::fs::{FallocateFlags, FsWord, StatVfs, fallocate, fstatfs, fstatvfs};
     use rustix::io::{Errno, retry_on_intr};
     /// `TMPFS_MAGIC` of `linux/magic.h`: files in memory.
     const TMPFS: FsWord = 0x0102_1994;
     let (mut from, mut more) = (from, more);
     if fstatfs(file).is_ok_and(|system| system.f_type == TMPFS) {
         // It would take each page now, and nothing would be received meanwhile.
-        let system = fstatvfs(file)?;
-        if system.f_bavail.saturating_mul(system.f_frsize) < more {
+        let is_full = |system: StatVfs| {
+            // Without a bound it says that it has no blocks at all.
+            system.f_blocks > 0 && system.f_bavail.saturating_mul(system.f_frsize) < more
+        };
+        if fstatvfs(file).is_ok_and(is_full) {
             return Err(Errno::NOSPC.into());
         }
         (from, more) = (from.saturating_add(more) - 1, 1);

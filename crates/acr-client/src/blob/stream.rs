@@ -193,7 +193,8 @@ impl BlobStream {
     ///
     /// # Errors
     ///
-    /// [`Io`](ErrorKind::Io) when the file cannot be written; else as [`try_next`](Self::try_next).
+    /// [`InvalidInput`](ErrorKind::InvalidInput) when the path names no file; [`Io`](ErrorKind::Io) when the
+    /// file cannot be written; else as [`try_next`](Self::try_next).
     pub async fn save(self, path: impl AsRef<Path> + Send) -> Result<u64, Error> {
         let clock = self.remote.pipeline.sender().clock.clone();
         let file = FileWriter::create(path.as_ref(), clock).map_err(|error| self.own(error))?;
@@ -218,7 +219,11 @@ impl BlobStream {
                     written.map_err(|error| self.own(error))?;
                     self.try_next().await?;
                 }
-                Ok(false) => return file.complete().await.map_err(|error| self.own(error)),
+                Ok(false) => {
+                    let length = file.complete().await.map_err(|error| self.own(error))?;
+                    self.tell(Some(Outcome::Received));
+                    return Ok(length);
+                }
                 Err(error) => {
                     if is_mismatch(&error) {
                         file.discard();
@@ -258,10 +263,7 @@ impl BlobStream {
                 return Poll::Ready(Ok(true));
             }
             Some(Err(error)) => Err(error),
-            None => self.finish().map(|()| {
-                self.tell(Some(Outcome::Received));
-                false
-            }),
+            None => self.finish().map(|()| false),
         };
         self.has_ended = true;
         // Nothing more is read, so the connection need not be kept.
@@ -323,6 +325,7 @@ impl Stream for BlobStream {
         if !self.unread.is_empty() {
             return Poll::Ready(Some(Ok(std::mem::take(&mut self.unread))));
         }
+        let had_ended = self.has_ended;
         match ready!(self.poll_arrived(cx)) {
             // The task that reads the connection goes on while these bytes are hashed, where it is another one
             // on the same thread.
@@ -332,7 +335,12 @@ impl Stream for BlobStream {
                 Poll::Pending
             }
             Ok(true) => Poll::Ready(Some(Ok(self.take()))),
-            Ok(false) => Poll::Ready(None),
+            Ok(false) => {
+                if !had_ended {
+                    self.tell(Some(Outcome::Received));
+                }
+                Poll::Ready(None)
+            }
             Err(error) => Poll::Ready(Some(Err(error))),
         }
     }

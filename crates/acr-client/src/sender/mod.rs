@@ -145,6 +145,12 @@ impl Sender {
         Body::new(Idle::new(body, self.idle_timeout, self.clock.clone()))
     }
 
+    /// How many bytes of a body are progress: any, or as many as a window of the least rate has.
+    pub(crate) fn bytes_of_progress(&self) -> u64 {
+        let asked = self.min_rate.map_or(1, MinRate::bytes_of_a_window);
+        asked.max(1)
+    }
+
     /// Measures a body that the caller reads, if it has to arrive at some rate.
     pub(crate) fn paced(&self, body: Body) -> Body {
         match self.min_rate {

@@ -20,7 +20,7 @@ pub(crate) struct MinRate {
 }
 
 impl MinRate {
-    fn bytes_of_a_window(self) -> u64 {
+    pub(super) fn bytes_of_a_window(self) -> u64 {
         let per_window =
             u128::from(self.bytes_per_second).saturating_mul(self.window.as_millis()) / 1000;
         u64::try_from(per_window).unwrap_or(u64::MAX)

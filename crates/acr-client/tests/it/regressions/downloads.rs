@@ -216,6 +216,17 @@ fn bytes_that_drip_are_not_taken_for_progress_where_a_rate_is_asked_for() {
 }
 
 #[test]
+fn a_server_that_breaks_after_each_byte_does_not_get_round_the_rate_that_is_asked_for() {
+    let stored = Stored::new();
+    stored.inject(|fault| fault.then(FaultAction::CutBody(1)));
+    let builder = stored.scene.builder(Credential::entra_token("any"));
+    let client = builder.min_stream_rate(100, Duration::from_secs(30));
+    let error = stored.download_by(&client.build().unwrap()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+    assert_eq!(stored.requests(), 5);
+}
+
+#[test]
 fn a_url_that_expired_before_the_first_byte_is_asked_for_anew() {
     let stored = Stored::new();
     stored.inject(|fault| fault.times(2).then(FaultResponse::expired_url()));

@@ -243,6 +243,25 @@ fn what_there_was_counts_as_progress_from_the_beginning() {
 }
 
 #[test]
+fn a_file_that_cannot_take_its_name_is_not_told_to_be_there() {
+    let place = Place::new();
+    fs::create_dir(place.file()).unwrap();
+    for resume in [false, true] {
+        let (on_progress, mut events) = OnProgress::stream();
+        let options = SaveBlobOptions {
+            resume,
+            on_progress,
+            ..SaveBlobOptions::default()
+        };
+        let error = place.save_with(options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+        while let Some(progress) = place.scene.drive(events.next()) {
+            assert_eq!(progress.outcome, None);
+        }
+    }
+}
+
+#[test]
 fn two_downloads_to_one_path_do_not_spoil_each_other() {
     let place = Place::new();
     let app = place.app(RetryOptions::none());
