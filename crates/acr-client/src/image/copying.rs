@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use acr_protocol::referrers::fallback_tag;
-use acr_protocol::{Descriptor, Digest, Manifest};
+use acr_protocol::{Descriptor, Digest, Manifest, Platform};
 use futures_util::{StreamExt as _, stream};
 
 use super::graph::{Graph, references};
@@ -22,8 +22,10 @@ pub(super) struct Copying {
     nearness: Nearness,
     options: CopyOptions,
     tally: Tally,
-    /// The blobs and manifests that were seen to.
-    done: HashSet<Digest>,
+    /// The blobs that were seen to.
+    blobs: HashSet<Digest>,
+    /// The manifests that were seen to. The same bytes may be both: a layer of one image and a manifest of their own.
+    manifests: HashSet<Digest>,
     /// What a layout is to list.
     listed: Vec<Descriptor>,
     copied: Copied,
@@ -37,23 +39,31 @@ impl Copying {
             from,
             to,
             options,
-            done: HashSet::new(),
+            blobs: HashSet::new(),
+            manifests: HashSet::new(),
             listed: Vec::new(),
             copied: Copied::default(),
         }
     }
 
     pub(super) async fn run(mut self) -> Result<Copied, Error> {
-        let mut open: VecDeque<_> = self.names().await?.into();
-        let mut known: HashSet<_> = open.iter().map(|(source, _)| source.clone()).collect();
-        while let Some((source, target)) = open.pop_front() {
-            let manifests = self.image(source, target).await?;
+        let platforms = std::mem::take(&mut self.options.platforms);
+        let names = self.names().await?;
+        let mut known: HashSet<_> = names.iter().map(|(source, _)| source.clone()).collect();
+        let mut open = VecDeque::new();
+        open.extend(names.into_iter().map(|names| (names, platforms.as_slice())));
+        while let Some(((source, target), platforms)) = open.pop_front() {
+            let manifests = self.image(source, target, platforms).await?;
             for tag in self.tags_of(manifests).await? {
                 if known.insert(Some(tag.clone())) {
-                    open.push_back((Some(tag.clone()), Some(tag)));
+                    // What belongs to an image is for no platform, also where it is in an index.
+                    open.push_back(((Some(tag.clone()), Some(tag)), &[]));
                 }
             }
         }
+        // What one image names as foreign may be another one's own.
+        let Self { blobs, copied, .. } = &mut self;
+        copied.left_out.retain(|blob| !blobs.contains(&blob.digest));
         if let Place::Layout(layout) = &self.to.place {
             layout.list(&self.listed)?;
         }
@@ -79,11 +89,12 @@ impl Copying {
         &mut self,
         source: Option<String>,
         target: Option<String>,
+        platforms: &[Platform],
     ) -> Result<Vec<Digest>, Error> {
         let from = &self.from.place;
         let (image, own_name) = from.image(source.as_deref()).await?;
         let source = image.descriptor();
-        let root = platforms::choose(from, image, &self.options.platforms).await?;
+        let root = platforms::choose(from, image, platforms, &self.options).await?;
         let name = match target {
             Some(target) => self.to.place.tag(target, &root.manifest)?,
             None => own_name
@@ -91,7 +102,7 @@ impl Copying {
                 .transpose()?,
         };
         let descriptor = root.manifest.descriptor();
-        let graph = Graph::gather(from, root, &self.done, &self.options).await?;
+        let graph = Graph::gather(from, root, &self.manifests, &self.options).await?;
 
         let present = self.present(&graph, name.as_deref()).await?;
         self.blobs(&graph, &present).await?;
@@ -119,7 +130,7 @@ impl Copying {
         if let Some(name) = name {
             present.is_tagged = to.find(name).await?.as_ref() == Some(root);
         }
-        let (mut known, mut asked) = (self.done.clone(), Vec::new());
+        let (mut known, mut asked) = (self.manifests.clone(), Vec::new());
         for manifest in graph.manifests() {
             let is_root = manifest.digest == *root;
             if self.nearness == Nearness::SameRepository && !(is_root && graph.is_new)
@@ -150,14 +161,17 @@ impl Copying {
             nearness,
             options,
             tally,
-            done,
+            blobs: done,
+            manifests,
             copied,
             ..
         } = self;
         let mut plan: Vec<(Descriptor, bool)> = Vec::new();
         let mut places = HashMap::new();
         for manifest in graph.manifests() {
-            tally.announce(&manifest.descriptor());
+            if !manifests.contains(&manifest.digest) {
+                tally.announce(&manifest.descriptor());
+            }
             // Mounting what is there does no harm, so that is asked only where it is likely.
             let ask = *nearness == Nearness::Apart || present.manifests.contains(&manifest.digest);
             for blob in references(manifest)?.1 {
@@ -166,8 +180,9 @@ impl Copying {
                     continue;
                 }
                 if is_foreign && !options.foreign_layers {
-                    done.insert(blob.digest.clone());
-                    copied.left_out.push(blob);
+                    if !copied.left_out.iter().any(|b| b.digest == blob.digest) {
+                        copied.left_out.push(blob);
+                    }
                 } else if let Some(&place) = places.get(&blob.digest) {
                     let (_, asked): &mut (_, bool) = &mut plan[place];
                     *asked |= ask;
@@ -218,13 +233,15 @@ impl Copying {
         let with_root = graph.referrers.iter().flatten().all(is_there);
         let Self {
             to,
+            nearness,
             options,
             tally,
-            done,
+            manifests: done,
             copied,
             ..
         } = self;
         let (to, tally) = (&to.place, &*tally);
+        let sees_lists = *nearness != Nearness::SameRepository;
         let at_once = options.concurrency.max(1).min(to.max_writers());
         for batch in graph.image.iter().chain(&graph.referrers) {
             let mut plan = Vec::new();
@@ -240,9 +257,13 @@ impl Copying {
             let mut puts = stream::iter(plan)
                 .map(|(manifest, tag, is_there)| async move {
                     let content = tally.content(&manifest.descriptor());
-                    let outcome = match is_there {
-                        true => Outcome::Present,
-                        false => to.put(&manifest, tag.as_deref()).await?,
+                    let outcome = if is_there {
+                        if sees_lists {
+                            to.see_listed(&manifest).await?;
+                        }
+                        Outcome::Present
+                    } else {
+                        to.put(&manifest, tag.as_deref()).await?
                     };
                     content.done(outcome);
                     Ok::<_, Error>((manifest, outcome))

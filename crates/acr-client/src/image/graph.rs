@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use acr_protocol::referrers::referrer;
 use acr_protocol::{Descriptor, Digest, Manifest};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 
 use super::limits::Limits;
 use super::options::CopyOptions;
@@ -76,7 +76,13 @@ impl Graph {
 
 /// What a manifest refers to, as manifests and as blobs. The entries of an index are manifests, but for those whose
 /// type says otherwise, such as the layers in an index of BuildKit's cache.
+///
+/// What it refers to is not known of Docker's schema 1, and what is not known is not left out in silence.
 pub(super) fn references(manifest: &Manifest) -> Result<(Vec<Descriptor>, Vec<Descriptor>), Error> {
+    if manifest.media_type.begins_with(SCHEMA_1) {
+        let text = format!("{} is a manifest of Docker's schema 1", manifest.digest);
+        return Err(Error::new(ErrorKind::Unsupported, text));
+    }
     let references = manifest.references()?.into_iter();
     let is_index = manifest.media_type.is_index();
     Ok(references.partition(|reference| {
@@ -122,10 +128,18 @@ impl Gathering<'_> {
         }
         while !subjects.is_empty() {
             self.limits.check_depth(depth)?;
-            let lists = stream::iter(subjects.clone())
+            let mut lists = stream::iter(subjects.clone())
                 .map(|subject| referrers.list(subject, most))
                 .buffer_unordered(self.concurrency);
-            let listed: Vec<_> = lists.try_concat().await?;
+            let (mut listed, mut new) = (Vec::new(), HashSet::new());
+            while let Some(list) = lists.next().await {
+                let list = list?.into_iter();
+                listed.extend(list.filter(|listed| {
+                    !self.seen.contains(&listed.digest) && new.insert(listed.digest.clone())
+                }));
+                self.limits.check_count(listed.len())?;
+            }
+            drop(lists);
             let mut found = Vec::new();
             // What a list says may be out of date.
             for manifest in self.read(listed, true).await? {
@@ -173,6 +187,9 @@ impl Gathering<'_> {
         Ok(read)
     }
 }
+
+/// How both of its types begin, the signed and the plain one.
+const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+";
 
 /// Sorts manifests by their height above those that refer to no other of them.
 fn batches(all: Vec<Manifest>) -> Result<Vec<Vec<Manifest>>, Error> {

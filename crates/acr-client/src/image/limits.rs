@@ -22,8 +22,16 @@ impl Limits {
 
     /// Takes note of manifests that are about to be read.
     pub(super) fn count(&mut self, manifests: usize) -> Result<(), Error> {
-        let left = self.manifests.checked_sub(manifests);
-        self.manifests = left.ok_or_else(|| too_large("more manifests than `max_manifests`"))?;
+        self.check_count(manifests)?;
+        self.manifests -= manifests;
+        Ok(())
+    }
+
+    /// Checks that so many more may be read.
+    pub(super) fn check_count(&self, manifests: usize) -> Result<(), Error> {
+        if manifests > self.manifests {
+            return Err(too_large("more manifests than `max_manifests`"));
+        }
         Ok(())
     }
 

@@ -82,7 +82,8 @@ pub async fn copy(
 
 /// Pushes an image from a layout to a repository.
 ///
-/// It is the only image of the layout or, where there are several, the one of the target's name.
+/// It is the only image of the layout or, where there are several, the one of the target's name; where none has it, the
+/// only one that has a name.
 ///
 /// ```no_run
 /// use acr_client::image::{self, CopyOptions, Layout};
@@ -103,7 +104,11 @@ pub async fn push(
 ) -> Result<Copied, Error> {
     let (to, options) = (to.into_argument()?, options.into());
     let mut from = ImageLocation::from(layout);
-    if !options.all_tags && layout.images()?.len() > 1 {
+    let is_there = |name: &String| layout.image(Some(name)).is_ok();
+    if !options.all_tags
+        && layout.images()?.len() > 1
+        && (to.name.as_ref().is_some_and(is_there) || layout.image(None).is_err())
+    {
         from.name.clone_from(&to.name);
     }
     run("push_image", from, to, options).await

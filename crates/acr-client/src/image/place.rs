@@ -130,6 +130,17 @@ impl Place {
         }
     }
 
+    /// Sees to it that a manifest that is there is in the list of its subject's referrers, where clients keep these:
+    /// whoever put it there may have been stopped before it was listed.
+    pub(super) async fn see_listed(&self, manifest: &Manifest) -> Result<(), Error> {
+        match self {
+            Self::Layout(_) => Ok(()),
+            Self::Repository(repository) => {
+                Box::pin(repository.list_kept(manifest, &manifest.digest)).await
+            }
+        }
+    }
+
     /// Puts a manifest under its digest, and under a tag. The tag of a list of referrers that this client keeps itself
     /// is left alone: the referrers are in it, beside others.
     pub(super) async fn put(
@@ -139,13 +150,22 @@ impl Place {
     ) -> Result<Outcome, Error> {
         let repository = match self {
             Self::Layout(layout) => {
+                let descriptor = manifest.descriptor();
+                if layout.has(&descriptor)? {
+                    return Ok(Outcome::Present);
+                }
                 let content = Reader::Bytes(manifest.bytes.clone());
-                layout.write(&manifest.descriptor(), content).await?;
+                layout.write(&descriptor, content).await?;
                 return Ok(Outcome::Received);
             }
             Self::Repository(repository) => repository,
         };
-        let tag = tag.filter(|tag| !(is_list(tag) && repository.keeps_referrers()));
+        let tag = match tag {
+            Some(tag) if is_list(tag) && repository.keeps_referrers(&manifest.digest).await? => {
+                None
+            }
+            tag => tag,
+        };
         // A tag makes the registry compute the digest, by sha256.
         if tag.is_none() || manifest.digest.algorithm() != Algorithm::SHA256 {
             let digest = &manifest.digest;

@@ -3,6 +3,8 @@
 use acr_protocol::{Descriptor, Digest, Manifest, Platform};
 use serde_json::Value;
 
+use super::limits::Limits;
+use super::options::CopyOptions;
 use super::place::Place;
 use crate::error::{Error, ErrorKind};
 
@@ -18,6 +20,7 @@ pub(super) async fn choose(
     from: &Place,
     image: Manifest,
     platforms: &[Platform],
+    options: &CopyOptions,
 ) -> Result<Root, Error> {
     let found = |manifest| Root {
         manifest,
@@ -26,23 +29,69 @@ pub(super) async fn choose(
     if platforms.is_empty() || !image.media_type.is_index() {
         return Ok(found(image));
     }
-    let index = image.as_index()?;
+    let mut limits = Limits::new(options.max_manifests, options.max_depth);
     let mut chosen = Vec::new();
     for platform in platforms {
-        let best = index.for_platform(platform).ok_or_else(|| {
-            let text = format!("{} has no manifest for {platform}", image.digest);
-            Error::new(ErrorKind::NotFound, text)
-        })?;
-        chosen.push(best);
+        chosen.push(find(from, &image, platform, &mut limits).await?);
     }
     match chosen.as_slice() {
-        [only] => from.manifest(only).await.map(found),
+        [only] => from.manifest(&only.image).await.map(found),
         _ => {
-            let manifest = of_these(&image, &chosen)?;
+            let entries: Vec<_> = chosen.iter().map(|chosen| &chosen.entry).collect();
+            let manifest = of_these(&image, &entries)?;
             let is_new = manifest.digest != image.digest;
             Ok(Root { manifest, is_new })
         }
     }
+}
+
+/// The image of a platform.
+struct Chosen {
+    image: Descriptor,
+    /// The entry of the index by which it was found: itself, or an index in which it is.
+    entry: Descriptor,
+}
+
+/// Finds the image of a platform in an index, or in one within it that is for this platform or does not say for which.
+async fn find(
+    from: &Place,
+    image: &Manifest,
+    platform: &Platform,
+    limits: &mut Limits,
+) -> Result<Chosen, Error> {
+    let mut open: Vec<(Chosen, usize)> = Vec::new();
+    let mut of_platform = None;
+    let (mut index, mut by, mut depth) = (image.as_index()?, None::<Descriptor>, 0);
+    loop {
+        let chosen = |image: &Descriptor| Chosen {
+            image: image.clone(),
+            entry: by.as_ref().unwrap_or(image).clone(),
+        };
+        match index.for_platform(platform) {
+            Some(best) if !best.media_type.is_index() => return Ok(chosen(best)),
+            Some(best) => {
+                of_platform.get_or_insert_with(|| chosen(best));
+                open.push((chosen(best), depth + 1));
+            }
+            None => {
+                let within = index.manifests.iter().rev();
+                let within = within.filter(|e| e.media_type.is_index() && e.platform.is_none());
+                open.extend(within.map(|entry| (chosen(entry), depth + 1)));
+            }
+        }
+        let Some((next, at)) = open.pop() else {
+            break;
+        };
+        limits.check_depth(at)?;
+        limits.count(1)?;
+        let manifest = from.manifest(&next.image).await?;
+        limits.hold(&manifest)?;
+        (index, by, depth) = (manifest.as_index()?, Some(next.entry), at);
+    }
+    of_platform.ok_or_else(|| {
+        let text = format!("{} has no manifest for {platform}", image.digest);
+        Error::new(ErrorKind::NotFound, text)
+    })
 }
 
 /// The index without those that were not chosen. Everything else stays, and so does the order.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use acr_protocol::referrers::referrer;
-use acr_protocol::{Descriptor, Digest};
+use acr_protocol::{Descriptor, Digest, MediaType};
 
 use super::layout::{Layout, image_name};
 use super::place::{Place, is_list};
@@ -37,7 +37,9 @@ impl<'a> Referrers<'a> {
             Self::Repository(repository) => {
                 let mut pages = repository.list_referrers(&subject);
                 while let Some(referrer) = pages.try_next().await? {
-                    listed.push(referrer);
+                    // Annotations are read from the manifests, whose bytes are bounded; those of a list are not.
+                    let any = MediaType::from(String::new());
+                    listed.push(Descriptor::new(any, referrer.digest, referrer.size));
                     if listed.len() > most {
                         let text = format!("{subject} has more than {most} referrers");
                         return Err(Error::new(ErrorKind::TooLarge, text));

@@ -85,11 +85,15 @@ impl Content {
     }
 
     fn tell(&self, mut progress: Progress) {
-        let all_told = with(&self.told, |told| {
+        // The listener is told within, or a thread that was overtaken here would tell of bytes after the end.
+        with(&self.told, |told| {
             // A thread that reads ahead may be late.
             if told.has_ended {
-                return true;
+                return;
             }
+            // A size that was left out reads as 0.
+            progress.bytes = progress.bytes.min(self.content.size);
+            progress.acknowledged = progress.acknowledged.min(self.content.size);
             progress.image = Some(with(&self.sum, |sum| {
                 let others = sum.bytes.saturating_sub(told.bytes);
                 sum.bytes = others.saturating_add(progress.bytes);
@@ -97,13 +101,10 @@ impl Content {
             }));
             told.bytes = progress.bytes;
             told.has_ended = progress.outcome.is_some();
-            false
-        });
-        if !all_told {
             progress.digest = Some(self.content.digest.clone());
             progress.total = Some(self.content.size);
             self.listener.tell(&progress);
-        }
+        });
     }
 }
 

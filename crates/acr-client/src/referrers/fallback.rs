@@ -22,36 +22,43 @@ impl RepositoryClient {
         accepted: &AcceptedManifest,
         info: &OperationInfo,
     ) -> Result<(), Error> {
-        let kept = self.pipeline.kept_referrers();
         if accepted.subject.is_some() {
-            kept.learn(true);
+            self.pipeline.kept_referrers().learn(true);
             return Ok(());
         }
+        let listed = self.list_kept(manifest, &accepted.digest).await;
+        listed.map_err(|cause| {
+            let text = format!(
+                "the manifest {} is set, but is not in the list of the referrers of its subject, which \
+                 this registry leaves to its clients; set it again",
+                accepted.digest
+            );
+            wrapped(text, info, cause)
+        })
+    }
+
+    /// Sees to it that a manifest that is there under this digest is in the list of its subject's referrers, where
+    /// clients keep these. Where it is, the list is read and not set.
+    pub(crate) async fn list_kept(
+        &self,
+        manifest: &Manifest,
+        digest: &Digest,
+    ) -> Result<(), Error> {
+        let kept = self.pipeline.kept_referrers();
         if self.is_azure() || kept.known() == Some(true) {
             return Ok(());
         }
         let Some((subject, mut entry)) = referrer(manifest) else {
             return Ok(());
         };
-        entry.digest.clone_from(&accepted.digest);
-        let listed = async {
-            if self.has_referrers_api(&subject).await? {
-                return Ok(());
-            }
-            let of = accepted.digest.clone();
-            self.change_kept(&subject, of, Some(entry)).await?;
-            kept.learn(false);
-            Ok(())
-        };
-        let listed: Result<(), Error> = listed.await;
-        listed.map_err(|cause| {
-            let text = format!(
-                "the manifest {} is set, but is not in the list of the referrers of {subject}, which \
-                 this registry leaves to its clients; set it again",
-                accepted.digest
-            );
-            wrapped(text, info, cause)
-        })
+        if self.has_referrers_api(&subject).await? {
+            return Ok(());
+        }
+        entry.digest.clone_from(digest);
+        self.change_kept(&subject, digest.clone(), Some(entry))
+            .await?;
+        kept.learn(false);
+        Ok(())
     }
 
     /// Finds the subject in whose list of referrers a manifest is that is to be deleted, where such
@@ -169,9 +176,9 @@ impl RepositoryClient {
         Audience::is_azure_host(self.pipeline.endpoint().host())
     }
 
-    /// Whether lists of referrers are known to be kept by clients here.
-    pub(crate) fn keeps_referrers(&self) -> bool {
-        !self.is_azure() && self.pipeline.kept_referrers().known() == Some(false)
+    /// Whether lists of referrers are kept by clients here; the registry is asked unless that is known.
+    pub(crate) async fn keeps_referrers(&self, subject: &Digest) -> Result<bool, Error> {
+        Ok(!self.is_azure() && !Box::pin(self.has_referrers_api(subject)).await?)
     }
 
     /// The same repository, where what is not found is not waited for.

@@ -1,9 +1,9 @@
 //! A layout in a folder.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -16,8 +16,6 @@ pub(super) struct Folder {
     path: PathBuf,
     /// Where that is, for paths to be held against.
     real: PathBuf,
-    /// Held while `index.json` is changed.
-    changing: Mutex<()>,
 }
 
 impl Folder {
@@ -26,7 +24,6 @@ impl Folder {
         Ok(Self {
             path: path.to_owned(),
             real,
-            changing: Mutex::default(),
         })
     }
 
@@ -59,7 +56,18 @@ impl Folder {
         }))
     }
 
-    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    /// Writes the files that are not there.
+    pub(super) fn begin(&self, files: &[(&str, &str)]) -> Result<(), Error> {
+        let _alone = self.alone();
+        for (name, content) in files {
+            if self.find(name)?.is_none() {
+                self.write(name, content.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let mut partial = PartialFile::create(&self.place(name)?)?;
         partial.write(bytes)?;
         partial.complete()?;
@@ -83,12 +91,13 @@ impl Folder {
         Ok(())
     }
 
-    /// Replaces the index by what is made of it. Nobody else's change through this layout is lost.
+    /// Replaces the index by what is made of it. No other change is lost: not by this process, whatever layout it is
+    /// made through, nor by another one with this library.
     pub(super) fn change_index(
         &self,
         change: impl FnOnce(Bytes) -> Result<Vec<u8>, Error>,
     ) -> Result<(), Error> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.alone();
         let before = match self.find(INDEX)? {
             Some(stored) => stored.bytes()?,
             None => super::index::EMPTY.into(),
@@ -98,6 +107,16 @@ impl Folder {
             return Ok(());
         }
         self.write(INDEX, &after)
+    }
+
+    /// Waits until nobody else changes the index. It is for as long as a small file takes to be written.
+    fn alone(&self) -> Alone {
+        static CHANGING: Mutex<()> = Mutex::new(());
+        let here = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
+        Alone {
+            _elsewhere: lock(&self.real),
+            _here: here,
+        }
     }
 
     /// Makes the folder that a file is to be in, and returns where the file is to be.
@@ -119,4 +138,24 @@ impl Folder {
             path.display()
         )))
     }
+}
+
+/// Held while an index is changed.
+struct Alone {
+    /// What other processes see: a lock of the folder, for files take each other's places. Where there is none,
+    /// nothing else is lost than a change at the same moment.
+    _elsewhere: Option<File>,
+    _here: MutexGuard<'static, ()>,
+}
+
+#[cfg(unix)]
+fn lock(folder: &Path) -> Option<File> {
+    let folder = File::open(folder).ok()?;
+    rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive).ok()?;
+    Some(folder)
+}
+
+#[cfg(not(unix))]
+fn lock(_: &Path) -> Option<File> {
+    None
 }

@@ -69,11 +69,7 @@ impl Layout {
     /// [`Io`](ErrorKind::Io) when the folder cannot be written; else as [`open`](Self::open).
     pub fn create(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = Folder::create(folder.as_ref())?;
-        for (name, content) in [(INDEX, index::EMPTY), (OCI_LAYOUT, VERSION)] {
-            if folder.find(name)?.is_none() {
-                folder.write(name, content.as_bytes())?;
-            }
-        }
+        folder.begin(&[(INDEX, index::EMPTY), (OCI_LAYOUT, VERSION)])?;
         Self::open(folder.path())
     }
 
@@ -189,15 +185,19 @@ impl Layout {
     /// Lists images in `index.json`, each in the place of one of the same name; the others stay.
     pub(super) fn list(&self, images: &[Descriptor]) -> Result<(), Error> {
         match &*self.0 {
-            Kind::Folder(folder) => folder.change_index(|index| {
-                index::add(index, images).map_err(|reason| self.invalid(INDEX, reason))
-            }),
+            Kind::Folder(folder) => folder.change_index(|index| self.with_images(index, images)),
             Kind::NewArchive(archive) => {
-                let index = index::add(index::EMPTY.into(), images);
-                archive.complete(&index.map_err(|reason| self.invalid(INDEX, reason))?)
+                archive.complete(&self.with_images(index::EMPTY.into(), images)?)
             }
             Kind::Archive(_) => Err(self.is_complete()),
         }
+    }
+
+    /// The list with these images. One that nobody would read is not written.
+    fn with_images(&self, index: Bytes, images: &[Descriptor]) -> Result<Vec<u8>, Error> {
+        let added = index::add(index, images).map_err(|reason| self.invalid(INDEX, reason))?;
+        self.check_length(INDEX, added.len() as u64)?;
+        Ok(added)
     }
 
     fn is_complete(&self) -> Error {
@@ -225,15 +225,19 @@ impl Layout {
 
     /// Reads what is to be in memory.
     fn read(&self, name: &str, stored: &Stored) -> Result<Bytes, Error> {
-        if stored.length > MAX_MANIFEST_SIZE as u64 {
+        self.check_length(name, stored.length)?;
+        stored.bytes()
+    }
+
+    fn check_length(&self, name: &str, length: u64) -> Result<(), Error> {
+        if length > MAX_MANIFEST_SIZE as u64 {
             let text = format!(
-                "{} has {} bytes; at most {MAX_MANIFEST_SIZE} are read",
-                self.display(name),
-                stored.length
+                "{} has {length} bytes; at most {MAX_MANIFEST_SIZE} are read",
+                self.display(name)
             );
             return Err(Error::new(ErrorKind::TooLarge, text));
         }
-        stored.bytes()
+        Ok(())
     }
 
     /// The path of content within the layout. Only what can be verified has one.

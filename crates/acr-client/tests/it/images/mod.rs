@@ -3,6 +3,7 @@
 mod bad_input;
 mod copies;
 mod faults;
+mod hard_cases;
 mod layouts;
 mod progress;
 mod referrers;

@@ -13,16 +13,16 @@ use acr_mock::{Profile, RepositorySeed};
 use super::site::Site;
 use super::{contents, new_layout, seed_image, seed_index};
 
-const SIGNATURE: &str = "application/vnd.example.signature";
+pub(super) const SIGNATURE: &str = "application/vnd.example.signature";
 
-fn with_referrers() -> CopyOptions {
+pub(super) fn with_referrers() -> CopyOptions {
     CopyOptions {
         referrers: true,
         ..CopyOptions::default()
     }
 }
 
-async fn referrers(repository: &RepositoryClient, subject: &Digest) -> Vec<Digest> {
+pub(super) async fn referrers(repository: &RepositoryClient, subject: &Digest) -> Vec<Digest> {
     let listed = repository.list_referrers(subject).collect_all().await;
     let mut listed: Vec<_> = listed
         .unwrap()
@@ -45,7 +45,7 @@ fn seed_signed(seed: &RepositorySeed) -> (Manifest, Vec<Digest>) {
 }
 
 #[tokio::test]
-async fn referrers_follow_their_subjects_and_the_tag_comes_last() {
+pub(super) async fn referrers_follow_their_subjects_and_the_tag_comes_last() {
     let site = Site::new();
     let (index, subjects) = seed_signed(&site.seed("dev/app"));
     let (dev, prod) = (site.repository("dev/app"), site.repository("prod/app"));
