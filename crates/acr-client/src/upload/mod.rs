@@ -71,13 +71,17 @@ impl RepositoryClient {
     /// # Errors
     ///
     /// [`NotFound`](ErrorKind::NotFound) when the upload has ended or expired;
-    /// [`Protocol`](ErrorKind::Protocol) when the location is not on this registry.
+    /// [`Protocol`](ErrorKind::Protocol) when the location is not on this registry;
+    /// [`InvalidInput`](ErrorKind::InvalidInput) when the state is that of an upload to another repository or
+    /// registry.
     pub async fn resume_upload(
         &self,
         state: impl Argument<UploadState>,
     ) -> Result<BlobUpload, Error> {
         let mut state = state.into_argument()?;
-        let own = own_location(&self.pipeline, &Uri::from_static("/"), &state.location);
+        let own = state
+            .check(self)
+            .and_then(|()| own_location(&self.pipeline, &Uri::from_static("/"), &state.location));
         state.location = own.map_err(|error| {
             let name = GetUploadStatus::SPEC.name;
             error.in_operation(name, Some(self.name.as_str()), None, 0)
@@ -165,6 +169,8 @@ impl BlobUpload {
     #[must_use]
     pub fn state(&self) -> UploadState {
         UploadState {
+            registry: Some(self.repository.pipeline.endpoint().to_string()),
+            repository: Some(self.repository.name.clone()),
             offset: Some(self.offset),
             ..self.state.clone()
         }
@@ -227,6 +233,7 @@ impl BlobUpload {
             match self.advance_by(&operation, &info, payload).await {
                 Ok(_) => {
                     self.offset = end;
+                    part.furthest = part.furthest.max(end);
                     self.repository.pipeline.set_largest_request(self.largest);
                 }
                 Err(error) => self.recover(error, part, end, &info).await?,
@@ -528,8 +535,9 @@ impl BlobUpload {
         if error.kind() == ErrorKind::Transport {
             part.lost_at = Some(held);
         }
-        if held >= sent.saturating_add(MIN_REQUEST) {
-            // What has come was worth the attempt.
+        if held >= part.furthest.saturating_add(MIN_REQUEST) {
+            // What has come was worth the attempt; that of bytes which were lost and have come again was not.
+            part.furthest = held;
             part.attempts = self.repository.pipeline.for_composite();
         }
         if part.reaches(held) {

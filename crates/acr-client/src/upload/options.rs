@@ -37,7 +37,7 @@ pub struct UploadBlobOptions {
     /// Where the state of the upload is kept, so that the same call in another process goes on with it.
     ///
     /// The file is replaced as a whole after each request, kept after an error, and removed at the end. One of
-    /// another source, or of an upload that the registry has lost, is replaced; one that holds something else is
+    /// another source or repository, or of an upload that the registry has lost, is replaced; one that holds something else is
     /// an error of the kind [`InvalidInput`](crate::ErrorKind::InvalidInput). Only its owner can read it, as
     /// [`UploadState`](crate::UploadState) says why.
     pub state_file: Option<PathBuf>,

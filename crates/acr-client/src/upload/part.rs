@@ -21,6 +21,8 @@ pub(super) struct Part {
     pub(super) misplaced: u32,
     /// Where the registry stood when a request was lost last.
     pub(super) lost_at: Option<u64>,
+    /// How far the registry has ever been.
+    pub(super) furthest: u64,
     pub(super) attempts: RetryState,
 }
 
@@ -48,6 +50,7 @@ impl Part {
             may_have_come: false,
             misplaced: 0,
             lost_at: None,
+            furthest: first,
             attempts,
         })
     }

@@ -2,22 +2,23 @@
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use acr_protocol::Digester;
 use acr_protocol::upload::UploadLocation;
+use acr_protocol::{Digester, RepositoryName};
 use serde::{Deserialize, Serialize};
 
 use crate::argument::Argument;
 use crate::error::{Error, ErrorKind};
+use crate::repository::RepositoryClient;
 
 /// Where an upload stands, to be gone on with, also by another process.
 ///
 /// [`BlobUpload::state`](crate::BlobUpload::state) gives it, and
 /// [`resume_upload`](crate::RepositoryClient::resume_upload) takes it, or a location alone. In between it
 /// can be written with serde. It holds the location, which gives access to the upload, and up to 128 bytes of the
-/// content within the state of the digest.
+/// content within the state of the digest. It is of one repository of one registry, and goes to no other.
 ///
 /// ```
 /// # use acr_client::{Error, RepositoryClient, UploadBlobOptions, UploadState};
@@ -35,6 +36,12 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone, Serialize, Deserialize)]
 pub struct UploadState {
     pub(super) location: UploadLocation,
+    /// Where the location is one: a registry does not look whether it is one of the repository that is meant, and
+    /// another registry must not see it at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) registry: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) repository: Option<RepositoryName>,
     /// How many bytes the registry holds, as far as is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) offset: Option<u64>,
@@ -75,6 +82,8 @@ impl UploadState {
     pub const fn at(location: UploadLocation) -> Self {
         Self {
             location,
+            registry: None,
+            repository: None,
             offset: None,
             digest: None,
             source: SourceMark {
@@ -82,6 +91,22 @@ impl UploadState {
                 modified: None,
             },
         }
+    }
+
+    /// Refuses the state of an upload to somewhere else.
+    pub(super) fn check(&self, repository: &RepositoryClient) -> Result<(), Error> {
+        let registry = repository.pipeline.endpoint().to_string();
+        let is_here = |own: &String| *own == registry;
+        let is_it = |own: &RepositoryName| *own == repository.name;
+        if self.registry.as_ref().is_none_or(is_here) && self.repository.as_ref().is_none_or(is_it)
+        {
+            return Ok(());
+        }
+        let registry = self.registry.as_deref().unwrap_or(&registry);
+        let name = self.repository.as_ref().unwrap_or(&repository.name);
+        Err(Error::invalid(format!(
+            "the state is that of an upload to the repository {name} of the registry {registry}"
+        )))
     }
 
     /// Returns where the upload goes on.
@@ -146,12 +171,19 @@ impl StateFile {
     ///
     /// `InvalidInput` where the file holds something else, which may be the caller's only copy of it.
     pub(super) fn load(&self) -> Result<Option<UploadState>, Error> {
-        let text = match fs::read(&self.0) {
+        if self.0.file_name().is_none() {
+            let path = self.0.display();
+            return Err(Error::invalid(format!(
+                "the path {path} names no state file"
+            )));
+        }
+        let text = match read(&self.0) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.failed("read", error)),
         };
-        serde_json::from_slice(&text).map(Some).map_err(|_| {
+        let state = text.and_then(|text| serde_json::from_slice(&text).ok());
+        state.map(Some).ok_or_else(|| {
             Error::invalid(format!(
                 "the state file {} does not hold the state of an upload; remove it, or name another file",
                 self.0.display()
@@ -168,7 +200,11 @@ impl StateFile {
             .map_err(io::Error::from)
             .and_then(|text| write_new(&new, &text))
             .and_then(|()| fs::rename(&new, &self.0));
-        written.map_err(|error| self.failed("write", error))
+        written.map_err(|error| {
+            // Nobody would look for it there.
+            drop(fs::remove_file(&new));
+            self.failed("write", error)
+        })
     }
 
     pub(super) fn remove(&self) -> Result<(), Error> {
@@ -186,6 +222,19 @@ impl StateFile {
     }
 }
 
+/// Reads a file; `None` of what is no file, or larger than any state is, which may be a source named by mistake.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    // A pipe would be waited for already when it is opened.
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() || metadata.len() > MAX_STATE {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    let file = fs::File::open(path)?;
+    file.take(MAX_STATE + 1).read_to_end(&mut text)?;
+    Ok(Some(text).filter(|text| text.len() as u64 <= MAX_STATE))
+}
+
 /// Writes a file that only its owner can read, in place of one that a process that was killed has left.
 fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
     match fs::remove_file(path) {
@@ -200,3 +249,6 @@ fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
     file.write_all(text)?;
     file.sync_all()
 }
+
+/// More bytes than the longest location and all else have as JSON.
+const MAX_STATE: u64 = 512 << 10;

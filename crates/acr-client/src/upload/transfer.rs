@@ -27,6 +27,8 @@ pub(super) struct Transfer {
     chunk_size: Option<u64>,
     mark: SourceMark,
     state_file: Option<StateFile>,
+    /// Whether it holds a state of the upload that is under way.
+    is_kept: bool,
     /// What it held at first.
     kept: Option<UploadState>,
     meter: Meter,
@@ -87,6 +89,7 @@ impl Transfer {
             chunk_size,
             mark,
             state_file,
+            is_kept: false,
             kept: kept.flatten(),
             meter,
         })
@@ -105,13 +108,16 @@ impl Transfer {
         let Some(state) = self
             .kept
             .take()
-            .filter(|state| self.mark.fits(state.source))
+            .filter(|state| self.mark.fits(state.source) && state.check(repository).is_ok())
         else {
             return Ok(None);
         };
         let mut upload = repository.resume_upload(state).await?;
         match upload.status().await {
-            Ok(_) => Ok(Some(upload)),
+            Ok(_) => {
+                self.is_kept = true;
+                Ok(Some(upload))
+            }
             Err(error) if is_lost(&error) => Ok(None),
             Err(error) => Err(error),
         }
@@ -168,6 +174,7 @@ impl Transfer {
             Ok::<_, Error>(())
         };
         keep(upload)?;
+        self.is_kept = self.state_file.is_some();
         let chunk_size = self.chunk_size;
         match &mut self.content {
             Content::Again(feed, whole) => {
@@ -239,7 +246,7 @@ impl Transfer {
     /// # Errors
     ///
     /// That error, where another upload would end the same way, or the source cannot be read again.
-    pub(super) fn reset(&self, error: Error) -> Result<(), Error> {
+    pub(super) fn reset(&mut self, error: Error) -> Result<(), Error> {
         if !is_lost(&error) {
             return Err(error);
         }
@@ -256,6 +263,8 @@ impl Transfer {
             }
         }
         self.meter.acknowledged(0);
+        // What it holds is the state of the one that is lost.
+        self.is_kept = false;
         Ok(())
     }
 
@@ -281,7 +290,7 @@ impl Transfer {
         if is_lost(error)
             || error.is_past_deadline()
             || error.status() == Some(StatusCode::UNAUTHORIZED)
-            || (self.state_file.is_some() && !is_useless)
+            || (self.is_kept && !is_useless)
         {
             return;
         }

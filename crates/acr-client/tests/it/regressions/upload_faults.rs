@@ -1,6 +1,6 @@
 use std::io::Cursor;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use acr_client::transport::{Body, from_fn};
@@ -8,7 +8,7 @@ use acr_client::{
     Advice, BlobSource, Credential, Descriptor, Digest, Error, ErrorKind, OnProgress, Outcome,
     Progress, UploadBlobOptions,
 };
-use acr_mock::{Fault, FaultAction, FaultResponse};
+use acr_mock::{Fault, FaultAction, FaultResponse, VirtualClock};
 use http::{Request, Response, StatusCode};
 
 use crate::regressions::support::{HOST, Scene};
@@ -472,4 +472,45 @@ fn a_mount_that_is_refused_goes_on_in_the_upload_that_it_has_opened() {
     assert_eq!(sent.digest, Digest::sha256("of its own"));
     assert_eq!(outcome, Some(Outcome::Sent));
     assert_eq!(scene.count("start_upload"), started);
+}
+
+#[test]
+fn a_registry_that_loses_what_it_had_again_and_again_is_not_asked_until_the_clients_budget_is_spent()
+ {
+    let time = VirtualClock::new();
+    let (asked, seen) = (AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
+    let count = seen.clone();
+    let transport = from_fn(move |request: Request<Body>| {
+        count.fetch_add(1, Ordering::Relaxed);
+        let response = Response::builder().header("location", "/v2/app/blobs/uploads/1");
+        let response = match request.method().as_str() {
+            "PATCH" => response.status(500),
+            // It has 3 MiB and none by turns.
+            "GET" => {
+                let last = (asked.fetch_add(1, Ordering::Relaxed) % 2) * ((3 << 20) - 1);
+                response
+                    .status(204)
+                    .header("range", format!("0-{}", (3 << 20) - 1 - last))
+            }
+            "DELETE" => response.status(204),
+            _ => response.status(202),
+        };
+        std::future::ready(response.body(Body::empty()).unwrap())
+    });
+    let client = seeded::builder("https://r.example")
+        .credential(Credential::anonymous())
+        .transport(transport)
+        .clock(time.clone())
+        .limiter(None)
+        .build()
+        .unwrap();
+    let app = client.repository_client("app").unwrap();
+    let error = time.drive(app.upload_blob(content(9 * MIB))).unwrap_err();
+    assert_eq!(
+        error.status(),
+        Some(StatusCode::INTERNAL_SERVER_ERROR),
+        "{error}"
+    );
+    let seen = seen.load(Ordering::Relaxed);
+    assert!(seen < 20, "{seen} requests");
 }

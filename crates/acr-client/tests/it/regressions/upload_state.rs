@@ -7,7 +7,7 @@ use acr_client::{
 };
 use acr_mock::{AcrMock, Fault, FaultAction};
 
-use crate::regressions::support::Scene;
+use crate::regressions::support::{HOST, Scene};
 use crate::seeded;
 
 const PART: u64 = 64 << 10;
@@ -293,4 +293,99 @@ fn an_upload_is_not_completed_from_a_source_with_fewer_bytes_than_the_registry_h
         // It is its owner's to cancel.
         assert_eq!(scene.count("cancel_upload"), 0);
     }
+}
+
+#[test]
+fn a_state_of_an_upload_to_another_repository_or_registry_is_neither_sent_there_nor_gone_on_with() {
+    for (endpoint, repository) in [
+        (format!("https://{HOST}"), "other"),
+        ("https://other.azurecr.io".to_owned(), "app"),
+    ] {
+        let scene = Scene::new();
+        let folder = tempfile::tempdir().unwrap();
+        let (content, state) = broken_off(&scene, folder.path());
+        let kept: UploadState = serde_json::from_slice(&std::fs::read(&state).unwrap()).unwrap();
+        let of_kept = kept.location().as_str().to_owned();
+        scene.seen();
+
+        let builder = scene.builder_at(&endpoint, Credential::entra_token("of the owner"));
+        let builder = builder.assume_azure_auth(true);
+        let other = builder
+            .build()
+            .unwrap()
+            .repository_client(repository)
+            .unwrap();
+        let error = scene.drive(other.resume_upload(kept)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        assert!(error.to_string().contains("app of the registry"), "{error}");
+        assert!(!format!("{error} {error:?}").contains("_state"), "{error}");
+        assert!(scene.seen().is_empty());
+
+        let uploaded = other.upload_blob_with(folder.path().join("layer"), in_parts(&state));
+        let blob = scene.drive(uploaded).unwrap();
+        assert!(
+            scene
+                .seen()
+                .iter()
+                .all(|seen| !seen.line.contains(&of_kept))
+        );
+        let found = scene.drive(other.head_blob(&blob.digest)).unwrap();
+        assert_eq!(found.unwrap().size, content.len() as u64);
+        assert!(!state.exists());
+    }
+}
+
+#[test]
+fn what_is_too_large_for_a_state_or_names_no_file_is_refused_before_anything_is_read_or_sent() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let large = folder.path().join("large");
+    // A hole, and more than any memory.
+    let file = std::fs::File::create(&large).unwrap();
+    file.set_len(1 << 42).unwrap();
+    let app = scene.owner().repository_client("app").unwrap();
+    for path in [
+        large.as_path(),
+        folder.path(),
+        Path::new(""),
+        Path::new(".."),
+    ] {
+        let uploaded = scene.drive(app.upload_blob_with(b"layer", in_parts(path)));
+        let error = uploaded.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{path:?} {error}");
+        assert!(scene.seen().is_empty());
+    }
+}
+
+#[test]
+fn an_upload_whose_state_cannot_be_kept_is_cancelled() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let app = scene.owner().repository_client("app").unwrap();
+    let nowhere = folder.path().join("missing").join("state");
+    let content = content(2 * PART as usize);
+    let uploaded = scene.drive(app.upload_blob_with(content, in_parts(&nowhere)));
+    let error = uploaded.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+    assert_eq!(scene.count("start_upload"), scene.count("cancel_upload"));
+}
+
+#[test]
+fn a_state_that_cannot_take_its_name_is_not_left_under_another_one() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let app = scene.owner().repository_client("app").unwrap();
+    let state = folder.path().join("state");
+    let mut options = in_parts(&state);
+    let in_the_way = state.clone();
+    options.on_progress = (move |_: &Progress| {
+        drop(std::fs::remove_file(&in_the_way));
+        drop(std::fs::create_dir(&in_the_way));
+    })
+    .into();
+    let uploaded = scene.drive(app.upload_blob_with(content(2 * PART as usize), options));
+    let error = uploaded.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
 }
