@@ -1,6 +1,6 @@
 //! A file that is there only when it is complete.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -38,11 +38,11 @@ impl Paths {
         let name = target.file_name().ok_or_else(|| {
             Error::invalid(format!("the path {} names no file", target.display()))
         })?;
-        let mut name = OsString::from(name);
-        name.push(suffix);
+        let mut partial = shortened(name, MAX_NAME.saturating_sub(suffix.len()));
+        partial.push(suffix);
         Ok(Self {
             target: target.to_owned(),
-            partial: target.with_file_name(name),
+            partial: target.with_file_name(partial),
         })
     }
 
@@ -225,11 +225,31 @@ impl Drop for PartialFile {
     }
 }
 
-/// Opens a file that no other download has open, unless one has, or nobody can say.
+/// As much of a name as has so many bytes.
+fn shortened(name: &OsStr, most: usize) -> OsString {
+    if name.len() <= most {
+        return name.to_owned();
+    }
+    let mut text = name.to_string_lossy().into_owned();
+    while text.len() > most {
+        text.pop();
+    }
+    text.into()
+}
+
+/// Opens a file that no other download has open, unless one has, or nobody can say. Its name can be guessed, so
+/// what it leads to may be another one's: neither what a link names is written to, nor is a pipe waited for.
 #[cfg(unix)]
 fn open_alone(options: &OpenOptions, path: &Path) -> io::Result<Option<File>> {
-    use rustix::fs::{FlockOperation, flock};
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    use rustix::fs::{FlockOperation, OFlags, flock};
+    let mut options = options.clone();
+    options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
     let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -305,6 +325,8 @@ fn reserve(_: &File, _: u64, _: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// The most bytes of a name that file systems take.
+const MAX_NAME: usize = 255;
 /// How much of a digest is in a file's name: enough for no two of one folder.
 const DIGITS: usize = 32;
 const HASH_BUFFER: usize = 256 << 10;

@@ -460,3 +460,48 @@ fn a_process_that_is_killed_leaves_what_the_next_one_goes_on_with() {
     assert!(fs::read(place.file()).unwrap() == large);
     place.folder = tempfile::tempdir().unwrap();
 }
+
+#[test]
+fn a_name_as_long_as_a_file_system_takes_is_saved_to_and_resumed() {
+    for name in ["n".repeat(255), "\u{fc}".repeat(127), "\u{20ac}".repeat(85)] {
+        let place = Place::new();
+        let file = place.folder.path().join(&name);
+        for options in [SaveBlobOptions::default(), resumed()] {
+            let app = place.app(RetryOptions::none());
+            let save = app.download_blob_to(&place.digest, &file, options);
+            assert_eq!(place.scene.drive(save).unwrap(), 10_000);
+            assert_eq!(names(place.folder.path()), [OsString::from(&name)]);
+            fs::remove_file(&file).unwrap();
+        }
+        place.inject(Fault::on_data().times(1).then(FaultAction::CutBody(MIDDLE)));
+        place.scene.seen();
+        let app = place.app(RetryOptions::none());
+        for is_done in [false, true] {
+            let save = app.download_blob_to(&place.digest, &file, resumed());
+            assert_eq!(place.scene.drive(save).is_ok(), is_done);
+        }
+        assert!(place.asked().contains(&format!("bytes={MIDDLE}-")));
+        assert!(fs::read(&file).unwrap() == content());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_partial_file_that_is_a_link_or_a_pipe_is_neither_written_to_nor_waited_for() {
+    let place = Place::new();
+    let partial = place.begin(MIDDLE);
+    let victim = place.folder.path().join("victim");
+    fs::rename(&partial, &victim).unwrap();
+    std::os::unix::fs::symlink(&victim, &partial).unwrap();
+    for what in ["link", "pipe"] {
+        if what == "pipe" {
+            fs::remove_file(&partial).unwrap();
+            let made = Command::new("mkfifo").arg(&partial).status().unwrap();
+            assert!(made.success());
+        }
+        let error = place.save().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{what}: {error}");
+        assert_eq!(fs::metadata(&victim).unwrap().len(), MIDDLE);
+        assert!(!place.file().exists());
+    }
+}
