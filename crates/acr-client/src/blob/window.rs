@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::options::ParallelRanges;
 use super::part::Part;
@@ -28,6 +28,8 @@ pub(super) struct Window {
 struct Ahead {
     part: Part,
     bytes: VecDeque<Bytes>,
+    /// The small ones that came last, in one: each by itself takes many times its length of memory.
+    small: BytesMut,
     has_ended: bool,
 }
 
@@ -80,13 +82,13 @@ impl Window {
             self.fill();
             // Each once, so that none waits while another one has much to give.
             let mut has_moved = false;
-            for ahead in &mut self.ahead {
-                has_moved |= ahead.poll(cx)?;
+            for (at, ahead) in self.ahead.iter_mut().enumerate() {
+                has_moved |= ahead.poll(cx, at > 0)?;
             }
             let Some(first) = self.ahead.front_mut() else {
                 return Poll::Ready(None);
             };
-            if let Some(bytes) = first.bytes.pop_front() {
+            if let Some(bytes) = first.next() {
                 return Poll::Ready(Some(Ok(bytes)));
             }
             if first.has_ended {
@@ -100,24 +102,57 @@ impl Window {
 }
 
 impl Ahead {
-    const fn new(part: Part) -> Self {
+    fn new(part: Part) -> Self {
         Self {
             part,
             bytes: VecDeque::new(),
+            small: BytesMut::new(),
             has_ended: false,
         }
     }
 
-    /// Takes what has come; returns whether anything has.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
+    /// Takes what has come, which has to wait or not; returns whether anything has.
+    fn poll(&mut self, cx: &mut Context<'_>, waits: bool) -> Result<bool, Error> {
         if self.has_ended {
             return Ok(false);
         }
         match self.part.poll_bytes(cx, None) {
             Poll::Pending => return Ok(false),
             Poll::Ready(None) => self.has_ended = true,
-            Poll::Ready(Some(bytes)) => self.bytes.push_back(bytes?),
+            Poll::Ready(Some(bytes)) => self.keep(bytes?, waits),
         }
         Ok(true)
     }
+
+    fn keep(&mut self, bytes: Bytes, waits: bool) {
+        if waits && bytes.len() < SMALL {
+            self.small.extend_from_slice(&bytes);
+            if self.small.len() >= SMALL {
+                self.close();
+            }
+            return;
+        }
+        self.close();
+        self.bytes.push_back(bytes);
+    }
+
+    /// Ends what comes in small pieces.
+    fn close(&mut self) {
+        if !self.small.is_empty() {
+            // No longer than it is: what it has been given for more would wait as well.
+            self.bytes.push_back(Bytes::copy_from_slice(&self.small));
+            self.small.clear();
+        }
+    }
+
+    /// The bytes that came first.
+    fn next(&mut self) -> Option<Bytes> {
+        if self.bytes.is_empty() {
+            self.close();
+        }
+        self.bytes.pop_front()
+    }
 }
+
+/// Smaller pieces that have to wait are copied together.
+const SMALL: usize = 16 << 10;

@@ -11,7 +11,7 @@ use acr_client::{
 };
 use acr_mock::{Fault, FaultAction, FaultResponse};
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use http::{Request, Response};
 
 use crate::regressions::downloads::content;
@@ -244,4 +244,63 @@ fn progress_of_a_blob_that_fails_has_no_outcome() {
     let events: Vec<Progress> = stored.scene.drive(events.by_ref().collect());
     assert!(events.iter().all(|progress| progress.outcome.is_none()));
     assert_eq!(events.last().unwrap().bytes, 10_000);
+}
+
+/// A byte that counts how many of them are there.
+struct Counted(Arc<AtomicU64>);
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        b"x"
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn ranges_that_come_byte_by_byte_take_no_more_memory_than_their_bytes() {
+    const SIZE: u64 = 20_000;
+    let (pieces, given) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (held, sent) = (pieces.clone(), given.clone());
+    let transport = from_fn(move |request: Request<Body>| {
+        let range = request.headers()["range"].to_str().unwrap().to_owned();
+        let (first, last) = range
+            .strip_prefix("bytes=")
+            .unwrap()
+            .split_once('-')
+            .unwrap();
+        let response = Response::builder().status(206).header(
+            "content-range",
+            format!("bytes {first}-{last}/{}", 3 * SIZE),
+        );
+        let (held, sent) = (held.clone(), sent.clone());
+        let bytes = stream::iter(0..SIZE).map(move |_| {
+            held.fetch_add(1, Ordering::Relaxed);
+            sent.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, std::io::Error>(Bytes::from_owner(Counted(held.clone())))
+        });
+        // The others wait for the first one, which does not come.
+        let body = match first {
+            "0" => Body::stream(stream::pending::<Result<Bytes, std::io::Error>>()),
+            _ => Body::stream(bytes),
+        };
+        std::future::ready(response.body(body).unwrap())
+    });
+    let client = seeded::builder("https://r.example")
+        .credential(Credential::anonymous())
+        .transport(transport)
+        .build()
+        .unwrap();
+    let app = client.repository_client("app").unwrap();
+    let opened = app.download_blob_with(Digest::sha256("x"), ranges(3, SIZE));
+    let mut blob = opened.await.unwrap();
+    while given.load(Ordering::Relaxed) < 2 * SIZE {
+        assert!(blob.try_next().now_or_never().is_none());
+    }
+    let held = pieces.load(Ordering::Relaxed);
+    assert!(held < 10, "{held} pieces are kept");
 }
