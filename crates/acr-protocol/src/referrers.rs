@@ -91,6 +91,14 @@ pub fn fallback_tag(subject: &Digest) -> Option<Tag> {
     Tag::new(text.replace(['+', '='], "-")).ok()
 }
 
+/// Whether a tag is one under which clients keep a list of referrers: a [`fallback_tag`] of a sha256 or sha512 digest.
+/// Of the latter the tag has a part only, so that the subject cannot be read from it.
+#[must_use]
+pub fn is_fallback_tag(tag: &str) -> bool {
+    let hash = tag.strip_prefix("sha256-").or(tag.strip_prefix("sha512-"));
+    hash.is_some_and(|hash| hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 /// What a manifest with a subject is in the list of the subject's referrers: the subject, and the entry with its
 /// artifact type and annotations. `None` where it names none, or is not JSON.
 #[must_use]
@@ -247,6 +255,20 @@ mod tests {
         );
         let image = Manifest::new("{}", MediaType::OCI_MANIFEST);
         assert!(change_index(Some(&image), [(&own.digest, None)]).is_err());
+    }
+
+    #[test]
+    fn a_fallback_tag_is_known_as_one_and_what_is_beside_it_is_not() {
+        for digest in [Digest::sha256(b""), Digest::sha512(b"")] {
+            let tag = fallback_tag(&digest).unwrap();
+            assert!(is_fallback_tag(tag.as_str()), "{tag}");
+            for suffix in [".sig", "0"] {
+                assert!(!is_fallback_tag(&format!("{tag}{suffix}")));
+            }
+        }
+        for tag in ["latest", "sha256-", "sha256-x"] {
+            assert!(!is_fallback_tag(tag), "{tag}");
+        }
     }
 
     #[test]

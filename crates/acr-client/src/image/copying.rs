@@ -2,15 +2,18 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use acr_protocol::referrers::fallback_tag;
+use acr_protocol::referrers::{fallback_tag, is_fallback_tag};
 use acr_protocol::{Descriptor, Digest, Manifest, Platform};
 use futures_util::{StreamExt as _, stream};
 
-use super::graph::{Graph, references};
+use super::graph::{Along, Graph, references};
+use super::kept_list::KeptList;
 use super::layout::REF_NAME;
+use super::limits::Limits;
 use super::location::ImageLocation;
 use super::options::{Copied, CopiedImage, CopyOptions};
-use super::place::{Nearness, Place, is_list};
+use super::place::{Nearness, Place};
+use super::referrers::Referrers;
 use super::tally::Tally;
 use super::{platforms, transfer};
 use crate::error::Error;
@@ -22,6 +25,8 @@ pub(super) struct Copying {
     nearness: Nearness,
     options: CopyOptions,
     tally: Tally,
+    /// The referrers of the source, if they are copied.
+    referrers: Option<Referrers>,
     /// The blobs that were seen to.
     blobs: HashSet<Digest>,
     /// The manifests that were seen to. The same bytes may be both: a layer of one image and a manifest of their own.
@@ -39,6 +44,7 @@ impl Copying {
             from,
             to,
             options,
+            referrers: None,
             blobs: HashSet::new(),
             manifests: HashSet::new(),
             listed: Vec::new(),
@@ -49,15 +55,22 @@ impl Copying {
     pub(super) async fn run(mut self) -> Result<Copied, Error> {
         let platforms = std::mem::take(&mut self.options.platforms);
         let names = self.names().await?;
+        if self.options.referrers {
+            self.referrers = Some(Referrers::of(&self.from.place)?);
+        }
         let mut known: HashSet<_> = names.iter().map(|(source, _)| source.clone()).collect();
-        let mut open = VecDeque::new();
-        open.extend(names.into_iter().map(|names| (names, platforms.as_slice())));
-        while let Some(((source, target), platforms)) = open.pop_front() {
-            let manifests = self.image(source, target, platforms).await?;
-            for tag in self.tags_of(manifests).await? {
-                if known.insert(Some(tag.clone())) {
-                    // What belongs to an image is for no platform, also where it is in an index.
-                    open.push_back(((Some(tag.clone()), Some(tag)), &[]));
+        for (source, target) in names {
+            // An image is bounded with all that belongs to it by its tag, and what belongs to that by its tag.
+            let mut limits = Limits::new(self.options.max_manifests, self.options.max_depth);
+            let mut open = VecDeque::from([(source, target, platforms.as_slice(), 0)]);
+            while let Some((source, target, platforms, depth)) = open.pop_front() {
+                limits.check_depth(depth)?;
+                let manifests = self.image(source, target, platforms, &mut limits).await?;
+                for tag in self.tags_of(manifests).await? {
+                    if known.insert(Some(tag.clone())) {
+                        // What belongs to an image is for no platform, also where it is in an index.
+                        open.push_back((Some(tag.clone()), Some(tag), &[], depth + 1));
+                    }
                 }
             }
         }
@@ -80,7 +93,7 @@ impl Copying {
             return Err(Error::invalid(text));
         }
         let names = self.from.place.names().await?;
-        let names = names.into_iter().filter(|name| !is_list(name));
+        let names = names.into_iter().filter(|name| !is_fallback_tag(name));
         Ok(names.map(|name| (Some(name.clone()), Some(name))).collect())
     }
 
@@ -90,6 +103,7 @@ impl Copying {
         source: Option<String>,
         target: Option<String>,
         platforms: &[Platform],
+        limits: &mut Limits,
     ) -> Result<Vec<Digest>, Error> {
         let from = &self.from.place;
         let (image, own_name) = from.image(source.as_deref()).await?;
@@ -102,11 +116,20 @@ impl Copying {
                 .transpose()?,
         };
         let descriptor = root.manifest.descriptor();
-        let graph = Graph::gather(from, root, &self.manifests, &self.options).await?;
+        let along = Along {
+            referrers: self.referrers.as_ref(),
+            kept_lists: self.carries_tags(),
+        };
+        let at_once = self.options.concurrency.max(1);
+        let graph = Graph::gather(from, root, &self.manifests, &along, limits, at_once).await?;
 
         let present = self.present(&graph, name.as_deref()).await?;
-        self.blobs(&graph, &present).await?;
-        self.manifests(&graph, &present, name.as_deref()).await?;
+        self.transfer(&graph, &present).await?;
+        let tag = self.put(&graph, &present, name.as_deref()).await?;
+        self.add_to_kept(&graph).await?;
+        if let (Some(tag), Place::Repository(_), Some(root)) = (tag, &self.to.place, graph.root()) {
+            self.to.place.put(root, Some(tag)).await?;
+        }
         if let Place::Layout(_) = &self.to.place {
             let named = |name: &str| descriptor.clone().with_annotation(REF_NAME, name);
             let listed = name.as_deref().map_or_else(|| descriptor.clone(), named);
@@ -130,14 +153,15 @@ impl Copying {
         if let Some(name) = name {
             present.is_tagged = to.find(name).await?.as_ref() == Some(root);
         }
-        let (mut known, mut asked) = (self.manifests.clone(), Vec::new());
-        for manifest in graph.manifests() {
+        let (mut known, mut asked) = (HashSet::new(), Vec::new());
+        let new = graph.manifests();
+        for manifest in new.filter(|new| !self.manifests.contains(&new.digest)) {
             let is_root = manifest.digest == *root;
             if self.nearness == Nearness::SameRepository && !(is_root && graph.is_new)
                 || is_root && present.is_tagged
             {
                 known.insert(manifest.digest.clone());
-            } else if !(known.contains(&manifest.digest) || is_root && name.is_some()) {
+            } else if !(is_root && name.is_some()) {
                 asked.push(manifest.descriptor());
             }
         }
@@ -154,29 +178,28 @@ impl Copying {
     }
 
     /// Sees to the blobs, each once.
-    async fn blobs(&mut self, graph: &Graph, present: &Present) -> Result<(), Error> {
+    async fn transfer(&mut self, graph: &Graph, present: &Present) -> Result<(), Error> {
         let Self {
             from,
             to,
             nearness,
             options,
             tally,
-            blobs: done,
+            blobs,
             manifests,
             copied,
             ..
         } = self;
         let mut plan: Vec<(Descriptor, bool)> = Vec::new();
         let mut places = HashMap::new();
-        for manifest in graph.manifests() {
-            if !manifests.contains(&manifest.digest) {
-                tally.announce(&manifest.descriptor());
-            }
+        let new = graph.manifests();
+        for manifest in new.filter(|new| !manifests.contains(&new.digest)) {
+            tally.announce(&manifest.descriptor());
             // Mounting what is there does no harm, so that is asked only where it is likely.
             let ask = *nearness == Nearness::Apart || present.manifests.contains(&manifest.digest);
             for blob in references(manifest)?.1 {
                 let is_foreign = blob.media_type.is_foreign() && !blob.urls.is_empty();
-                if done.contains(&blob.digest) {
+                if blobs.contains(&blob.digest) {
                     continue;
                 }
                 if is_foreign && !options.foreign_layers {
@@ -214,23 +237,23 @@ impl Copying {
             .buffer_unordered(at_once);
         while let Some(transferred) = transfers.next().await {
             let (blob, outcome) = transferred?;
-            done.insert(blob.digest.clone());
+            blobs.insert(blob.digest.clone());
             copied.contents.push((blob, outcome));
         }
         Ok(())
     }
 
-    /// Puts the manifests in their order, and the tag.
-    async fn manifests(
+    /// Puts the manifests in their order; returns the tag, where it is still to be put.
+    async fn put<'a>(
         &mut self,
         graph: &Graph,
         present: &Present,
-        name: Option<&str>,
-    ) -> Result<(), Error> {
+        name: Option<&'a str>,
+    ) -> Result<Option<&'a str>, Error> {
         let is_there = |manifest: &Manifest| present.manifests.contains(&manifest.digest);
         // With referrers the tag comes after them, and so by a request of its own.
         let mut tag = name.filter(|_| !present.is_tagged);
-        let with_root = graph.referrers.iter().flatten().all(is_there);
+        let with_root = graph.kept.is_empty() && graph.referrers.iter().flatten().all(is_there);
         let Self {
             to,
             nearness,
@@ -275,15 +298,34 @@ impl Copying {
                 copied.contents.push((manifest.descriptor(), outcome));
             }
         }
-        if let (Some(tag), Place::Repository(_), Some(root)) = (tag, to, graph.root()) {
-            to.put(root, Some(tag)).await?;
+        Ok(tag)
+    }
+
+    /// Sees to it that what the source has in lists that clients keep is in those of the target.
+    async fn add_to_kept(&mut self, graph: &Graph) -> Result<(), Error> {
+        for list in &graph.kept {
+            let entries = list.entries.iter();
+            // What is listed need not be there.
+            let entries = entries.filter(|entry| self.manifests.contains(&entry.digest));
+            let list = KeptList {
+                tag: list.tag.clone(),
+                subject: list.subject.clone(),
+                entries: entries.cloned().collect(),
+            };
+            let listed = self.to.place.add_to_kept(&list).await?;
+            self.listed.extend(listed);
         }
         Ok(())
     }
 
+    /// Whether what belongs to images by tags is copied.
+    fn carries_tags(&self) -> bool {
+        self.options.signature_tags && self.nearness != Nearness::SameRepository
+    }
+
     /// Finds the tags that belong to manifests by their names.
     async fn tags_of(&self, manifests: Vec<Digest>) -> Result<Vec<String>, Error> {
-        if !self.options.signature_tags || self.nearness == Nearness::SameRepository {
+        if !self.carries_tags() {
             return Ok(Vec::new());
         }
         let tags = manifests.iter().filter_map(fallback_tag);
@@ -310,5 +352,5 @@ struct Present {
     is_tagged: bool,
 }
 
-/// The tags of cosign, and that of the list of referrers.
-const SUFFIXES: [&str; 4] = [".sig", ".att", ".sbom", ""];
+/// What cosign's tags end with.
+const SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];

@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use acr_protocol::referrers::referrer;
+use acr_protocol::referrers::{fallback_tag, referrer};
 use acr_protocol::{Descriptor, Digest, Manifest};
 use futures_util::{StreamExt as _, stream};
 
+use super::kept_list::KeptList;
 use super::limits::Limits;
-use super::options::CopyOptions;
 use super::place::Place;
 use super::platforms::Root;
 use super::referrers::Referrers;
@@ -24,6 +24,16 @@ pub(super) struct Graph {
     pub(super) referrers: Vec<Vec<Manifest>>,
     /// The referrers without what they refer to, as they are listed.
     pub(super) listed: Vec<Descriptor>,
+    /// What the source has in lists that clients keep.
+    pub(super) kept: Vec<KeptList>,
+}
+
+/// Which referrers go along with an image.
+pub(super) struct Along<'a> {
+    /// Those that name their subject.
+    pub(super) referrers: Option<&'a Referrers>,
+    /// Those in the lists that clients keep under tags.
+    pub(super) kept_lists: bool,
 }
 
 impl Graph {
@@ -32,32 +42,34 @@ impl Graph {
         from: &Place,
         Root { manifest, is_new }: Root,
         known: &HashSet<Digest>,
-        options: &CopyOptions,
+        along: &Along<'_>,
+        limits: &mut Limits,
+        concurrency: usize,
     ) -> Result<Self, Error> {
-        let mut limits = Limits::new(options.max_manifests, options.max_depth);
         limits.count(1)?;
         limits.hold(&manifest)?;
-        let mut gathering = Gathering {
-            from,
-            limits,
-            seen: known.clone(),
-            concurrency: options.concurrency.max(1),
-        };
         let mut graph = Self {
             root: manifest.digest.clone(),
             is_new,
             image: Vec::new(),
             referrers: Vec::new(),
             listed: Vec::new(),
+            kept: Vec::new(),
         };
-        if !gathering.seen.insert(manifest.digest.clone()) {
+        if known.contains(&manifest.digest) {
             graph.image.push(vec![manifest]);
             return Ok(graph);
         }
+        let mut gathering = Gathering {
+            from,
+            limits,
+            known,
+            seen: HashSet::from([manifest.digest.clone()]),
+            concurrency,
+        };
         graph.image = gathering.tree(vec![manifest]).await?;
-        if options.referrers {
-            let most = options.max_manifests;
-            gathering.referrers(&mut graph, most).await?;
+        if along.referrers.is_some() || along.kept_lists {
+            gathering.referrers(&mut graph, along).await?;
         }
         Ok(graph)
     }
@@ -93,7 +105,8 @@ pub(super) fn references(manifest: &Manifest) -> Result<(Vec<Descriptor>, Vec<De
 
 struct Gathering<'a> {
     from: &'a Place,
-    limits: Limits,
+    limits: &'a mut Limits,
+    known: &'a HashSet<Digest>,
     seen: HashSet<Digest>,
     concurrency: usize,
 }
@@ -116,8 +129,7 @@ impl Gathering<'_> {
     }
 
     /// Reads what refers to the image's manifests, and to those that refer to them.
-    async fn referrers(&mut self, graph: &mut Graph, most: usize) -> Result<(), Error> {
-        let referrers = &Referrers::of(self.from)?;
+    async fn referrers(&mut self, graph: &mut Graph, along: &Along<'_>) -> Result<(), Error> {
         let digests = |manifests: &[Vec<Manifest>]| -> HashSet<Digest> {
             let all = manifests.iter().flatten();
             all.map(|manifest| manifest.digest.clone()).collect()
@@ -128,34 +140,84 @@ impl Gathering<'_> {
         }
         while !subjects.is_empty() {
             self.limits.check_depth(depth)?;
-            let mut lists = stream::iter(subjects.clone())
-                .map(|subject| referrers.list(subject, most))
-                .buffer_unordered(self.concurrency);
-            let (mut listed, mut new) = (Vec::new(), HashSet::new());
-            while let Some(list) = lists.next().await {
-                let list = list?.into_iter();
-                listed.extend(list.filter(|listed| {
-                    !self.seen.contains(&listed.digest) && new.insert(listed.digest.clone())
-                }));
-                self.limits.check_count(listed.len())?;
-            }
-            drop(lists);
-            let mut found = Vec::new();
-            // What a list says may be out of date.
-            for manifest in self.read(listed, true).await? {
-                if let Some((subject, entry)) = referrer(&manifest)
-                    && subjects.contains(&subject)
-                {
-                    graph.listed.push(entry);
-                    found.push(manifest);
+            let mut kept = self.kept(&subjects, along).await?;
+            let mut listed: Vec<_> = kept.iter().flat_map(|list| list.entries.clone()).collect();
+            let in_kept: HashSet<_> = listed.iter().map(|entry| entry.digest.clone()).collect();
+            let mut new = HashSet::new();
+            listed.retain(|entry| !self.is_seen(entry) && new.insert(entry.digest.clone()));
+            if let Some(referrers) = along.referrers {
+                let most = self.limits.max_manifests;
+                let mut lists = stream::iter(subjects.clone())
+                    .map(|subject| referrers.list(subject, most))
+                    .buffer_unordered(self.concurrency);
+                while let Some(list) = lists.next().await {
+                    listed.extend(
+                        list?.into_iter().filter(|entry| {
+                            !self.is_seen(entry) && new.insert(entry.digest.clone())
+                        }),
+                    );
+                    self.limits.check_count(listed.len())?;
                 }
             }
+            let (mut found, mut sizes) = (Vec::new(), HashMap::new());
+            // What a list says may be out of date.
+            for manifest in self.read(listed, true).await? {
+                let entry = match referrer(&manifest) {
+                    Some((subject, entry)) if subjects.contains(&subject) => entry,
+                    // Some clients list what has no subject.
+                    None if in_kept.contains(&manifest.digest) => manifest.descriptor(),
+                    _ => continue,
+                };
+                sizes.insert(entry.digest.clone(), entry.size);
+                graph.listed.push(entry);
+                found.push(manifest);
+            }
+            for entry in kept.iter_mut().flat_map(|list| &mut list.entries) {
+                // One of another size names what nobody can fetch.
+                entry.size = sizes.get(&entry.digest).copied().unwrap_or(entry.size);
+            }
+            graph.kept.extend(kept);
             let found = self.tree(found).await?;
             subjects = digests(&found);
             graph.referrers.extend(found);
             depth += 1;
         }
         Ok(())
+    }
+
+    /// Reads the lists that clients keep of these subjects.
+    async fn kept(
+        &mut self,
+        subjects: &HashSet<Digest>,
+        along: &Along<'_>,
+    ) -> Result<Vec<KeptList>, Error> {
+        if !along.kept_lists {
+            return Ok(Vec::new());
+        }
+        let tags = subjects.iter().filter_map(|subject| {
+            let tag = fallback_tag(subject)?;
+            Some((tag, subject.clone()))
+        });
+        let (from, tags) = (self.from, tags.collect::<Vec<_>>());
+        let mut reading = stream::iter(tags)
+            .map(|(tag, subject)| async move { (from.kept_list(&tag).await, tag, subject) })
+            .buffer_unordered(self.concurrency);
+        let mut kept = Vec::new();
+        while let Some((list, tag, subject)) = reading.next().await {
+            if let Some(list) = list? {
+                self.limits.hold(&list)?;
+                kept.push(KeptList {
+                    tag,
+                    subject,
+                    entries: list.as_index()?.manifests,
+                });
+            }
+        }
+        Ok(kept)
+    }
+
+    fn is_seen(&self, manifest: &Descriptor) -> bool {
+        self.known.contains(&manifest.digest) || self.seen.contains(&manifest.digest)
     }
 
     /// Reads the manifests that were not seen before; those that are not there are an error, unless they need not be.
@@ -166,7 +228,9 @@ impl Gathering<'_> {
     ) -> Result<Vec<Manifest>, Error> {
         let wanted = wanted.into_iter();
         let wanted: Vec<_> = wanted
-            .filter(|wanted| self.seen.insert(wanted.digest.clone()))
+            .filter(|wanted| {
+                !self.known.contains(&wanted.digest) && self.seen.insert(wanted.digest.clone())
+            })
             .collect();
         self.limits.count(wanted.len())?;
         let from = self.from;

@@ -6,7 +6,8 @@ use crate::error::{Error, ErrorKind};
 
 /// What may still be read.
 pub(super) struct Limits {
-    pub(super) max_depth: usize,
+    pub(super) max_manifests: usize,
+    max_depth: usize,
     manifests: usize,
     bytes: usize,
 }
@@ -14,6 +15,7 @@ pub(super) struct Limits {
 impl Limits {
     pub(super) const fn new(max_manifests: usize, max_depth: usize) -> Self {
         Self {
+            max_manifests,
             max_depth,
             manifests: max_manifests,
             bytes: MAX_MANIFEST_BYTES,

@@ -33,6 +33,7 @@
 mod attach;
 mod copying;
 mod graph;
+mod kept_list;
 mod layout;
 mod limits;
 mod location;
@@ -56,7 +57,7 @@ pub use self::options::{Copied, CopiedImage, CopyOptions};
 /// Copies an image with everything that it is made of.
 ///
 /// Either side is a repository with a tag or digest, `(&repository, "v1")`, or a layout with a name, `(&layout, "v1")`,
-/// or either without. A source without a name is the only image of a layout; a target without one gets the image under
+/// or either without. A source without a name is the only image of a layout, or the only one with a name; a target without one gets the image under
 /// the source's name, or without a tag where that is a digest. The module's documentation says [what is done in which
 /// order](self#what-happens-in-which-order).
 ///

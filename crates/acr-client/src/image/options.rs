@@ -22,16 +22,22 @@ pub struct CopyOptions {
     /// the form `sha256-<hex>`, under which clients keep lists of referrers, are left to the other options.
     pub all_tags: bool,
     /// Whether what belongs to an image by its tag is copied too: cosign's `sha256-<hex>.sig`, `.att` and `.sbom`, and
-    /// the list of referrers that clients keep under `sha256-<hex>`. Each asks for four more tags a manifest.
+    /// what is in the list of referrers that clients keep under `sha256-<hex>`. That asks for four more tags a manifest.
+    ///
+    /// A list is never put in the place of another one. Where clients keep them, each entry is added to the target's own
+    /// list; a registry that makes them itself lists what has a subject. An entry whose manifest the source has not is
+    /// left out.
     pub signature_tags: bool,
     /// Whether foreign layers are copied, those that their media type says not to distribute and that have URLs. The
     /// source must have them; they are never fetched from their URLs.
     pub foreign_layers: bool,
     /// How many requests are under way at once, at least 1. The default is 8.
     pub concurrency: usize,
-    /// How many manifests an image may have, with referrers. The default is 4096; together they may have 64 MiB.
+    /// How many manifests an image may have, with referrers and what belongs to it by its tag. The default is 4096;
+    /// together they may have 64 MiB.
     pub max_manifests: usize,
-    /// How deep indexes may lie within indexes, and referrers behind referrers. The default is 16.
+    /// How deep indexes may lie within indexes, referrers behind referrers, and signatures under tags behind each other.
+    /// The default is 16.
     pub max_depth: usize,
     /// Who is told how far the blobs and manifests are, each with how far the whole is.
     pub on_progress: OnProgress,
@@ -57,7 +63,7 @@ impl Default for CopyOptions {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Copied {
-    /// The images: one, or with `all_tags` and `signature_tags` one for each tag.
+    /// The images: one, or with `all_tags` and `signature_tags` one for each tag. Lists of referrers are no images.
     pub images: Vec<CopiedImage>,
     /// The blobs and manifests, each once, and what has become of it, in the order in which they were done.
     pub contents: Vec<(Descriptor, Outcome)>,

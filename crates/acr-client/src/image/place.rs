@@ -1,8 +1,10 @@
 //! A repository or a layout, as a source and as a target of manifests.
 
+use acr_protocol::referrers::{change_index, is_fallback_tag};
 use acr_protocol::{Algorithm, Descriptor, Digest, Manifest, Reference, Tag};
 
-use super::layout::{Layout, Reader, image_name};
+use super::kept_list::KeptList;
+use super::layout::{Layout, REF_NAME, Reader, image_name};
 use crate::error::{Error, ErrorKind};
 use crate::progress::Outcome;
 use crate::repository::RepositoryClient;
@@ -141,8 +143,39 @@ impl Place {
         }
     }
 
-    /// Puts a manifest under its digest, and under a tag. The tag of a list of referrers that this client keeps itself
-    /// is left alone: the referrers are in it, beside others.
+    /// Reads the list of referrers that clients keep under a tag, if there is one.
+    pub(super) async fn kept_list(&self, tag: &Tag) -> Result<Option<Manifest>, Error> {
+        let list = match self {
+            Self::Layout(layout) => match layout.image(Some(tag.as_str())) {
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                list => Some(layout.manifest(&list?)?),
+            },
+            Self::Repository(repository) => repository.kept_index(tag).await?,
+        };
+        Ok(list.filter(|list| list.media_type.is_index()))
+    }
+
+    /// Adds what the source's list has to the list that clients keep here, if they do: there may be others in it, and
+    /// the referrers of others are not lost. A layout gets a list of its own, which is returned.
+    pub(super) async fn add_to_kept(&self, list: &KeptList) -> Result<Option<Descriptor>, Error> {
+        if let Self::Repository(repository) = self {
+            let (tag, subject) = (&list.tag, &list.subject);
+            Box::pin(repository.add_to_kept(tag, subject, &list.entries)).await?;
+            return Ok(None);
+        }
+        let before = self.kept_list(&list.tag).await?;
+        let entries = list.entries.iter();
+        let changes = entries.map(|entry| (&entry.digest, Some(entry)));
+        let Some(after) = change_index(before.as_ref(), changes)? else {
+            return Ok(None);
+        };
+        self.put(&after, None).await?;
+        let listed = after.descriptor();
+        Ok(Some(listed.with_annotation(REF_NAME, list.tag.as_str())))
+    }
+
+    /// Puts a manifest under its digest, and under a tag. Where the tag is that of a list of referrers, and clients keep
+    /// such lists here, its entries are added to those that are there.
     pub(super) async fn put(
         &self,
         manifest: &Manifest,
@@ -151,6 +184,7 @@ impl Place {
         let repository = match self {
             Self::Layout(layout) => {
                 let descriptor = manifest.descriptor();
+                // It may be what another manifest has named as a blob.
                 if layout.has(&descriptor)? {
                     return Ok(Outcome::Present);
                 }
@@ -160,19 +194,24 @@ impl Place {
             }
             Self::Repository(repository) => repository,
         };
-        let tag = match tag {
-            Some(tag) if is_list(tag) && repository.keeps_referrers(&manifest.digest).await? => {
-                None
+        let mut tag = tag.map(Tag::new).transpose()?;
+        if let Some(list) = &tag
+            && is_fallback_tag(list.as_str())
+            && manifest.media_type.is_index()
+        {
+            let entries = manifest.as_index()?.manifests;
+            let adding = repository.add_to_kept(list, &manifest.digest, &entries);
+            if Box::pin(adding).await? {
+                tag = None;
             }
-            tag => tag,
-        };
+        }
         // A tag makes the registry compute the digest, by sha256.
         if tag.is_none() || manifest.digest.algorithm() != Algorithm::SHA256 {
             let digest = &manifest.digest;
             repository.set_manifest(digest, manifest).await?;
         }
         if let Some(tag) = tag {
-            repository.set_manifest(Tag::new(tag)?, manifest).await?;
+            repository.set_manifest(tag, manifest).await?;
         }
         Ok(Outcome::Sent)
     }
@@ -196,10 +235,4 @@ pub(super) fn check_size(descriptor: &Descriptor, actual: Option<u64>) -> Result
         }
         _ => Ok(()),
     }
-}
-
-/// Whether it is a tag under which clients keep a list of referrers (OCI 1.1), such as `sha256-2cf2…`.
-pub(super) fn is_list(tag: &str) -> bool {
-    let hash = tag.strip_prefix("sha256-").or(tag.strip_prefix("sha512-"));
-    hash.is_some_and(|hash| hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()))
 }

@@ -2,26 +2,26 @@
 
 use std::collections::HashMap;
 
-use acr_protocol::referrers::referrer;
+use acr_protocol::referrers::{is_fallback_tag, referrer};
 use acr_protocol::{Descriptor, Digest, MediaType};
 
 use super::layout::{Layout, image_name};
-use super::place::{Place, is_list};
+use super::place::Place;
 use crate::error::{Error, ErrorKind};
 use crate::repository::RepositoryClient;
 
 /// Where the referrers of a manifest are found.
-pub(super) enum Referrers<'a> {
+pub(super) enum Referrers {
     /// A registry is asked.
-    Repository(&'a RepositoryClient),
+    Repository(RepositoryClient),
     /// A layout has no lists: what its images say their subject is.
     Layout(HashMap<Digest, Vec<Descriptor>>),
 }
 
-impl<'a> Referrers<'a> {
-    pub(super) fn of(place: &'a Place) -> Result<Self, Error> {
+impl Referrers {
+    pub(super) fn of(place: &Place) -> Result<Self, Error> {
         match place {
-            Place::Repository(repository) => Ok(Self::Repository(repository)),
+            Place::Repository(repository) => Ok(Self::Repository(repository.clone())),
             Place::Layout(layout) => by_subject(layout).map(Self::Layout),
         }
     }
@@ -56,7 +56,8 @@ impl<'a> Referrers<'a> {
 fn by_subject(layout: &Layout) -> Result<HashMap<Digest, Vec<Descriptor>>, Error> {
     let mut all = HashMap::<Digest, Vec<Descriptor>>::new();
     for image in layout.images()? {
-        let is_list = image.media_type.is_index() && image_name(&image).is_some_and(is_list);
+        let is_list =
+            image.media_type.is_index() && image_name(&image).is_some_and(is_fallback_tag);
         let listed = match is_list {
             true => layout.manifest(&image)?.as_index()?.manifests,
             false => vec![image],

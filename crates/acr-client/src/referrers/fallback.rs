@@ -2,7 +2,7 @@
 //! them (OCI 1.1): a manifest with a subject that is in no list is lost to everybody who looks for it.
 
 use acr_protocol::manifest::{AcceptedManifest, GetManifest, SetManifest};
-use acr_protocol::referrers::{ListReferrers, fallback_tag, referrer};
+use acr_protocol::referrers::{ListReferrers, change_index, fallback_tag, referrer};
 use acr_protocol::{Descriptor, Digest, ErrorCode, Manifest, Operation, Reference, Tag};
 
 use super::kept::Change;
@@ -55,8 +55,9 @@ impl RepositoryClient {
             return Ok(());
         }
         entry.digest.clone_from(digest);
-        self.change_kept(&subject, digest.clone(), Some(entry))
-            .await?;
+        if let Some(tag) = fallback_tag(&subject) {
+            self.change_kept(&tag, digest.clone(), Some(entry)).await?;
+        }
         kept.learn(false);
         Ok(())
     }
@@ -87,7 +88,10 @@ impl RepositoryClient {
         digest: Digest,
         info: &OperationInfo,
     ) -> Result<(), Error> {
-        let changed = self.change_kept(subject, digest.clone(), None).await;
+        let Some(tag) = fallback_tag(subject) else {
+            return Ok(());
+        };
+        let changed = self.change_kept(&tag, digest.clone(), None).await;
         changed.map_err(|cause| {
             let text = format!(
                 "the manifest {digest} is deleted, but is still in the list of the referrers of {subject}"
@@ -96,8 +100,30 @@ impl RepositoryClient {
         })
     }
 
+    /// Sees to it that entries are in the list that clients keep under a tag, beside those that are there; returns
+    /// whether they keep it here. A registry with the API says so of any digest.
+    pub(crate) async fn add_to_kept(
+        &self,
+        tag: &Tag,
+        any: &Digest,
+        entries: &[Descriptor],
+    ) -> Result<bool, Error> {
+        if self.is_azure() || self.has_referrers_api(any).await? {
+            return Ok(false);
+        }
+        let index = self.kept_index(tag).await?;
+        for entry in entries {
+            // Mostly the referrers are there already, and each change would read the list anew.
+            if change_index(index.as_ref(), [(&entry.digest, Some(entry))])?.is_some() {
+                let of = entry.digest.clone();
+                self.change_kept(tag, of, Some(entry.clone())).await?;
+            }
+        }
+        Ok(true)
+    }
+
     /// Gets the index that clients keep under a tag; `None` where a registry says that there is none.
-    pub(super) async fn kept_index(&self, tag: &Tag) -> Result<Option<Manifest>, Error> {
+    pub(crate) async fn kept_index(&self, tag: &Tag) -> Result<Option<Manifest>, Error> {
         let tag = Reference::Tag(tag.clone());
         let got = self
             .impatient()
@@ -112,17 +138,14 @@ impl RepositoryClient {
     /// Reads the index, changes it, and reads it again, until all that this client wants of it is so.
     async fn change_kept(
         &self,
-        subject: &Digest,
+        tag: &Tag,
         of: Digest,
         entry: Option<Descriptor>,
     ) -> Result<(), Error> {
-        let Some(tag) = fallback_tag(subject) else {
-            return Ok(());
-        };
-        let key = (self.name.clone(), subject.clone());
+        let key = (self.name.clone(), tag.clone());
         let change = Change::begin(self.pipeline.kept_referrers(), key, of, entry);
         for _ in 0..change.max_rounds {
-            let index = self.kept_index(&tag).await?;
+            let index = self.kept_index(tag).await?;
             let Some(changed) = change.apply(index.as_ref())? else {
                 return Ok(());
             };
@@ -174,11 +197,6 @@ impl RepositoryClient {
     /// Whether the registry is one of Azure's, which all have the API.
     fn is_azure(&self) -> bool {
         Audience::is_azure_host(self.pipeline.endpoint().host())
-    }
-
-    /// Whether lists of referrers are kept by clients here; the registry is asked unless that is known.
-    pub(crate) async fn keeps_referrers(&self, subject: &Digest) -> Result<bool, Error> {
-        Ok(!self.is_azure() && !Box::pin(self.has_referrers_api(subject)).await?)
     }
 
     /// The same repository, where what is not found is not waited for.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use acr_protocol::referrers::change_index;
-use acr_protocol::{Descriptor, Digest, Manifest, RepositoryName};
+use acr_protocol::{Descriptor, Digest, Manifest, RepositoryName, Tag};
 
 use crate::error::Error;
 
@@ -14,10 +14,11 @@ use crate::error::Error;
 pub(crate) struct Kept {
     /// Whether the registry keeps the lists itself.
     api: AtomicU8,
-    in_progress: Mutex<HashMap<Subject, UnderWay>>,
+    in_progress: Mutex<HashMap<List, UnderWay>>,
 }
 
-type Subject = (RepositoryName, Digest);
+/// Where a list is.
+type List = (RepositoryName, Tag);
 
 /// The changes to one list that callers of this client are at.
 ///
@@ -62,7 +63,7 @@ impl Kept {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Subject, UnderWay>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<List, UnderWay>> {
         self.in_progress
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -76,7 +77,7 @@ const LACKS_API: u8 = 2;
 /// A change that is under way until this is dropped.
 pub(super) struct Change<'a> {
     kept: &'a Kept,
-    subject: Subject,
+    list: List,
     of: Digest,
     /// How often the index may be set until another client is to blame: each other caller may have read it
     /// before this one came, and undo its change once.
@@ -84,14 +85,9 @@ pub(super) struct Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    pub(super) fn begin(
-        kept: &'a Kept,
-        subject: Subject,
-        of: Digest,
-        entry: Option<Descriptor>,
-    ) -> Self {
+    pub(super) fn begin(kept: &'a Kept, list: List, of: Digest, entry: Option<Descriptor>) -> Self {
         let mut all = kept.lock();
-        let in_progress = all.entry(subject.clone()).or_default();
+        let in_progress = all.entry(list.clone()).or_default();
         in_progress.callers += 1;
         let max_rounds = MAX_ROUNDS + in_progress.callers;
         let before = in_progress.changes.remove(&of);
@@ -101,7 +97,7 @@ impl<'a> Change<'a> {
         drop(all);
         Self {
             kept,
-            subject,
+            list,
             of,
             max_rounds,
         }
@@ -110,7 +106,7 @@ impl<'a> Change<'a> {
     /// The index with all changes, or `None` where this caller has done its part.
     pub(super) fn apply(&self, index: Option<&Manifest>) -> Result<Option<Manifest>, Error> {
         let all = self.kept.lock();
-        let changes = all.get(&self.subject).into_iter();
+        let changes = all.get(&self.list).into_iter();
         let changes = changes.flat_map(|in_progress| &in_progress.changes);
         let is_seen_to =
             |&(digest, wanted): &(&Digest, &Wanted)| *digest == self.of || wanted.callers == 0;
@@ -125,10 +121,10 @@ impl<'a> Change<'a> {
 impl Drop for Change<'_> {
     fn drop(&mut self) {
         let mut all = self.kept.lock();
-        if let Some(in_progress) = all.get_mut(&self.subject) {
+        if let Some(in_progress) = all.get_mut(&self.list) {
             in_progress.callers -= 1;
             if in_progress.callers == 0 {
-                all.remove(&self.subject);
+                all.remove(&self.list);
             } else if let Some(wanted) = in_progress.changes.get_mut(&self.of) {
                 wanted.callers -= 1;
             }

@@ -5,6 +5,7 @@ mod copies;
 mod faults;
 mod hard_cases;
 mod layouts;
+mod lists;
 mod progress;
 mod referrers;
 mod site;

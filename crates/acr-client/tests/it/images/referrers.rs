@@ -102,8 +102,7 @@ async fn a_registry_without_an_api_gets_the_index_that_clients_keep() {
         ..with_referrers()
     };
     // From such a registry to another one, with all tags.
-    let copied = copy(&to, &last, all).await.unwrap();
-    assert!(copied.images.len() > 1);
+    copy(&to, &last, all).await.unwrap();
     for subject in &subjects {
         let expected = referrers(&from, subject).await;
         assert_eq!(referrers(&to, subject).await, expected);
