@@ -109,15 +109,24 @@ impl Feed {
         self.state().failure.clone()
     }
 
-    /// Begins where a digest was saved, if it is one of the same algorithm.
-    pub(super) fn resume(&self, saved: Option<&Digester>) {
-        let mut state = self.state();
-        if let Some(saved) = saved
-            && saved.algorithm() == state.committed.algorithm()
-        {
-            state.committed = saved.clone();
-            (state.reached, state.running) = (None, None);
+    /// Begins where a digest was saved, if it is one of the same algorithm; says whether the source may have
+    /// what it is of. Unless that is `known`, the source is read up to there.
+    pub(super) async fn resume(&self, saved: &Digester, known: bool) -> Result<bool, Error> {
+        let place = saved.bytes();
+        if saved.algorithm() != self.committed().algorithm() {
+            return Ok(true);
         }
+        if place > self.origin.length() {
+            return Ok(false);
+        }
+        if !known {
+            self.catch_up(place, place).await?;
+            return Ok(self.committed().finish() == saved.clone().finish());
+        }
+        let mut state = self.state();
+        state.committed = saved.clone();
+        (state.reached, state.running) = (None, None);
+        Ok(true)
     }
 
     /// Goes back to the beginning.

@@ -345,7 +345,8 @@ impl BlobUpload {
     /// Sends what the upload lacks of a source, and completes it.
     ///
     /// The source is the whole content: what the registry holds already is not sent again, but read where its
-    /// digest is not known from the [`state`](Self::state). Of the options, `skip_existing` and
+    /// digest is not known from the [`state`](Self::state), or the source, unlike a file, does not tell when it was
+    /// changed. Of the options, `skip_existing` and
     /// `mount_from` have no meaning here. After an error the upload is still there.
     ///
     /// # Errors
@@ -395,8 +396,7 @@ impl BlobUpload {
     /// Takes a source, which has to be the one that the upload was begun with.
     fn take_source(&mut self, mark: SourceMark) -> Result<(), Error> {
         if !self.state.source.fits(mark) {
-            let text = "the source is not the one that the upload was begun with: it has another length, or was changed";
-            return Err(Error::new(ErrorKind::Io, text));
+            return Err(another_source());
         }
         self.state.source = mark;
         Ok(())
@@ -562,6 +562,12 @@ fn own_location(
         .endpoint()
         .own_path(&base, "Location", location.as_str())?;
     UploadLocation::new(path.to_string()).map_err(|error| Error::protocol(error.to_string()))
+}
+
+fn another_source() -> Error {
+    let text = "the source is not the one that the upload was begun with: it has other content or another length, or \
+                was changed";
+    Error::new(ErrorKind::Io, text)
 }
 
 /// Whether an error may say that there is no such upload; not every registry has the code for it.

@@ -74,6 +74,11 @@ impl SourceMark {
             |one: Option<u64>, other: Option<u64>| one == other || one.is_none() || other.is_none();
         fits(self.length, other.length) && fits(self.modified, other.modified)
     }
+
+    /// Whether two marks that fit are of the same source for certain: a length alone is no mark of content.
+    pub(super) const fn is_of(self, other: Self) -> bool {
+        self.modified.is_some() && other.modified.is_some()
+    }
 }
 
 impl UploadState {

@@ -14,7 +14,7 @@ use super::part::{self, Part};
 use super::source::{BlobSource, OpenedKind};
 use super::state::{SourceMark, StateFile, UploadState};
 use super::window::Window;
-use super::{BlobUpload, is_lost};
+use super::{BlobUpload, another_source, is_lost};
 use crate::call_options::CallOptions;
 use crate::error::{Error, ErrorKind};
 use crate::progress::Outcome;
@@ -112,6 +112,12 @@ impl Transfer {
         else {
             return Ok(None);
         };
+        if let (Content::Again(feed, _), Some(saved)) = (&self.content, &state.digest)
+            && !feed.resume(saved, self.mark.is_of(state.source)).await?
+        {
+            feed.rewind();
+            return Ok(None);
+        }
         let mut upload = repository.resume_upload(state).await?;
         match upload.status().await {
             Ok(_) => {
@@ -164,6 +170,7 @@ impl Transfer {
 
     /// Sends what an upload lacks, and completes it.
     pub(super) async fn run(&mut self, upload: &mut BlobUpload) -> Result<Descriptor, Error> {
+        let is_known = self.mark.is_of(upload.state.source);
         upload.take_source(self.mark)?;
         let (expected, meter, state_file) = (self.expected.as_ref(), &self.meter, &self.state_file);
         let keep = |upload: &BlobUpload| {
@@ -178,7 +185,11 @@ impl Transfer {
         let chunk_size = self.chunk_size;
         match &mut self.content {
             Content::Again(feed, whole) => {
-                feed.resume(upload.state.digest.as_ref());
+                if let Some(saved) = &upload.state.digest
+                    && !feed.resume(saved, is_known).await?
+                {
+                    return Err(another_source());
+                }
                 let length = feed.origin().length();
                 let rest = length.saturating_sub(upload.offset());
                 let size = chunk_size.unwrap_or(if rest <= ONE_REQUEST {

@@ -389,3 +389,74 @@ fn a_state_that_cannot_take_its_name_is_not_left_under_another_one() {
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
 }
+
+#[test]
+fn content_of_the_same_length_is_not_taken_for_that_of_the_state() {
+    let whole = content(5 * PART as usize + 1);
+    let mut other = whole.clone();
+    other[7] ^= 1;
+    let reopen = |content: &Vec<u8>| {
+        let content = content.clone();
+        BlobSource::reopen(content.len() as u64, move |at| {
+            let rest = content[usize::try_from(at).unwrap()..].to_vec();
+            Ok(Box::new(std::io::Cursor::new(rest)))
+        })
+    };
+    for (is_same, reopens, was_file) in [
+        (true, false, false),
+        (true, true, false),
+        (false, false, false),
+        (false, true, false),
+        (false, true, true),
+    ] {
+        let scene = Scene::new();
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let app = scene.owner().repository_client("app").unwrap();
+        if was_file {
+            broken_off(&scene, folder.path());
+        } else {
+            let fault = Fault::on("upload_chunk").after(2).then(FaultAction::Reset);
+            let fault = scene.registry.inject(fault).unwrap();
+            let uploaded = app.upload_blob_with(whole.clone(), in_parts(&state));
+            scene.drive(uploaded).unwrap_err();
+            fault.remove();
+        }
+        let now = if is_same { &whole } else { &other };
+        let source = match reopens {
+            true => reopen(now),
+            false => BlobSource::from(now),
+        };
+        let before = scene.count("upload_chunk");
+        let uploaded = scene.drive(app.upload_blob_with(source, in_parts(&state)));
+        let blob = uploaded.unwrap();
+        assert_eq!(blob.digest, Digest::sha256(now), "{reopens} {was_file}");
+        let sent = scene.count("upload_chunk") - before;
+        assert_eq!(sent, if is_same { 3 } else { 5 });
+    }
+}
+
+#[test]
+fn an_upload_is_not_completed_from_other_content_of_the_same_length() {
+    let scene = Scene::new();
+    let app = scene.owner().repository_client("app").unwrap();
+    let whole = content(5 * PART as usize + 1);
+    let mut other = whole.clone();
+    other[7] ^= 1;
+    let options = || UploadBlobOptions {
+        chunk_size: Some(PART),
+        ..UploadBlobOptions::default()
+    };
+    let mut upload = scene.drive(app.start_upload()).unwrap();
+    let fault = Fault::on("upload_chunk").after(2).then(FaultAction::Reset);
+    let fault = scene.registry.inject(fault).unwrap();
+    let completed = upload.complete_from(&whole, options());
+    scene.drive(completed).unwrap_err();
+    fault.remove();
+    let completed = upload.complete_from(&other, options());
+    let error = scene.drive(completed).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+    let completed = upload.complete_from(&whole, options());
+    let blob = scene.drive(completed).unwrap();
+    assert_eq!(blob.digest, Digest::sha256(&whole));
+}
