@@ -100,6 +100,11 @@ impl Part {
         self.place.length
     }
 
+    /// Says how many bytes it has.
+    pub(super) const fn expect_length(&mut self, length: u64) {
+        self.place.length = Some(length);
+    }
+
     /// How many requests were sent for it.
     pub(super) fn requests(&self) -> u32 {
         self.attempts

@@ -118,6 +118,14 @@ impl BlobStream {
         self.head.content_length
     }
 
+    /// Says how long the whole is, for a server that has not said it.
+    pub(crate) fn expect_length(&mut self, length: u64) {
+        if let (Source::One(part), None) = (&mut self.source, self.head.content_length) {
+            part.expect_length(length);
+            self.head.content_length = Some(length);
+        }
+    }
+
     /// Returns which part of the blob this is, where a range was asked for.
     #[must_use]
     pub const fn content_range(&self) -> Option<ContentRange> {

@@ -93,8 +93,14 @@ impl Copying {
             return Err(Error::invalid(text));
         }
         let names = self.from.place.names().await?;
-        let names = names.into_iter().filter(|name| !is_fallback_tag(name));
-        Ok(names.map(|name| (Some(name.clone()), Some(name))).collect())
+        let mut seen = HashSet::new();
+        let names = names.into_iter();
+        let names = names.filter(|name| !is_fallback_tag(name) && seen.insert(name.clone()));
+        let checked = names.map(|name| {
+            let name = self.to.place.check_tag(name)?;
+            Ok((Some(name.clone()), Some(name)))
+        });
+        checked.collect()
     }
 
     /// Copies one image; returns the digests of its manifests.

@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use acr_protocol::referrers::{fallback_tag, referrer};
 use acr_protocol::{Descriptor, Digest, Manifest};
 use futures_util::{StreamExt as _, stream};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::kept_list::KeptList;
 use super::limits::Limits;
@@ -95,8 +97,15 @@ pub(super) fn references(manifest: &Manifest) -> Result<(Vec<Descriptor>, Vec<De
         let text = format!("{} is a manifest of Docker's schema 1", manifest.digest);
         return Err(Error::new(ErrorKind::Unsupported, text));
     }
-    let references = manifest.references()?.into_iter();
     let is_index = manifest.media_type.is_index();
+    if !is_index && lists_manifests(manifest) {
+        let Manifest {
+            digest, media_type, ..
+        } = manifest;
+        let text = format!("{digest} is of type {media_type}, but lists manifests as an index");
+        return Err(Error::protocol(text));
+    }
+    let references = manifest.references()?.into_iter();
     Ok(references.partition(|reference| {
         let media_type = &reference.media_type;
         is_index && (media_type.is_manifest() || media_type.as_str().is_empty())
@@ -250,6 +259,18 @@ impl Gathering<'_> {
         }
         Ok(read)
     }
+}
+
+/// Whether the bytes have what an index has. Under another type its manifests would pass for blobs, and what these refer
+/// to would be left.
+fn lists_manifests(manifest: &Manifest) -> bool {
+    #[derive(Deserialize)]
+    struct Listing {
+        manifests: Option<Vec<IgnoredAny>>,
+    }
+    let listing = serde_json::from_slice::<Listing>(&manifest.bytes).ok();
+    let manifests = listing.and_then(|listing| listing.manifests);
+    manifests.is_some_and(|manifests| !manifests.is_empty())
 }
 
 /// How both of its types begin, the signed and the plain one.

@@ -9,7 +9,7 @@ use crate::blob::{BlobStream, DownloadBlobOptions};
 use crate::error::{Advice, Error};
 use crate::progress::{OnProgress, Outcome};
 use crate::repository::RepositoryClient;
-use crate::upload::{BlobSource, BlobUpload, UploadBlobOptions, moot};
+use crate::upload::{BlobSource, BlobUpload, UploadBlobOptions, moot_mount};
 
 /// Sees to it that a blob is at the target. With `ask` the target is asked whether it is there before it is mounted.
 pub(super) async fn transfer(
@@ -31,7 +31,8 @@ pub(super) async fn transfer(
                     Reader::Blob(Box::new(blob))
                 }
             };
-            layout.write(blob, reader).await?;
+            let length = layout.write(blob, reader).await?;
+            check_size(blob, Some(length))?;
             return Ok(Outcome::Received);
         }
         Place::Repository(target) => target,
@@ -42,7 +43,7 @@ pub(super) async fn transfer(
     let mut opened = None;
     if let Place::Repository(source) = from
         && from.nearness(to) == Nearness::SameRegistry
-        && let Some(mounted) = moot(target.mount_blob(&blob.digest, &source.name).await)?
+        && let Some(mounted) = moot_mount(target.mount_blob(&blob.digest, &source.name).await)?
     {
         match mounted {
             None => return Ok(Outcome::Mounted),
@@ -80,7 +81,7 @@ async fn upload(
             // What comes from a registry can be read once by an upload, but asked for again here.
             Err(error)
                 if error.advice() == Advice::NewSession && !is_repeated && tries < MAX_TRIES => {}
-            sent => return sent.map(drop),
+            sent => return check_size(blob, Some(sent?.0.size)),
         }
     }
 }
@@ -95,8 +96,11 @@ async fn download(
         on_progress,
         ..DownloadBlobOptions::default()
     };
-    let stream = source.download_blob_with(&blob.digest, options).await?;
+    let mut stream = source.download_blob_with(&blob.digest, options).await?;
     check_size(blob, stream.content_length())?;
+    if blob.size != 0 {
+        stream.expect_length(blob.size);
+    }
     Ok(stream)
 }
 

@@ -126,7 +126,7 @@ impl RepositoryClient {
             opened = transfer.resume(self).await?;
         }
         if let (None, Some(digest), Some(from)) = (&opened, &known, &from) {
-            match moot(self.mount_blob(digest, from).await)? {
+            match moot_mount(self.mount_blob(digest, from).await)? {
                 Some(None) => {
                     let descriptor = self.mounted(digest, transfer.length()).await?;
                     return Ok((descriptor, Outcome::Mounted));
@@ -182,7 +182,7 @@ impl RepositoryClient {
 }
 
 /// Passes over a refusal to save the sending: `None`. What would befall the upload as well is an error.
-pub(crate) fn moot<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+fn moot<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
         Ok(found) => Ok(Some(found)),
         Err(error)
@@ -200,6 +200,15 @@ pub(crate) fn moot<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// The same for a mount. It wants a token for two repositories, which not everybody gives to who may push to one; the
+/// upload shows whether that is so.
+pub(crate) fn moot_mount<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::Unauthorized => Ok(None),
+        result => moot(result),
     }
 }
 

@@ -28,7 +28,7 @@ use crate::pipeline::Pipeline;
 use crate::progress::Outcome;
 use crate::repository::RepositoryClient;
 
-pub(crate) use self::blob::moot;
+pub(crate) use self::blob::moot_mount;
 pub use self::options::{HashOn, UploadBlobOptions};
 use self::part::{Content, Part};
 pub use self::source::BlobSource;

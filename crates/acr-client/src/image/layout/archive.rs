@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
@@ -21,12 +21,13 @@ pub(super) struct Archive {
 impl Archive {
     /// Goes through the archive's headers once.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|error| failed(path, error))?;
-        let metadata = file.metadata().map_err(|error| failed(path, error))?;
+        // Looked at before it is opened: for a pipe that would wait.
+        let metadata = fs::metadata(path).map_err(|error| failed(path, error))?;
         if !metadata.is_file() {
             let text = format!("{} is neither a folder nor a file", path.display());
             return Err(Error::invalid(text));
         }
+        let file = File::open(path).map_err(|error| failed(path, error))?;
         let mut archive = Self {
             path: path.to_owned(),
             entries: HashMap::new(),

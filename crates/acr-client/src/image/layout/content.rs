@@ -1,8 +1,10 @@
 //! Content on its way out of a layout or a registry.
 
 use std::fs::File;
+use std::future::poll_fn;
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::task::Poll;
 
 use acr_protocol::{Descriptor, Verifier};
 use bytes::Bytes;
@@ -81,7 +83,10 @@ impl Reader {
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         match self {
             Self::Blob(blob) => blob.try_next().await,
-            Self::File(file) => file.next(),
+            Self::File(file) => {
+                give_way().await;
+                file.next()
+            }
             Self::Bytes(bytes) => {
                 let bytes = std::mem::take(bytes);
                 Ok((!bytes.is_empty()).then_some(bytes))
@@ -115,6 +120,19 @@ impl Verified {
         }
         Ok(None)
     }
+}
+
+/// Lets others have a turn: between files nothing else is ever waited for, and content may be of any size.
+async fn give_way() {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 pub(super) fn failed(path: &Path, error: io::Error) -> Error {

@@ -74,21 +74,19 @@ impl Folder {
         Ok(())
     }
 
-    pub(super) async fn write_all(&self, name: &str, reader: Reader) -> Result<(), Error> {
+    /// Writes content; returns how long it is.
+    pub(super) async fn write_all(&self, name: &str, reader: Reader) -> Result<u64, Error> {
         let path = self.place(name)?;
         match reader {
-            Reader::Blob(blob) => {
-                blob.save(path).await?;
-            }
+            Reader::Blob(blob) => blob.save(path).await,
             mut reader => {
                 let mut partial = PartialFile::create(&path)?;
                 while let Some(bytes) = reader.next().await? {
                     partial.write(&bytes)?;
                 }
-                partial.complete()?;
+                partial.complete()
             }
         }
-        Ok(())
     }
 
     /// Replaces the index by what is made of it. No other change is lost: not by this process, whatever layout it is

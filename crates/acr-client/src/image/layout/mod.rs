@@ -172,8 +172,12 @@ impl Layout {
         }
     }
 
-    /// Writes content, verified; it is there when all of it is.
-    pub(super) async fn write(&self, descriptor: &Descriptor, reader: Reader) -> Result<(), Error> {
+    /// Writes content, verified; it is there when all of it is. Returns how long it is.
+    pub(super) async fn write(
+        &self,
+        descriptor: &Descriptor,
+        reader: Reader,
+    ) -> Result<u64, Error> {
         let name = self.blob_name(&descriptor.digest)?;
         match &*self.0 {
             Kind::Folder(folder) => folder.write_all(&name, reader).await,

@@ -49,7 +49,7 @@ impl NewArchive {
         name: &str,
         descriptor: &Descriptor,
         mut reader: Reader,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let length = reader.length().unwrap_or(descriptor.size);
         let mut file = self.take()?;
         file.write(&self.header(name, length)?)?;
@@ -69,7 +69,7 @@ impl NewArchive {
         let mut state = self.lock();
         state.file = Some(file);
         state.written.insert(descriptor.digest.clone());
-        Ok(())
+        Ok(length)
     }
 
     /// Ends the archive, and gives the file its name.

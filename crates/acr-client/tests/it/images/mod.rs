@@ -4,6 +4,7 @@ mod bad_input;
 mod copies;
 mod faults;
 mod hard_cases;
+mod interrupted;
 mod layouts;
 mod lists;
 mod progress;

@@ -7,8 +7,8 @@ use acr_client::transport::{Body, from_fn};
 use acr_client::{Credential, RepositoryClient};
 use acr_mock::{Registry, RegistryBuilder, RepositorySeed, VirtualClock};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Request, Response};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::seeded;
 
@@ -20,6 +20,8 @@ pub(super) struct Site {
     seen: Arc<Mutex<Vec<String>>>,
     listed: Arc<Mutex<Option<Bytes>>>,
     refuses_mounts: bool,
+    narrow_tokens: bool,
+    hides_lengths: bool,
 }
 
 impl Site {
@@ -52,6 +54,18 @@ impl Site {
         self
     }
 
+    /// One that gives no token for two repositories.
+    pub(super) fn with_narrow_tokens(mut self) -> Self {
+        self.narrow_tokens = true;
+        self
+    }
+
+    /// One that does not say how long blobs are.
+    pub(super) fn without_lengths(mut self) -> Self {
+        self.hides_lengths = true;
+        self
+    }
+
     /// From now on every list of referrers is this.
     pub(super) fn lists(&self, index: Bytes) {
         *self.listed.lock().unwrap() = Some(index);
@@ -74,6 +88,8 @@ impl Site {
             seen: Arc::default(),
             listed: Arc::default(),
             refuses_mounts: false,
+            narrow_tokens: false,
+            hides_lengths: false,
         }
     }
 
@@ -85,6 +101,7 @@ impl Site {
     pub(super) fn repository(&self, name: &str) -> RepositoryClient {
         let (registry, seen) = (self.registry.clone(), self.seen.clone());
         let (listed, refuses_mounts) = (self.listed.clone(), self.refuses_mounts);
+        let (narrow_tokens, hides_lengths) = (self.narrow_tokens, self.hides_lengths);
         let client = seeded::builder(format!("https://{}", self.host))
             .credential(Credential::entra_token("of the owner"))
             .clock(self.clock.clone())
@@ -100,10 +117,28 @@ impl Site {
                     let is_list = line.contains("/referrers/");
                     // Neither tokens, nor the ping before a request with a body, nor where the bytes are.
                     if line.contains("/v2/") && !line.ends_with("/v2/") {
-                        seen.lock().unwrap().push(line);
+                        seen.lock().unwrap().push(line.clone());
                     }
+                    if narrow_tokens && line.ends_with("/oauth2/token") {
+                        let (head, body) = request.into_parts();
+                        let body = body.read(1 << 16).await.unwrap();
+                        let text = String::from_utf8_lossy(&body);
+                        if text.matches("repository%3A").count() > 1 {
+                            let mut response = Response::new(Body::empty());
+                            *response.status_mut() = StatusCode::UNAUTHORIZED;
+                            return Ok(response);
+                        }
+                        request = Request::from_parts(head, Body::bytes(body));
+                    }
+                    let is_data = line.starts_with("GET") && line.contains("/blobs/");
                     let response = registry.try_handle(request).await;
                     let response = response.map(|response| response.map(Body::new));
+                    let response = response.map(|mut response| {
+                        if hides_lengths && is_data {
+                            response.headers_mut().remove(CONTENT_LENGTH);
+                        }
+                        response
+                    });
                     match listed.filter(|_| is_list) {
                         Some(index) => response.map(|_| {
                             let mut response = Response::new(Body::bytes(index));
