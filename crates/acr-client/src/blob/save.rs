@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -123,7 +123,7 @@ impl PartialFile {
         self.stays
     }
 
-    pub(super) const fn length(&self) -> u64 {
+    pub(crate) const fn length(&self) -> u64 {
         self.length
     }
 
@@ -166,6 +166,17 @@ impl PartialFile {
             let written = file.write_all(bytes);
             written.map_err(|error| self.paths.failed("write", error))?;
             self.length += bytes.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Takes back what was written behind so many bytes.
+    pub(crate) fn cut(&mut self, length: u64) -> Result<(), Error> {
+        if let Some(file) = &mut self.file {
+            let cut = file.set_len(length);
+            let cut = cut.and_then(|()| file.seek(SeekFrom::Start(length)));
+            cut.map_err(|error| self.paths.failed("cut", error))?;
+            self.length = length;
         }
         Ok(())
     }

@@ -28,7 +28,8 @@
 //!    that nobody sees a tag on an image that is not complete.
 //!
 //! A copy that failed or was dropped can be repeated and sends what is missing. Of what is there already, the target
-//! is asked by `HEAD` requests, and nothing is sent.
+//! is asked by `HEAD` requests, and nothing is sent. Into a [new archive](Layout::create_tar) it can be repeated with the
+//! same [`Layout`], which knows what is in it.
 
 mod attach;
 mod copying;

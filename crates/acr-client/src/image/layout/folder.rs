@@ -93,11 +93,12 @@ impl Folder {
     /// made through, nor by another one with this library.
     pub(super) fn change_index(
         &self,
+        read: impl FnOnce(&Stored) -> Result<Bytes, Error>,
         change: impl FnOnce(Bytes) -> Result<Vec<u8>, Error>,
     ) -> Result<(), Error> {
         let _alone = self.alone();
         let before = match self.find(INDEX)? {
-            Some(stored) => stored.bytes()?,
+            Some(stored) => read(&stored)?,
             None => super::index::EMPTY.into(),
         };
         let after = change(before.clone())?;
@@ -121,6 +122,13 @@ impl Folder {
     fn place(&self, name: &str) -> Result<PathBuf, Error> {
         let path = self.path.join(name);
         let folder = path.parent().unwrap_or(&self.path);
+        // No folder is made where a link leads out of the layout.
+        let above = folder.ancestors();
+        let mut above = above.take_while(|folder| folder.starts_with(&self.path));
+        if let Some(there) = above.find(|folder| folder.symlink_metadata().is_ok()) {
+            let real = there.canonicalize();
+            self.check_within(there, &real.map_err(|error| failed(there, error))?)?;
+        }
         fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
         let real = folder.canonicalize();
         self.check_within(folder, &real.map_err(|error| failed(folder, error))?)?;
@@ -149,7 +157,8 @@ struct Alone {
 #[cfg(unix)]
 fn lock(folder: &Path) -> Option<File> {
     let folder = File::open(folder).ok()?;
-    rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive).ok()?;
+    let lock = || rustix::fs::flock(&folder, rustix::fs::FlockOperation::LockExclusive);
+    rustix::io::retry_on_intr(lock).ok()?;
     Some(folder)
 }
 

@@ -1,6 +1,8 @@
 //! What is in `index.json` and `oci-layout`.
 
+use std::collections::HashMap;
 use std::fmt::Display;
+use std::mem;
 
 use acr_protocol::{Descriptor, Manifest, MediaType};
 use bytes::Bytes;
@@ -49,25 +51,75 @@ pub(super) fn find<'a>(
 /// else stays as it is.
 pub(super) fn add(index: Bytes, images: &[Descriptor]) -> Result<Vec<u8>, String> {
     let mut index: Value = serde_json::from_slice(&index).map_err(text)?;
-    let mut entries = match index["manifests"].take() {
+    let entries = match index["manifests"].take() {
         Value::Array(entries) => entries,
         _ => Vec::new(),
     };
-    for image in images {
-        let is_same = |entry: &Value| match image_name(image) {
-            Some(name) => entry["annotations"][REF_NAME] == name,
-            None => entry["digest"] == image.digest.as_str(),
-        };
-        let place = entries.iter().position(is_same);
-        if place.is_some() && image_name(image).is_none() {
-            continue;
-        }
-        entries.retain(|entry| !is_same(entry));
-        let place = place.unwrap_or(entries.len()).min(entries.len());
-        entries.insert(place, serde_json::to_value(image).map_err(text)?);
+    // There may be a hundred thousand, so that each is looked up, and not looked for.
+    let mut list = List::default();
+    for entry in entries {
+        list.push(entry);
     }
-    index["manifests"] = Value::Array(entries);
+    for image in images {
+        let entry = serde_json::to_value(image).map_err(text)?;
+        match image_name(image) {
+            Some(name) => list.replace(name, entry),
+            None if list.has(image.digest.as_str()) => {}
+            None => list.push(entry),
+        }
+    }
+    index["manifests"] = list.entries.into_iter().flatten().collect();
     serde_json::to_vec(&index).map_err(text)
+}
+
+/// The entries of an index.
+#[derive(Default)]
+struct List {
+    /// `None` where one was taken out.
+    entries: Vec<Option<Value>>,
+    /// The places of each name.
+    names: HashMap<String, Vec<usize>>,
+    /// How many there are of each digest.
+    digests: HashMap<String, usize>,
+}
+
+impl List {
+    fn push(&mut self, entry: Value) {
+        if let Some(name) = entry["annotations"][REF_NAME].as_str() {
+            let places = self.names.entry(name.to_owned()).or_default();
+            places.push(self.entries.len());
+        }
+        self.entries.push(None);
+        self.put(self.entries.len() - 1, Some(entry));
+    }
+
+    /// Puts an entry in the place of the first one of its name, and takes out the others.
+    fn replace(&mut self, name: &str, entry: Value) {
+        let places = self.names.remove(name).unwrap_or_default();
+        let Some((&first, others)) = places.split_first() else {
+            return self.push(entry);
+        };
+        for &other in others {
+            self.put(other, None);
+        }
+        self.put(first, Some(entry));
+        self.names.insert(name.to_owned(), vec![first]);
+    }
+
+    fn has(&self, digest: &str) -> bool {
+        self.digests.get(digest).is_some_and(|&count| count > 0)
+    }
+
+    fn put(&mut self, place: usize, entry: Option<Value>) {
+        let digest = |entry: &Option<Value>| Some(entry.as_ref()?["digest"].as_str()?.to_owned());
+        if let Some(new) = digest(&entry) {
+            *self.digests.entry(new).or_default() += 1;
+        }
+        let old = mem::replace(&mut self.entries[place], entry);
+        if let Some(count) = digest(&old).and_then(|old| self.digests.get_mut(&old)) {
+            *count -= 1;
+        }
+    }
 }
 
 /// The name of an image.
@@ -110,6 +162,20 @@ mod tests {
         );
         let text = String::from_utf8(index).unwrap();
         assert!(text.contains(r#""x":{"b":1,"a":2}"#), "{text}");
+    }
+
+    #[test]
+    fn one_that_stood_twice_stands_once_and_one_that_was_replaced_may_come_without_a_name() {
+        let before = [
+            image(Some("v1"), "a"),
+            image(None, "b"),
+            image(Some("v1"), "c"),
+        ];
+        let index = Manifest::try_from(&acr_protocol::ImageIndex::new(before.to_vec())).unwrap();
+        let new = [image(Some("v1"), "d"), image(None, "a"), image(None, "b")];
+        let index = add(index.bytes, &new).unwrap();
+        let expected = [new[0].clone(), before[1].clone(), new[1].clone()];
+        assert_eq!(images(index.into()).unwrap(), expected);
     }
 
     #[test]

@@ -46,7 +46,8 @@ impl Layout {
     ///
     /// [`InvalidInput`](ErrorKind::InvalidInput) when it is no layout, or one that must not be read: without
     /// `index.json` or `oci-layout`, with links that leave the folder, or an archive with links, with `..` in a path
-    /// or with two entries of one path; [`Io`](ErrorKind::Io) when it cannot be read.
+    /// or with two entries of one path; [`TooLarge`](ErrorKind::TooLarge) when `index.json` has more than 64 MiB;
+    /// [`Io`](ErrorKind::Io) when it cannot be read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let kind = if path.is_dir() {
@@ -76,6 +77,9 @@ impl Layout {
     /// Creates a layout as a tar archive. The file is there once an image was copied into it, complete, in the place
     /// of a file that was there; nothing more can be copied into it then.
     ///
+    /// A copy into it that failed or was dropped can be repeated, and goes on behind the contents that are whole, as long
+    /// as this layout or a clone lives. With the last of them it is gone, and a new one begins anew.
+    ///
     /// Content goes into an archive one after the other.
     #[must_use]
     pub fn create_tar(file: impl AsRef<Path>) -> Self {
@@ -98,8 +102,8 @@ impl Layout {
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](ErrorKind::InvalidInput) when the list is malformed, [`Io`](ErrorKind::Io) when it cannot be
-    /// read.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) when the list is malformed, [`TooLarge`](ErrorKind::TooLarge) when it
+    /// has more than 64 MiB, [`Io`](ErrorKind::Io) when it cannot be read.
     pub fn images(&self) -> Result<Vec<Descriptor>, Error> {
         if let Kind::NewArchive(_) = &*self.0 {
             return Ok(Vec::new());
@@ -189,7 +193,10 @@ impl Layout {
     /// Lists images in `index.json`, each in the place of one of the same name; the others stay.
     pub(super) fn list(&self, images: &[Descriptor]) -> Result<(), Error> {
         match &*self.0 {
-            Kind::Folder(folder) => folder.change_index(|index| self.with_images(index, images)),
+            Kind::Folder(folder) => folder.change_index(
+                |stored| self.read(INDEX, stored),
+                |index| self.with_images(index, images),
+            ),
             Kind::NewArchive(archive) => {
                 archive.complete(&self.with_images(index::EMPTY.into(), images)?)
             }
@@ -234,9 +241,13 @@ impl Layout {
     }
 
     fn check_length(&self, name: &str, length: u64) -> Result<(), Error> {
-        if length > MAX_MANIFEST_SIZE as u64 {
+        let most = match name {
+            INDEX => MAX_INDEX_SIZE,
+            _ => MAX_MANIFEST_SIZE,
+        };
+        if length > most as u64 {
             let text = format!(
-                "{} has {length} bytes; at most {MAX_MANIFEST_SIZE} are read",
+                "{} has {length} bytes; at most {most} are read",
                 self.display(name)
             );
             return Err(Error::new(ErrorKind::TooLarge, text));
@@ -269,6 +280,8 @@ impl fmt::Debug for Layout {
     }
 }
 
+/// How many bytes of `index.json` are read: some hundred thousand images.
+const MAX_INDEX_SIZE: usize = 64 << 20;
 const INDEX: &str = "index.json";
 const OCI_LAYOUT: &str = "oci-layout";
 const VERSION: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,10 +21,22 @@ pub(super) struct NewArchive {
 
 #[derive(Default)]
 struct State {
-    /// `None` before the first content, while one is written, and after the end.
-    file: Option<PartialFile>,
-    has_begun: bool,
+    file: Writing,
     written: HashSet<Digest>,
+}
+
+/// How far the file is.
+#[derive(Default)]
+enum Writing {
+    /// Nothing was written yet, nor is there a file.
+    #[default]
+    New,
+    /// What was written is whole; more may follow.
+    Open(PartialFile),
+    /// Somebody writes.
+    Taken,
+    /// It has got its name, or is gone.
+    Ended,
 }
 
 impl NewArchive {
@@ -42,8 +55,7 @@ impl NewArchive {
         self.lock().written.contains(digest)
     }
 
-    /// Writes content at the end. One that was begun and given up leaves the archive without an end, and so nothing
-    /// under its name.
+    /// Writes content at the end. What there is of one that was given up is taken back, so that the next one may follow.
     pub(super) async fn write_all(
         &self,
         name: &str,
@@ -66,9 +78,7 @@ impl NewArchive {
             return Err(Error::new(ErrorKind::DigestMismatch, text));
         }
         file.write(padding(length))?;
-        let mut state = self.lock();
-        state.file = Some(file);
-        state.written.insert(descriptor.digest.clone());
+        file.keep(descriptor.digest.clone());
         Ok(length)
     }
 
@@ -81,20 +91,29 @@ impl NewArchive {
             file.write(padding(content.len() as u64))?;
         }
         file.write(&[0; 2 * BLOCK])?;
-        file.complete()?;
-        Ok(())
+        file.complete()
     }
 
-    fn take(&self) -> Result<PartialFile, Error> {
+    /// Takes the file to write, which must not be while somebody else does.
+    fn take(&self) -> Result<Taken<'_>, Error> {
         let mut state = self.lock();
-        if !state.has_begun {
-            state.has_begun = true;
-            return PartialFile::create(&self.path);
-        }
-        state.file.take().ok_or_else(|| {
-            let text = "is complete or was given up; nothing can be added to it";
-            Error::invalid(format!("the archive {} {text}", self.path.display()))
-        })
+        let what = match mem::replace(&mut state.file, Writing::Taken) {
+            Writing::New => match PartialFile::create(&self.path) {
+                Ok(file) => return Ok(Taken::new(self, file)),
+                Err(error) => {
+                    state.file = Writing::New;
+                    return Err(error);
+                }
+            },
+            Writing::Open(file) => return Ok(Taken::new(self, file)),
+            Writing::Taken => "is being written by another copy",
+            Writing::Ended => {
+                state.file = Writing::Ended;
+                "is complete or was given up; nothing can be added to it"
+            }
+        };
+        let text = format!("the archive {} {what}", self.path.display());
+        Err(Error::invalid(text))
     }
 
     /// The header of an entry, whose content is to follow.
@@ -110,6 +129,58 @@ impl NewArchive {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The file while it is written. Dropped, it is as it was before, or else the archive has ended.
+struct Taken<'a> {
+    archive: &'a NewArchive,
+    /// `None` once it is given back.
+    file: Option<PartialFile>,
+    /// How long it was.
+    before: u64,
+}
+
+impl<'a> Taken<'a> {
+    fn new(archive: &'a NewArchive, file: PartialFile) -> Self {
+        Self {
+            archive,
+            before: file.length(),
+            file: Some(file),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.file.as_mut().map_or(Ok(()), |file| file.write(bytes))
+    }
+
+    /// Gives the file back with this content.
+    fn keep(mut self, content: Digest) {
+        let mut state = self.archive.lock();
+        if let Some(file) = self.file.take() {
+            state.file = Writing::Open(file);
+            state.written.insert(content);
+        }
+    }
+
+    /// Gives the file its name.
+    fn complete(mut self) -> Result<(), Error> {
+        let file = self.file.take();
+        self.archive.lock().file = Writing::Ended;
+        file.map_or(Ok(()), |file| file.complete().map(drop))
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(mut file) = self.file.take() {
+            let is_as_before = file.cut(self.before).is_ok();
+            self.archive.lock().file = match is_as_before {
+                true if self.before == 0 => Writing::New,
+                true => Writing::Open(file),
+                false => Writing::Ended,
+            };
+        }
     }
 }
 

@@ -197,6 +197,66 @@ async fn an_archive_is_there_when_it_is_complete_and_is_written_once() {
 }
 
 #[tokio::test]
+async fn an_archive_is_gone_on_with_after_each_kind_of_failure() {
+    let site = Site::new();
+    seed_image(&site.seed("app"), Some("v1"), "app", 2);
+    let app = site.repository("app");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("missing").join("app.tar");
+    let archive = Layout::create_tar(&file);
+    let options = || CopyOptions {
+        concurrency: 1,
+        ..CopyOptions::default()
+    };
+    let error = pull((&app, "v1"), &archive, options()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error}");
+    fs::create_dir(folder.path().join("missing")).unwrap();
+
+    // The config, the first layer and the second one each break off on their way.
+    for after in 0..3 {
+        let fault = acr_mock::Fault::on_data().after(u64::from(after > 0));
+        let fault = fault.then(acr_mock::FaultAction::FlipByte(2));
+        site.registry.inject(fault).unwrap();
+        let error = pull((&app, "v1"), &archive, options()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::DigestMismatch, "{error}");
+        site.registry.clear_faults();
+    }
+    let copied = pull((&app, "v1"), &archive, options()).await.unwrap();
+    assert_eq!(copied.count(Outcome::Present), 2, "{copied:?}");
+    let back = site.other().repository("back");
+    push(&Layout::open(&file).unwrap(), &back, options())
+        .await
+        .unwrap();
+    assert_eq!(contents(&back, "v1").await, contents(&app, "v1").await);
+}
+
+#[tokio::test]
+async fn a_layout_of_so_many_images_that_its_index_is_large_is_opened_again() {
+    const TAGS: usize = 20_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (_, image) = super::write_layout(folder.path());
+    let images: Vec<_> = (0..TAGS)
+        .map(|tag| {
+            image
+                .clone()
+                .with_annotation("org.opencontainers.image.ref.name", format!("v{tag}"))
+        })
+        .collect();
+    super::write_index(folder.path(), &images);
+    let index = fs::metadata(folder.path().join("index.json")).unwrap();
+    assert!(index.len() > 4 << 20);
+    let layout = Layout::open(folder.path()).unwrap();
+    let site = Site::new();
+    let app = site.repository("app");
+    push(&layout, (&app, "v1"), CopyOptions::default())
+        .await
+        .unwrap();
+    let added = pull((&app, "v1"), &layout, CopyOptions::default()).await;
+    added.unwrap();
+    assert_eq!(layout.images().unwrap().len(), TAGS);
+}
+
+#[tokio::test]
 async fn content_by_sha512_is_carried_too() {
     let site = Site::new();
     let app = site.repository("app");
