@@ -31,6 +31,8 @@ pub use self::options::{DownloadBlobOptions, ParallelRanges, SaveBlobOptions};
 use self::part::Part;
 use self::remote::Remote;
 pub(crate) use self::save::PartialFile;
+#[cfg(unix)]
+pub(crate) use self::save::is_still_at;
 pub use self::stream::BlobStream;
 use self::stream::{Source, is_mismatch};
 use self::writer::FileWriter;

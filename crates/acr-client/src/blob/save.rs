@@ -291,7 +291,7 @@ fn open_alone(_: &OpenOptions, _: &Path) -> io::Result<Option<File>> {
 
 /// Whether a path still leads to this file.
 #[cfg(unix)]
-fn is_still_at(file: &File, path: &Path) -> bool {
+pub(crate) fn is_still_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let known = file
         .metadata()

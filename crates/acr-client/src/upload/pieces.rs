@@ -417,6 +417,11 @@ impl Streamed {
                 return Poll::Ready(Ok(None));
             } else if let Some(item) = ready!(self.stream.as_mut().poll_next(cx)) {
                 self.rest = item.map_err(unreadable)?;
+                if self.rest.is_empty() {
+                    // It may be many of them, and others have to have their turn.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
             } else {
                 self.has_ended = true;
                 check_declared(self.length, place, true)?;

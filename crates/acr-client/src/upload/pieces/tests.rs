@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use acr_clock::VirtualClock;
 use acr_protocol::Digest;
-use futures_util::stream;
+use futures_util::{FutureExt as _, stream};
 
 use super::super::once::Once;
 use super::super::source::{BlobSource, OpenedKind};
@@ -298,4 +298,19 @@ async fn a_chunk_of_a_source_that_can_be_read_once_has_its_size_and_the_last_is_
         }
         assert_eq!(once.digester().clone().finish(), Digest::sha256(CONTENT));
     }
+}
+
+#[test]
+fn a_stream_that_is_always_ready_with_nothing_lets_others_go_on() {
+    let mut left = 1000;
+    let nothing = stream::repeat_with(move || {
+        left -= 1;
+        assert!(left > 0, "nobody else has had a turn");
+        Ok(Bytes::new())
+    });
+    let mut pieces = pieces(BlobSource::stream(nothing), 4, HashOn::Caller).unwrap();
+    // The first one says where it begins.
+    let began = pieces.next().now_or_never();
+    assert!(began.unwrap().unwrap().unwrap().bytes.is_empty());
+    assert!(pieces.next().now_or_never().is_none());
 }
