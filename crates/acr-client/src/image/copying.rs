@@ -53,6 +53,9 @@ impl Copying {
     }
 
     pub(super) async fn run(mut self) -> Result<Copied, Error> {
+        if let Place::Layout(layout) = &mut self.from.place {
+            *layout = layout.as_it_is()?;
+        }
         let platforms = std::mem::take(&mut self.options.platforms);
         let names = self.names().await?;
         if self.options.referrers {
@@ -156,7 +159,8 @@ impl Copying {
     async fn present(&self, graph: &Graph, name: Option<&str>) -> Result<Present, Error> {
         let (to, root) = (&self.to.place, &graph.root);
         let mut present = Present::default();
-        if let Some(name) = name {
+        // A layout's list is written at the end in any case.
+        if let (Some(name), Place::Repository(_)) = (name, to) {
             present.is_tagged = to.find(name).await?.as_ref() == Some(root);
         }
         let (mut known, mut asked) = (HashSet::new(), Vec::new());

@@ -29,7 +29,12 @@
 //!
 //! A copy that failed or was dropped can be repeated and sends what is missing. Of what is there already, the target
 //! is asked by `HEAD` requests, and nothing is sent. Into a [new archive](Layout::create_tar) it can be repeated with the
-//! same [`Layout`], which knows what is in it.
+//! same [`Layout`], which knows what is in it. What was copied before a copy of several images failed stays, and has its
+//! tags; a layout lists its images at the end.
+//!
+//! Between registries nothing waits for a disk. The files of a layout are read, and those that another layout or an
+//! archive gets are written, where the copy is polled, a piece at a time; so is the sync at the end of an archive. A program
+//! that serves others meanwhile copies on a thread of its own.
 
 mod attach;
 mod copying;
@@ -42,6 +47,7 @@ mod options;
 mod place;
 mod platforms;
 mod referrers;
+mod size;
 mod tally;
 mod transfer;
 
@@ -64,6 +70,9 @@ pub use self::options::{Copied, CopiedImage, CopyOptions};
 ///
 /// With the permission to pull from the source and to push to the target, blobs of one registry are mounted. Where the
 /// registry refuses that, they are streamed.
+///
+/// With [`all_tags`](CopyOptions::all_tags) the images are copied one after the other. Where one cannot be, such as one
+/// without a platform that was chosen, the copy ends there, and those before it stay at the target.
 ///
 /// # Errors
 ///

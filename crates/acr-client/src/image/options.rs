@@ -31,7 +31,11 @@ pub struct CopyOptions {
     /// Whether foreign layers are copied, those that their media type says not to distribute and that have URLs. The
     /// source must have them; they are never fetched from their URLs.
     pub foreign_layers: bool,
-    /// How many requests are under way at once, at least 1. The default is 8.
+    /// How many contents go over at once, at least 1. The default is 8.
+    ///
+    /// Between registries each of them is two requests at a time, a download and an upload, and holds a chunk of the
+    /// upload in memory: 4 MiB, or as many bytes as the target wants a chunk to have at the least, up to 64 MiB. An
+    /// archive takes one content at a time.
     pub concurrency: usize,
     /// How many manifests an image may have, with referrers and what belongs to it by its tag. The default is 4096;
     /// together they may have 64 MiB.

@@ -5,6 +5,7 @@ use acr_protocol::{Algorithm, Descriptor, Digest, Manifest, Reference, Tag};
 
 use super::kept_list::KeptList;
 use super::layout::{Layout, REF_NAME, Reader, image_name};
+use super::size::check_size;
 use crate::error::{Error, ErrorKind};
 use crate::progress::Outcome;
 use crate::repository::RepositoryClient;
@@ -90,7 +91,8 @@ impl Place {
             Self::Repository(repository) => repository,
         };
         let manifest = repository.get_manifest(&descriptor.digest).await?;
-        check_size(descriptor, Some(manifest.bytes.len() as u64))?;
+        let length = manifest.bytes.len() as u64;
+        check_size(descriptor, Some(length), descriptor.digest.as_str())?;
         Ok(manifest)
     }
 
@@ -222,17 +224,5 @@ impl Place {
             Self::Layout(layout) => layout.max_writers(),
             Self::Repository(_) => usize::MAX,
         }
-    }
-}
-
-/// Holds the size of a descriptor against the content's. Some writers leave it out, which reads as 0.
-pub(super) fn check_size(descriptor: &Descriptor, actual: Option<u64>) -> Result<(), Error> {
-    match actual {
-        Some(actual) if actual != descriptor.size && descriptor.size != 0 => {
-            let Descriptor { digest, size, .. } = descriptor;
-            let text = format!("{digest} has {actual} bytes, but its descriptor says {size}");
-            Err(Error::new(ErrorKind::DigestMismatch, text))
-        }
-        _ => Ok(()),
     }
 }

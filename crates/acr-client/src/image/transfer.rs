@@ -3,7 +3,8 @@
 use acr_protocol::Descriptor;
 
 use super::layout::Reader;
-use super::place::{Nearness, Place, check_size};
+use super::place::{Nearness, Place};
+use super::size::check_size;
 use super::tally::Content;
 use crate::blob::{BlobStream, DownloadBlobOptions};
 use crate::error::{Advice, Error};
@@ -32,7 +33,7 @@ pub(super) async fn transfer(
                 }
             };
             let length = layout.write(blob, reader).await?;
-            check_size(blob, Some(length))?;
+            check_size(blob, Some(length), blob.digest.as_str())?;
             return Ok(Outcome::Received);
         }
         Place::Repository(target) => target,
@@ -81,7 +82,7 @@ async fn upload(
             // What comes from a registry can be read once by an upload, but asked for again here.
             Err(error)
                 if error.advice() == Advice::NewSession && !is_repeated && tries < MAX_TRIES => {}
-            sent => return check_size(blob, Some(sent?.0.size)),
+            sent => return check_size(blob, Some(sent?.0.size), blob.digest.as_str()),
         }
     }
 }
@@ -97,7 +98,7 @@ async fn download(
         ..DownloadBlobOptions::default()
     };
     let mut stream = source.download_blob_with(&blob.digest, options).await?;
-    check_size(blob, stream.content_length())?;
+    check_size(blob, stream.content_length(), blob.digest.as_str())?;
     if blob.size != 0 {
         stream.expect_length(blob.size);
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::mem;
 
-use acr_protocol::{Descriptor, Manifest, MediaType};
+use acr_protocol::{Descriptor, Digest, Manifest, MediaType};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -27,24 +27,56 @@ pub(super) fn images(index: Bytes) -> Result<Vec<Descriptor>, String> {
     Ok(index.map_err(text)?.manifests)
 }
 
-/// Finds the one image of a name or digest; without either, the only one or the only one with a name. Else returns how
-/// many there are.
-pub(super) fn find<'a>(
-    images: &'a [Descriptor],
-    name: Option<&str>,
-) -> Result<&'a Descriptor, usize> {
-    let only = |wanted: &dyn Fn(&Descriptor) -> bool| {
-        let mut found: Vec<_> = images.iter().filter(|image| wanted(image)).collect();
-        // The same image may stand there for several names.
-        found.dedup_by(|a, b| a.digest == b.digest);
-        (found.len() == 1).then(|| found[0])
-    };
-    let found = match name {
-        Some(name) => only(&|image| image_name(image) == Some(name))
-            .or_else(|| only(&|image| image.digest.as_str() == name)),
-        None => only(&|_| true).or_else(|| only(&|image| image_name(image).is_some())),
-    };
-    found.ok_or(images.len())
+/// The images of a layout, by name and by digest.
+pub(super) struct Images {
+    pub(super) list: Vec<Descriptor>,
+    names: HashMap<String, Vec<usize>>,
+    digests: HashMap<Digest, usize>,
+}
+
+impl Images {
+    pub(super) fn new(list: Vec<Descriptor>) -> Self {
+        let mut names = HashMap::<String, Vec<usize>>::new();
+        let mut digests = HashMap::new();
+        for (place, image) in list.iter().enumerate() {
+            digests.entry(image.digest.clone()).or_insert(place);
+            if let Some(name) = image_name(image) {
+                names.entry(name.to_owned()).or_default().push(place);
+            }
+        }
+        Self {
+            list,
+            names,
+            digests,
+        }
+    }
+
+    /// Finds the one image of a name or digest; without either, the only one or the only one with a name. Else returns
+    /// how many there are.
+    pub(super) fn find(&self, name: Option<&str>) -> Result<&Descriptor, usize> {
+        let found = match name {
+            Some(name) => {
+                let named = self.names.get(name).into_iter().flatten();
+                only(named.map(|&place| &self.list[place])).or_else(|| {
+                    let digest = Digest::new(name).ok()?;
+                    self.digests.get(&digest).map(|&place| &self.list[place])
+                })
+            }
+            None => only(self.list.iter()).or_else(|| {
+                let named = self.list.iter().filter(|image| image_name(image).is_some());
+                only(named)
+            }),
+        };
+        found.ok_or(self.list.len())
+    }
+}
+
+/// The only image. The same one may stand there for several names.
+fn only<'a>(mut images: impl Iterator<Item = &'a Descriptor>) -> Option<&'a Descriptor> {
+    let first = images.next()?;
+    images
+        .all(|image| image.digest == first.digest)
+        .then_some(first)
 }
 
 /// Adds images, each in the place of the one of the same name, or of the same digest where it has no name. Everything
@@ -181,13 +213,21 @@ mod tests {
     #[test]
     fn an_image_is_found_by_name_by_digest_or_as_the_only_one() {
         let (one, other) = (image(Some("v1"), "a"), image(None, "b"));
+        let find = |images: &[Descriptor], name: Option<&str>| {
+            let images = Images::new(images.to_vec());
+            images.find(name).cloned()
+        };
         let both = [one.clone(), other.clone()];
-        assert_eq!(find(&both, Some("v1")), Ok(&one));
-        assert_eq!(find(&both, Some(other.digest.as_str())), Ok(&other));
-        assert_eq!(find(&both, None), Ok(&one));
-        assert_eq!(find(&both[1..], None), Ok(&other));
+        assert_eq!(find(&both, Some("v1")), Ok(one.clone()));
+        let digest = other.digest.as_str();
+        assert_eq!(find(&both, Some(digest)), Ok(other.clone()));
+        assert_eq!(find(&both, None), Ok(one.clone()));
+        assert_eq!(find(&both[1..], None), Ok(other));
         assert_eq!(find(&both, Some("v9")), Err(2));
-        assert_eq!(find(&[one, image(Some("v2"), "b")], None), Err(2));
+        let several = [one.clone(), image(Some("v2"), "b")];
+        assert_eq!(find(&several, None), Err(2));
+        let same = [one.clone(), image(Some("v2"), "a")];
+        assert_eq!(find(&same, None), Ok(one));
         assert_eq!(find(&[], None), Err(0));
     }
 

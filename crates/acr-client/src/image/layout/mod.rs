@@ -16,7 +16,9 @@ use bytes::Bytes;
 use self::archive::Archive;
 use self::content::Stored;
 use self::folder::Folder;
+use self::index::Images;
 use self::new_archive::NewArchive;
+use super::size::{check_size, fits};
 use crate::error::{Error, ErrorKind};
 use crate::manifest::MAX_MANIFEST_SIZE;
 
@@ -31,7 +33,11 @@ pub(super) use self::index::{REF_NAME, image_name};
 /// What it says is not trusted: a path that leaves the folder, a link in an archive, a file of another length and
 /// content of another digest are errors that name them.
 #[derive(Clone)]
-pub struct Layout(Arc<Kind>);
+pub struct Layout {
+    kind: Arc<Kind>,
+    /// What was in `index.json` when this was made for one copy, for which it is not read anew for each image.
+    images: Option<Arc<Images>>,
+}
 
 enum Kind {
     Folder(Folder),
@@ -55,7 +61,7 @@ impl Layout {
         } else {
             Kind::Archive(Archive::open(path)?)
         };
-        let layout = Self(Arc::new(kind));
+        let layout = Self::of(kind);
         index::check_version(&layout.required(OCI_LAYOUT)?)
             .map_err(|reason| layout.invalid(OCI_LAYOUT, reason))?;
         layout.images()?;
@@ -84,13 +90,20 @@ impl Layout {
     #[must_use]
     pub fn create_tar(file: impl AsRef<Path>) -> Self {
         let new = NewArchive::new(file.as_ref());
-        Self(Arc::new(Kind::NewArchive(new)))
+        Self::of(Kind::NewArchive(new))
+    }
+
+    fn of(kind: Kind) -> Self {
+        Self {
+            kind: Arc::new(kind),
+            images: None,
+        }
     }
 
     /// Returns the folder or the file.
     #[must_use]
     pub fn path(&self) -> &Path {
-        match &*self.0 {
+        match &*self.kind {
             Kind::Folder(folder) => folder.path(),
             Kind::Archive(archive) => archive.path(),
             Kind::NewArchive(archive) => archive.path(),
@@ -105,17 +118,31 @@ impl Layout {
     /// [`InvalidInput`](ErrorKind::InvalidInput) when the list is malformed, [`TooLarge`](ErrorKind::TooLarge) when it
     /// has more than 64 MiB, [`Io`](ErrorKind::Io) when it cannot be read.
     pub fn images(&self) -> Result<Vec<Descriptor>, Error> {
-        if let Kind::NewArchive(_) = &*self.0 {
+        if let Kind::NewArchive(_) = &*self.kind {
             return Ok(Vec::new());
+        }
+        if let Some(images) = &self.images {
+            return Ok(images.list.clone());
         }
         let images = index::images(self.required(INDEX)?);
         images.map_err(|reason| self.invalid(INDEX, reason))
     }
 
+    /// The same layout with the images that it has now.
+    pub(super) fn as_it_is(&self) -> Result<Self, Error> {
+        Ok(Self {
+            kind: self.kind.clone(),
+            images: Some(Arc::new(Images::new(self.images()?))),
+        })
+    }
+
     /// Finds an image by its name or digest; without either, the only one or the only one with a name.
     pub(super) fn image(&self, name: Option<&str>) -> Result<Descriptor, Error> {
-        let images = self.images()?;
-        let found = index::find(&images, name).map_err(|count| {
+        let images = match &self.images {
+            Some(images) => images.clone(),
+            None => Arc::new(Images::new(self.images()?)),
+        };
+        let found = images.find(name).map_err(|count| {
             let what = name.map_or_else(|| "an image".to_owned(), |name| format!("{name:?}"));
             let text = format!(
                 "{} has {count} images, and none or several of them are {what}",
@@ -147,30 +174,22 @@ impl Layout {
             let text = format!("{} is missing", self.display(&name));
             return Err(Error::new(ErrorKind::NotFound, text));
         };
-        if stored.length == descriptor.size || descriptor.size == 0 {
-            return Ok(stored);
-        }
-        let text = format!(
-            "{} has {} bytes, but its descriptor says {}",
-            self.display(&name),
-            stored.length,
-            descriptor.size
-        );
-        Err(Error::new(ErrorKind::DigestMismatch, text))
+        check_size(descriptor, Some(stored.length), &self.display(&name))?;
+        Ok(stored)
     }
 
     /// Whether content is there; of another length, it is not.
     pub(super) fn has(&self, descriptor: &Descriptor) -> Result<bool, Error> {
-        if let Kind::NewArchive(archive) = &*self.0 {
+        if let Kind::NewArchive(archive) = &*self.kind {
             return Ok(archive.has(&descriptor.digest));
         }
         let stored = self.find(&self.blob_name(&descriptor.digest)?)?;
-        Ok(stored.is_some_and(|stored| stored.length == descriptor.size || descriptor.size == 0))
+        Ok(stored.is_some_and(|stored| fits(descriptor, stored.length)))
     }
 
     /// The largest number of contents that can be written at once.
     pub(super) fn max_writers(&self) -> usize {
-        match &*self.0 {
+        match &*self.kind {
             Kind::NewArchive(_) => 1,
             _ => usize::MAX,
         }
@@ -183,7 +202,7 @@ impl Layout {
         reader: Reader,
     ) -> Result<u64, Error> {
         let name = self.blob_name(&descriptor.digest)?;
-        match &*self.0 {
+        match &*self.kind {
             Kind::Folder(folder) => folder.write_all(&name, reader).await,
             Kind::NewArchive(archive) => archive.write_all(&name, descriptor, reader).await,
             Kind::Archive(_) => Err(self.is_complete()),
@@ -192,7 +211,7 @@ impl Layout {
 
     /// Lists images in `index.json`, each in the place of one of the same name; the others stay.
     pub(super) fn list(&self, images: &[Descriptor]) -> Result<(), Error> {
-        match &*self.0 {
+        match &*self.kind {
             Kind::Folder(folder) => folder.change_index(
                 |stored| self.read(INDEX, stored),
                 |index| self.with_images(index, images),
@@ -219,7 +238,7 @@ impl Layout {
     }
 
     fn find(&self, name: &str) -> Result<Option<Stored>, Error> {
-        match &*self.0 {
+        match &*self.kind {
             Kind::Folder(folder) => folder.find(name),
             Kind::Archive(archive) => Ok(archive.find(name)),
             Kind::NewArchive(_) => Ok(None),

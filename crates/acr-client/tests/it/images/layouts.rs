@@ -254,6 +254,15 @@ async fn a_layout_of_so_many_images_that_its_index_is_large_is_opened_again() {
     let added = pull((&app, "v1"), &layout, CopyOptions::default()).await;
     added.unwrap();
     assert_eq!(layout.images().unwrap().len(), TAGS);
+
+    // The list is read once, or this would take hours.
+    let (_folder, copied) = new_layout();
+    let options = CopyOptions {
+        all_tags: true,
+        ..CopyOptions::default()
+    };
+    copy(&layout, &copied, options).await.unwrap();
+    assert_eq!(copied.images().unwrap(), layout.images().unwrap());
 }
 
 #[tokio::test]
