@@ -243,8 +243,11 @@ impl Feed {
         Pieces::read(source, digester, cut, self.hash_on, self.clock.clone())
     }
 
-    /// Keeps what reads ahead from here on.
+    /// Keeps what reads ahead from here on, unless the next request is of another size by now.
     fn go_on(&self, state: &mut State, pieces: Pieces, at: u64) {
+        if pieces.step() != state.step {
+            return;
+        }
         let next = at.saturating_add(state.step).min(self.origin.length());
         state.running = Some(Running { pieces, at, next });
     }
@@ -340,5 +343,40 @@ impl HttpBody for FeedBody {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.end - self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use acr_clock::VirtualClock;
+    use http_body_util::BodyExt as _;
+
+    use super::super::source::{BlobSource, OpenedKind};
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[tokio::test]
+    async fn what_was_read_ahead_for_requests_of_another_size_is_not_sent() {
+        let source = BlobSource::bytes(vec![7; 4 << 20]).open().unwrap();
+        let OpenedKind::Again(origin) = source.kind else {
+            panic!("bytes can be read again");
+        };
+        let clock = Arc::new(VirtualClock::new());
+        let digester = Digester::sha256();
+        let feed = Feed::new(origin, digester, HashOn::Caller, clock, Meter::default());
+        let feed = Arc::new(feed);
+        feed.set_step(2 * MIB);
+        let mut body = feed.payload(0, 2 * MIB).body();
+        body.frame().await.unwrap().unwrap();
+        // The response has come before the end of the body, and the next request is to be a smaller one.
+        feed.set_step(MIB + 5);
+        while let Some(frame) = body.frame().await {
+            frame.unwrap();
+        }
+        feed.catch_up(2 * MIB, 3 * MIB + 5).await.unwrap();
+        let next = feed.payload(2 * MIB, 3 * MIB + 5).body();
+        let sent = next.collect().await.unwrap().to_bytes();
+        assert_eq!(sent.len() as u64, MIB + 5);
     }
 }

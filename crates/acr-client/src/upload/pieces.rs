@@ -49,6 +49,8 @@ impl Cut {
 /// The pieces of a source, in turn.
 pub(super) struct Pieces {
     kind: Kind,
+    /// How far the places are from each other that no piece crosses.
+    step: u64,
     clock: Arc<dyn Clock>,
     /// Keeps a clock of tests from moving while the thread is at work.
     hold: Option<ClockHold>,
@@ -93,6 +95,7 @@ impl Pieces {
         };
         Self {
             kind,
+            step: cut.step,
             clock,
             hold: None,
             has_ended: false,
@@ -117,10 +120,16 @@ impl Pieces {
                 has_come: false,
                 has_ended: false,
             })),
+            step: cut.step,
             clock,
             hold: None,
             has_ended: false,
         }
+    }
+
+    /// For requests of which size they are cut.
+    pub(super) const fn step(&self) -> u64 {
+        self.step
     }
 
     /// The next piece; `None` at the end.
