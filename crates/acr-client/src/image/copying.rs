@@ -12,8 +12,8 @@ use super::layout::REF_NAME;
 use super::limits::Limits;
 use super::location::ImageLocation;
 use super::options::{Copied, CopiedImage, CopyOptions};
-use super::place::{Nearness, Place};
 use super::referrers::Referrers;
+use super::side::{Nearness, Side};
 use super::tally::Tally;
 use super::{platforms, transfer};
 use crate::error::Error;
@@ -39,7 +39,7 @@ pub(super) struct Copying {
 impl Copying {
     pub(super) fn new(from: ImageLocation, to: ImageLocation, options: CopyOptions) -> Self {
         Self {
-            nearness: from.place.nearness(&to.place),
+            nearness: from.side.nearness(&to.side),
             tally: Tally::new(options.on_progress.clone()),
             from,
             to,
@@ -53,13 +53,13 @@ impl Copying {
     }
 
     pub(super) async fn run(mut self) -> Result<Copied, Error> {
-        if let Place::Layout(layout) = &mut self.from.place {
+        if let Side::Layout(layout) = &mut self.from.side {
             *layout = layout.as_it_is()?;
         }
         let platforms = std::mem::take(&mut self.options.platforms);
         let names = self.names().await?;
         if self.options.referrers {
-            self.referrers = Some(Referrers::of(&self.from.place)?);
+            self.referrers = Some(Referrers::of(&self.from.side)?);
         }
         let mut known: HashSet<_> = names.iter().map(|(source, _)| source.clone()).collect();
         for (source, target) in names {
@@ -80,7 +80,7 @@ impl Copying {
         // What one image names as foreign may be another one's own.
         let Self { blobs, copied, .. } = &mut self;
         copied.left_out.retain(|blob| !blobs.contains(&blob.digest));
-        if let Place::Layout(layout) = &self.to.place {
+        if let Side::Layout(layout) = &self.to.side {
             layout.list(&self.listed)?;
         }
         Ok(self.copied)
@@ -95,12 +95,12 @@ impl Copying {
             let text = "with `all_tags` neither side has a name";
             return Err(Error::invalid(text));
         }
-        let names = self.from.place.names().await?;
+        let names = self.from.side.names().await?;
         let mut seen = HashSet::new();
         let names = names.into_iter();
         let names = names.filter(|name| !is_fallback_tag(name) && seen.insert(name.clone()));
         let checked = names.map(|name| {
-            let name = self.to.place.check_tag(name)?;
+            let name = self.to.side.check_tag(name)?;
             Ok((Some(name.clone()), Some(name)))
         });
         checked.collect()
@@ -114,14 +114,14 @@ impl Copying {
         platforms: &[Platform],
         limits: &mut Limits,
     ) -> Result<Vec<Digest>, Error> {
-        let from = &self.from.place;
+        let from = &self.from.side;
         let (image, own_name) = from.image(source.as_deref()).await?;
         let source = image.descriptor();
         let root = platforms::choose(from, image, platforms, &self.options).await?;
         let name = match target {
-            Some(target) => self.to.place.tag(target, &root.manifest)?,
+            Some(target) => self.to.side.tag(target, &root.manifest)?,
             None => own_name
-                .map(|name| self.to.place.check_tag(name))
+                .map(|name| self.to.side.check_tag(name))
                 .transpose()?,
         };
         let descriptor = root.manifest.descriptor();
@@ -136,10 +136,10 @@ impl Copying {
         self.transfer(&graph, &present).await?;
         let tag = self.put(&graph, &present, name.as_deref()).await?;
         self.add_to_kept(&graph).await?;
-        if let (Some(tag), Place::Repository(_), Some(root)) = (tag, &self.to.place, graph.root()) {
-            self.to.place.put(root, Some(tag)).await?;
+        if let (Some(tag), Side::Repository(_), Some(root)) = (tag, &self.to.side, graph.root()) {
+            self.to.side.put(root, Some(tag)).await?;
         }
-        if let Place::Layout(_) = &self.to.place {
+        if let Side::Layout(_) = &self.to.side {
             let named = |name: &str| descriptor.clone().with_annotation(REF_NAME, name);
             let listed = name.as_deref().map_or_else(|| descriptor.clone(), named);
             self.listed.push(listed);
@@ -157,10 +157,10 @@ impl Copying {
 
     /// Asks the target what it has.
     async fn present(&self, graph: &Graph, name: Option<&str>) -> Result<Present, Error> {
-        let (to, root) = (&self.to.place, &graph.root);
+        let (to, root) = (&self.to.side, &graph.root);
         let mut present = Present::default();
         // A layout's list is written at the end in any case.
-        if let (Some(name), Place::Repository(_)) = (name, to) {
+        if let (Some(name), Side::Repository(_)) = (name, to) {
             present.is_tagged = to.find(name).await?.as_ref() == Some(root);
         }
         let (mut known, mut asked) = (HashSet::new(), Vec::new());
@@ -226,8 +226,8 @@ impl Copying {
                 }
             }
         }
-        let (from, to, tally, nearness) = (&from.place, &to.place, &*tally, *nearness);
-        if let Place::Layout(layout) = from {
+        let (from, to, tally, nearness) = (&from.side, &to.side, &*tally, *nearness);
+        if let Side::Layout(layout) = from {
             // What can be seen to be wrong is found before anything is written.
             for (blob, _) in &plan {
                 layout.stored(blob)?;
@@ -273,7 +273,7 @@ impl Copying {
             copied,
             ..
         } = self;
-        let (to, tally) = (&to.place, &*tally);
+        let (to, tally) = (&to.side, &*tally);
         let sees_lists = *nearness != Nearness::SameRepository;
         let at_once = options.concurrency.max(1).min(to.max_writers());
         for batch in graph.image.iter().chain(&graph.referrers) {
@@ -322,7 +322,7 @@ impl Copying {
                 subject: list.subject.clone(),
                 entries: entries.cloned().collect(),
             };
-            let listed = self.to.place.add_to_kept(&list).await?;
+            let listed = self.to.side.add_to_kept(&list).await?;
             self.listed.extend(listed);
         }
         Ok(())
@@ -340,7 +340,7 @@ impl Copying {
         }
         let tags = manifests.iter().filter_map(fallback_tag);
         let names = tags.flat_map(|own| SUFFIXES.map(|suffix| format!("{own}{suffix}")));
-        let (from, names) = (&self.from.place, names.collect::<Vec<_>>());
+        let (from, names) = (&self.from.side, names.collect::<Vec<_>>());
         let mut asking = stream::iter(names)
             .map(|name| async move { Ok::<_, Error>((from.find(&name).await?, name)) })
             .buffered(self.options.concurrency.max(1));

@@ -10,9 +10,9 @@ use serde::de::IgnoredAny;
 
 use super::kept_list::KeptList;
 use super::limits::Limits;
-use super::place::Place;
 use super::platforms::Root;
 use super::referrers::Referrers;
+use super::side::Side;
 use crate::error::{Error, ErrorKind};
 
 /// The manifests, in batches: those of a batch may be put at once, and all that they need is in earlier ones.
@@ -41,7 +41,7 @@ pub(super) struct Along<'a> {
 impl Graph {
     /// Reads an image's manifests, each once. What is in `known` was seen to before.
     pub(super) async fn gather(
-        from: &Place,
+        from: &Side,
         Root { manifest, is_new }: Root,
         known: &HashSet<Digest>,
         along: &Along<'_>,
@@ -113,7 +113,7 @@ pub(super) fn references(manifest: &Manifest) -> Result<(Vec<Descriptor>, Vec<De
 }
 
 struct Gathering<'a> {
-    from: &'a Place,
+    from: &'a Side,
     limits: &'a mut Limits,
     known: &'a HashSet<Digest>,
     seen: HashSet<Digest>,

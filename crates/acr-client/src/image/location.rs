@@ -3,7 +3,7 @@
 use acr_protocol::{Reference, RepositoryName};
 
 use super::layout::Layout;
-use super::place::Place;
+use super::side::Side;
 use crate::argument::Argument;
 use crate::error::Error;
 use crate::repository::RepositoryClient;
@@ -14,15 +14,15 @@ use crate::repository::RepositoryClient;
 /// a digest, in a layout it is what its `index.json` says, or a digest.
 #[derive(Debug, Clone)]
 pub struct ImageLocation {
-    pub(super) place: Place,
+    pub(super) side: Side,
     pub(super) name: Option<String>,
 }
 
 impl ImageLocation {
     pub(super) const fn repository(&self) -> Option<&RepositoryName> {
-        match &self.place {
-            Place::Repository(repository) => Some(&repository.name),
-            Place::Layout(_) => None,
+        match &self.side {
+            Side::Repository(repository) => Some(&repository.name),
+            Side::Layout(_) => None,
         }
     }
 }
@@ -30,7 +30,7 @@ impl ImageLocation {
 impl From<&RepositoryClient> for ImageLocation {
     fn from(repository: &RepositoryClient) -> Self {
         Self {
-            place: Place::Repository(repository.clone()),
+            side: Side::Repository(repository.clone()),
             name: None,
         }
     }
@@ -39,7 +39,7 @@ impl From<&RepositoryClient> for ImageLocation {
 impl From<&Layout> for ImageLocation {
     fn from(layout: &Layout) -> Self {
         Self {
-            place: Place::Layout(layout.clone()),
+            side: Side::Layout(layout.clone()),
             name: None,
         }
     }
@@ -49,8 +49,8 @@ impl<R: Argument<Reference>> Argument<ImageLocation> for (&RepositoryClient, R) 
     fn into_argument(self) -> Result<ImageLocation, Error> {
         let reference = self.1.into_argument()?;
         let name = Some(reference.as_str().to_owned());
-        let place = Place::Repository(self.0.clone());
-        Ok(ImageLocation { place, name })
+        let side = Side::Repository(self.0.clone());
+        Ok(ImageLocation { side, name })
     }
 }
 

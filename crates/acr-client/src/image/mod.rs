@@ -38,15 +38,17 @@
 
 mod attach;
 mod copying;
+mod entries;
 mod graph;
 mod kept_list;
 mod layout;
 mod limits;
 mod location;
 mod options;
-mod place;
+
 mod platforms;
 mod referrers;
+mod side;
 mod size;
 mod tally;
 mod transfer;

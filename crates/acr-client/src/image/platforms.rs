@@ -3,9 +3,10 @@
 use acr_protocol::{Descriptor, Digest, Manifest, Platform};
 use serde_json::Value;
 
+use super::entries::edit_entries;
 use super::limits::Limits;
 use super::options::CopyOptions;
-use super::place::Place;
+use super::side::Side;
 use crate::error::{Error, ErrorKind};
 
 /// The manifest that is copied.
@@ -17,7 +18,7 @@ pub(super) struct Root {
 
 /// Returns the image of one platform, or a new index of several ones.
 pub(super) async fn choose(
-    from: &Place,
+    from: &Side,
     image: Manifest,
     platforms: &[Platform],
     options: &CopyOptions,
@@ -54,7 +55,7 @@ struct Chosen {
 
 /// Finds the image of a platform in an index, or in one within it that is for this platform or does not say for which.
 async fn find(
-    from: &Place,
+    from: &Side,
     image: &Manifest,
     platform: &Platform,
     limits: &mut Limits,
@@ -96,19 +97,19 @@ async fn find(
 
 /// The index without those that were not chosen. Everything else stays, and so does the order.
 fn of_these(image: &Manifest, chosen: &[&Descriptor]) -> Result<Manifest, Error> {
-    let malformed = |error: serde_json::Error| Error::protocol(error.to_string());
     let is_chosen = |digest: &str| chosen.iter().any(|chosen| chosen.digest.as_str() == digest);
     let text = |value: &Value| value.as_str().is_some_and(is_chosen);
-    let mut index: Value = serde_json::from_slice(&image.bytes).map_err(malformed)?;
-    let Some(manifests) = index.get_mut("manifests").and_then(Value::as_array_mut) else {
-        return Err(Error::protocol("the index has no manifests"));
-    };
-    let before = manifests.len();
-    manifests.retain(|entry| text(&entry["digest"]) || text(&entry["annotations"][ATTESTED]));
-    if manifests.len() == before {
+    let mut is_all = true;
+    let changed = edit_entries(&image.bytes, |mut entries| {
+        let before = entries.len();
+        entries.retain(|entry| text(&entry["digest"]) || text(&entry["annotations"][ATTESTED]));
+        is_all = entries.len() == before;
+        Ok(entries)
+    });
+    let bytes = changed.map_err(|error| Error::protocol(error.to_string()))?;
+    if is_all {
         return Ok(image.clone());
     }
-    let bytes = serde_json::to_vec(&index).map_err(malformed)?;
     let digest = Digest::of(&image.digest.algorithm(), &bytes);
     let mut manifest = Manifest::new(bytes, &image.media_type);
     manifest.digest = digest.unwrap_or(manifest.digest);

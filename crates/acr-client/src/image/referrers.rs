@@ -6,7 +6,7 @@ use acr_protocol::referrers::{is_fallback_tag, referrer};
 use acr_protocol::{Descriptor, Digest, MediaType};
 
 use super::layout::{Layout, image_name};
-use super::place::Place;
+use super::side::Side;
 use crate::error::{Error, ErrorKind};
 use crate::repository::RepositoryClient;
 
@@ -19,10 +19,10 @@ pub(super) enum Referrers {
 }
 
 impl Referrers {
-    pub(super) fn of(place: &Place) -> Result<Self, Error> {
-        match place {
-            Place::Repository(repository) => Ok(Self::Repository(repository.clone())),
-            Place::Layout(layout) => by_subject(layout).map(Self::Layout),
+    pub(super) fn of(side: &Side) -> Result<Self, Error> {
+        match side {
+            Side::Repository(repository) => Ok(Self::Repository(repository.clone())),
+            Side::Layout(layout) => by_subject(layout).map(Self::Layout),
         }
     }
 

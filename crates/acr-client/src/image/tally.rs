@@ -29,9 +29,9 @@ impl Tally {
         });
     }
 
-    /// Content that is about to go over.
-    pub(super) fn content(&self, content: &Descriptor) -> Content {
-        Content {
+    /// ContentProgress that is about to go over.
+    pub(super) fn content(&self, content: &Descriptor) -> ContentProgress {
+        ContentProgress {
             listener: self.listener.clone(),
             sum: self.sum.clone(),
             told: Arc::default(),
@@ -42,7 +42,7 @@ impl Tally {
 
 /// One content of an image on its way.
 #[derive(Clone)]
-pub(super) struct Content {
+pub(super) struct ContentProgress {
     listener: OnProgress,
     sum: Arc<Mutex<ImageProgress>>,
     told: Arc<Mutex<Told>>,
@@ -57,7 +57,7 @@ struct Told {
     has_ended: bool,
 }
 
-impl Content {
+impl ContentProgress {
     /// Who is to be told how far its upload or download is. The end is told by [`done`](Self::done).
     pub(super) fn listener(&self) -> OnProgress {
         if !self.listener.is_on() {

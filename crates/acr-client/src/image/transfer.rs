@@ -3,9 +3,9 @@
 use acr_protocol::Descriptor;
 
 use super::layout::Reader;
-use super::place::{Nearness, Place};
+use super::side::{Nearness, Side};
 use super::size::check_size;
-use super::tally::Content;
+use super::tally::ContentProgress;
 use crate::blob::{BlobStream, DownloadBlobOptions};
 use crate::error::{Advice, Error};
 use crate::progress::{OnProgress, Outcome};
@@ -14,20 +14,20 @@ use crate::upload::{BlobSource, BlobUpload, UploadBlobOptions, moot_mount};
 
 /// Sees to it that a blob is at the target. With `ask` the target is asked whether it is there before it is mounted.
 pub(super) async fn transfer(
-    from: &Place,
-    to: &Place,
+    from: &Side,
+    to: &Side,
     blob: &Descriptor,
     ask: bool,
-    content: &Content,
+    content: &ContentProgress,
 ) -> Result<Outcome, Error> {
     let target = match to {
-        Place::Layout(layout) => {
+        Side::Layout(layout) => {
             if layout.has(blob)? {
                 return Ok(Outcome::Present);
             }
             let reader = match from {
-                Place::Layout(layout) => layout.stored(blob)?.reader(blob)?,
-                Place::Repository(source) => {
+                Side::Layout(layout) => layout.stored(blob)?.reader(blob)?,
+                Side::Repository(source) => {
                     let blob = download(source, blob, content.listener()).await?;
                     Reader::Blob(Box::new(blob))
                 }
@@ -36,13 +36,13 @@ pub(super) async fn transfer(
             check_size(blob, Some(length), blob.digest.as_str())?;
             return Ok(Outcome::Received);
         }
-        Place::Repository(target) => target,
+        Side::Repository(target) => target,
     };
     if ask && target.impatient().look_for(&blob.digest).await?.is_some() {
         return Ok(Outcome::Present);
     }
     let mut opened = None;
-    if let Place::Repository(source) = from
+    if let Side::Repository(source) = from
         && from.nearness(to) == Nearness::SameRegistry
         && let Some(mounted) = moot_mount(target.mount_blob(&blob.digest, &source.name).await)?
     {
@@ -57,16 +57,16 @@ pub(super) async fn transfer(
 
 async fn upload(
     target: &RepositoryClient,
-    from: &Place,
+    from: &Side,
     blob: &Descriptor,
     mut opened: Option<BlobUpload>,
-    content: &Content,
+    content: &ContentProgress,
 ) -> Result<(), Error> {
     let mut tries = 0;
     loop {
         let (source, is_repeated) = match from {
-            Place::Layout(layout) => (layout.stored(blob)?.source(), true),
-            Place::Repository(source) => {
+            Side::Layout(layout) => (layout.stored(blob)?.source(), true),
+            Side::Repository(source) => {
                 let stream = download(source, blob, OnProgress::default()).await?;
                 (BlobSource::from(stream), false)
             }

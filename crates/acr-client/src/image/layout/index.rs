@@ -8,6 +8,8 @@ use acr_protocol::{Descriptor, Digest, Manifest, MediaType};
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::image::entries::edit_entries;
+
 /// The index of a layout without images.
 pub(super) const EMPTY: &str =
     r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
@@ -82,26 +84,23 @@ fn only<'a>(mut images: impl Iterator<Item = &'a Descriptor>) -> Option<&'a Desc
 /// Adds images, each in the place of the one of the same name, or of the same digest where it has no name. Everything
 /// else stays as it is.
 pub(super) fn add(index: Bytes, images: &[Descriptor]) -> Result<Vec<u8>, String> {
-    let mut index: Value = serde_json::from_slice(&index).map_err(text)?;
-    let entries = match index["manifests"].take() {
-        Value::Array(entries) => entries,
-        _ => Vec::new(),
-    };
-    // There may be a hundred thousand, so that each is looked up, and not looked for.
-    let mut list = List::default();
-    for entry in entries {
-        list.push(entry);
-    }
-    for image in images {
-        let entry = serde_json::to_value(image).map_err(text)?;
-        match image_name(image) {
-            Some(name) => list.replace(name, entry),
-            None if list.has(image.digest.as_str()) => {}
-            None => list.push(entry),
+    let changed = edit_entries(&index, |entries| {
+        // There may be a hundred thousand, so that each is looked up, and not looked for.
+        let mut list = List::default();
+        for entry in entries {
+            list.push(entry);
         }
-    }
-    index["manifests"] = list.entries.into_iter().flatten().collect();
-    serde_json::to_vec(&index).map_err(text)
+        for image in images {
+            let entry = serde_json::to_value(image)?;
+            match image_name(image) {
+                Some(name) => list.replace(name, entry),
+                None if list.has(image.digest.as_str()) => {}
+                None => list.push(entry),
+            }
+        }
+        Ok(list.entries.into_iter().flatten().collect())
+    });
+    changed.map_err(text)
 }
 
 /// The entries of an index.

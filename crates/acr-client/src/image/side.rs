@@ -11,7 +11,7 @@ use crate::progress::Outcome;
 use crate::repository::RepositoryClient;
 
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(super) enum Side {
     Repository(RepositoryClient),
     Layout(Layout),
 }
@@ -24,7 +24,7 @@ pub(super) enum Nearness {
     Apart,
 }
 
-impl Place {
+impl Side {
     pub(super) fn nearness(&self, to: &Self) -> Nearness {
         match (self, to) {
             (Self::Repository(from), Self::Repository(to))
