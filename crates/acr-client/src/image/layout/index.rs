@@ -73,12 +73,17 @@ impl Images {
     }
 }
 
-/// The only image. The same one may stand there for several names.
-fn only<'a>(mut images: impl Iterator<Item = &'a Descriptor>) -> Option<&'a Descriptor> {
-    let first = images.next()?;
-    images
-        .all(|image| image.digest == first.digest)
-        .then_some(first)
+/// The only image. The same one may stand there for several names, and for none.
+fn only<'a>(images: impl Iterator<Item = &'a Descriptor>) -> Option<&'a Descriptor> {
+    let mut found: Option<&Descriptor> = None;
+    for image in images {
+        match found {
+            Some(other) if other.digest != image.digest => return None,
+            Some(other) if image_name(other).is_some() => {}
+            _ => found = Some(image),
+        }
+    }
+    found
 }
 
 /// Adds images, each in the place of the one of the same name, or of the same digest where it has no name. Everything

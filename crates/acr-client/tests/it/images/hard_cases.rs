@@ -315,3 +315,19 @@ async fn a_manifest_of_schema_1_is_no_image_without_layers() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
 }
+
+#[tokio::test]
+async fn an_image_that_was_first_pulled_by_its_digest_has_its_tag_too() {
+    let site = Site::new();
+    let image = seed_image(&site.seed("app"), Some("v1"), "app", 1);
+    let app = site.repository("app");
+    let (_folder, layout) = new_layout();
+    for reference in [image.digest.as_str(), "v1"] {
+        let options = CopyOptions::default();
+        pull((&app, reference), &layout, options).await.unwrap();
+    }
+    let far = site.other().repository("far");
+    let copied = copy(&layout, &far, CopyOptions::default()).await.unwrap();
+    assert_eq!(copied.images[0].name.as_deref(), Some("v1"));
+    assert!(far.head_manifest("v1").await.unwrap().is_some());
+}
