@@ -19,6 +19,7 @@ mod manifest;
 mod mask;
 mod operation_info;
 mod paging;
+mod partial_file;
 mod payload;
 mod pipeline;
 mod progress;

@@ -2,7 +2,6 @@ mod location;
 mod options;
 mod part;
 mod remote;
-mod save;
 mod stream;
 mod window;
 mod writer;
@@ -30,9 +29,6 @@ pub use self::location::BlobLocation;
 pub use self::options::{DownloadBlobOptions, ParallelRanges, SaveBlobOptions};
 use self::part::Part;
 use self::remote::Remote;
-pub(crate) use self::save::PartialFile;
-#[cfg(unix)]
-pub(crate) use self::save::is_still_at;
 pub use self::stream::BlobStream;
 use self::stream::{Source, is_mismatch};
 use self::writer::FileWriter;

@@ -11,8 +11,8 @@ use acr_clock::Clock;
 use acr_protocol::{Digest, Digester};
 use bytes::Bytes;
 
-use super::save::{PartialFile, Paths};
 use crate::error::{Error, ErrorKind};
+use crate::partial_file::{PartialFile, Paths};
 
 /// Writes a file on a thread of its own, or where it is called where no thread can be started. A file that
 /// is not completed is removed, unless it is one to be resumed.

@@ -1,8 +1,8 @@
 //! Where an upload stands, as a value that can be kept.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use acr_protocol::upload::UploadLocation;
@@ -10,9 +10,8 @@ use acr_protocol::{Digester, RepositoryName};
 use serde::{Deserialize, Serialize};
 
 use crate::argument::Argument;
-#[cfg(unix)]
-use crate::blob::is_still_at;
 use crate::error::{Error, ErrorKind};
+use crate::partial_file::PartialFile;
 use crate::repository::RepositoryClient;
 
 /// Where an upload stands, to be gone on with, also by another process.
@@ -200,13 +199,13 @@ impl StateFile {
 
     /// Replaces the state as a whole: whoever reads meanwhile, or after a crash, finds this one or the one before.
     pub(super) fn save(&self, state: &UploadState) -> Result<(), Error> {
-        let mut name = self.0.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let new = self.0.with_file_name(name);
-        let written = serde_json::to_vec(state)
-            .map_err(io::Error::from)
-            .and_then(|text| replace(&self.0, &new, &text));
-        written.map_err(|error| self.failed("write", error))
+        let text = serde_json::to_vec(state).map_err(|error| self.failed("write", error.into()))?;
+        let Some(mut file) = PartialFile::replacing(&self.0)? else {
+            // Another upload is just about to; its state stands.
+            return Ok(());
+        };
+        file.write(&text)?;
+        file.complete().map(drop)
     }
 
     pub(super) fn remove(&self) -> Result<(), Error> {
@@ -235,64 +234,6 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = File::open(path)?;
     file.take(MAX_STATE + 1).read_to_end(&mut text)?;
     Ok(Some(text).filter(|text| text.len() as u64 <= MAX_STATE))
-}
-
-/// Writes a file under another name, and gives it its own one.
-fn replace(path: &Path, new: &Path, text: &[u8]) -> io::Result<()> {
-    let Some(mut file) = open_new(new)? else {
-        // Another upload is just about to; its state stands.
-        return Ok(());
-    };
-    let written = file
-        .set_len(0)
-        .and_then(|()| file.write_all(text))
-        .and_then(|()| file.sync_all());
-    // Not every platform renames an open file. Elsewhere it is open until then, for it is locked as long as that.
-    let file = Some(file).filter(|_| cfg!(unix));
-    let replaced = written.and_then(|()| fs::rename(new, path));
-    if replaced.is_err() {
-        // Nobody would look for it there.
-        drop(fs::remove_file(new));
-    }
-    drop(file);
-    replaced
-}
-
-/// Opens a file that only its owner can read, or takes one that a process that was killed has left; `None` where
-/// another upload has it.
-#[cfg(unix)]
-fn open_new(path: &Path) -> io::Result<Option<File>> {
-    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-
-    use rustix::fs::{FlockOperation, OFlags, flock};
-    loop {
-        if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
-            fs::remove_file(path)?;
-        }
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600);
-        options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
-        let file = options.open(path)?;
-        let locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
-        if locked == Err(rustix::io::Errno::WOULDBLOCK) {
-            return Ok(None);
-        }
-        // One that has got its own name before it was locked is another upload's state by now.
-        if is_still_at(&file, path) {
-            file.set_permissions(fs::Permissions::from_mode(0o600))?;
-            return Ok(Some(file));
-        }
-    }
-}
-
-#[cfg(not(unix))]
-fn open_new(path: &Path) -> io::Result<Option<File>> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true).open(path).map(Some)
 }
 
 /// More bytes than the longest location and all else have as JSON.

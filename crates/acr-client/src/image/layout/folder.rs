@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use super::INDEX;
 use super::content::{Reader, Stored, failed};
-use crate::blob::PartialFile;
 use crate::error::Error;
+use crate::partial_file::PartialFile;
 
 pub(super) struct Folder {
     path: PathBuf,

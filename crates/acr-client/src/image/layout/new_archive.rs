@@ -11,8 +11,8 @@ use tar::{Builder, Header};
 
 use super::content::{Reader, failed};
 use super::{INDEX, OCI_LAYOUT, VERSION};
-use crate::blob::PartialFile;
 use crate::error::{Error, ErrorKind};
+use crate::partial_file::PartialFile;
 
 pub(super) struct NewArchive {
     path: PathBuf,

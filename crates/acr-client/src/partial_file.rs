@@ -28,7 +28,7 @@ pub(crate) struct PartialFile {
 
 /// Where a partial file is, and where it goes.
 #[derive(Debug, Clone)]
-pub(super) struct Paths {
+pub(crate) struct Paths {
     target: PathBuf,
     partial: PathBuf,
 }
@@ -47,7 +47,7 @@ impl Paths {
     }
 
     /// Removes the partial file. There is nobody to tell if this fails.
-    pub(super) fn remove(&self) {
+    pub(crate) fn remove(&self) {
         let _ = fs::remove_file(&self.partial);
     }
 
@@ -71,15 +71,7 @@ impl PartialFile {
                 .create_new(true)
                 .open(&paths.partial)
             {
-                Ok(file) => {
-                    return Ok(Self {
-                        paths,
-                        file: Some(file),
-                        length: 0,
-                        is_named: false,
-                        stays: false,
-                    });
-                }
+                Ok(file) => return Ok(Self::of(paths, file, false)),
                 // A file that another process left behind; the next name is another one.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(paths.failed("create", error)),
@@ -89,7 +81,7 @@ impl PartialFile {
 
     /// Opens the file that an earlier download of this content to `target` has left, or creates it; `None`
     /// where another download has it, or where nobody can say so.
-    pub(super) fn resume(target: &Path, digest: &Digest) -> Result<Option<Self>, Error> {
+    pub(crate) fn resume(target: &Path, digest: &Digest) -> Result<Option<Self>, Error> {
         let hex = digest.hex();
         // With all of it the name might be longer than a file system takes.
         let hex = hex.get(..DIGITS).unwrap_or(hex);
@@ -98,28 +90,89 @@ impl PartialFile {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);
             let file = match open_alone(&options, &paths.partial) {
-                Ok(Some(file)) => file,
+                Ok(Some((file, true))) => file,
+                Ok(Some((file, false))) => {
+                    // One that was made just now is of no use to anybody.
+                    if file.metadata().is_ok_and(|file| file.len() == 0)
+                        && is_still_at(&file, &paths.partial)
+                    {
+                        paths.remove();
+                    }
+                    return Ok(None);
+                }
                 Ok(None) => return Ok(None),
                 Err(error) => return Err(paths.failed("open", error)),
             };
             // One that has got its name, or was removed, before it was locked is no longer the partial file.
             if is_still_at(&file, &paths.partial) {
-                return Ok(Some(Self {
-                    paths,
-                    file: Some(file),
-                    length: 0,
-                    is_named: false,
-                    stays: true,
-                }));
+                return Ok(Some(Self::of(paths, file, true)));
             }
         }
     }
 
-    pub(super) const fn paths(&self) -> &Paths {
+    /// Opens a file that takes the place of `target`, which may be there, and that only its owner can read. One
+    /// that a process left behind when it was killed is written anew; `None` where another is just written.
+    pub(crate) fn replacing(target: &Path) -> Result<Option<Self>, Error> {
+        let paths = Paths::new(target, ".new")?;
+        loop {
+            match Self::open_new(&paths.partial) {
+                Ok(Some(file)) if is_still_at(&file, &paths.partial) => {
+                    let file = Self::of(paths, file, false);
+                    file.clear()?;
+                    return Ok(Some(file));
+                }
+                // Before it was locked it has got its name.
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(paths.failed("open", error)),
+            }
+        }
+    }
+
+    fn open_new(path: &Path) -> io::Result<Option<File>> {
+        if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+            fs::remove_file(path)?;
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        // Where nobody can lock it, it is written all the same.
+        Ok(open_alone(&options, path)?.map(|(file, _)| file))
+    }
+
+    /// Clears what another process has left, also that others may read it.
+    fn clear(&self) -> Result<(), Error> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        #[cfg(unix)]
+        let permitted = {
+            use std::os::unix::fs::PermissionsExt as _;
+            file.set_permissions(fs::Permissions::from_mode(0o600))
+        };
+        #[cfg(not(unix))]
+        let permitted = Ok(());
+        let emptied = permitted.and_then(|()| file.set_len(0));
+        emptied.map_err(|error| self.paths.failed("write", error))
+    }
+
+    /// A file in which there is nothing yet, as far as is known.
+    const fn of(paths: Paths, file: File, stays: bool) -> Self {
+        Self {
+            paths,
+            file: Some(file),
+            length: 0,
+            is_named: false,
+            stays,
+        }
+    }
+
+    pub(crate) const fn paths(&self) -> &Paths {
         &self.paths
     }
 
-    pub(super) const fn stays(&self) -> bool {
+    pub(crate) const fn stays(&self) -> bool {
         self.stays
     }
 
@@ -128,7 +181,7 @@ impl PartialFile {
     }
 
     /// Hashes what is there, and goes behind it; stops where nobody waits for it.
-    pub(super) fn hash(
+    pub(crate) fn hash(
         &mut self,
         digester: &mut Digester,
         is_given_up: impl Fn() -> bool,
@@ -151,7 +204,7 @@ impl PartialFile {
     }
 
     /// Takes the room for so many more bytes, so that a full disk shows before they have come.
-    pub(super) fn reserve(&self, more: u64) -> Result<(), Error> {
+    pub(crate) fn reserve(&self, more: u64) -> Result<(), Error> {
         match &self.file {
             Some(file) if more > 0 => reserve(file, self.length, more).map_err(|error| {
                 let what = format!("reserve {more} bytes for");
@@ -190,13 +243,13 @@ impl PartialFile {
     }
 
     /// Waits until the bytes are on the disk.
-    pub(super) fn sync(&self) -> Result<(), Error> {
+    pub(crate) fn sync(&self) -> Result<(), Error> {
         let synced = self.file.as_ref().map_or(Ok(()), File::sync_all);
         synced.map_err(|error| self.paths.failed("sync", error))
     }
 
     /// Gives the file its name.
-    pub(super) fn rename(&mut self) -> Result<(), Error> {
+    pub(crate) fn rename(&mut self) -> Result<(), Error> {
         if cfg!(not(unix)) {
             // Not every platform renames an open file.
             self.file = None;
@@ -208,7 +261,7 @@ impl PartialFile {
     }
 
     /// Waits until the name is on the disk. Not every file system can, and the file is complete without.
-    pub(super) fn sync_name(&self) {
+    pub(crate) fn sync_name(&self) {
         let folder = self.paths.target.parent();
         let folder = folder.filter(|folder| *folder != Path::new(""));
         if cfg!(unix) {
@@ -248,10 +301,11 @@ fn shortened(name: &OsStr, most: usize) -> OsString {
     text.into()
 }
 
-/// Opens a file that no other download has open, unless one has, or nobody can say. Its name can be guessed, so
-/// what it leads to may be another one's: neither what a link names is written to, nor is a pipe waited for.
+/// Opens a file and locks it; says whether it could, for nobody can on some file systems. `None` where another has
+/// locked it. Its name can be guessed, so what it leads to may be another one's: neither what a link names is written
+/// to, nor is a pipe waited for.
 #[cfg(unix)]
-fn open_alone(options: &OpenOptions, path: &Path) -> io::Result<Option<File>> {
+fn open_alone(options: &OpenOptions, path: &Path) -> io::Result<Option<(File, bool)>> {
     use std::os::unix::fs::OpenOptionsExt as _;
 
     use rustix::fs::{FlockOperation, OFlags, flock};
@@ -262,36 +316,30 @@ fn open_alone(options: &OpenOptions, path: &Path) -> io::Result<Option<File>> {
         return Err(io::Error::other("it is no regular file"));
     }
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(Some((file, true))),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(_) => {
-            // Nobody can lock it here. One that was made just now is of no use to anybody.
-            if file.metadata().is_ok_and(|file| file.len() == 0) && is_still_at(&file, path) {
-                let _ = fs::remove_file(path);
-            }
-            Ok(None)
-        }
+        Err(_) => Ok(Some((file, false))),
     }
 }
 
 #[cfg(windows)]
-fn open_alone(options: &OpenOptions, path: &Path) -> io::Result<Option<File>> {
+fn open_alone(options: &OpenOptions, path: &Path) -> io::Result<Option<(File, bool)>> {
     use std::os::windows::fs::OpenOptionsExt as _;
     const ERROR_SHARING_VIOLATION: i32 = 32;
     match options.clone().share_mode(0).open(path) {
         Err(error) if error.raw_os_error() == Some(ERROR_SHARING_VIOLATION) => Ok(None),
-        opened => opened.map(Some),
+        opened => opened.map(|file| Some((file, true))),
     }
 }
 
 #[cfg(not(any(unix, windows)))]
-fn open_alone(_: &OpenOptions, _: &Path) -> io::Result<Option<File>> {
-    Ok(None)
+fn open_alone(options: &OpenOptions, path: &Path) -> io::Result<Option<(File, bool)>> {
+    options.open(path).map(|file| Some((file, false)))
 }
 
 /// Whether a path still leads to this file.
 #[cfg(unix)]
-pub(crate) fn is_still_at(file: &File, path: &Path) -> bool {
+fn is_still_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let known = file
         .metadata()
@@ -359,5 +407,26 @@ mod tests {
         }
         file.reserve(1 << 20).unwrap();
         assert_eq!(file.file.as_ref().unwrap().metadata().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_is_the_one_before_until_the_new_one_is_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("state");
+        fs::write(&target, "before").unwrap();
+        // What a process has left that was killed.
+        fs::write(folder.path().join("state.new"), "longer than the new one").unwrap();
+        for is_complete in [false, true] {
+            let mut file = PartialFile::replacing(&target).unwrap().unwrap();
+            file.write(b"after").unwrap();
+            assert_eq!(fs::read(&target).unwrap(), b"before");
+            if is_complete {
+                file.complete().unwrap();
+                assert_eq!(fs::read(&target).unwrap(), b"after");
+            } else {
+                drop(file);
+            }
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
     }
 }
