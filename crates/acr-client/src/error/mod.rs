@@ -55,6 +55,8 @@ struct Inner {
     deadline_exceeded: bool,
     /// Whether what a redirect led to refused its URL, which the next redirect replaces.
     is_of_redirect_url: bool,
+    /// Whether it was the source of what is sent that failed, and not who it is sent to.
+    is_of_source: bool,
     /// What can be done, where that is not said by the kind and the response.
     advice: Option<Advice>,
     /// Whether what failed inside was tried again already, as often as it may be.
@@ -172,6 +174,7 @@ impl Error {
             not_sent: false,
             deadline_exceeded: false,
             is_of_redirect_url: false,
+            is_of_source: false,
             advice: None,
             is_tried_inside: false,
             tries: 0,
@@ -326,6 +329,15 @@ impl Error {
 
     pub(crate) fn is_of_redirect_url(&self) -> bool {
         self.0.is_of_redirect_url
+    }
+
+    /// The source of what is sent has failed: a status and an advice that it brings along are of another call.
+    pub(crate) fn of_source(self) -> Self {
+        self.edit(|inner| inner.is_of_source = true)
+    }
+
+    pub(crate) fn is_of_source(&self) -> bool {
+        self.0.is_of_source
     }
 
     pub(crate) fn is_past_deadline(&self) -> bool {

@@ -7,10 +7,10 @@ use super::side::{Nearness, Side};
 use super::size::check_size;
 use super::tally::ContentProgress;
 use crate::blob::{BlobStream, DownloadBlobOptions};
-use crate::error::{Advice, Error};
+use crate::error::Error;
 use crate::progress::{OnProgress, Outcome};
 use crate::repository::RepositoryClient;
-use crate::upload::{BlobSource, BlobUpload, UploadBlobOptions, moot_mount};
+use crate::upload::{BlobSource, BlobUpload, UploadBlobOptions, is_lost, mount_unless_refused};
 
 /// Sees to it that a blob is at the target. With `ask` the target is asked whether it is there before it is mounted.
 pub(super) async fn transfer(
@@ -44,7 +44,8 @@ pub(super) async fn transfer(
     let mut opened = None;
     if let Side::Repository(source) = from
         && from.nearness(to) == Nearness::SameRegistry
-        && let Some(mounted) = moot_mount(target.mount_blob(&blob.digest, &source.name).await)?
+        && let Some(mounted) =
+            mount_unless_refused(target.mount_blob(&blob.digest, &source.name).await)?
     {
         match mounted {
             None => return Ok(Outcome::Mounted),
@@ -80,8 +81,7 @@ async fn upload(
         tries += 1;
         match target.send_blob(source, options, opened.take()).await {
             // What comes from a registry can be read once by an upload, but asked for again here.
-            Err(error)
-                if error.advice() == Advice::NewSession && !is_repeated && tries < MAX_TRIES => {}
+            Err(error) if is_lost(&error) && !is_repeated && tries < MAX_TRIES => {}
             sent => return check_size(blob, Some(sent?.0.size), blob.digest.as_str()),
         }
     }

@@ -113,7 +113,7 @@ impl RepositoryClient {
         // To know the digest of what is small costs nothing.
         let mut known = transfer.known_digest().await?;
         if known.is_none() && (skip == Some(true) || from.is_some()) {
-            known = Some(transfer.digest_ahead().await?);
+            known = transfer.digest_ahead().await?;
         }
         if let Some(digest) = known.as_ref().filter(|_| skip != Some(false))
             && let Some(descriptor) = self.look_for(digest).await?
@@ -126,7 +126,7 @@ impl RepositoryClient {
             opened = transfer.resume(self).await?;
         }
         if let (None, Some(digest), Some(from)) = (&opened, &known, &from) {
-            match moot_mount(self.mount_blob(digest, from).await)? {
+            match mount_unless_refused(self.mount_blob(digest, from).await)? {
                 Some(None) => {
                     let descriptor = self.mounted(digest, transfer.length()).await?;
                     return Ok((descriptor, Outcome::Mounted));
@@ -162,7 +162,7 @@ impl RepositoryClient {
             repository: self.name.clone(),
             digest: None,
         };
-        Ok(moot(self.head_blob_as(digest.clone(), Some(start.scope())).await)?.flatten())
+        Ok(unless_refused(self.head_blob_as(digest.clone(), Some(start.scope())).await)?.flatten())
     }
 
     /// The descriptor of a blob that was mounted.
@@ -182,7 +182,7 @@ impl RepositoryClient {
 }
 
 /// Passes over a refusal to save the sending: `None`. What would befall the upload as well is an error.
-fn moot<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+fn unless_refused<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
         Ok(found) => Ok(Some(found)),
         Err(error)
@@ -205,10 +205,10 @@ fn moot<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
 
 /// The same for a mount. It wants a token for two repositories, which not everybody gives to who may push to one; the
 /// upload shows whether that is so.
-pub(crate) fn moot_mount<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+pub(crate) fn mount_unless_refused<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
         Err(error) if error.kind() == ErrorKind::Unauthorized => Ok(None),
-        result => moot(result),
+        result => unless_refused(result),
     }
 }
 

@@ -239,7 +239,7 @@ impl Feed {
             next: end,
             step: state.step,
         };
-        let source = Source::Again(self.origin.clone());
+        let source = Source::again(self.origin.clone());
         Pieces::read(source, digester, cut, self.hash_on, self.clock.clone())
     }
 

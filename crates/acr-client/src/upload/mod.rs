@@ -28,7 +28,7 @@ use crate::pipeline::Pipeline;
 use crate::progress::Outcome;
 use crate::repository::RepositoryClient;
 
-pub(crate) use self::blob::moot_mount;
+pub(crate) use self::blob::mount_unless_refused;
 pub use self::options::{HashOn, UploadBlobOptions};
 use self::part::{Content, Part};
 pub use self::source::BlobSource;
@@ -572,15 +572,15 @@ fn another_source() -> Error {
 
 /// Whether an error may say that there is no such upload; not every registry has the code for it.
 fn is_gone(error: &Error) -> bool {
-    error.advice() == Advice::NewSession || error.status() == Some(StatusCode::NOT_FOUND)
+    !error.is_of_source()
+        && (error.advice() == Advice::NewSession || error.status() == Some(StatusCode::NOT_FOUND))
 }
 
 /// Whether an upload is lost, so that a new one may go through. A 404 that names something else, such as the
-/// repository, is not about the upload.
-fn is_lost(error: &Error) -> bool {
-    let is_bare = || error.code().is_none_or(|code| *code == ErrorCode::UNKNOWN);
-    error.advice() == Advice::NewSession
-        || (error.status() == Some(StatusCode::NOT_FOUND) && is_bare())
+/// repository, is not about the upload; nor is one that its source has got.
+pub(crate) fn is_lost(error: &Error) -> bool {
+    let names_nothing = || error.code().is_none_or(|code| *code == ErrorCode::UNKNOWN);
+    is_gone(error) && (error.advice() == Advice::NewSession || names_nothing())
 }
 
 const MAX_RECOVERIES: u32 = 3;

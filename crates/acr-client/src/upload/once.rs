@@ -37,7 +37,7 @@ impl Once {
         let state = digester.clone();
         let pieces = match source {
             source::Once::Reader(reader) => {
-                let source = Source::Once(Some(reader), length);
+                let source = Source::once(reader, length);
                 Pieces::read(source, digester, cut, hash_on, clock)
             }
             source::Once::Stream(stream) => Pieces::stream(stream, length, digester, cut, clock),

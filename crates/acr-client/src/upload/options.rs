@@ -26,20 +26,22 @@ pub struct UploadBlobOptions {
     /// Whether the registry is asked first for a blob of the digest, of which nothing is sent then.
     ///
     /// `None`, the default, asks where the digest is given, and where the source fits a chunk, so that
-    /// it is known before anything is sent. With `true` a larger source is read twice.
+    /// it is known before anything is sent. With `true` a larger source is read twice; one that can be read only
+    /// once is sent without asking.
     pub skip_existing: Option<bool>,
     /// Another repository of the registry that may have the blob, which is then mounted and not sent.
     ///
-    /// A source that was given no digest and does not fit a chunk is read twice.
+    /// A source that was given no digest and does not fit a chunk is read twice; one that can be read only once is
+    /// sent, and not mounted.
     pub mount_from: Option<RepositoryName>,
     /// Where the source is read and hashed.
     pub hash_on: HashOn,
     /// Where the state of the upload is kept, so that the same call in another process goes on with it.
     ///
     /// The file is replaced as a whole after each request, kept after an error, and removed at the end. One of
-    /// another source or repository, or of an upload that the registry has lost, is replaced; one that holds something else is
-    /// an error of the kind [`InvalidInput`](crate::ErrorKind::InvalidInput). Only its owner can read it, as
-    /// [`UploadState`](crate::UploadState) says why.
+    /// another source or repository, or of an upload that the registry has lost, is replaced; one that holds
+    /// something else is an error of the kind [`InvalidInput`](crate::ErrorKind::InvalidInput). Only its owner can
+    /// read it, as [`UploadState`](crate::UploadState) says why.
     pub state_file: Option<PathBuf>,
     /// Who is told how far the upload is.
     pub on_progress: OnProgress,
@@ -49,8 +51,11 @@ pub struct UploadBlobOptions {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HashOn {
-    /// On a thread of the call's own, which ends with it. Streams are hashed by the caller all the same, and so
-    /// is what is so small that a thread costs more, and everything where there are no threads.
+    /// On a thread of the call's own, which is started when the first bytes are needed. It ends with the call, but
+    /// for a reader that waits for bytes, such as a pipe's: nobody can wake that, and the thread ends when it returns.
+    ///
+    /// Streams are hashed by the caller all the same, and so is what is so small that a thread costs more, and
+    /// everything where there are no threads.
     #[default]
     Thread,
     /// In the task that polls the call: slower, and other work of the same thread waits meanwhile.

@@ -1,3 +1,5 @@
+//! Where the bytes of an upload come from, and whether they are still what they were when it began.
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -323,6 +325,7 @@ pub(super) fn unreadable(error: io::Error) -> Error {
         "the source of the blob cannot be read",
         error,
     )
+    .of_source()
 }
 
 const NOT_COMMITTED: &str = "nothing is committed";

@@ -152,20 +152,16 @@ impl Transfer {
         }
     }
 
-    /// Reads the source to its end for its digest, and begins anew.
-    pub(super) async fn digest_ahead(&mut self) -> Result<Digest, Error> {
-        match &self.content {
-            Content::Again(feed, _) => {
-                let length = feed.origin().length();
-                feed.catch_up(length, length).await?;
-                let digest = feed.committed().finish();
-                feed.rewind();
-                Ok(digest)
-            }
-            Content::Once(_) => Err(Error::invalid(
-                "whether a source that can be read once is there already can be asked only with its digest",
-            )),
-        }
+    /// Reads the source to its end for its digest, and begins anew; `None` of one that can be read once.
+    pub(super) async fn digest_ahead(&mut self) -> Result<Option<Digest>, Error> {
+        let Content::Again(feed, _) = &self.content else {
+            return Ok(None);
+        };
+        let length = feed.origin().length();
+        feed.catch_up(length, length).await?;
+        let digest = feed.committed().finish();
+        feed.rewind();
+        Ok(Some(digest))
     }
 
     /// Sends what an upload lacks, and completes it.
@@ -209,6 +205,8 @@ impl Transfer {
                         let content = part::Content::Feed(feed.clone(), None);
                         let mut part = Part::new(content, offset, rest.min(size), attempts)?;
                         while upload.offset() < part.end {
+                            // The request before may have made the others smaller.
+                            feed.set_step(upload.request_size(size));
                             upload.advance(&mut part).await?;
                             upload.state.digest = Some(feed.committed());
                             keep(upload)?;
@@ -300,7 +298,7 @@ impl Transfer {
         }
         if is_lost(error)
             || error.is_past_deadline()
-            || error.status() == Some(StatusCode::UNAUTHORIZED)
+            || (error.status() == Some(StatusCode::UNAUTHORIZED) && !error.is_of_source())
             || (self.is_kept && !is_useless)
         {
             return;

@@ -54,10 +54,13 @@ pub(super) struct Pieces {
     clock: Arc<dyn Clock>,
     /// Keeps a clock of tests from moving while the thread is at work.
     hold: Option<ClockHold>,
-    has_ended: bool,
+    /// `Err` where the source has failed: whoever asks again is not told that it has ended.
+    end: Option<Result<(), Error>>,
 }
 
 enum Kind {
+    /// What a thread is to do that nobody has needed yet: a pipe is not read for a blob that is there already.
+    Idle(Option<Box<Producer>>),
     Thread {
         receiver: Receiver<Result<Option<Piece>, Error>>,
         waker: Arc<AtomicWaker>,
@@ -80,7 +83,6 @@ impl Pieces {
             .map(|length| length.saturating_sub(digester.bytes()));
         let producer = Producer {
             source,
-            input: None,
             digester,
             cut,
             has_come: false,
@@ -90,7 +92,7 @@ impl Pieces {
         // A thread costs as much as the hash of so many bytes.
         let is_small = rest.is_some_and(|rest| rest <= SMALL);
         let kind = match hash_on {
-            HashOn::Thread if !is_small => spawn(producer),
+            HashOn::Thread if !is_small => Kind::Idle(Some(Box::new(producer))),
             _ => Kind::Caller(Box::new(producer)),
         };
         Self {
@@ -98,7 +100,7 @@ impl Pieces {
             step: cut.step,
             clock,
             hold: None,
-            has_ended: false,
+            end: None,
         }
     }
 
@@ -117,13 +119,11 @@ impl Pieces {
                 digester,
                 cut,
                 rest: Bytes::new(),
-                has_come: false,
-                has_ended: false,
             })),
             step: cut.step,
             clock,
             hold: None,
-            has_ended: false,
+            end: None,
         }
     }
 
@@ -138,16 +138,27 @@ impl Pieces {
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Piece>, Error>> {
-        if self.has_ended {
-            return Poll::Ready(Ok(None));
+        if let Some(end) = &self.end {
+            return Poll::Ready(end.clone().map(|()| None));
         }
-        let piece = ready!(self.poll_kind(cx))?;
-        self.has_ended = piece.is_none();
-        Poll::Ready(Ok(piece))
+        let piece = ready!(self.poll_kind(cx));
+        self.end = match &piece {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(Ok(())),
+            Err(error) => Some(Err(error.clone())),
+        };
+        Poll::Ready(piece)
     }
 
     fn poll_kind(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Piece>, Error>> {
+        if let Kind::Idle(producer) = &mut self.kind
+            && let Some(producer) = producer.take()
+        {
+            self.kind = spawn(producer);
+        }
         match &mut self.kind {
+            // It is started once.
+            Kind::Idle(_) => Poll::Ready(Err(ended_early())),
             Kind::Thread { receiver, waker } => {
                 waker.register(cx.waker());
                 match receiver.try_recv() {
@@ -179,11 +190,11 @@ impl Pieces {
 
 /// Puts a producer on a thread, which ends with its work, or when nobody takes the pieces any more; with whoever
 /// takes the pieces where there are no threads.
-fn spawn(producer: Producer) -> Kind {
+fn spawn(producer: Box<Producer>) -> Kind {
     let (sender, receiver) = sync_channel(AHEAD);
     let waker = Arc::new(AtomicWaker::new());
     let place = Arc::new(Mutex::new(Some(producer)));
-    let take = |place: &Mutex<Option<Producer>>| {
+    let take = |place: &Mutex<Option<Box<Producer>>>| {
         let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
         place.take()
     };
@@ -213,7 +224,7 @@ fn spawn(producer: Producer) -> Kind {
     let thread = std::thread::Builder::new().name("acr-upload".to_owned());
     let failed = thread.spawn(work).is_err();
     match failed.then(|| take(&place)).flatten() {
-        Some(producer) => Kind::Caller(Box::new(producer)),
+        Some(producer) => Kind::Caller(producer),
         None => Kind::Thread { receiver, waker },
     }
 }
@@ -229,32 +240,39 @@ impl Drop for WakeAtEnd {
 
 /// Where a producer reads.
 pub(super) enum Source {
-    Again(Origin),
+    /// With what was opened, which is done where it is read.
+    Again(Origin, Option<Input>),
     /// With the declared length.
-    Once(Option<Box<dyn Read + Send>>, Option<u64>),
+    Once(Input, Option<u64>),
 }
 
 impl Source {
+    pub(super) const fn again(origin: Origin) -> Self {
+        Self::Again(origin, None)
+    }
+
+    pub(super) fn once(reader: Box<dyn Read + Send>, length: Option<u64>) -> Self {
+        Self::Once(Input::Reader(reader), length)
+    }
+
     fn length(&self) -> Option<u64> {
         match self {
-            Self::Again(origin) => Some(origin.length()),
+            Self::Again(origin, _) => Some(origin.length()),
             Self::Once(_, length) => *length,
         }
     }
 
-    fn open(&mut self, at: u64) -> Result<Input, Error> {
+    /// The bytes from a place on, where all before were read already.
+    fn input(&mut self, place: u64) -> Result<&mut Input, Error> {
         match self {
-            Self::Again(origin) => origin.open(at),
-            Self::Once(reader, _) => {
-                let reader = reader.take();
-                Ok(reader.map_or(Input::Bytes(Bytes::new()), Input::Reader))
-            }
+            Self::Again(origin, none @ None) => Ok(none.insert(origin.open(place)?)),
+            Self::Again(_, Some(input)) | Self::Once(input, _) => Ok(input),
         }
     }
 
     fn check(&self, read: u64, is_end: bool) -> Result<(), Error> {
         match self {
-            Self::Again(origin) => origin.check(read, is_end),
+            Self::Again(origin, _) => origin.check(read, is_end),
             Self::Once(_, length) => check_declared(*length, read, is_end),
         }
     }
@@ -263,7 +281,6 @@ impl Source {
 /// Reads and hashes pieces.
 struct Producer {
     source: Source,
-    input: Option<Input>,
     digester: Digester,
     cut: Cut,
     /// Whether the first byte that is given out was reached.
@@ -323,11 +340,7 @@ impl Producer {
 
     /// Reads so many bytes, or as many as there are.
     fn read(&mut self, place: u64, wanted: usize) -> Result<Bytes, Error> {
-        let input = match &mut self.input {
-            Some(input) => input,
-            none => none.insert(self.source.open(place)?),
-        };
-        match input {
+        match self.source.input(place)? {
             Input::Bytes(bytes) => Ok(bytes.split_to(wanted.min(bytes.len()))),
             Input::Reader(reader) => {
                 let mut buffer = self.home.1.try_recv().unwrap_or_default();
@@ -351,9 +364,9 @@ impl Producer {
 
     /// Makes sure that nothing comes behind the last byte.
     fn check_end(&mut self, read: u64) -> Result<(), Error> {
-        let more = match &mut self.input {
-            Some(Input::Reader(reader)) => fill(reader, &mut [0]).map_err(unreadable)?,
-            _ => 0,
+        let more = match self.source.input(read)? {
+            Input::Reader(reader) => fill(reader, &mut [0]).map_err(unreadable)?,
+            Input::Bytes(_) => 0,
         };
         self.source.check(read + more as u64, more == 0)
     }
@@ -402,29 +415,23 @@ struct Streamed {
     cut: Cut,
     /// What is left of the item that came last.
     rest: Bytes,
-    has_come: bool,
-    has_ended: bool,
 }
 
 impl Streamed {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Piece>, Error>> {
         loop {
             let place = self.digester.bytes();
-            if !self.has_come && place == self.cut.from {
-                self.has_come = true;
-                return self.piece(Bytes::new());
-            }
             if !self.rest.is_empty() {
                 let room = usize::try_from(self.cut.room(place)).unwrap_or(usize::MAX);
                 let bytes = self.rest.split_to(room.min(self.rest.len()));
                 self.digester.update(&bytes);
                 check_declared(self.length, self.digester.bytes(), false)?;
-                if self.has_come {
-                    return self.piece(bytes);
-                }
-            } else if self.has_ended {
-                return Poll::Ready(Ok(None));
-            } else if let Some(item) = ready!(self.stream.as_mut().poll_next(cx)) {
+                return Poll::Ready(Ok(Some(Piece {
+                    bytes,
+                    digester: self.digester.clone(),
+                })));
+            }
+            if let Some(item) = ready!(self.stream.as_mut().poll_next(cx)) {
                 self.rest = item.map_err(unreadable)?;
                 if self.rest.is_empty() {
                     // It may be many of them, and others have to have their turn.
@@ -432,17 +439,10 @@ impl Streamed {
                     return Poll::Pending;
                 }
             } else {
-                self.has_ended = true;
                 check_declared(self.length, place, true)?;
+                return Poll::Ready(Ok(None));
             }
         }
-    }
-
-    fn piece(&self, bytes: Bytes) -> Poll<Result<Option<Piece>, Error>> {
-        Poll::Ready(Ok(Some(Piece {
-            bytes,
-            digester: self.digester.clone(),
-        })))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Images on their way through registries that fail: the right bytes arrive, or a typed error and no tag.
 
 use acr_client::image::{Copied, CopyOptions, copy, pull, push};
-use acr_client::{Error, ErrorKind, Outcome};
+use acr_client::{Descriptor, Error, ErrorKind, ImageManifest, Manifest, MediaType, Outcome};
 use acr_mock::{Fault, FaultAction, FaultResponse};
 
 use super::site::Site;
@@ -85,6 +85,55 @@ fn a_fault_that_passes_costs_no_byte_of_an_image() {
             assert_eq!(found, expected, "{case}");
         }
     }
+}
+
+#[test]
+fn a_registry_that_says_no_more_than_not_found_of_a_lost_upload_costs_no_image() {
+    let (site, other) = scene();
+    let (site, other) = (site.terse(), other.terse());
+    let (from, to) = (site.repository("app"), other.repository("app"));
+    let (config, layer) = (
+        Descriptor::of(MediaType::OCI_CONFIG, "{}"),
+        vec![7; 9 << 20],
+    );
+    let image = site.drive(async {
+        from.upload_blob(b"{}").await.unwrap();
+        let layer = from.upload_blob(layer).await.unwrap();
+        let image = ImageManifest::new(config, vec![layer]);
+        let image = Manifest::try_from(&image).unwrap();
+        from.set_manifest("large", &image).await.unwrap()
+    });
+    let lost = FaultResponse::status(http::StatusCode::NOT_FOUND);
+    strike(
+        &other,
+        Fault::on("upload_chunk").after(1).times(1).then(lost),
+    );
+    let copied = site.drive(copy((&from, "large"), &to, CopyOptions::default()));
+    assert_eq!(copied.unwrap().count(Outcome::Sent), 3);
+    let found = site.drive(to.head_manifest("large")).unwrap().unwrap();
+    assert_eq!(found.digest, image.digest);
+}
+
+#[test]
+fn a_source_that_is_not_found_is_not_copied_again_and_again() {
+    let (site, other) = scene();
+    let (site, other) = (site.terse(), other.terse());
+    let (from, to) = (site.repository("app"), other.repository("app"));
+    // The download breaks in its middle, and is not found when it goes on.
+    let gone = FaultResponse::status(http::StatusCode::NOT_FOUND);
+    strike(&site, Fault::on("get_blob").after(1).then(gone));
+    strike(
+        &site,
+        Fault::on_data().times(1).then(FaultAction::CutBody(3)),
+    );
+    let options = CopyOptions {
+        concurrency: 1,
+        ..CopyOptions::default()
+    };
+    let error = site.drive(copy((&from, "v1"), &to, options)).unwrap_err();
+    assert_eq!(error.status(), Some(http::StatusCode::NOT_FOUND), "{error}");
+    let started = other.registry.requests().of("start_upload").unwrap();
+    assert_eq!(started, 1, "{error}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub(super) struct Site {
     refuses_mounts: bool,
     narrow_tokens: bool,
     hides_lengths: bool,
+    is_terse: bool,
 }
 
 impl Site {
@@ -66,6 +67,12 @@ impl Site {
         self
     }
 
+    /// One that says of what it does not find no more than that, as some do of uploads.
+    pub(super) fn terse(mut self) -> Self {
+        self.is_terse = true;
+        self
+    }
+
     /// From now on every list of referrers is this.
     pub(super) fn lists(&self, index: Bytes) {
         *self.listed.lock().unwrap() = Some(index);
@@ -90,6 +97,7 @@ impl Site {
             refuses_mounts: false,
             narrow_tokens: false,
             hides_lengths: false,
+            is_terse: false,
         }
     }
 
@@ -102,6 +110,7 @@ impl Site {
         let (registry, seen) = (self.registry.clone(), self.seen.clone());
         let (listed, refuses_mounts) = (self.listed.clone(), self.refuses_mounts);
         let (narrow_tokens, hides_lengths) = (self.narrow_tokens, self.hides_lengths);
+        let is_terse = self.is_terse;
         let client = seeded::builder(format!("https://{}", self.host))
             .credential(Credential::entra_token("of the owner"))
             .clock(self.clock.clone())
@@ -132,7 +141,10 @@ impl Site {
                     }
                     let is_data = line.starts_with("GET") && line.contains("/blobs/");
                     let response = registry.try_handle(request).await;
-                    let response = response.map(|response| response.map(Body::new));
+                    let response = response.map(|response| match response.status() {
+                        StatusCode::NOT_FOUND if is_terse => response.map(|_| Body::empty()),
+                        _ => response.map(Body::new),
+                    });
                     let response = response.map(|mut response| {
                         if hides_lengths && is_data {
                             response.headers_mut().remove(CONTENT_LENGTH);

@@ -16,6 +16,7 @@
 //! | [`transport`] | transports that do not know what they send, requests that no method covers |
 //! | [`uploads`] | uploads that are given up although they are done, or sent again and again |
 //! | [`upload_faults`] | uploads that break, or break what they send, in each way that there is to send |
+//! | [`upload_sources`] | sources that fail, wait or can be read once, and what that makes of an upload |
 //! | [`upload_state`] | uploads that a process takes along when it is killed |
 //! | `paused` | tests on tokio's paused time that measure something else |
 //! | [`downloads`] | downloads that end where the connection does, or have a byte twice |
@@ -44,6 +45,7 @@ mod throttling;
 mod tokens;
 mod transport;
 mod upload_faults;
+mod upload_sources;
 #[cfg(feature = "blocking")]
 mod upload_state;
 mod uploads;
