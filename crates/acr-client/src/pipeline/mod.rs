@@ -46,7 +46,7 @@ pub(crate) struct Shared {
     pub(crate) max_json_size: usize,
     /// What is known of lists of referrers that clients keep.
     pub(crate) kept_referrers: Kept,
-    /// The most bytes of a request of an upload, where larger ones did not come through.
+    /// The most bytes of a request of an upload, where the registry refused larger ones.
     pub(crate) largest_request: AtomicU64,
 }
 
@@ -78,7 +78,7 @@ impl Pipeline {
         self.shared.largest_request.load(Ordering::Relaxed)
     }
 
-    /// Remembers for later uploads that no larger requests of theirs come through.
+    /// Remembers for later uploads that the registry takes no larger requests of theirs.
     pub(crate) fn set_largest_request(&self, bytes: u64) {
         self.shared
             .largest_request

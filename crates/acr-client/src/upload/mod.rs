@@ -127,6 +127,9 @@ pub struct BlobUpload {
     minimum_chunk: Option<u64>,
     /// The most bytes of a request, where larger ones did not come through.
     largest: u64,
+    /// The same, where it was the registry that refused larger ones: later uploads need not find it out again.
+    /// That the network broke under them says nothing about those.
+    accepted: u64,
 }
 
 /// Without the location, which may hold a signature.
@@ -161,6 +164,7 @@ impl BlobUpload {
             state,
             minimum_chunk,
             largest: u64::MAX,
+            accepted: u64::MAX,
         }
     }
 
@@ -234,7 +238,7 @@ impl BlobUpload {
                 Ok(_) => {
                     self.offset = end;
                     part.furthest = part.furthest.max(end);
-                    self.repository.pipeline.set_largest_request(self.largest);
+                    self.repository.pipeline.set_largest_request(self.accepted);
                 }
                 Err(error) => self.recover(error, part, end, &info).await?,
             }
@@ -510,6 +514,7 @@ impl BlobUpload {
             if !self.shrink(end - sent) {
                 return Err(error);
             }
+            self.accepted = self.largest;
         } else if error.was_not_carried_out() {
             // It was tried as often as it may be, and nothing has become of the bytes.
             return Err(error);

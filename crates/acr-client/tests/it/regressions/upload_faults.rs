@@ -247,30 +247,50 @@ fn a_404_that_names_nothing_begins_anew_and_one_that_names_the_repository_does_n
     assert_eq!(started, 1);
 }
 
+/// How many requests two uploads of 6 MiB take of a registry where this befalls larger requests than 2 MiB.
+fn requests_of_two(scene: &Scene, action: FaultAction) -> [u64; 2] {
+    let app = scene.owner().repository_client("app").unwrap();
+    for step in ["upload_chunk", "complete_upload"] {
+        scene.registry.inject(Fault::on(step).then(action)).unwrap();
+    }
+    [6 * MIB, 6 * MIB + 1].map(|length| {
+        let content = content(length);
+        let count = || scene.count("upload_chunk") + scene.count("get_upload_status");
+        let before = count();
+        let blob = scene.drive(app.upload_blob(&content));
+        let blob = blob.unwrap_or_else(|error| panic!("{action:?}: {error}"));
+        assert_eq!(blob.digest, Digest::sha256(&content), "{action:?}");
+        count() - before
+    })
+}
+
+const LIMIT: u64 = 2 * MIB as u64 + 9;
+
 #[test]
 fn requests_that_are_too_large_are_halved_and_later_ones_begin_smaller() {
-    let limit = 2 * MIB as u64 + 9;
-    for action in [
-        FaultAction::RefuseBodyOver(limit),
-        FaultAction::ResetBodyOver(limit),
-    ] {
-        let scene = Scene::new();
-        let app = scene.owner().repository_client("app").unwrap();
-        for step in ["upload_chunk", "complete_upload"] {
-            scene.registry.inject(Fault::on(step).then(action)).unwrap();
-        }
-        let mut lost = Vec::new();
-        for length in [6 * MIB, 6 * MIB + 1] {
-            let content = content(length);
-            let before = scene.count("upload_chunk") + scene.count("get_upload_status");
-            let blob = scene.drive(app.upload_blob(&content));
-            let blob = blob.unwrap_or_else(|error| panic!("{action:?}: {error}"));
-            assert_eq!(blob.digest, Digest::sha256(&content), "{action:?}");
-            let after = scene.count("upload_chunk") + scene.count("get_upload_status");
-            lost.push(after - before);
-        }
-        assert!(lost[1] < lost[0], "{action:?}: {lost:?}");
-    }
+    let requests = requests_of_two(&Scene::new(), FaultAction::RefuseBodyOver(LIMIT));
+    assert!(requests[1] < requests[0], "{requests:?}");
+}
+
+#[test]
+fn requests_that_break_again_and_again_are_halved() {
+    requests_of_two(&Scene::new(), FaultAction::ResetBodyOver(LIMIT));
+}
+
+#[test]
+fn a_network_that_breaks_for_a_while_does_not_make_the_requests_of_later_uploads_small() {
+    let scene = Scene::new();
+    let app = scene.owner().repository_client("app").unwrap();
+    let broken = Fault::on("upload_chunk").times(2).then(FaultAction::Reset);
+    scene.registry.inject(broken).unwrap();
+    let mut sent = [6 * MIB, 6 * MIB + 1].map(|length| {
+        scene.seen();
+        scene.drive(app.upload_blob(content(length))).unwrap();
+        let bodies = scene.seen().into_iter();
+        bodies.map(|seen| seen.body.len()).max().unwrap()
+    });
+    sent.sort_unstable();
+    assert_eq!(sent, [6 * MIB, 6 * MIB + 1]);
 }
 
 #[test]
