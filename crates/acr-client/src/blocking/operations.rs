@@ -186,8 +186,8 @@ blocking! {
             -> Result<Descriptor, Error>;
         /// Starts an upload: `POST /v2/{name}/blobs/uploads/`. The repository need not exist.
         upload fn start_upload() -> Result<BlobUpload, Error>;
-        /// Resumes an upload, also in another process: from a state that was kept, or a location alone. The registry is
-        /// asked how many bytes it holds: `GET` on the location.
+        /// Resumes an upload, also in another process: from a state that was kept, or a location alone, with which the
+        /// registry is asked how many bytes it holds: `GET` on the location.
         upload fn resume_upload(state: impl Argument<UploadState>) -> Result<BlobUpload, Error>;
     }
 }

@@ -1,3 +1,13 @@
+//! Uploads: step by step, and a whole source in one call.
+//!
+//! | file | what it is responsible for |
+//! |---|---|
+//! | this one, [`part`] | the steps of an upload, and how each gets across |
+//! | [`start`], [`state`] | where an upload begins, and what another process needs to go on with it |
+//! | [`transfer`], [`blob`] | how the whole of a source gets into an upload, and which uploads it takes |
+//! | [`source`], [`pieces`] | where the bytes come from, and how they are read and hashed |
+//! | [`feed`], [`once`], [`window`] | what is sent again: from the source, or from memory |
+
 mod blob;
 mod feed;
 mod meter;
@@ -6,6 +16,7 @@ mod options;
 mod part;
 mod pieces;
 mod source;
+mod start;
 mod state;
 mod transfer;
 mod window;
@@ -13,8 +24,8 @@ mod window;
 use std::fmt;
 
 use acr_protocol::upload::{
-    CancelUpload, ChunkRange, CompleteUpload, GetUploadStatus, StartUpload, UploadChunk,
-    UploadLocation, UploadProgress, UploadStart,
+    CancelUpload, ChunkRange, CompleteUpload, GetUploadStatus, UploadChunk, UploadLocation,
+    UploadProgress,
 };
 use acr_protocol::{Descriptor, Digest, ErrorCode, Operation};
 use bytes::Bytes;
@@ -36,65 +47,6 @@ use self::state::SourceMark;
 pub use self::state::UploadState;
 use self::transfer::Transfer;
 use self::window::Window;
-
-/// Uploads, step by step. [`upload_blob`](Self::upload_blob) does all of it in one call.
-impl RepositoryClient {
-    /// Starts an upload: `POST /v2/{name}/blobs/uploads/`. The repository need not exist.
-    ///
-    /// # Errors
-    ///
-    /// [`Denied`](ErrorKind::Denied) when the identity may not push.
-    pub async fn start_upload(&self) -> Result<BlobUpload, Error> {
-        let operation = StartUpload {
-            repository: self.name.clone(),
-            digest: None,
-        };
-        let started = |start| match start {
-            UploadStart::Started(progress) => BlobUpload::started(self, &operation, &progress),
-            UploadStart::AlreadyExists(_) => Err(Error::protocol(
-                "the server has a blob already, where an upload was to begin",
-            )),
-        };
-        let info = self.pipeline.info(&operation);
-        let request = operation.request();
-        self.pipeline
-            .run_with(&operation, &info, request, started)
-            .await
-    }
-
-    /// Resumes an upload, also in another process: from an [`UploadState`] that was kept, or a location alone.
-    ///
-    /// With a state nothing is sent yet; it may be an old one, which the next step finds out. With a location alone
-    /// the registry is asked how many bytes it holds: `GET` on the location, which may be an older one too. ACR does
-    /// not tell one byte from none; it counts as none, and [`append`](BlobUpload::append) goes on right either way.
-    ///
-    /// # Errors
-    ///
-    /// [`NotFound`](ErrorKind::NotFound) when the upload has ended or expired;
-    /// [`Protocol`](ErrorKind::Protocol) when the location is not on this registry;
-    /// [`InvalidInput`](ErrorKind::InvalidInput) when the state is that of an upload to another repository or
-    /// registry.
-    pub async fn resume_upload(
-        &self,
-        state: impl Argument<UploadState>,
-    ) -> Result<BlobUpload, Error> {
-        let mut state = state.into_argument()?;
-        let own = state
-            .check(self)
-            .and_then(|()| own_location(&self.pipeline, &Uri::from_static("/"), &state.location));
-        state.location = own.map_err(|error| {
-            let name = GetUploadStatus::SPEC.name;
-            error.in_operation(name, Some(self.name.as_str()), None, 0)
-        })?;
-        let is_known = state.offset.is_some();
-        let mut upload = BlobUpload::new(self, state, None);
-        upload.is_resumed = true;
-        if !is_known {
-            upload.status().await?;
-        }
-        Ok(upload)
-    }
-}
 
 /// An upload under way: where it goes on, and how much the registry holds.
 ///

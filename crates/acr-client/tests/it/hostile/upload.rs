@@ -53,7 +53,7 @@ async fn a_location_on_another_origin_gets_nothing() {
 
     let resumed = repository(&server).resume_upload(&target).await;
     let error = resumed.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Protocol, "{}", text(&error));
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{}", text(&error));
     assert!(seen(&evil).await.is_empty());
 }
 
