@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::graph::{Along, Graph, references};
 use super::kept_list::KeptList;
-use super::layout::REF_NAME;
+use super::layout::{REF_NAME, SIGNATURE_SUFFIXES};
 use super::limits::Limits;
 use super::location::ImageLocation;
 use super::options::{Copied, CopiedImage, CopyOptions};
@@ -339,7 +339,7 @@ impl Copying {
             return Ok(Vec::new());
         }
         let tags = manifests.iter().filter_map(fallback_tag);
-        let names = tags.flat_map(|own| SUFFIXES.map(|suffix| format!("{own}{suffix}")));
+        let names = tags.flat_map(|own| SIGNATURE_SUFFIXES.map(|suffix| format!("{own}{suffix}")));
         let (from, names) = (&self.from.side, names.collect::<Vec<_>>());
         let mut asking = stream::iter(names)
             .map(|name| async move { Ok::<_, Error>((from.find(&name).await?, name)) })
@@ -361,6 +361,3 @@ struct Present {
     /// Whether the image's name stands for the image.
     is_tagged: bool,
 }
-
-/// What cosign's tags end with.
-const SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];

@@ -66,8 +66,9 @@ pub use self::options::{Copied, CopiedImage, CopyOptions};
 /// Copies an image with everything that it is made of.
 ///
 /// Either side is a repository with a tag or digest, `(&repository, "v1")`, or a layout with a name, `(&layout, "v1")`,
-/// or either without. A source without a name is the only image of a layout, or the only one with a name; a target without one gets the image under
-/// the source's name, or without a tag where that is a digest. The module's documentation says [what is done in which
+/// or either without. A source without a name is the only image of a layout, or the only one that has a name of its own,
+/// other than that of a signature or of a list of referrers; a target without one gets the image under the source's
+/// name, or without a tag where that is a digest. The module's documentation says [what is done in which
 /// order](self#what-happens-in-which-order).
 ///
 /// With the permission to pull from the source and to push to the target, blobs of one registry are mounted. Where the
@@ -96,7 +97,7 @@ pub async fn copy(
 /// Pushes an image from a layout to a repository.
 ///
 /// It is the only image of the layout or, where there are several, the one of the target's name; where none has it, the
-/// only one that has a name.
+/// one that [`copy`] finds without a name.
 ///
 /// ```no_run
 /// use acr_client::image::{self, CopyOptions, Layout};

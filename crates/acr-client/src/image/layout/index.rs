@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::mem;
 
+use acr_protocol::referrers::is_fallback_tag;
 use acr_protocol::{Descriptor, Digest, Manifest, MediaType};
 use bytes::Bytes;
 use serde_json::Value;
@@ -53,8 +54,8 @@ impl Images {
         }
     }
 
-    /// Finds the one image of a name or digest; without either, the only one or the only one with a name. Else returns
-    /// how many there are.
+    /// Finds the one image of a name or digest; without either, the only one or the only one with a name of its own.
+    /// Else returns how many there are.
     pub(super) fn find(&self, name: Option<&str>) -> Result<&Descriptor, usize> {
         let found = match name {
             Some(name) => {
@@ -66,11 +67,22 @@ impl Images {
             }
             None => only(self.list.iter()).or_else(|| {
                 let named = self.list.iter().filter(|image| image_name(image).is_some());
-                only(named)
+                // Beside an image there may be what belongs to it by its tag.
+                let own = named.clone().filter(|image| !belongs_to_another(image));
+                only(own).or_else(|| only(named))
             }),
         };
         found.ok_or(self.list.len())
     }
+}
+
+/// Whether an image's name says that it belongs to another one: a signature of cosign's, or a list of referrers.
+fn belongs_to_another(image: &Descriptor) -> bool {
+    let is_suffix = |suffix: &&str| SIGNATURE_SUFFIXES.contains(suffix);
+    image_name(image).is_some_and(|name| {
+        let digest = name.find('.').filter(|&dot| is_suffix(&&name[dot..]));
+        is_fallback_tag(digest.map_or(name, |dot| &name[..dot]))
+    })
 }
 
 /// The only image. The same one may stand there for several names, and for none.
@@ -167,6 +179,8 @@ fn text(error: impl Display) -> String {
     error.to_string()
 }
 
+/// What the tags of cosign end with, after the digest of what they belong to.
+pub(in crate::image) const SIGNATURE_SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];
 /// The annotation that names an image.
 pub(in crate::image) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 

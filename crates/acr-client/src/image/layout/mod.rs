@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind};
 use crate::manifest::MAX_MANIFEST_SIZE;
 
 pub(super) use self::content::Reader;
-pub(super) use self::index::{REF_NAME, image_name};
+pub(super) use self::index::{REF_NAME, SIGNATURE_SUFFIXES, image_name};
 
 /// An OCI image layout: images as files, in a folder or in a tar archive.
 ///

@@ -126,6 +126,22 @@ async fn a_list_of_a_layout_is_added_to_and_carried_on() {
 }
 
 #[tokio::test]
+async fn a_layout_pulled_with_signatures_is_pushed_under_another_tag() {
+    let source = without_api("source.example.com");
+    let seed = source.seed("app");
+    let image = seed_image(&seed, Some("v1"), "app", 1).digest;
+    seed_image(&seed, Some(&format!("{}.sig", list_tag(&image))), "sig", 1);
+    let from = source.repository("app");
+    let listed = sign(&from, &image, "one").await;
+    let (_folder, layout) = new_layout();
+    pull((&from, "v1"), &layout, by_tags()).await.unwrap();
+    let to = without_api("target.example.com").repository("app");
+    push(&layout, (&to, "v2"), by_tags()).await.unwrap();
+    assert_eq!(to.resolve("v2").await.unwrap().digest, image);
+    assert_eq!(kept(&to, &image).await, [listed]);
+}
+
+#[tokio::test]
 async fn an_entry_of_a_list_that_is_gone_ends_no_copy() {
     let source = without_api("source.example.com");
     let seed = source.seed("app");
