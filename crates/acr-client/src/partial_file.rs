@@ -141,7 +141,7 @@ impl PartialFile {
         Ok(open_alone(&options, path)?.map(|(file, _)| file))
     }
 
-    /// Clears what another process has left, also that others may read it.
+    /// Clears what another process has left, and sees to it that only the owner can read it.
     fn clear(&self) -> Result<(), Error> {
         let Some(file) = &self.file else {
             return Ok(());

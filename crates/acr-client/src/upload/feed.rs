@@ -12,8 +12,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use super::meter::Meter;
 use super::options::HashOn;
 use super::pieces::{Cut, Pieces, Source, ended_early};
+use super::replay::Replay;
 use super::source::Origin;
-use super::window::Window;
 use crate::error::{Error, ErrorKind};
 use crate::payload::Payload;
 use crate::transport::{Body, TransportError, TransportErrorKind};
@@ -170,15 +170,15 @@ impl Feed {
     }
 
     /// Reads what a small request sends.
-    pub(super) async fn window(&self, at: u64, end: u64) -> Result<Window, Error> {
+    pub(super) async fn replay(&self, at: u64, end: u64) -> Result<Replay, Error> {
         self.catch_up(at, end).await?;
         let mut pieces = {
             let mut state = self.state();
             state.turn += 1;
             self.take(&mut state, at, end)
         };
-        let (mut window, mut reached) = (Window::default(), None);
-        while window.length() < end - at || reached.is_none() {
+        let (mut replay, mut reached) = (Replay::default(), None);
+        while replay.length() < end - at || reached.is_none() {
             let Some(piece) = pieces.next().await? else {
                 // Only of nothing there may be no piece.
                 if at == end {
@@ -186,18 +186,18 @@ impl Feed {
                 }
                 return Err(ended_early());
             };
-            window.push(piece.bytes);
+            replay.push(piece.bytes);
             reached = Some(piece.digester);
         }
         if at == self.origin.length() {
             // The end is made sure of also where there is nothing before it.
             pieces.next().await?;
         }
-        window.close();
+        replay.close();
         let mut state = self.state();
         state.reached = reached;
         self.go_on(&mut state, pieces, end);
-        Ok(window)
+        Ok(replay)
     }
 
     /// What a request sends. The digest must have come to where it begins.

@@ -2,24 +2,24 @@
 //!
 //! | file | what it is responsible for |
 //! |---|---|
-//! | this one, [`part`] | the steps of an upload, and how each gets across |
+//! | this one, [`outgoing`] | the steps of an upload, and how each gets across |
 //! | [`start`], [`state`] | where an upload begins, and what another process needs to go on with it |
 //! | [`transfer`], [`blob`] | how the whole of a source gets into an upload, and which uploads it takes |
 //! | [`source`], [`pieces`] | where the bytes come from, and how they are read and hashed |
-//! | [`feed`], [`once`], [`window`] | what is sent again: from the source, or from memory |
+//! | [`feed`], [`chunks`], [`replay`] | what is sent again: from the source, or from memory |
 
 mod blob;
+mod chunks;
 mod feed;
 mod meter;
-mod once;
 mod options;
-mod part;
+mod outgoing;
 mod pieces;
+mod replay;
 mod source;
 mod start;
 mod state;
 mod transfer;
-mod window;
 
 use std::fmt;
 
@@ -41,12 +41,12 @@ use crate::repository::RepositoryClient;
 
 pub(crate) use self::blob::mount_unless_refused;
 pub use self::options::{HashOn, UploadBlobOptions};
-use self::part::{Content, Part};
+use self::outgoing::{Content, Outgoing};
+use self::replay::Replay;
 pub use self::source::BlobSource;
 use self::state::SourceMark;
 pub use self::state::UploadState;
 use self::transfer::Transfer;
-use self::window::Window;
 
 /// An upload under way: where it goes on, and how much the registry holds.
 ///
@@ -175,7 +175,7 @@ impl BlobUpload {
     }
 
     /// Sends of a part as much as goes into a request; returns when the registry holds more than before.
-    async fn advance(&mut self, part: &mut Part) -> Result<(), Error> {
+    async fn advance(&mut self, part: &mut Outgoing) -> Result<(), Error> {
         let before = self.offset;
         loop {
             let end = part.end.min(self.offset.saturating_add(self.largest()));
@@ -257,7 +257,7 @@ impl BlobUpload {
     }
 
     /// Sends the last part, and commits the blob.
-    async fn finish(&mut self, digest: &Digest, mut part: Part) -> Result<Digest, Error> {
+    async fn finish(&mut self, digest: &Digest, mut part: Outgoing) -> Result<Digest, Error> {
         let mut may_be_done = false;
         if !part.reaches(self.offset) {
             let text = format!(
@@ -359,11 +359,11 @@ impl BlobUpload {
     }
 
     /// Bytes of the caller's, which go to where the upload stands.
-    fn part(&self, bytes: Bytes, operation: &'static str) -> Result<Part, Error> {
+    fn part(&self, bytes: Bytes, operation: &'static str) -> Result<Outgoing, Error> {
         let length = bytes.len() as u64;
-        let content = Content::Memory(Window::from(bytes));
+        let content = Content::Memory(Replay::from(bytes));
         let attempts = self.repository.pipeline.for_composite();
-        let part = Part::new(content, self.offset, length, attempts);
+        let part = Outgoing::new(content, self.offset, length, attempts);
         part.map_err(|error| self.annotate(error, operation))
     }
 
@@ -447,7 +447,7 @@ impl BlobUpload {
     async fn recover(
         &mut self,
         error: Error,
-        part: &mut Part,
+        part: &mut Outgoing,
         end: u64,
         info: &OperationInfo,
     ) -> Result<(), Error> {

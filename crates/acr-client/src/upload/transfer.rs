@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime};
 use acr_protocol::{Descriptor, Digest, DigestMismatch, Digester, MediaType};
 use http::StatusCode;
 
+use super::chunks::Chunks;
 use super::feed::Feed;
 use super::meter::Meter;
-use super::once::Once;
 use super::options::UploadBlobOptions;
-use super::part::{self, Part};
+use super::outgoing::{self, Outgoing};
+use super::replay::Replay;
 use super::source::{BlobSource, OpenedKind};
 use super::state::{SourceMark, StateFile, UploadState};
-use super::window::Window;
 use super::{BlobUpload, another_source, is_lost};
 use crate::call_options::CallOptions;
 use crate::error::{Error, ErrorKind};
@@ -22,7 +22,7 @@ use crate::repository::RepositoryClient;
 
 /// A source on its way, and what its digest must be.
 pub(super) struct Transfer {
-    content: Content,
+    content: Sending,
     expected: Option<Digest>,
     chunk_size: Option<u64>,
     mark: SourceMark,
@@ -34,10 +34,10 @@ pub(super) struct Transfer {
     meter: Meter,
 }
 
-enum Content {
+enum Sending {
     /// With all of it, and its digest, where it fits a chunk.
-    Again(Arc<Feed>, Option<Box<(Window, Digester)>>),
-    Once(Box<Once>),
+    Again(Arc<Feed>, Option<Box<(Replay, Digester)>>),
+    Once(Box<Chunks>),
 }
 
 impl Transfer {
@@ -75,12 +75,12 @@ impl Transfer {
         let content = match opened.kind {
             OpenedKind::Again(origin) => {
                 let feed = Feed::new(origin, digester, hash_on, clock, meter.clone());
-                Content::Again(Arc::new(feed), None)
+                Sending::Again(Arc::new(feed), None)
             }
             OpenedKind::Once(once, length) => {
                 let chunk_size = chunk_size.unwrap_or(CHUNK);
-                let once = Once::new(once, length, digester, chunk_size, hash_on, clock);
-                Content::Once(Box::new(once))
+                let chunks = Chunks::new(once, length, digester, chunk_size, hash_on, clock);
+                Sending::Once(Box::new(chunks))
             }
         };
         Ok(Self {
@@ -112,7 +112,7 @@ impl Transfer {
         else {
             return Ok(None);
         };
-        if let (Content::Again(feed, _), Some(saved)) = (&self.content, &state.digest)
+        if let (Sending::Again(feed, _), Some(saved)) = (&self.content, &state.digest)
             && !feed.resume(saved, self.mark.is_of(state.source)).await?
         {
             feed.rewind();
@@ -136,25 +136,25 @@ impl Transfer {
         }
         let most = self.chunk_size.map_or(CHUNK, |size| size.min(CHUNK));
         match &mut self.content {
-            Content::Again(feed, whole) => {
+            Sending::Again(feed, whole) => {
                 let length = feed.origin().length();
                 if length > most {
                     return Ok(None);
                 }
-                let window = feed.window(0, length).await?;
-                let whole = whole.insert(Box::new((window, feed.reached())));
+                let replay = feed.replay(0, length).await?;
+                let whole = whole.insert(Box::new((replay, feed.reached())));
                 Ok(Some(whole.1.clone().finish()))
             }
-            Content::Once(once) => {
-                let is_whole = once.fill(most).await?;
-                Ok(is_whole.then(|| once.digester().clone().finish()))
+            Sending::Once(chunks) => {
+                let is_whole = chunks.fill(most).await?;
+                Ok(is_whole.then(|| chunks.digester().clone().finish()))
             }
         }
     }
 
     /// Reads the source to its end for its digest, and begins anew; `None` of one that can be read once.
     pub(super) async fn digest_ahead(&mut self) -> Result<Option<Digest>, Error> {
-        let Content::Again(feed, _) = &self.content else {
+        let Sending::Again(feed, _) = &self.content else {
             return Ok(None);
         };
         let length = feed.origin().length();
@@ -180,7 +180,7 @@ impl Transfer {
         self.is_kept = self.state_file.is_some();
         let chunk_size = self.chunk_size;
         match &mut self.content {
-            Content::Again(feed, whole) => {
+            Sending::Again(feed, whole) => {
                 if let Some(saved) = &upload.state.digest
                     && !feed.resume(saved, is_known).await?
                 {
@@ -202,8 +202,8 @@ impl Transfer {
                         .await?;
                     let attempts = upload.repository.pipeline.for_composite();
                     if rest > size.min(CHUNK) {
-                        let content = part::Content::Feed(feed.clone(), None);
-                        let mut part = Part::new(content, offset, rest.min(size), attempts)?;
+                        let content = outgoing::Content::Feed(feed.clone(), None);
+                        let mut part = Outgoing::new(content, offset, rest.min(size), attempts)?;
                         while upload.offset() < part.end {
                             // The request before may have made the others smaller.
                             feed.set_step(upload.request_size(size));
@@ -213,39 +213,39 @@ impl Transfer {
                         }
                         continue;
                     }
-                    let (window, digester) = match whole {
+                    let (replay, digester) = match whole {
                         Some(whole) if offset == 0 => (**whole).clone(),
-                        _ if rest == 0 && length > 0 => (Window::default(), feed.committed()),
-                        _ => (feed.window(offset, length).await?, feed.reached()),
+                        _ if rest == 0 && length > 0 => (Replay::default(), feed.committed()),
+                        _ => (feed.replay(offset, length).await?, feed.reached()),
                     };
                     let digest = check(expected, digester)?;
-                    let content = part::Content::Feed(feed.clone(), Some((offset, window)));
-                    let part = Part::new(content, offset, rest, attempts)?;
+                    let content = outgoing::Content::Feed(feed.clone(), Some((offset, replay)));
+                    let part = Outgoing::new(content, offset, rest, attempts)?;
                     let digest = upload.finish(&digest, part).await?;
                     return Ok(Descriptor::new(MediaType::OCTET_STREAM, digest, length));
                 }
             }
-            Content::Once(once) => loop {
+            Sending::Once(chunks) => loop {
                 let size = chunk_size.unwrap_or(CHUNK);
                 let asked = upload.minimum_chunk().unwrap_or(0).min(MAX_IN_MEMORY);
-                let is_last = once.fill(size.max(asked)).await?;
-                let chunk = once.chunk();
-                let (first, length) = (once.first(), chunk.length());
-                let content = part::Content::Memory(chunk.clone());
+                let is_last = chunks.fill(size.max(asked)).await?;
+                let chunk = chunks.chunk();
+                let (first, length) = (chunks.first(), chunk.length());
+                let content = outgoing::Content::Memory(chunk.clone());
                 let attempts = upload.repository.pipeline.for_composite();
-                let mut part = Part::new(content, first, length, attempts)?;
+                let mut part = Outgoing::new(content, first, length, attempts)?;
                 meter.sent(part.end);
                 if is_last {
-                    let digest = check(expected, once.digester().clone())?;
+                    let digest = check(expected, chunks.digester().clone())?;
                     let digest = upload.finish(&digest, part).await?;
-                    let size = once.digester().bytes();
+                    let size = chunks.digester().bytes();
                     return Ok(Descriptor::new(MediaType::OCTET_STREAM, digest, size));
                 }
                 while upload.offset() < part.end {
                     upload.advance(&mut part).await?;
                     keep(upload)?;
                 }
-                once.pass();
+                chunks.pass();
             },
         }
     }
@@ -260,10 +260,10 @@ impl Transfer {
             return Err(error);
         }
         match &self.content {
-            Content::Again(feed, _) => feed.rewind(),
+            Sending::Again(feed, _) => feed.rewind(),
             // The first chunk is still there.
-            Content::Once(once) if once.first() == 0 => {}
-            Content::Once(_) => {
+            Sending::Once(chunks) if chunks.first() == 0 => {}
+            Sending::Once(_) => {
                 let text = format!(
                     "{}; the upload cannot begin anew by itself, because its source can be read only once",
                     error.message()

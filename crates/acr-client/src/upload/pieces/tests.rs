@@ -7,7 +7,7 @@ use acr_clock::VirtualClock;
 use acr_protocol::Digest;
 use futures_util::{FutureExt as _, stream};
 
-use super::super::once::Once;
+use super::super::chunks::Chunks;
 use super::super::source::{BlobSource, OpenedKind};
 use super::*;
 
@@ -290,20 +290,20 @@ async fn a_chunk_of_a_source_that_can_be_read_once_has_its_size_and_the_last_is_
         let source = super::super::source::Once::Reader(reader);
         let clock = Arc::new(VirtualClock::new());
         let digester = Digester::sha256();
-        let mut once = Once::new(source, None, digester, size, HashOn::Thread, clock);
+        let mut chunks = Chunks::new(source, None, digester, size, HashOn::Thread, clock);
         let mut at = 0;
         loop {
-            let is_last = once.fill(size).await.unwrap();
-            assert_eq!(once.first(), at);
-            at += once.chunk().length();
+            let is_last = chunks.fill(size).await.unwrap();
+            assert_eq!(chunks.first(), at);
+            at += chunks.chunk().length();
             assert_eq!(is_last, at == 10, "{size}");
-            assert!(is_last || once.chunk().length() == size, "{size}");
+            assert!(is_last || chunks.chunk().length() == size, "{size}");
             if is_last {
                 break;
             }
-            once.pass();
+            chunks.pass();
         }
-        assert_eq!(once.digester().clone().finish(), Digest::sha256(CONTENT));
+        assert_eq!(chunks.digester().clone().finish(), Digest::sha256(CONTENT));
     }
 }
 

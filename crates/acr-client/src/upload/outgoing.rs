@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::feed::Feed;
 use super::pieces::PIECE;
-use super::window::Window;
+use super::replay::Replay;
 use crate::error::Error;
 use crate::payload::Payload;
 use crate::retry::RetryState;
 
 /// A part of the content.
-pub(super) struct Part {
+pub(super) struct Outgoing {
     pub(super) content: Content,
     /// Where it begins and ends in the content.
     pub(super) first: u64,
@@ -28,12 +28,12 @@ pub(super) struct Part {
 
 pub(super) enum Content {
     /// Bytes in memory, the first of which is that of the part.
-    Memory(Window),
+    Memory(Replay),
     /// What can be read again, and what was read of it from a place on.
-    Feed(Arc<Feed>, Option<(u64, Window)>),
+    Feed(Arc<Feed>, Option<(u64, Replay)>),
 }
 
-impl Part {
+impl Outgoing {
     /// A part that begins at a place.
     pub(super) fn new(
         content: Content,
@@ -66,27 +66,27 @@ impl Part {
 
     /// What a request sends.
     pub(super) async fn payload(&mut self, at: u64, end: u64) -> Result<Payload, Error> {
-        let (first, window) = match &mut self.content {
-            Content::Memory(window) => (self.first, window),
+        let (first, replay) = match &mut self.content {
+            Content::Memory(replay) => (self.first, replay),
             Content::Feed(feed, kept) => {
                 feed.meter().sent(at);
                 let is_kept = kept
                     .as_ref()
-                    .is_some_and(|(first, window)| *first <= at && end <= *first + window.length());
+                    .is_some_and(|(first, replay)| *first <= at && end <= *first + replay.length());
                 if !is_kept && end - at > PIECE {
                     feed.catch_up(at, end).await?;
                     return Ok(feed.payload(at, end));
                 }
                 if !is_kept {
-                    *kept = Some((at, feed.window(at, end).await?));
+                    *kept = Some((at, feed.replay(at, end).await?));
                 }
-                let Some((first, window)) = kept else {
+                let Some((first, replay)) = kept else {
                     return Ok(Payload::Bytes(bytes::Bytes::new()));
                 };
-                (*first, window)
+                (*first, replay)
             }
         };
-        Ok(window.payload(at - first, end - at))
+        Ok(replay.payload(at - first, end - at))
     }
 
     /// The registry has acknowledged the bytes before this place.

@@ -12,14 +12,14 @@ use crate::transport::{Body, TransportError};
 
 /// Bytes that came in pieces.
 #[derive(Clone, Default)]
-pub(super) struct Window {
+pub(super) struct Replay {
     pieces: Vec<Bytes>,
     /// Small pieces in one: each by itself would take more memory than its bytes.
     small: BytesMut,
     length: u64,
 }
 
-impl Window {
+impl Replay {
     pub(super) const fn length(&self) -> u64 {
         self.length
     }
@@ -41,7 +41,7 @@ impl Window {
         }
     }
 
-    /// What a request sends: so many bytes from a place in the window on.
+    /// What a request sends: so many of the bytes from a place among them on.
     pub(super) fn payload(&self, from: u64, length: u64) -> Payload {
         let (mut passed, mut left) = (from, length);
         let mut list = VecDeque::new();
@@ -64,7 +64,7 @@ impl Window {
     }
 }
 
-impl From<Bytes> for Window {
+impl From<Bytes> for Replay {
     fn from(bytes: Bytes) -> Self {
         Self {
             length: bytes.len() as u64,

@@ -7,20 +7,21 @@ use acr_protocol::Digester;
 
 use super::options::HashOn;
 use super::pieces::{Cut, Piece, Pieces, Source};
+use super::replay::Replay;
 use super::source;
-use super::window::Window;
 use crate::error::Error;
 
-pub(super) struct Once {
+/// A source that can be read once, and of it the chunk that is under way.
+pub(super) struct Chunks {
     pieces: Pieces,
     /// The first piece behind the chunk.
     ahead: Option<Piece>,
-    chunk: Window,
+    chunk: Replay,
     /// The digest's state behind the chunk.
     digester: Digester,
 }
 
-impl Once {
+impl Chunks {
     pub(super) fn new(
         source: source::Once,
         length: Option<u64>,
@@ -45,7 +46,7 @@ impl Once {
         Self {
             pieces,
             ahead: None,
-            chunk: Window::default(),
+            chunk: Replay::default(),
             digester: state,
         }
     }
@@ -74,7 +75,7 @@ impl Once {
         }
     }
 
-    pub(super) const fn chunk(&self) -> &Window {
+    pub(super) const fn chunk(&self) -> &Replay {
         &self.chunk
     }
 
@@ -90,6 +91,6 @@ impl Once {
 
     /// The chunk is where it belongs.
     pub(super) fn pass(&mut self) {
-        self.chunk = Window::default();
+        self.chunk = Replay::default();
     }
 }
