@@ -13,7 +13,8 @@ pub struct UploadBlobOptions {
     /// read again, and held in memory of one that can be read once.
     ///
     /// `None`, the default, sends a source that can be read again in one request up to 1 GiB and in parts of
-    /// 256 MiB above that, and the others in chunks of 4 MiB. Smaller chunks cost less to send again, and
+    /// 256 MiB above that, or in parts of 16 MiB with a [`state_file`](Self::state_file), and the others in chunks
+    /// of 4 MiB. Smaller chunks cost less to send again, and
     /// each takes a request with a [deadline](crate::RetryOptions::deadline) of its own. A registry that asks for larger ones
     /// (`OCI-Chunk-Min-Length`) gets them, up to 64 MiB where they are held in memory; one that does not take
     /// requests as large as that gets smaller ones, down to 1 MiB.
@@ -37,6 +38,10 @@ pub struct UploadBlobOptions {
     /// Where the source is read and hashed.
     pub hash_on: HashOn,
     /// Where the state of the upload is kept, so that the same call in another process goes on with it.
+    ///
+    /// What the registry has taken in whole requests is not sent again, so the end of the process costs one request
+    /// of [`chunk_size`](Self::chunk_size) at most. A reader or stream is given again from its first byte on; it is
+    /// read to where the upload stands.
     ///
     /// The file is replaced as a whole after each request, kept after an error, and removed at the end. One of
     /// another source or repository, or of an upload that the registry has lost, is replaced; one that holds

@@ -188,10 +188,10 @@ impl Transfer {
                 }
                 let length = feed.origin().length();
                 let rest = length.saturating_sub(upload.offset());
-                let size = chunk_size.unwrap_or(if rest <= ONE_REQUEST {
-                    ONE_REQUEST
-                } else {
-                    PART
+                let size = chunk_size.unwrap_or(match rest {
+                    _ if self.is_kept => KEPT_PART,
+                    ..=ONE_REQUEST => ONE_REQUEST,
+                    _ => PART,
                 });
                 loop {
                     let offset = upload.offset();
@@ -334,6 +334,8 @@ const CHUNK: u64 = 4 << 20;
 /// Up to so many bytes go in one request, because a registry need not go on with one that has broken.
 const ONE_REQUEST: u64 = 1 << 30;
 const PART: u64 = 256 << 20;
+/// What is lost at most when the process ends; of a single request it would be everything.
+const KEPT_PART: u64 = 16 << 20;
 /// Bounds what a server can make the client hold in memory.
 const MAX_IN_MEMORY: u64 = 64 << 20;
 const CANCEL_WITHIN: Duration = Duration::from_secs(5);

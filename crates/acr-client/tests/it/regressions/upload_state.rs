@@ -139,6 +139,36 @@ fn an_upload_whose_process_is_killed_again_and_again_goes_on_in_the_next() {
     }
 }
 
+/// A request of unknown fate is sent again from its beginning: where it is the only one, nothing can be gone on with.
+#[test]
+fn an_upload_whose_state_is_kept_is_not_one_request_that_a_killed_process_loses() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let content = content(33 << 20);
+    let layer = folder.path().join("layer");
+    std::fs::write(&layer, &content).unwrap();
+    let options = || UploadBlobOptions {
+        state_file: Some(folder.path().join("state")),
+        ..UploadBlobOptions::default()
+    };
+    let app = scene.owner().repository_client("app").unwrap();
+    let fault = Fault::on("upload_chunk").after(1).then(FaultAction::Reset);
+    let fault = scene.registry.inject(fault).unwrap();
+    let uploaded = app.upload_blob_with(layer.as_path(), options());
+    let error = scene.drive(uploaded).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
+    fault.remove();
+    let state = std::fs::read(folder.path().join("state")).unwrap();
+    let state: UploadState = serde_json::from_slice(&state).unwrap();
+    assert_eq!(state.offset(), Some(16 << 20));
+    let uploaded = app.upload_blob_with(layer.as_path(), options());
+    assert_eq!(
+        scene.drive(uploaded).unwrap().digest,
+        Digest::sha256(&content)
+    );
+    assert_eq!(scene.count("start_upload"), 1);
+}
+
 /// An upload that has ended by an error after two parts, and its state.
 fn broken_off(scene: &Scene, folder: &Path) -> (Vec<u8>, PathBuf) {
     let app = scene.owner().repository_client("app").unwrap();
