@@ -264,6 +264,13 @@ struct Watched {
 impl Watched {
     fn new(mut file: File, name: String) -> io::Result<Self> {
         let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            // It could be opened, and would fail when it is read, without its name.
+            return Err(io::Error::new(
+                io::ErrorKind::IsADirectory,
+                "it is a folder",
+            ));
+        }
         let is_file = metadata.is_file();
         let first = if is_file { file.stream_position()? } else { 0 };
         let length = metadata.len().saturating_sub(first);

@@ -16,6 +16,8 @@ pub(super) struct Archive {
     path: PathBuf,
     /// Where in the file the content of each entry is: its first byte, and how many there are.
     entries: HashMap<String, (u64, u64)>,
+    /// Whether it has the list that `docker save` writes.
+    is_docker_s: bool,
 }
 
 impl Archive {
@@ -31,6 +33,7 @@ impl Archive {
         let mut archive = Self {
             path: path.to_owned(),
             entries: HashMap::new(),
+            is_docker_s: false,
         };
         let mut tar = Tar::new(Headers {
             file,
@@ -77,7 +80,8 @@ impl Archive {
             .path()
             .map_err(|_| invalid("has a path that is not text"))?;
         let name = within(&path).ok_or_else(|| invalid("has a path that leaves the layout"))?;
-        // The rest is other programs' own, such as the `manifest.json` of docker.
+        // The rest is other programs' own.
+        self.is_docker_s |= name == "manifest.json";
         if ![INDEX, OCI_LAYOUT].contains(&&*name) && !name.starts_with("blobs/") {
             return Ok(());
         }
@@ -94,16 +98,43 @@ impl Archive {
         }
     }
 
+    /// What else it may be, where it is no layout.
+    pub(super) const fn hint(&self) -> &'static str {
+        if self.is_docker_s {
+            " but what docker save writes; skopeo copy docker-archive:FILE oci-archive:LAYOUT makes one of it"
+        } else {
+            ""
+        }
+    }
+
     fn broken(&self, error: io::Error) -> Error {
-        let text = format!(
-            "{} is not a tar archive that can be read",
-            self.path.display()
-        );
-        let kind = match error.kind() {
-            io::ErrorKind::FileTooLarge => ErrorKind::TooLarge,
-            _ => ErrorKind::InvalidInput,
-        };
-        Error::of_foreign(kind, text, error)
+        let path = self.path.display();
+        if error.kind() == io::ErrorKind::FileTooLarge {
+            let text = format!("{path} is not a tar archive that can be read");
+            return Error::of_foreign(ErrorKind::TooLarge, text, error);
+        }
+        if error.raw_os_error().is_some() {
+            return failed(&self.path, error);
+        }
+        // The parser's errors quote the file, which may be anything.
+        match self.compression() {
+            Some(name) => Error::invalid(format!(
+                "{path} is compressed with {name}; a layout is read from an archive that is not"
+            )),
+            None => Error::invalid(format!("{path} is not a tar archive, or a damaged one")),
+        }
+    }
+
+    fn compression(&self) -> Option<&'static str> {
+        let mut first = [0; 4];
+        File::open(&self.path).ok()?.read_exact(&mut first).ok()?;
+        match first {
+            [0x1f, 0x8b, ..] => Some("gzip"),
+            [0x28, 0xb5, 0x2f, 0xfd] => Some("zstd"),
+            [0xfd, b'7', b'z', b'X'] => Some("xz"),
+            [b'B', b'Z', b'h', _] => Some("bzip2"),
+            _ => None,
+        }
     }
 }
 

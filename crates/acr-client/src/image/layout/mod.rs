@@ -247,7 +247,11 @@ impl Layout {
 
     fn required(&self, name: &str) -> Result<Bytes, Error> {
         let Some(stored) = self.find(name)? else {
-            let text = "it is missing, so this is no OCI image layout";
+            let hint = match &*self.kind {
+                Kind::Archive(archive) => archive.hint(),
+                Kind::Folder(_) | Kind::NewArchive(_) => "",
+            };
+            let text = format!("it is missing, so this is no OCI image layout{hint}");
             return Err(self.invalid(name, text));
         };
         self.read(name, &stored)

@@ -312,11 +312,36 @@ async fn an_archive_that_was_cut_off_or_is_none_is_refused() {
         let kinds = [ErrorKind::InvalidInput, ErrorKind::NotFound];
         assert!(kinds.contains(&error.kind()), "{length}: {error:?}");
     }
-    fs::write(file.path(), "no archive at all".repeat(100)).unwrap();
+}
+
+#[test]
+fn a_file_that_is_no_archive_is_refused_without_a_word_of_its_content() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for (content, told) in [
+        (
+            &b"the password is hunter2 "[..],
+            "is not a tar archive, or a damaged one",
+        ),
+        (b"\x1f\x8bhunter2", "is compressed with gzip"),
+        (b"\x28\xb5\x2f\xfdhunter2", "is compressed with zstd"),
+    ] {
+        fs::write(file.path(), content.repeat(100)).unwrap();
+        let error = Layout::open(file.path()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains(told), "{error}");
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+}
+
+#[test]
+fn what_docker_save_wrote_is_told_from_a_file_that_is_broken() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("manifest.json"), "[]").unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut tar = Builder::new(File::create(file.path()).unwrap());
+    tar.append_dir_all(".", folder.path()).unwrap();
+    tar.finish().unwrap();
     let error = Layout::open(file.path()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert!(
-        error.to_string().contains("is not a tar archive"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("docker-archive:"), "{error}");
 }

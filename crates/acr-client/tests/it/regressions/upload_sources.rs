@@ -193,3 +193,15 @@ fn a_registry_that_takes_small_requests_has_a_source_opened_no_more_often_than_i
     let opened = opened.load(Ordering::SeqCst) as u64;
     assert!(opened <= refused + 3, "{opened} times, {refused} refused");
 }
+
+#[test]
+fn a_folder_in_the_place_of_a_file_is_named_and_nothing_is_sent() {
+    let scene = Scene::new();
+    let folder = tempfile::tempdir().unwrap();
+    let app = scene.owner().repository_client("app").unwrap();
+    let error = scene.drive(app.upload_blob(folder.path())).unwrap_err();
+    assert_eq!(error.kind(), acr_client::ErrorKind::Io);
+    let name = folder.path().display().to_string();
+    assert!(error.to_string().contains(&name), "{error}");
+    assert!(scene.seen().is_empty(), "{:?}", scene.seen());
+}
