@@ -173,6 +173,7 @@ fn signs_everything(asked: &Arc<AtomicUsize>) -> RepositoryClient {
     let asked = asked.clone();
     let client = seeded::builder("https://endless.example.com")
         .credential(Credential::anonymous())
+        .clock(acr_client::clock::VirtualClock::new())
         .transport(from_fn(move |request: Request<Body>| {
             let path = request.uri().path().to_owned();
             let reference = path.rsplit('/').next().unwrap_or_default();

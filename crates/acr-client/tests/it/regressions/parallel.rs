@@ -292,6 +292,7 @@ async fn ranges_that_come_byte_by_byte_take_no_more_memory_than_their_bytes() {
     });
     let client = seeded::builder("https://r.example")
         .credential(Credential::anonymous())
+        .clock(acr_client::clock::VirtualClock::new())
         .transport(transport)
         .build()
         .unwrap();
