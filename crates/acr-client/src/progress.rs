@@ -63,9 +63,7 @@ pub enum Outcome {
 /// ```
 /// use acr_client::OnProgress;
 ///
-/// let on_progress = OnProgress::from(|progress: &acr_client::Progress| {
-///     eprintln!("{} bytes", progress.bytes);
-/// });
+/// let on_progress = OnProgress::new(|progress| eprintln!("{} bytes", progress.bytes));
 /// # drop(on_progress);
 /// ```
 #[derive(Clone, Default)]
@@ -74,6 +72,12 @@ pub struct OnProgress(Option<Arc<Listener>>);
 type Listener = dyn Fn(&Progress) + Send + Sync;
 
 impl OnProgress {
+    /// A callback. The same as `From`, which cannot tell the compiler what a closure takes.
+    #[must_use]
+    pub fn new(listener: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(listener)))
+    }
+
     /// Creates a listener whose events come as a stream, which ends when the last clone of the listener is
     /// dropped.
     ///
@@ -102,7 +106,7 @@ impl OnProgress {
 
 impl<F: Fn(&Progress) + Send + Sync + 'static> From<F> for OnProgress {
     fn from(listener: F) -> Self {
-        Self(Some(Arc::new(listener)))
+        Self::new(listener)
     }
 }
 

@@ -66,11 +66,11 @@ impl RepositoryClient {
     ///
     /// ```
     /// # use acr_client::{Digest, Error, RepositoryClient};
-    /// use acr_client::DownloadBlobOptions;
+    /// use acr_client::{DownloadBlobOptions, OnProgress};
     ///
     /// # async fn example(repository: RepositoryClient, digest: Digest) -> Result<(), Error> {
     /// let options = DownloadBlobOptions {
-    ///     on_progress: (|progress: &acr_client::Progress| println!("{}", progress.bytes)).into(),
+    ///     on_progress: OnProgress::new(|progress| println!("{}", progress.bytes)),
     ///     ..DownloadBlobOptions::default()
     /// };
     /// let blob = repository.download_blob_with(&digest, options).await?;

@@ -15,8 +15,8 @@ use crate::trace;
 impl RepositoryClient {
     /// Uploads a blob; returns its descriptor, with the digest that was computed on the way.
     ///
-    /// It takes bytes, a `String`, a `Path` to a file, or a [`BlobStream`](crate::BlobStream), but no
-    /// `&str`, which could be text or a path; for readers and streams see [`BlobSource`]. A blob of up to
+    /// It takes bytes, a `String`, a `Path` to a file, a [`File`](std::fs::File), or a
+    /// [`BlobStream`](crate::BlobStream), but no `&str`, which could be text or a path; for readers and streams see [`BlobSource`]. A blob of up to
     /// 4 MiB is looked for first, and costs two requests where it is not there; a larger one is streamed, and costs
     /// three up to 1 GiB. A few MiB are in memory at most, however large the blob is. The descriptor's media
     /// type is `application/octet-stream`; a manifest names the real one.
@@ -53,11 +53,12 @@ impl RepositoryClient {
     /// [`upload_blob`](Self::upload_blob).
     ///
     /// ```
-    /// # use acr_client::{Descriptor, Error, RepositoryClient, UploadBlobOptions};
+    /// # use acr_client::{Descriptor, Error, RepositoryClient};
+    /// use acr_client::{OnProgress, UploadBlobOptions};
     /// # async fn example(repository: RepositoryClient, layer: Descriptor) -> Result<(), Error> {
     /// let options = UploadBlobOptions {
     ///     digest: Some(layer.digest),
-    ///     on_progress: (|progress: &acr_client::Progress| println!("{}", progress.bytes)).into(),
+    ///     on_progress: OnProgress::new(|progress| println!("{}", progress.bytes)),
     ///     ..UploadBlobOptions::default()
     /// };
     /// repository.upload_blob_with(std::path::Path::new("layer.tar.gz"), options).await?;
