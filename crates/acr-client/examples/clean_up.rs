@@ -31,7 +31,11 @@ async fn main() -> Result {
     let mut rule = Rule::Untagged(client.now() - 30 * DAY);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        let mut number = || arguments.next().unwrap_or_default().parse();
+        let mut number = || {
+            let number = arguments.next().unwrap_or_default();
+            let wrong = |_| format!("{argument} takes a number, not {number:?}");
+            number.parse::<usize>().map_err(wrong)
+        };
         match argument.as_str() {
             "--yes" => is_confirmed = true,
             "--newest" => rule = Rule::Newest(number()?),

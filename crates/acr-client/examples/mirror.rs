@@ -46,7 +46,8 @@ fn show(progress: &Progress) {
 /// Connects to the registries at FROM and TO, or to two mocks inside this program.
 fn connect() -> Result<(ContainerRegistryClient, ContainerRegistryClient)> {
     let mut arguments = std::env::args().skip(1);
-    if let (Some(from), Some(to)) = (arguments.next(), arguments.next()) {
+    if let Some(from) = arguments.next() {
+        let to = arguments.next().ok_or("TO is missing")?;
         let from = ContainerRegistryClient::new(from, Credential::anonymous())?;
         let to = ContainerRegistryClient::new(to, Credential::from_env()?)?;
         return Ok((from, to));
@@ -58,6 +59,7 @@ fn connect() -> Result<(ContainerRegistryClient, ContainerRegistryClient)> {
         from.seed(name)?
             .artifact(&image.digest, "application/vnd.example.signature")?;
     }
+    // By endpoints of their own: two clients of one endpoint are clients of one registry.
     let client = |host: &str, mock: &Registry| {
         ContainerRegistryClient::builder(format!("https://{host}.azurecr.io"))
             .credential(Credential::entra_token("any"))

@@ -18,6 +18,10 @@ use crate::seeded;
 fn every_example_runs_without_a_registry() {
     let folder = tempfile::tempdir().unwrap();
     let pull = ["samples/app", "v1", folder.path().to_str().unwrap()];
+    let file = folder.path().join("large.bin");
+    fs::write(&file, vec![7; 5 << 20]).unwrap();
+    // One of its own: another run may write the sample meanwhile.
+    let large = [file.to_str().unwrap()];
     let mut examples: Vec<(&str, &[&str], &str)> = vec![
         (
             "list_repositories",
@@ -37,6 +41,8 @@ fn every_example_runs_without_a_registry() {
         ("custom_transport", &[], "get_manifest  200 OK"),
         ("testing_with_the_mock", &[], "after two refusals"),
         ("parallel_blobs", &pull, "blobs, "),
+        ("large_blob", &large, "has 5242880 verified bytes"),
+        ("attach_sbom", &[], "  application/spdx+json, 26 bytes"),
     ];
     if cfg!(feature = "blocking") {
         examples.push(("blocking", &[], "read and verified"));
@@ -50,6 +56,25 @@ fn every_example_runs_without_a_registry() {
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
         assert!(output.status.success(), "{example}: {stdout}{stderr}");
         assert!(stdout.contains(expected), "{example}: {stdout}");
+    }
+}
+
+#[test]
+fn an_argument_that_is_missing_is_named_and_nothing_is_done_without_it() {
+    for (example, arguments, expected) in [
+        ("mirror", &["https://from.example"][..], "TO is missing"),
+        ("clean_up", &["--newest"], "--newest takes a number"),
+        (
+            "clean_up",
+            &["--untagged", "x"],
+            "--untagged takes a number",
+        ),
+    ] {
+        let output = run(example, arguments, &[], &[("PATH", "")]);
+        assert!(!output.status.success(), "{example}");
+        assert!(output.stdout.is_empty(), "{example}");
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains(expected), "{example}: {stderr}");
     }
 }
 
