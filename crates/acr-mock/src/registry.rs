@@ -101,6 +101,9 @@ impl Registry {
 
     /// The endpoint for a client in the same process: `https://` and the login server, by default `mock.azurecr.io`.
     ///
+    /// Two registries of one test need a [login server](crate::RegistryBuilder::login_server) each, or a client that has both
+    /// takes them for one.
+    ///
     /// ```
     /// let registry = acr_mock::Registry::new();
     /// assert_eq!(registry.endpoint(), "https://mock.azurecr.io");

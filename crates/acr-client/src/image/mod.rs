@@ -72,7 +72,8 @@ pub use self::options::{Copied, CopiedImage, CopyOptions};
 /// order](self#what-happens-in-which-order).
 ///
 /// With the permission to pull from the source and to push to the target, blobs of one registry are mounted. Where the
-/// registry refuses that, they are streamed.
+/// registry refuses that, they are streamed. Two clients of one endpoint are clients of one registry; in a test, two mocks
+/// need endpoints of their own.
 ///
 /// With [`all_tags`](CopyOptions::all_tags) the images are copied one after the other. Where one cannot be, such as one
 /// without a platform that was chosen, the copy ends there, and those before it stay at the target.
