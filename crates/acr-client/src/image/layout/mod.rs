@@ -81,7 +81,7 @@ impl Layout {
     }
 
     /// Creates a layout as a tar archive. The file is there once an image was copied into it, complete, in the place
-    /// of a file that was there; nothing more can be copied into it then.
+    /// of a file that was there; from then on it is read as one that was opened, and nothing more can be copied into it.
     ///
     /// A copy into it that failed or was dropped can be repeated, and goes on behind the contents that are whole, as long
     /// as this layout or a clone lives. With the last of them it is gone, and a new one begins anew.
@@ -118,7 +118,9 @@ impl Layout {
     /// [`InvalidInput`](ErrorKind::InvalidInput) when the list is malformed, [`TooLarge`](ErrorKind::TooLarge) when it
     /// has more than 64 MiB, [`Io`](ErrorKind::Io) when it cannot be read.
     pub fn images(&self) -> Result<Vec<Descriptor>, Error> {
-        if let Kind::NewArchive(_) = &*self.kind {
+        if let Kind::NewArchive(archive) = &*self.kind
+            && archive.readable()?.is_none()
+        {
             return Ok(Vec::new());
         }
         if let Some(images) = &self.images {
@@ -241,7 +243,7 @@ impl Layout {
         match &*self.kind {
             Kind::Folder(folder) => folder.find(name),
             Kind::Archive(archive) => Ok(archive.find(name)),
-            Kind::NewArchive(_) => Ok(None),
+            Kind::NewArchive(archive) => Ok(archive.readable()?.and_then(|file| file.find(name))),
         }
     }
 

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::io;
 use std::mem;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use acr_protocol::{Descriptor, Digest};
 use tar::{Builder, Header};
 
+use super::archive::Archive;
 use super::content::{Reader, failed};
 use super::{INDEX, OCI_LAYOUT, VERSION};
 use crate::error::{Error, ErrorKind};
@@ -17,12 +18,15 @@ use crate::partial_file::PartialFile;
 pub(super) struct NewArchive {
     path: PathBuf,
     state: Mutex<State>,
+    /// The same file as it is read, opened by the first who does.
+    complete: OnceLock<Archive>,
 }
 
 #[derive(Default)]
 struct State {
     file: Writing,
     written: HashSet<Digest>,
+    is_complete: bool,
 }
 
 /// How far the file is.
@@ -44,11 +48,24 @@ impl NewArchive {
         Self {
             path: path.to_owned(),
             state: Mutex::default(),
+            complete: OnceLock::new(),
         }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What there is to read: nothing before it is complete.
+    pub(super) fn readable(&self) -> Result<Option<&Archive>, Error> {
+        if !self.lock().is_complete {
+            return Ok(None);
+        }
+        if let Some(archive) = self.complete.get() {
+            return Ok(Some(archive));
+        }
+        let archive = Archive::open(&self.path)?;
+        Ok(Some(self.complete.get_or_init(|| archive)))
     }
 
     pub(super) fn has(&self, digest: &Digest) -> bool {
@@ -91,7 +108,9 @@ impl NewArchive {
             file.write(padding(content.len() as u64))?;
         }
         file.write(&[0; 2 * BLOCK])?;
-        file.complete()
+        file.complete()?;
+        self.lock().is_complete = true;
+        Ok(())
     }
 
     /// Takes the file to write, which must not be while somebody else does.

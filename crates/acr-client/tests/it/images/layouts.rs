@@ -294,3 +294,25 @@ async fn content_by_sha512_is_carried_too() {
     push(&archive, &back, CopyOptions::default()).await.unwrap();
     assert!(back.head_blob(&layer.digest).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn an_archive_that_was_written_is_read_by_the_same_layout() {
+    let site = Site::new();
+    let digest = seed_index(&site.seed("app"), "v1", &["linux/amd64"]).digest;
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::create_tar(folder.path().join("app.tar"));
+    assert!(layout.images().unwrap().is_empty());
+    let app = site.repository("app");
+    pull((&app, "v1"), &layout, CopyOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(layout.images().unwrap()[0].digest, digest);
+    let far = site.other().repository("far");
+    let pushed = push(&layout, (&far, "v2"), CopyOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(pushed.images[0].descriptor.digest, digest);
+    assert_eq!(far.resolve("v2").await.unwrap().digest, digest);
+    let error = pull((&app, "v1"), &layout, CopyOptions::default()).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidInput);
+}
