@@ -2,6 +2,7 @@
 //!
 //! Each operation has the name and the arguments of its async twin and returns when it is done.
 //! Lists are iterators, blobs are readers; options, errors and everything else are the same types.
+//! Whole images are copied by the functions of [`image`].
 //!
 //! ```
 //! use acr_client::Credential;
@@ -70,6 +71,7 @@
 mod authorized;
 mod blob;
 mod client;
+pub mod image;
 mod operations;
 mod paging;
 mod repository;
@@ -80,4 +82,5 @@ pub use self::blob::BlobReader;
 pub use self::client::ContainerRegistryClient;
 pub use self::paging::{Pager, Pages};
 pub use self::repository::RepositoryClient;
+pub(crate) use self::runtime::Runtime;
 pub use self::upload::BlobUpload;

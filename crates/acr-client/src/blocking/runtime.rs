@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind};
 
 /// A runtime on a thread of its own; it ends with the last clone.
 #[derive(Clone)]
-pub(super) struct Runtime(Arc<Driver>);
+pub(crate) struct Runtime(Arc<Driver>);
 
 impl Runtime {
     pub(super) fn start() -> Result<Self, Error> {

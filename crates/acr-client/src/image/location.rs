@@ -16,9 +16,30 @@ use crate::repository::RepositoryClient;
 pub struct ImageLocation {
     pub(super) side: Side,
     pub(super) name: Option<String>,
+    /// Of a repository of a blocking client: where its connections are at work.
+    #[cfg(feature = "blocking")]
+    pub(crate) runtime: Option<crate::blocking::Runtime>,
 }
 
 impl ImageLocation {
+    const fn new(side: Side, name: Option<String>) -> Self {
+        Self {
+            side,
+            name,
+            #[cfg(feature = "blocking")]
+            runtime: None,
+        }
+    }
+
+    /// The same, whose connections are at work there.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn driven_by(self, runtime: &crate::blocking::Runtime) -> Self {
+        Self {
+            runtime: Some(runtime.clone()),
+            ..self
+        }
+    }
+
     pub(super) const fn repository(&self) -> Option<&RepositoryName> {
         match &self.side {
             Side::Repository(repository) => Some(&repository.name),
@@ -29,19 +50,13 @@ impl ImageLocation {
 
 impl From<&RepositoryClient> for ImageLocation {
     fn from(repository: &RepositoryClient) -> Self {
-        Self {
-            side: Side::Repository(repository.clone()),
-            name: None,
-        }
+        Self::new(Side::Repository(repository.clone()), None)
     }
 }
 
 impl From<&Layout> for ImageLocation {
     fn from(layout: &Layout) -> Self {
-        Self {
-            side: Side::Layout(layout.clone()),
-            name: None,
-        }
+        Self::new(Side::Layout(layout.clone()), None)
     }
 }
 
@@ -50,7 +65,7 @@ impl<R: Argument<Reference>> Argument<ImageLocation> for (&RepositoryClient, R) 
         let reference = self.1.into_argument()?;
         let name = Some(reference.as_str().to_owned());
         let side = Side::Repository(self.0.clone());
-        Ok(ImageLocation { side, name })
+        Ok(ImageLocation::new(side, name))
     }
 }
 

@@ -52,3 +52,23 @@ fn every_method_of_the_async_client_has_a_blocking_twin() {
         assert_eq!(here, there, "{of}");
     }
 }
+
+/// The public functions of a file's source that belong to no type.
+fn functions(source: &Path) -> BTreeSet<String> {
+    let source = fs::read_to_string(source).unwrap();
+    let names = source.lines().filter_map(|line| {
+        let rest = line.strip_prefix("pub ")?;
+        let rest = rest.strip_prefix("async ").unwrap_or(rest);
+        rest.strip_prefix("fn ")?.split('(').next()
+    });
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_function_of_images_has_a_blocking_twin() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut here = functions(&sources.join("image/mod.rs"));
+    here.extend(functions(&sources.join("image/attach.rs")));
+    assert!(here.contains("copy") && here.contains("attach"), "{here:?}");
+    assert_eq!(here, functions(&sources.join("blocking/image.rs")));
+}
