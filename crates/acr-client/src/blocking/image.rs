@@ -1,7 +1,7 @@
 //! Whole images, for programs without an async runtime: the functions of [`acr_client::image`](crate::image), which has
 //! the options and the details.
 //!
-//! Either side is a repository of a blocking client or a [`Layout`](crate::image::Layout), written as there.
+//! Either side is a repository of a blocking client or a [`Layout`], written as there.
 //!
 //! ```no_run
 //! use acr_client::blocking::{RepositoryClient, image};
