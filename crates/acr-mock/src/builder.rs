@@ -9,6 +9,8 @@ use acr_clock::Clock;
 use acr_protocol::{OperationClass, ScopeSet};
 
 use crate::auth::Permissions;
+#[cfg(feature = "server")]
+use crate::entra::{Application, ManagedIdentity};
 use crate::profile::Profile;
 use crate::registry::Registry;
 use crate::settings::Settings;
@@ -152,6 +154,29 @@ impl RegistryBuilder {
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.settings.clock = Arc::new(clock);
         self
+    }
+}
+
+/// Who is known to the fake Entra ID whose tokens the registry checks. Unless somebody is named it has one tenant, with one
+/// application and one managed identity, which may do everything.
+#[cfg(feature = "server")]
+impl RegistryBuilder {
+    /// An application, which signs in at the authority that a server serves.
+    pub fn application(mut self, application: Application) -> Self {
+        self.settings.directory.applications.push(application);
+        self
+    }
+
+    /// A managed identity, whose tokens a server gives to code on this machine.
+    pub fn managed_identity(mut self, identity: ManagedIdentity) -> Self {
+        self.settings.directory.managed.push(identity);
+        self
+    }
+
+    setters! {
+        /// Whether a token for Azure Resource Manager is taken as well, as the service does unless a policy of the registry
+        /// forbids it; on by default.
+        arm_audience(on: bool) => settings.arm_audience = on;
     }
 }
 

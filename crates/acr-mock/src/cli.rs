@@ -76,6 +76,31 @@ pub(crate) struct Args {
     )]
     pub(crate) listen: SocketAddr,
 
+    /// Serve the local port at this loopback address, or not at all with `off`.
+    ///
+    /// It speaks plain http and has the endpoints of managed identities: IDENTITY_ENDPOINT and IDENTITY_HEADER of the
+    /// ready line make DefaultAzureCredential of every language sign in here.
+    #[arg(
+        long,
+        value_name = "ADDR|off",
+        env = "ACR_MOCK_CONTROL",
+        default_value = "127.0.0.1:0",
+        value_parser = parse_address
+    )]
+    pub(crate) control: Address,
+
+    /// Serve the authority of a fake Entra ID at this address, or not at all with `off`.
+    ///
+    /// It speaks https, so there is none with --plain-http.
+    #[arg(
+        long,
+        value_name = "ADDR|off",
+        env = "ACR_MOCK_AUTHORITY",
+        default_value = "127.0.0.1:0",
+        value_parser = parse_address
+    )]
+    pub(crate) authority: Address,
+
     /// Speak plain http instead of https (most SDKs refuse it).
     #[arg(long, env = "ACR_MOCK_PLAIN_HTTP", action = ArgAction::SetTrue, value_parser = parse_switch)]
     pub(crate) plain_http: bool,
@@ -229,6 +254,20 @@ fn parse_switch(text: &str) -> Result<bool, &'static str> {
         "0" | "false" => Ok(false),
         _ => Err("a switch is 1 or true, 0 or false"),
     }
+}
+
+/// Where to listen, if anywhere.
+#[derive(Clone, Copy)]
+pub(crate) struct Address(pub(crate) Option<SocketAddr>);
+
+fn parse_address(text: &str) -> Result<Address, &'static str> {
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(Address(None));
+    }
+    let address = text.parse().ok();
+    address
+        .map(|address| Address(Some(address)))
+        .ok_or("it is an IP address with a port, such as 127.0.0.1:0, or `off`")
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, &'static str> {

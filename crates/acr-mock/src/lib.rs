@@ -6,6 +6,8 @@ mod blob;
 mod body;
 mod builder;
 mod data;
+#[cfg(feature = "server")]
+mod entra;
 mod error;
 mod fault;
 mod firewall;
@@ -51,6 +53,10 @@ pub use acr_protocol as protocol;
 
 pub use crate::body::{Body, BodyError};
 pub use crate::builder::RegistryBuilder;
+#[cfg(feature = "server")]
+pub use crate::entra::{
+    Application, Certificate, FederatedCredential, InvalidCertificate, ManagedIdentity,
+};
 pub use crate::fault::{
     ConnectionReset, Fault, FaultAction, FaultError, FaultHandle, FaultResponse,
 };

@@ -50,7 +50,7 @@ async fn serve(settings: &Settings, log: &Log) -> Result<(), Failure> {
     }
     let mock = start(settings, log)?;
     let ca = match mock.ca_pem() {
-        Some(pem) => Some(CaFile::write(pem, settings.args.ca_out.as_deref())?),
+        Some(pem) => CaFile::write(pem, settings.args.ca_out.as_deref(), log)?,
         None => {
             if settings.args.ca_out.is_some() {
                 log.write(
@@ -95,6 +95,8 @@ fn start(settings: &Settings, log: &Log) -> Result<AcrMock, Failure> {
         .registry(registry.build())
         .plain_http(settings.args.plain_http)
         .listen(settings.args.listen)
+        .local(settings.args.control.0)
+        .authority(settings.args.authority.0)
         .head_timeout(settings.args.head_timeout)
         .body_timeout(settings.args.body_timeout)
         .idle_timeout(settings.args.idle_timeout)
@@ -108,8 +110,25 @@ fn start(settings: &Settings, log: &Log) -> Result<AcrMock, Failure> {
             text: format!("--host: {error}"),
             exit: ExitCode::from(cli::USAGE),
         },
-        error => Failure::of("cannot start", &error),
+        error => Failure::of(&format!("cannot start{}", flag(settings, &error)), &error),
     })
+}
+
+/// The option whose address cannot be listened at, where it named one.
+fn flag(settings: &Settings, error: &StartError) -> &'static str {
+    let (StartError::AddressInUse { address }
+    | StartError::Listen { address, .. }
+    | StartError::NotLocal { address }) = error
+    else {
+        return "";
+    };
+    let args = &settings.args;
+    match Some(*address) {
+        named if named == Some(args.listen) => " (--listen)",
+        named if named == args.control.0 => " (--control)",
+        named if named == args.authority.0 => " (--authority)",
+        _ => "",
+    }
 }
 
 /// The ready line: members are only ever added, and `schema` stays 1 as long as none changes.
@@ -126,6 +145,13 @@ struct Ready<'a> {
     profile: &'static str,
     version: &'static str,
     pid: u32,
+    control: Option<&'a str>,
+    authority: Option<&'a str>,
+    identity_endpoint: Option<String>,
+    identity_header: Option<&'a str>,
+    tenant_id: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
 }
 
 /// Says where the server is: in the ready file first, so that who has read the line finds the file too.
@@ -134,6 +160,10 @@ fn announce(settings: &Settings, mock: &AcrMock, ca: Option<&CaFile>) -> Result<
     let own = (mock.username(), mock.password());
     let (username, password) =
         user.map_or(own, |user| (user.name.as_str(), user.password.as_str()));
+    let (tenant_id, client_id, client_secret) = match mock.service_principal() {
+        Some((tenant, client, secret)) => (Some(tenant), Some(client), Some(secret)),
+        None => (None, None, None),
+    };
     let ready = Ready {
         schema: 1,
         endpoint: mock.endpoint(),
@@ -146,6 +176,13 @@ fn announce(settings: &Settings, mock: &AcrMock, ca: Option<&CaFile>) -> Result<
         profile: settings.args.profile.as_str(),
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
+        control: mock.local_endpoint(),
+        authority: mock.authority(),
+        identity_endpoint: mock.identity_endpoint(),
+        identity_header: mock.identity_header(),
+        tenant_id,
+        client_id,
+        client_secret,
     };
     let mut line = serde_json::to_string(&ready)
         .map_err(|error| Failure::of("cannot write the ready line", &error))?;
@@ -169,15 +206,25 @@ enum CaFile {
 }
 
 impl CaFile {
-    fn write(pem: &str, out: Option<&Path>) -> Result<Self, Failure> {
+    /// Writes it, unless nobody has said where and there is no folder for temporary files, as in an image that has
+    /// nothing but this program: the ready line has the certificate itself too.
+    fn write(pem: &str, out: Option<&Path>, log: &Log) -> Result<Option<Self>, Failure> {
         if let Some(out) = out {
             write_by_rename(out, pem, true)?;
-            return Ok(Self::Kept(out.to_owned()));
+            return Ok(Some(Self::Kept(out.to_owned())));
         }
-        let file = temporary(&std::env::temp_dir(), ".pem", pem, true);
-        let file =
-            file.map_err(|error| Failure::of("cannot write a temporary file for the CA", &error))?;
-        Ok(Self::Temporary(file.into_temp_path()))
+        match temporary(&std::env::temp_dir(), ".pem", pem, true) {
+            Ok(file) => Ok(Some(Self::Temporary(file.into_temp_path()))),
+            Err(error) => {
+                let folder = std::env::temp_dir();
+                let folder = folder.display();
+                log.write(
+                    Level::Warn,
+                    &format_args!("no CA file is written, for {folder} takes none: {error}"),
+                );
+                Ok(None)
+            }
+        }
     }
 
     fn path(&self) -> &Path {

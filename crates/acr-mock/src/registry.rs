@@ -8,6 +8,8 @@ use acr_protocol::{OperationClass, Timestamp};
 use http::HeaderValue;
 
 use crate::auth::{SigningKey, Tokens};
+#[cfg(feature = "server")]
+use crate::entra::Entra;
 use crate::error::ErrorResponse;
 use crate::fault::Faults;
 use crate::quota::Quota;
@@ -49,6 +51,8 @@ struct Inner {
     deletes: Mutex<Counter>,
     token_calls: Mutex<Counter>,
     throttles: Throttles,
+    #[cfg(feature = "server")]
+    entra: Entra,
     ids: Arc<Ids>,
     challenges: AtomicU64,
     faults: Arc<Faults>,
@@ -67,9 +71,22 @@ impl Registry {
         let quota = Quota::new(settings.limits.bytes);
         let password = hex::encode(&key.sign("password", USERNAME.as_bytes())[..16]);
         settings.identities.add_admin(USERNAME, password);
+        #[cfg(feature = "server")]
+        let entra = {
+            let secret = hex::encode(&key.sign("client secret", b"")[..16]);
+            let directory = std::mem::take(&mut settings.directory).or_one_tenant(secret);
+            Entra::new(
+                directory,
+                ids.clone(),
+                settings.clock.clone(),
+                settings.arm_audience,
+            )
+        };
         Self(Arc::new(Inner {
             settings,
             tokens: Tokens::new(key.clone(), ids.clone()),
+            #[cfg(feature = "server")]
+            entra,
             ids,
             key,
             store: Mutex::default(),
@@ -132,6 +149,15 @@ impl Registry {
         password.unwrap_or_default()
     }
 
+    /// The application whose secret the mock tells its user: tenant, client id and secret, which
+    /// `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET` take. `None` where the applications that were named
+    /// have no secret.
+    #[cfg(feature = "server")]
+    #[must_use]
+    pub fn service_principal(&self) -> Option<(String, String, String)> {
+        self.entra().service_principal()
+    }
+
     /// The registry's clock, for a client that is to share its time.
     #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
@@ -182,6 +208,17 @@ impl Registry {
     /// The registry's clock, as the wire counts time.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from(self.0.settings.clock.now())
+    }
+
+    /// The secret of the endpoint of managed identities.
+    #[cfg(feature = "server")]
+    pub(crate) fn identity_header(&self) -> String {
+        hex::encode(&self.0.key.sign("identity header", b"")[..16])
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn entra(&self) -> &Entra {
+        &self.0.entra
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -9,6 +9,8 @@ use acr_clock::{Clock, SystemClock};
 use acr_protocol::OperationClass;
 
 use crate::auth::Identities;
+#[cfg(feature = "server")]
+use crate::entra::Directory;
 use crate::profile::Profile;
 use crate::throttle::Throttle;
 
@@ -38,6 +40,12 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) scope_order_seed: u64,
     pub(crate) identities: Identities,
+    /// Who is known to the fake Entra ID, where it was said.
+    #[cfg(feature = "server")]
+    pub(crate) directory: Directory,
+    /// Whether a token for ARM's audience is taken.
+    #[cfg(feature = "server")]
+    pub(crate) arm_audience: bool,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -70,6 +78,10 @@ impl Default for Settings {
             limits: Limits::default(),
             scope_order_seed: 0,
             identities: Identities::default(),
+            #[cfg(feature = "server")]
+            directory: Directory::default(),
+            #[cfg(feature = "server")]
+            arm_audience: true,
             clock: Arc::new(SystemClock),
         }
     }

@@ -110,13 +110,22 @@ impl Registry {
         settings.authentication || settings.identities.is_open_to_all()
     }
 
+    /// What the subject of a refresh token may do.
+    pub(crate) fn permissions_of(&self, subject: &str) -> Option<Permissions> {
+        #[cfg(feature = "server")]
+        if let Some(permissions) = self.entra().permissions_of(subject) {
+            return Some(permissions.map_or(Permissions::All, Permissions::Only));
+        }
+        self.settings().identities.permissions_of(subject)
+    }
+
     /// What a user name and password stand for; `None` where they do not hold.
     pub(crate) fn login(&self, user: &str, password: &str) -> Option<Login> {
         let identities = &self.settings().identities;
         if user == TOKEN_USER {
             let now = self.now();
             if let Some(subject) = self.tokens().read_refresh(password, now) {
-                return identities.permissions_of(&subject).map(Login::lasting);
+                return self.permissions_of(&subject).map(Login::lasting);
             }
             let access = self.tokens().read_access(password, now)?;
             return Some(Login {

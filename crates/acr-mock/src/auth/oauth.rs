@@ -12,6 +12,8 @@ use http::{HeaderValue, Response};
 use crate::Body;
 use crate::auth::Login;
 use crate::auth::token::{AccessToken, RefreshToken};
+#[cfg(feature = "server")]
+use crate::entra::Judgement;
 use crate::error::ErrorResponse;
 use crate::registry::Registry;
 use crate::request_body::RequestBody;
@@ -22,15 +24,13 @@ use crate::serve::{Outcome, Serve};
 /// `POST /oauth2/exchange`
 impl Serve for ExchangeEntraToken {
     async fn serve(self, registry: &Registry, call: &RequestContext, _: RequestBody) -> Outcome {
-        let identities = &registry.settings().identities;
-        let Some(subject) = identities.entra(self.access_token.expose()) else {
-            return Ok(match self.access_token.is_empty() {
-                true => registry.refuse_silently(call),
-                false => registry.entra_token_invalid(call),
-            });
+        let subject = match registry.entra_subject(&self) {
+            EntraSubject::Of(subject) => subject,
+            EntraSubject::Silent => return Ok(registry.refuse_silently(call)),
+            EntraSubject::Invalid => return Ok(registry.entra_token_invalid(call)),
         };
         // A valid identity without a role on the registry.
-        if identities
+        if registry
             .permissions_of(&subject)
             .is_some_and(|permissions| permissions.is_empty())
         {
@@ -45,6 +45,14 @@ impl Serve for ExchangeEntraToken {
         });
         Ok(registry.granted(call, self.respond(&token.into())))
     }
+}
+
+/// Whose an Entra token is, or how it is refused.
+enum EntraSubject {
+    Of(String),
+    /// Without a word.
+    Silent,
+    Invalid,
 }
 
 /// `POST /oauth2/token`
@@ -86,6 +94,23 @@ impl Serve for RequestAccessTokenWithLogin {
 }
 
 impl Registry {
+    /// Whose the token of an exchange is. Those of the mock's own Entra ID are always checked.
+    fn entra_subject(&self, exchange: &ExchangeEntraToken) -> EntraSubject {
+        let token = exchange.access_token.expose();
+        #[cfg(feature = "server")]
+        match self.entra().judge(token, exchange.tenant.as_deref()) {
+            Judgement::Foreign => {}
+            Judgement::Of(subject) => return EntraSubject::Of(subject),
+            Judgement::Invalid => return EntraSubject::Invalid,
+            Judgement::OtherTenant => return EntraSubject::Silent,
+        }
+        match self.settings().identities.entra(token) {
+            Some(subject) => EntraSubject::Of(subject),
+            None if token.is_empty() => EntraSubject::Silent,
+            None => EntraSubject::Invalid,
+        }
+    }
+
     /// Most failures: no body, no challenge.
     pub(crate) fn refuse_silently(&self, call: &RequestContext) -> Response<Body> {
         let response = ErrorResponse::token_refused().into_response();
@@ -109,7 +134,7 @@ impl Registry {
         wanted: &ScopeSet,
     ) -> Option<String> {
         let subject = self.tokens().read_refresh(token, call.now())?;
-        let login = Login::lasting(self.settings().identities.permissions_of(&subject)?);
+        let login = Login::lasting(self.permissions_of(&subject)?);
         Some(self.issue_access_token(call.login_server(), &subject, &login, wanted))
     }
 

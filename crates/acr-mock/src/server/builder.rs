@@ -5,14 +5,16 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::{Authority, Scheme};
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsAcceptor;
 
-use super::connection::{Handler, Listener, Service};
-use super::listen::Listeners;
+use super::connection::{Handler, Listener, Purpose, Service};
+use super::listen::{self, Listeners};
+use super::local::Local;
 use super::names::Names;
 use super::run::ServerThread;
 use super::timeouts::Timeouts;
@@ -26,6 +28,8 @@ use crate::tls::Identity;
 pub struct AcrMockBuilder {
     registry: Registry,
     listen: SocketAddr,
+    local: Option<SocketAddr>,
+    authority: Option<SocketAddr>,
     plain_http: bool,
     hosts: Vec<String>,
     listener: Option<Listener>,
@@ -37,7 +41,9 @@ impl AcrMockBuilder {
     pub(super) fn new() -> Self {
         Self {
             registry: Registry::new(),
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listen: LOOPBACK,
+            local: Some(LOOPBACK),
+            authority: Some(LOOPBACK),
             plain_http: false,
             hosts: Vec::new(),
             listener: None,
@@ -63,6 +69,14 @@ impl AcrMockBuilder {
         /// From the start beyond loopback on, the registry takes no Entra token that nobody has named, unless
         /// [`accept_any_entra_token`](crate::RegistryBuilder::accept_any_entra_token) says so.
         listen(address: SocketAddr) => listen = address;
+
+        /// Where the local port listens, which has the endpoints of managed identities over plain http; a free port of
+        /// 127.0.0.1 by default, and none with `None`. It serves this machine alone, so it has to be a loopback address.
+        local(address: Option<SocketAddr>) => local = address;
+
+        /// Where the authority of the fake Entra ID listens; a free port of 127.0.0.1 by default, and none with `None`. It
+        /// speaks https, because no identity library takes another one: beside a registry over plain http there is none.
+        authority(address: Option<SocketAddr>) => authority = address;
     }
 
     /// A further host name or IP address for the certificate, such as the name of a compose service; repeatable.
@@ -106,7 +120,7 @@ impl AcrMockBuilder {
 
     /// Tells `listener` what happens, on the server's thread: it should be quick, and its panic is the server's.
     pub fn on_event(mut self, listener: impl Fn(&ServerEvent<'_>) + Send + Sync + 'static) -> Self {
-        self.listener = Some(Box::new(listener));
+        self.listener = Some(Arc::new(listener));
         self
     }
 
@@ -171,21 +185,55 @@ impl AcrMockBuilder {
         let (tls, ca_pem) = identity
             .map(|identity| (TlsAcceptor::from(identity.config), identity.ca_pem))
             .unzip();
-        let service = Service {
-            names,
-            tls,
-            ca_pem: ca_pem.clone(),
-            handler,
-            listener: self.listener,
-            timeouts: self.timeouts,
+        let service = |purpose: Purpose, tls: Option<TlsAcceptor>| {
+            Arc::new(Service {
+                purpose,
+                tls,
+                ca_pem: ca_pem.clone(),
+                listener: self.listener.clone(),
+                timeouts: self.timeouts,
+            })
         };
-        let thread = ServerThread::start(listeners, service, self.workers)?;
+        let mut ports = Vec::new();
+        let mut authority = None;
+        if let (Some(tls), Some(address)) = (&tls, self.authority) {
+            let (listener, address) = listen::open(address)?;
+            let handler = Handler::Authority(self.registry.clone());
+            let names = names.at(reported(address).to_string());
+            authority = Some(format!("https://{}", names.authority));
+            ports.push((
+                listener,
+                service(Purpose::Origin(names, handler), Some(tls.clone())),
+            ));
+        }
+        let mut local = None;
+        if let Some(address) = self.local {
+            if !address.ip().to_canonical().is_loopback() {
+                return Err(StartError::NotLocal { address });
+            }
+            let (listener, address) = listen::open(address)?;
+            let identity_header = self.registry.identity_header();
+            let purpose = Purpose::Local(Local {
+                registry: self.registry.clone(),
+                identity_header: identity_header.clone(),
+                ca_pem: ca_pem.clone(),
+                hosts: names.hosts.clone(),
+            });
+            local = Some((format!("http://{address}"), identity_header));
+            ports.push((listener, service(purpose, None)));
+        }
+        let registry = service(Purpose::Origin(names, handler), tls);
+        let listeners = std::iter::once(listeners.registry).chain(listeners.data);
+        ports.extend(listeners.map(|listener| (listener, registry.clone())));
+        let thread = ServerThread::start(ports, self.timeouts.grace, self.workers)?;
         Ok(AcrMock {
             registry: self.registry,
             thread,
             address,
             origin,
-            ca_pem,
+            ca_pem: ca_pem.clone(),
+            authority,
+            local,
         })
     }
 
@@ -210,6 +258,9 @@ impl fmt::Debug for AcrMockBuilder {
             .finish_non_exhaustive()
     }
 }
+
+/// A free port of this machine.
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// The address under which a client of this machine reaches the one listened on.
 fn reported(address: SocketAddr) -> SocketAddr {

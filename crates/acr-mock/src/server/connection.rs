@@ -1,7 +1,7 @@
 //! One connection: TLS if there is any, then HTTP/1.1 until either side has enough.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,17 +17,20 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use super::local::Local;
 use super::names::{HostError, Names};
 use super::request_body::RequestBody;
 use super::timeouts::{Activity, Kept, Timed, Timeouts, UnderWay};
 use super::{ServerEvent, reserved};
-use crate::request_body::erase;
+use crate::request_body::{self, erase};
 use crate::service::Begun;
 use crate::{Body, ClientAddress, ConnectionReset, Origin, Registry};
 
 /// What serves requests.
 pub(super) enum Handler {
     Registry(Registry),
+    /// The authority of the registry's fake Entra ID.
+    Authority(Registry),
     /// Whatever a test of the server wants.
     #[cfg(test)]
     Other(OtherHandler),
@@ -44,14 +47,21 @@ pub(super) type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>
 pub(super) type Handled = Result<Response<Body>, ConnectionReset>;
 
 /// Hears of events; told on the server's thread.
-pub(super) type Listener = Box<dyn Fn(&ServerEvent<'_>) + Send + Sync>;
+pub(super) type Listener = Arc<dyn Fn(&ServerEvent<'_>) + Send + Sync>;
 
-/// What all connections of a server share.
+/// What is served at a port.
+pub(super) enum Purpose {
+    /// One of the origins that clients know by a name.
+    Origin(Names, Handler),
+    /// The local port, which has rules of its own for who may come.
+    Local(Local),
+}
+
+/// What all connections of a port share.
 pub(super) struct Service {
-    pub(super) names: Names,
+    pub(super) purpose: Purpose,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) ca_pem: Option<String>,
-    pub(super) handler: Handler,
     pub(super) listener: Option<Listener>,
     pub(super) timeouts: Timeouts,
 }
@@ -77,15 +87,17 @@ pub(super) async fn serve(
     mut closing: watch::Receiver<bool>,
 ) {
     tune(&stream);
+    let own = stream.local_addr().map_or(peer.ip(), |own| own.ip());
+    let ends = Ends { peer, own };
     let Some(tls) = service.tls.clone() else {
-        return serve_http(&service, stream, peer, closing).await;
+        return serve_http(&service, stream, ends, closing).await;
     };
     let accepted = tokio::select! {
         accepted = tokio::time::timeout(service.timeouts.head, accept(&tls, stream)) => accepted,
         _ = closing.wait_for(|closing| *closing) => return,
     };
     match accepted {
-        Ok(Ok(stream)) => serve_http(&service, stream, peer, closing).await,
+        Ok(Ok(stream)) => serve_http(&service, stream, ends, closing).await,
         // Came and went without a word, as a probe for an open port does.
         Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {}
         Ok(Err(error)) => service.tell(&ServerEvent::HandshakeFailed {
@@ -131,17 +143,26 @@ const HTTP_ON_TLS_PORT: &str = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/p
     Content-Length: 63\r\nConnection: close\r\n\r\n\
     this port speaks https: use https://, or start with plain http\n";
 
+/// The two ends of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) peer: SocketAddr,
+    /// The address of this machine that it came to.
+    pub(super) own: IpAddr,
+}
+
 pub(super) async fn serve_http<S>(
     service: &Arc<Service>,
     stream: S,
-    peer: SocketAddr,
+    ends: Ends,
     mut closing: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let client = Arc::new(Client {
         service: service.clone(),
-        address: ClientAddress(peer.ip()),
+        address: ClientAddress(ends.peer.ip()),
+        own: ends.own,
         known: Mutex::default(),
     });
     let activity = Arc::new(Activity::default());
@@ -173,7 +194,7 @@ pub(super) async fn serve_http<S>(
     };
     if let Err(error) = result {
         service.tell(&ServerEvent::ConnectionFailed {
-            peer,
+            peer: ends.peer,
             error: &error,
         });
     }
@@ -183,13 +204,15 @@ pub(super) async fn serve_http<S>(
 struct Client {
     service: Arc<Service>,
     address: ClientAddress,
+    /// The address that it came to.
+    own: IpAddr,
     /// The `Host` of the last request and what it means: mostly that of the next one too.
     known: Mutex<Option<(HeaderValue, Origin)>>,
 }
 
 impl Client {
     /// The origins as the sender of this request sees them.
-    fn origin(&self, request: &Request<Incoming>) -> Result<Origin, HostError> {
+    fn origin(&self, names: &Names, request: &Request<Incoming>) -> Result<Origin, HostError> {
         let mut hosts = request.headers().get_all(HOST).iter();
         let host = match (hosts.next(), hosts.next(), request.uri().authority()) {
             (Some(host), None, None) => Some(host),
@@ -201,13 +224,41 @@ impl Client {
             _ => {}
         }
         let (uri, version) = (request.uri(), request.version());
-        let origin = self.service.names.origin(uri, version, request.headers())?;
+        let origin = names.origin(uri, version, request.headers())?;
         if let Some(host) = host {
             // A copy: the value would keep the buffer of the whole head.
             let host = HeaderValue::from_bytes(host.as_bytes());
             *known = host.ok().zip(Some(origin.clone()));
         }
         Ok(origin)
+    }
+
+    /// The response of what is served at this port.
+    async fn routed(&self, request: Request<Incoming>, in_progress: &UnderWay) -> Handled {
+        let service = &self.service;
+        let (names, handler) = match &service.purpose {
+            Purpose::Origin(names, handler) => (names, handler),
+            Purpose::Local(local) => return Ok(local.response(&request.into_parts().0, self.own)),
+        };
+        let path = request.uri().path();
+        Ok(match self.origin(names, &request) {
+            Ok(_) if path.starts_with(reserved::PREFIX) => {
+                reserved::response(request.method(), path, service.ca_pem.as_deref())
+            }
+            Ok(origin) => {
+                let (parts, body) = request.into_parts();
+                let timeout = service.timeouts.body;
+                let body = RequestBody::new(&parts.headers, body, in_progress, timeout);
+                let came = (origin, self.address);
+                handler.response(parts, body, came).await?
+            }
+            Err(HostError::Malformed) => {
+                reserved::plain(StatusCode::BAD_REQUEST, "the request names no valid host\n")
+            }
+            Err(HostError::Unknown) => {
+                reserved::plain(StatusCode::MISDIRECTED_REQUEST, UNKNOWN_HOST)
+            }
+        })
     }
 
     async fn response(
@@ -221,26 +272,7 @@ impl Client {
         let path = uri.path();
         let version = request.version();
         let closes = asks_to_close(request.headers());
-        let response = match self.origin(&request) {
-            Ok(_) if path.starts_with(reserved::PREFIX) => {
-                reserved::response(&method, path, service.ca_pem.as_deref())
-            }
-            Ok(origin) => {
-                let (parts, body) = request.into_parts();
-                let timeout = service.timeouts.body;
-                let body = RequestBody::new(&parts.headers, body, &in_progress, timeout);
-                service
-                    .handler
-                    .response(parts, body, (origin, self.address))
-                    .await?
-            }
-            Err(HostError::Malformed) => {
-                reserved::plain(StatusCode::BAD_REQUEST, "the request names no valid host\n")
-            }
-            Err(HostError::Unknown) => {
-                reserved::plain(StatusCode::MISDIRECTED_REQUEST, UNKNOWN_HOST)
-            }
-        };
+        let response = self.routed(request, &in_progress).await?;
         let mut response = match in_progress.fell_silent() {
             // Whatever was made of it was made of half a body.
             true => reserved::plain(StatusCode::REQUEST_TIMEOUT, "the body fell silent\n"),
@@ -278,6 +310,12 @@ impl Handler {
                     Box::pin(registry.clone().finish(*waiting, erase(body))).await
                 }
             },
+            Self::Authority(registry) => {
+                let limit = registry.settings().limits.body;
+                let body = request_body::read(erase(body), limit, None).await.ok();
+                let base = came.0.base_url();
+                Ok(registry.entra().authority(&head, body.as_ref(), &base))
+            }
             #[cfg(test)]
             Self::Other(handler) => {
                 let mut request = Request::from_parts(head, body);

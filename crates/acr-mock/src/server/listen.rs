@@ -17,12 +17,16 @@ pub(super) struct Listeners {
     pub(super) data_port: u16,
 }
 
+/// Opens one port; returns the address that it came to have.
+pub(super) fn open(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listener = bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (own, listener) = listener.map_err(|source| start_error(address, source))?;
+    Ok((listener, own))
+}
+
 impl Listeners {
     pub(super) fn open(listen: SocketAddr) -> Result<Self, StartError> {
-        let registry = bind(listen).map_err(|source| start_error(listen, source))?;
-        let registry_address = registry
-            .local_addr()
-            .map_err(|source| start_error(listen, source))?;
+        let (registry, registry_address) = open(listen)?;
         let (data, data_port) = open_data(registry_address.ip())?;
         Ok(Self {
             registry,

@@ -7,6 +7,7 @@ mod builder;
 mod connection;
 mod event;
 mod listen;
+mod local;
 mod names;
 mod request_body;
 mod reserved;
@@ -26,6 +27,7 @@ pub use self::builder::AcrMockBuilder;
 pub use self::event::ServerEvent;
 use self::run::ServerThread;
 pub use self::start_error::StartError;
+use crate::entra::IDENTITY_PATH;
 use crate::{Origin, Registry};
 
 /// A running registry: two ports of this machine, one thread, and the [`Registry`] itself, to which it derefs.
@@ -53,6 +55,9 @@ pub struct AcrMock {
     address: SocketAddr,
     origin: Origin,
     ca_pem: Option<String>,
+    authority: Option<String>,
+    /// The URL of the local port, and the secret of its identity endpoint.
+    local: Option<(String, String)>,
 }
 
 impl AcrMock {
@@ -104,6 +109,33 @@ impl AcrMock {
     #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
         self.ca_pem.as_deref()
+    }
+
+    /// The authority of the fake Entra ID, `https://127.0.0.1:PORT`: what `AZURE_AUTHORITY_HOST` takes. `None` over plain
+    /// http, or where it is turned off.
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
+    }
+
+    /// The local port, `http://127.0.0.1:PORT`; `None` where it is turned off.
+    #[must_use]
+    pub fn local_endpoint(&self) -> Option<&str> {
+        self.local.as_ref().map(|(url, _)| url.as_str())
+    }
+
+    /// What `IDENTITY_ENDPOINT` takes, so that `DefaultAzureCredential` of every language gets tokens of the registry's
+    /// managed identities, as in Azure App Service.
+    #[must_use]
+    pub fn identity_endpoint(&self) -> Option<String> {
+        let (url, _) = self.local.as_ref()?;
+        Some(format!("{url}{IDENTITY_PATH}"))
+    }
+
+    /// What `IDENTITY_HEADER` takes beside it.
+    #[must_use]
+    pub fn identity_header(&self) -> Option<&str> {
+        self.local.as_ref().map(|(_, header)| header.as_str())
     }
 
     /// Stops: no new connections, half a second for requests in progress, then the end of the thread.

@@ -32,6 +32,16 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// The same for another port of the server, which has no data origin.
+    pub(super) fn at(&self, authority: String) -> Self {
+        Self {
+            scheme: self.scheme.clone(),
+            authority,
+            data_port: self.data_port,
+            hosts: self.hosts.clone(),
+        }
+    }
+
     /// The origins as the sender of this request sees them.
     pub(super) fn origin(
         &self,

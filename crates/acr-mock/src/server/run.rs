@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -16,7 +16,9 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::StartError;
 use super::connection::{self, Service};
-use super::listen::Listeners;
+
+/// An open port, and what is served there.
+pub(super) type Port = (net::TcpListener, Arc<Service>);
 
 /// What a panic carried.
 pub(super) type Panic = Box<dyn Any + Send>;
@@ -34,22 +36,23 @@ type Workers = Arc<Mutex<Vec<ThreadId>>>;
 
 impl ServerThread {
     pub(super) fn start(
-        listeners: Listeners,
-        service: Service,
+        ports: Vec<Port>,
+        grace: Duration,
         workers: NonZeroUsize,
     ) -> Result<Self, StartError> {
         let (runtime, workers) = runtime(workers).map_err(StartError::Thread)?;
-        let listeners = {
+        let ports = {
             let _context = runtime.enter();
-            let all = std::iter::once(listeners.registry).chain(listeners.data);
-            all.map(TcpListener::from_std)
+            let open = |(listener, service)| Ok((TcpListener::from_std(listener)?, service));
+            let ports = ports.into_iter().map(open);
+            ports
                 .collect::<io::Result<Vec<_>>>()
                 .map_err(StartError::Thread)?
         };
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("acr-mock".to_owned())
-            .spawn(move || run(&runtime, listeners, Arc::new(service), stopped))
+            .spawn(move || run(&runtime, ports, grace, stopped))
             .map_err(StartError::Thread)?;
         Ok(Self {
             stop: Some(stop),
@@ -101,16 +104,16 @@ fn ids(workers: &Workers) -> MutexGuard<'_, Vec<ThreadId>> {
 
 fn run(
     runtime: &Runtime,
-    listeners: Vec<TcpListener>,
-    service: Arc<Service>,
+    ports: Vec<(TcpListener, Arc<Service>)>,
+    grace: Duration,
     stopped: oneshot::Receiver<()>,
 ) -> Option<Panic> {
-    runtime.block_on(serve(listeners, service, stopped))
+    runtime.block_on(serve(ports, grace, stopped))
 }
 
 async fn serve(
-    listeners: Vec<TcpListener>,
-    service: Arc<Service>,
+    ports: Vec<(TcpListener, Arc<Service>)>,
+    grace: Duration,
     mut stopped: oneshot::Receiver<()>,
 ) -> Option<Panic> {
     let mut connections = JoinSet::new();
@@ -121,17 +124,16 @@ async fn serve(
         tokio::select! {
             _ = &mut stopped => break,
             Some(ended) = connections.join_next() => note(&mut panic, ended),
-            accepted = accept_any(&listeners, &mut turn) => match accepted {
-                Ok((stream, peer)) => {
-                    connections.spawn(connection::serve(service.clone(), stream, peer, closing.clone()));
+            accepted = accept_any(&ports, &mut turn) => match accepted {
+                Ok((service, stream, peer)) => {
+                    connections.spawn(connection::serve(service, stream, peer, closing.clone()));
                 }
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             },
         }
     }
-    drop(listeners);
-    let grace = service.timeouts.grace;
+    drop(ports);
     let _ = close.send(true);
     let finish = async {
         while let Some(ended) = connections.join_next().await {
@@ -146,14 +148,15 @@ async fn serve(
 
 /// Accepts from whichever listener has a connection, each in its turn so that none waits behind a busy one.
 async fn accept_any(
-    listeners: &[TcpListener],
+    ports: &[(TcpListener, Arc<Service>)],
     turn: &mut usize,
-) -> io::Result<(TcpStream, SocketAddr)> {
+) -> io::Result<(Arc<Service>, TcpStream, SocketAddr)> {
     std::future::poll_fn(|context| {
-        for _ in listeners {
-            *turn = (*turn + 1) % listeners.len();
-            if let Poll::Ready(accepted) = listeners[*turn].poll_accept(context) {
-                return Poll::Ready(accepted);
+        for _ in ports {
+            *turn = (*turn + 1) % ports.len();
+            let (listener, service) = &ports[*turn];
+            if let Poll::Ready(accepted) = listener.poll_accept(context) {
+                return Poll::Ready(accepted.map(|(stream, peer)| (service.clone(), stream, peer)));
             }
         }
         Poll::Pending

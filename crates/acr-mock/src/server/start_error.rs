@@ -33,6 +33,14 @@ pub enum StartError {
         /// The address that was asked for.
         address: SocketAddr,
     },
+    /// The local port was to listen where other machines can reach it, and nothing there asks for credentials.
+    #[error(
+        "cannot serve the local port at {address}, which other machines can reach: listen at 127.0.0.1, or at no address"
+    )]
+    NotLocal {
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
     /// A name given to [`AcrMockBuilder::host`](super::AcrMockBuilder::host) is neither a host name nor an IP address.
     #[error(
         "`{name}` is neither a host name nor an IP address; give it without scheme, port or path"

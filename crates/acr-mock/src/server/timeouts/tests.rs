@@ -1,6 +1,7 @@
 //! Connections over pipes of memory, on a time that stands still until everybody waits for it.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::watch;
 
 use super::*;
-use crate::server::connection::{Handler, Service, serve_http};
+use crate::server::connection::{Ends, Handler, Purpose, Service, serve_http};
 use crate::server::names::Names;
 use crate::server::request_body::DRAINED;
 use crate::{Body, Registry};
@@ -56,24 +57,25 @@ struct Peer(DuplexStream);
 
 impl Peer {
     fn connect(handler: Handler) -> Self {
+        let names = Names {
+            scheme: Scheme::HTTP,
+            authority: "localhost".to_owned(),
+            data_port: 1,
+            hosts: Vec::new(),
+        };
         let service = Arc::new(Service {
-            names: Names {
-                scheme: Scheme::HTTP,
-                authority: "localhost".to_owned(),
-                data_port: 1,
-                hosts: Vec::new(),
-            },
+            purpose: Purpose::Origin(names, handler),
             tls: None,
             ca_pem: None,
-            handler,
             listener: None,
             timeouts: Timeouts::default(),
         });
         let (peer, served) = duplex(PIPE);
         tokio::spawn(async move {
             let (_open, closing) = watch::channel(false);
-            let address = ([127, 0, 0, 1], 1).into();
-            serve_http(&service, served, address, closing).await;
+            let peer: SocketAddr = ([127, 0, 0, 1], 1).into();
+            let own = peer.ip();
+            serve_http(&service, served, Ends { peer, own }, closing).await;
         });
         Self(peer)
     }
