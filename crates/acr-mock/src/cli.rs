@@ -1,14 +1,15 @@
 //! Arguments and environment of the binary.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use acr_mock::Profile;
 use acr_mock::protocol::ScopeSet;
+use acr_mock::{EnvironmentOptions, Profile, SignIn};
 use clap::builder::{PossibleValuesParser, Resettable, TypedValueParser as _};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser};
@@ -35,14 +36,32 @@ pub(crate) struct EntraToken {
     pub(crate) permissions: ScopeSet,
 }
 
+/// What the program was started for.
+pub(crate) enum Work {
+    /// Serving until a signal.
+    Serve(Box<Settings>),
+    /// Running a command beside a mock.
+    Run(Box<Run>),
+    /// Asking a mock whether it is there.
+    Healthcheck(Option<String>),
+}
+
+/// A command, and the mock that it is run beside.
+pub(crate) struct Run {
+    pub(crate) settings: Settings,
+    pub(crate) environment: EnvironmentOptions,
+    pub(crate) summary: bool,
+    pub(crate) command: Vec<OsString>,
+}
+
 /// Reads arguments and environment; the error is an exit code, and everything is said already.
-pub(crate) fn parse() -> Result<Settings, ExitCode> {
+pub(crate) fn parse() -> Result<Work, ExitCode> {
     let mut command = command();
-    let settings = command
+    let work = command
         .try_get_matches_from_mut(std::env::args_os())
-        .and_then(|mut matches| Args::from_arg_matches_mut(&mut matches))
-        .and_then(|args| settings(args).map_err(|(kind, text)| command.error(kind, text)));
-    settings.map_err(|error| {
+        .and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches))
+        .and_then(|cli| work(cli).map_err(|(kind, text)| command.error(kind, text)));
+    work.map_err(|error| {
         let usage = error.use_stderr();
         // A closed stdout or stderr changes nothing about the exit code.
         let _ = without_stray_values(error).print();
@@ -62,7 +81,62 @@ pub(crate) const USAGE: u8 = 2;
 /// When it is ready, one line of JSON on stdout says where it listens, which CA to trust and how to log in. It ends
 /// with SIGINT, SIGTERM or, if asked to, with the end of stdin.
 #[derive(Parser)]
-#[command(name = "acr-mock", version, after_help = AFTER_HELP)]
+#[command(name = "acr-mock", version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Subcommand>,
+    #[command(flatten)]
+    args: Args,
+}
+
+#[derive(clap::Subcommand)]
+enum Subcommand {
+    /// Run a command beside a mock, which ends with it, with variables that lead its Azure SDKs to the mock.
+    ///
+    /// It ends with the exit code of the command, 128 and more after a signal, 126 or 127 where the command cannot be
+    /// started, 125 where the mock cannot, 2 on bad usage. stdout belongs to the command alone.
+    Run(RunArgs),
+    /// Ask a mock whether it is there: 0 within two seconds where it is, else 1.
+    Healthcheck {
+        /// Its registry or its local port [default: that of ACR_MOCK_CONTROL, else of ACR_MOCK_ENDPOINT].
+        #[arg(value_name = "URL")]
+        url: Option<String>,
+    },
+}
+
+#[derive(clap::Args)]
+struct RunArgs {
+    /// Sign the command in as this.
+    ///
+    /// The variables of all others are taken out of its environment, so that no real secret leaves the machine. With
+    /// `none` nothing about identities is changed.
+    #[arg(
+        long,
+        value_name = "WHO",
+        env = "ACR_MOCK_IDENTITY",
+        default_value = SignIn::ManagedIdentity.as_str(),
+        value_parser = PossibleValuesParser::new(SignIn::ALL.map(SignIn::as_str)).try_map(|word| word.parse::<SignIn>())
+    )]
+    identity: SignIn,
+
+    /// Give container tools a login, in a configuration of docker and podman that has this one alone.
+    #[arg(long, env = "ACR_MOCK_DOCKER_LOGIN", action = ArgAction::SetTrue, value_parser = parse_switch)]
+    docker_login: bool,
+
+    /// Say at the end, on stderr, how many requests there were of each kind.
+    #[arg(long, env = "ACR_MOCK_SUMMARY", action = ArgAction::SetTrue, value_parser = parse_switch)]
+    summary: bool,
+
+    #[command(flatten)]
+    args: Args,
+
+    /// The command and its arguments, behind `--`.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Options of the mock.
+#[derive(clap::Args)]
 pub(crate) struct Args {
     /// Listen at this IP address and port; port 0 takes a free one.
     ///
@@ -83,7 +157,7 @@ pub(crate) struct Args {
     #[arg(
         long,
         value_name = "ADDR|off",
-        env = "ACR_MOCK_CONTROL",
+        env = "ACR_MOCK_CONTROL_LISTEN",
         default_value = "127.0.0.1:0",
         value_parser = parse_address
     )]
@@ -95,7 +169,7 @@ pub(crate) struct Args {
     #[arg(
         long,
         value_name = "ADDR|off",
-        env = "ACR_MOCK_AUTHORITY",
+        env = "ACR_MOCK_AUTHORITY_LISTEN",
         default_value = "127.0.0.1:0",
         value_parser = parse_address
     )]
@@ -234,8 +308,20 @@ options take a list separated by newlines. An empty variable counts as none.
 Exit codes: 0 after a signal or the end of stdin, 2 on bad usage, 1 otherwise.";
 
 fn command() -> clap::Command {
-    // Compose files and CI systems set a variable to nothing where they mean none.
-    Args::command().mut_args(|arg| {
+    let command = without_empty_variables(Cli::command());
+    command.mut_subcommands(|command| {
+        let command = without_empty_variables(command);
+        match command.get_name() {
+            // stderr is the command's too.
+            "run" => command.mut_arg("log", |arg| arg.default_value("warn")),
+            _ => command,
+        }
+    })
+}
+
+/// Compose files and CI systems set a variable to nothing where they mean none.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| {
         let empty = arg
             .get_env()
             .and_then(std::env::var_os)
@@ -278,6 +364,24 @@ fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
 }
 
 type Usage = (ErrorKind, String);
+
+fn work(cli: Cli) -> Result<Work, Usage> {
+    Ok(match cli.command {
+        None => Work::Serve(Box::new(settings(cli.args)?)),
+        Some(Subcommand::Healthcheck { url }) => Work::Healthcheck(url),
+        Some(Subcommand::Run(run)) => {
+            let mut environment = EnvironmentOptions::default();
+            environment.sign_in = run.identity;
+            environment.docker_login = run.docker_login;
+            Work::Run(Box::new(Run {
+                settings: settings(run.args)?,
+                environment,
+                summary: run.summary,
+                command: run.command,
+            }))
+        }
+    })
+}
 
 fn settings(mut args: Args) -> Result<Settings, Usage> {
     let invalid = |text: &str| Err((ErrorKind::ValueValidation, text.to_owned()));

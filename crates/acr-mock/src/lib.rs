@@ -66,7 +66,10 @@ pub use crate::registry::Registry;
 pub use crate::requests::RequestCounts;
 pub use crate::seed::{RepositorySeed, SeedError};
 #[cfg(feature = "server")]
-pub use crate::server::{AcrMock, AcrMockBuilder, ServerEvent, StartError};
+pub use crate::server::{
+    AcrMock, AcrMockBuilder, Environment, EnvironmentOptions, Ready, ServerEvent, SignIn,
+    StartError, UnknownSignIn,
+};
 pub use crate::service::ResponseFuture;
 
 pub use crate::snapshot::Snapshot;

@@ -152,6 +152,7 @@ impl Directory {
         }
         let mut application = Application::new(TENANT, CLIENT);
         application.secrets.push(Secret::new(secret));
+        application.federated.push(of_workload());
         Self {
             applications: vec![application],
             managed: vec![ManagedIdentity::system_assigned(TENANT)],
@@ -249,6 +250,14 @@ fn object_id(kind: &str, tenant: &str, client_id: &str) -> String {
     uuid::Builder::from_random_bytes(bytes)
         .into_uuid()
         .to_string()
+}
+
+/// Whose tokens the application takes that is there unless others were named.
+pub(super) fn of_workload() -> FederatedCredential {
+    FederatedCredential::new(
+        "https://acr-mock.invalid/",
+        "system:serviceaccount:default:default",
+    )
 }
 
 const TENANT: &str = "ac20ac20-0000-4000-8000-000000000001";

@@ -19,6 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use acr_clock::Clock;
 use acr_protocol::{ScopeSet, Timestamp};
+use serde_json::json;
 
 pub use self::certificate::{Certificate, InvalidCertificate};
 pub(crate) use self::directory::Directory;
@@ -119,6 +120,16 @@ impl Entra {
     /// What an identity may do: `None` where it is not known (any more), and everything with `Some(None)`.
     pub(crate) fn permissions_of(&self, subject: &str) -> Option<Option<ScopeSet>> {
         self.directory().permissions_of(subject)
+    }
+
+    /// A token of a cluster, which lets the application in that is there unless others were named.
+    pub(crate) fn workload_token(&self) -> String {
+        let credential = directory::of_workload();
+        self.signer.sign(&json!({
+            "iss": credential.issuer, "sub": credential.subject, "aud": [credential.audience],
+            // By the machine's clock, as that of a cluster; for as long as a run of tests may take.
+            "iat": wall_seconds(), "nbf": wall_seconds(), "exp": wall_seconds() + 24 * 60 * 60
+        }))
     }
 
     /// The first application with a secret, and its first secret: what the mock tells its user.

@@ -5,10 +5,12 @@
 
 mod builder;
 mod connection;
+mod environment;
 mod event;
 mod listen;
 mod local;
 mod names;
+mod ready;
 mod request_body;
 mod reserved;
 mod run;
@@ -16,6 +18,7 @@ mod start_error;
 #[cfg(test)]
 mod tests;
 mod timeouts;
+mod trust;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -24,7 +27,9 @@ use std::panic::resume_unwind;
 use std::thread;
 
 pub use self::builder::AcrMockBuilder;
+pub use self::environment::{Environment, EnvironmentOptions, SignIn, UnknownSignIn};
 pub use self::event::ServerEvent;
+pub use self::ready::Ready;
 use self::run::ServerThread;
 pub use self::start_error::StartError;
 use crate::entra::IDENTITY_PATH;
@@ -136,6 +141,12 @@ impl AcrMock {
     #[must_use]
     pub fn identity_header(&self) -> Option<&str> {
         self.local.as_ref().map(|(_, header)| header.as_str())
+    }
+
+    /// Is ready once a connection has panicked, for who waits for something else: a mock that failed makes tests of it
+    /// wait for nothing. It is never ready where none does.
+    pub fn panicked(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.thread.panicked()
     }
 
     /// Stops: no new connections, half a second for requests in progress, then the end of the thread.

@@ -29,6 +29,8 @@ pub(super) struct ServerThread {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Option<Panic>>>,
     workers: Workers,
+    /// Turns true with the first panic of a connection.
+    panicked: watch::Receiver<bool>,
 }
 
 /// The threads that the server's own has started beside itself.
@@ -50,15 +52,27 @@ impl ServerThread {
                 .map_err(StartError::Thread)?
         };
         let (stop, stopped) = oneshot::channel();
+        let (tell, panicked) = watch::channel(false);
         let thread = thread::Builder::new()
             .name("acr-mock".to_owned())
-            .spawn(move || run(&runtime, ports, grace, stopped))
+            .spawn(move || run(&runtime, ports, grace, stopped, tell))
             .map_err(StartError::Thread)?;
         Ok(Self {
             stop: Some(stop),
             thread: Some(thread),
             workers,
+            panicked,
         })
+    }
+
+    pub(super) fn panicked(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut panicked = self.panicked.clone();
+        async move {
+            if panicked.wait_for(|panicked| *panicked).await.is_err() {
+                // It has ended without.
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Stops within a second, and returns the first panic of a connection if there was one.
@@ -107,14 +121,16 @@ fn run(
     ports: Vec<(TcpListener, Arc<Service>)>,
     grace: Duration,
     stopped: oneshot::Receiver<()>,
+    tell: watch::Sender<bool>,
 ) -> Option<Panic> {
-    runtime.block_on(serve(ports, grace, stopped))
+    runtime.block_on(serve(ports, grace, stopped, tell))
 }
 
 async fn serve(
     ports: Vec<(TcpListener, Arc<Service>)>,
     grace: Duration,
     mut stopped: oneshot::Receiver<()>,
+    tell: watch::Sender<bool>,
 ) -> Option<Panic> {
     let mut connections = JoinSet::new();
     let mut panic = None;
@@ -123,7 +139,12 @@ async fn serve(
     loop {
         tokio::select! {
             _ = &mut stopped => break,
-            Some(ended) = connections.join_next() => note(&mut panic, ended),
+            Some(ended) = connections.join_next() => {
+                note(&mut panic, ended);
+                if panic.is_some() {
+                    tell.send_replace(true);
+                }
+            }
             accepted = accept_any(&ports, &mut turn) => match accepted {
                 Ok((service, stream, peer)) => {
                     connections.spawn(connection::serve(service, stream, peer, closing.clone()));
