@@ -95,7 +95,7 @@ enum Subcommand {
     ///
     /// It ends with the exit code of the command, 128 and more after a signal, 126 or 127 where the command cannot be
     /// started, 125 where the mock cannot, 2 on bad usage. stdout belongs to the command alone.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Ask a mock whether it is there: 0 within two seconds where it is, else 1.
     Healthcheck {
         /// Its registry or its local port [default: that of ACR_MOCK_CONTROL, else of ACR_MOCK_ENDPOINT].
@@ -497,10 +497,11 @@ fn without_stray_values(error: clap::Error) -> clap::Error {
         error.get(ContextKind::InvalidArg),
         Some(ContextValue::String(argument)) if !argument.starts_with('-')
     );
-    if error.kind() == ErrorKind::UnknownArgument && stray {
+    let is_argument = error.kind() == ErrorKind::UnknownArgument && stray;
+    if is_argument || error.kind() == ErrorKind::InvalidSubcommand {
         return command().error(
             ErrorKind::UnknownArgument,
-            "unexpected argument: the program takes options only",
+            "unexpected argument: the program takes options, or one of its commands; what is run stands behind `--`",
         );
     }
     error

@@ -10,6 +10,8 @@ mod certificate;
 mod directory;
 mod managed;
 mod refusal;
+#[cfg(test)]
+mod tests;
 mod token;
 
 pub(crate) use self::managed::{IDENTITY_PATH, METADATA_PATH};

@@ -4,6 +4,7 @@
 
 mod ending;
 mod ready;
+mod run;
 mod serving;
 mod support;
 mod usage;

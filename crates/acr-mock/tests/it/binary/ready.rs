@@ -27,6 +27,13 @@ fn the_ready_line_has_every_member_and_nothing_else_is_on_stdout() {
         "profile",
         "version",
         "pid",
+        "control",
+        "authority",
+        "identity_endpoint",
+        "identity_header",
+        "tenant_id",
+        "client_id",
+        "client_secret",
     ]);
     assert_eq!(members, expected);
     let login_server = text(&ready, "login_server");
@@ -136,4 +143,34 @@ fn the_ca_goes_where_it_is_asked_to_and_stays() {
     assert_eq!(fs::read_to_string(&file).unwrap(), text(&ready, "ca_pem"));
     mock.terminate("TERM");
     assert!(file.exists());
+}
+
+#[test]
+fn without_a_folder_for_temporary_files_it_starts_and_has_no_file_for_the_ca() {
+    let mut command = command(&[]);
+    let mut mock = Mock::spawn(command.env("TMPDIR", "/no/such/folder"));
+    let ready = mock.ready();
+    assert!(ready["ca"].is_null());
+    assert!(text(&ready, "ca_pem").contains("BEGIN CERTIFICATE"));
+    let end = mock.terminate("TERM");
+    assert_eq!(end.status.code(), Some(0));
+    assert!(
+        end.stderr.contains("no CA file is written"),
+        "{}",
+        end.stderr
+    );
+}
+
+#[test]
+fn a_port_that_is_turned_off_is_null() {
+    let mut mock = Mock::start(&["--control", "off", "--authority", "off"]);
+    let ready = mock.ready();
+    for member in [
+        "control",
+        "authority",
+        "identity_endpoint",
+        "identity_header",
+    ] {
+        assert!(ready[member].is_null(), "{member}");
+    }
 }

@@ -1,0 +1,343 @@
+//! A command beside a mock: what it gets, how it ends, and what stays behind.
+
+#![cfg(unix)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use acr_mock::AcrMock;
+
+use crate::binary::support::{End, command, finish};
+
+/// Runs this line of a shell beside a mock.
+fn shell(options: &[&str], line: &str) -> End {
+    let arguments = [&["run"], options, &["--", "sh", "-c", line]].concat();
+    finish(&mut command(&arguments))
+}
+
+#[test]
+fn it_ends_as_its_command_does() {
+    for (line, code) in [
+        ("exit 0", 0),
+        ("exit 7", 7),
+        ("exit 255", 255),
+        ("kill -TERM $$", 143),
+        ("kill -KILL $$", 137),
+    ] {
+        let end = shell(&[], line);
+        assert_eq!(end.status.code(), Some(code), "{line}: {}", end.stderr);
+        assert_eq!((end.stdout, end.stderr), (String::new(), String::new()));
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_run_is_named_as_by_a_shell() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("not-executable");
+    std::fs::write(&file, "").unwrap();
+    let file = file.to_str().unwrap();
+    for (name, code) in [("no-such-program-anywhere", 127), (file, 126)] {
+        let end = finish(&mut command(&["run", "--", name]));
+        assert_eq!(end.status.code(), Some(code), "{}", end.stderr);
+        assert!(end.stderr.contains(name), "{}", end.stderr);
+    }
+}
+
+#[test]
+fn bad_usage_is_2_before_anything_starts() {
+    for (arguments, expected) in [
+        (&["run"][..], "COMMAND"),
+        (&["run", "--"], "COMMAND"),
+        (&["run", "true"], "unexpected argument"),
+        (
+            &["run", "--identity", "manged-identity", "--", "true"],
+            "'managed-identity'",
+        ),
+        (&["run", "--control", "here", "--", "true"], "--control"),
+        (
+            &["run", "--no-such-option", "--", "true"],
+            "--no-such-option",
+        ),
+    ] {
+        let end = finish(&mut command(arguments));
+        assert_eq!(end.status.code(), Some(2), "{arguments:?}: {}", end.stderr);
+        assert!(
+            end.stderr.contains(expected),
+            "{arguments:?}: {}",
+            end.stderr
+        );
+        assert!(end.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_mock_that_cannot_start_is_125() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for option in ["--listen", "--control", "--authority"] {
+        let end = shell(&[option, &address], "echo started");
+        assert_eq!(end.status.code(), Some(125), "{}", end.stderr);
+        assert!(
+            end.stderr.contains(option) && end.stdout.is_empty(),
+            "{}",
+            end.stderr
+        );
+    }
+}
+
+#[test]
+fn stdin_and_stdout_are_the_commands_alone() {
+    let mut run = command(&["run", "--log", "info", "--", "cat"]);
+    let mut run = run.spawn().unwrap();
+    run.stdin
+        .take()
+        .unwrap()
+        .write_all(b"what is sent")
+        .unwrap();
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.stdout, b"what is sent");
+    assert!(output.status.success());
+}
+
+/// The environment that a command gets which is run from this one.
+fn environment(options: &[&str], outer: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let arguments = [&["run"], options, &["--", "/usr/bin/env", "-0"]].concat();
+    let mut run = command(&arguments);
+    run.env_clear().envs(outer.iter().copied());
+    let end = finish(&mut run);
+    assert!(end.status.success(), "{}", end.stderr);
+    let lines = end.stdout.split_terminator('\0');
+    lines
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_environment_of_the_command_is_that_of_the_mock_and_no_real_identity() {
+    let registry = [
+        "ACR_MOCK_CA",
+        "ACR_MOCK_CONTROL",
+        "ACR_MOCK_ENDPOINT",
+        "ACR_MOCK_LOGIN_SERVER",
+        "AZURE_CONTAINERREGISTRY_ENDPOINT",
+        "AZURE_CONTAINERREGISTRY_PASSWORD",
+        "AZURE_CONTAINERREGISTRY_USERNAME",
+        "CURL_CA_BUNDLE",
+        "JAVA_TOOL_OPTIONS",
+        "NODE_EXTRA_CA_CERTS",
+        "OTHER",
+        "REQUESTS_CA_BUNDLE",
+        "SSL_CERT_FILE",
+    ];
+    let secret = "a real secret";
+    let outer = [
+        ("OTHER", "stays"),
+        ("AZURE_CLIENT_SECRET", secret),
+        ("AZURE_CLIENT_ID", secret),
+        ("AZURE_TENANT_ID", secret),
+        ("AZURE_USERNAME", secret),
+        ("AZURE_PASSWORD", secret),
+        ("AZURE_CLIENT_CERTIFICATE_PATH", secret),
+        ("AZURE_FEDERATED_TOKEN_FILE", secret),
+        ("AZURE_AUTHORITY_HOST", secret),
+        ("AZURE_CONTAINERREGISTRY_REFRESH_TOKEN", secret),
+        ("AZURE_CONTAINERREGISTRY_ENTRA_TOKEN", secret),
+        ("AZURE_CONTAINERREGISTRY_PASSWORD", secret),
+        ("IDENTITY_SERVER_THUMBPRINT", secret),
+        ("MSI_SECRET", secret),
+        ("JAVA_TOOL_OPTIONS", "-Dother=stays"),
+    ];
+    let managed = [
+        "AZURE_TOKEN_CREDENTIALS",
+        "IDENTITY_ENDPOINT",
+        "IDENTITY_HEADER",
+    ];
+    let application = [
+        "AZURE_AUTHORITY_HOST",
+        "AZURE_CLIENT_ID",
+        "AZURE_TENANT_ID",
+        "AZURE_TOKEN_CREDENTIALS",
+    ];
+    for (options, more) in [
+        (&[][..], managed.to_vec()),
+        (&["--identity", "managed-identity"], managed.to_vec()),
+        (
+            &["--identity", "service-principal"],
+            [&application[..], &["AZURE_CLIENT_SECRET"]].concat(),
+        ),
+        (
+            &["--identity", "workload"],
+            [&application[..], &["AZURE_FEDERATED_TOKEN_FILE"]].concat(),
+        ),
+        (
+            &["--docker-login"],
+            [&managed[..], &["DOCKER_CONFIG", "REGISTRY_AUTH_FILE"]].concat(),
+        ),
+    ] {
+        let environment = environment(options, &outer);
+        let names: BTreeSet<&str> = environment.keys().map(String::as_str).collect();
+        // A shell may have put in some of its own.
+        let expected: BTreeSet<&str> = registry.into_iter().chain(more).collect();
+        assert_eq!(names, expected, "{options:?}");
+        for (name, value) in &environment {
+            assert!(!value.contains(secret), "{name}");
+        }
+        assert_eq!(environment["OTHER"], "stays");
+        assert!(
+            environment["JAVA_TOOL_OPTIONS"]
+                .starts_with("-Dother=stays -Djavax.net.ssl.trustStore=")
+        );
+        assert_eq!(
+            environment["AZURE_CONTAINERREGISTRY_ENDPOINT"],
+            environment["ACR_MOCK_ENDPOINT"]
+        );
+        // Its files are gone with it.
+        assert!(!Path::new(&environment["SSL_CERT_FILE"]).exists());
+    }
+    let untouched = environment(&["--identity", "none"], &outer);
+    assert_eq!(untouched["AZURE_CLIENT_SECRET"], secret);
+    assert!(!untouched.contains_key("IDENTITY_ENDPOINT"));
+}
+
+#[test]
+fn who_was_trusted_outside_is_trusted_inside_and_the_inner_of_two_mocks_wins() {
+    let other = AcrMock::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let bundle = folder.path().join("company.pem");
+    std::fs::write(&bundle, other.ca_pem().unwrap()).unwrap();
+    let binary = env!("CARGO_BIN_EXE_acr-mock");
+    let print =
+        r#"echo "$ACR_MOCK_ENDPOINT"; cat "$SSL_CERT_FILE"; cat "$NODE_EXTRA_CA_CERTS" >&2"#;
+    let line = format!(
+        r#"echo "$ACR_MOCK_ENDPOINT"; cat "$ACR_MOCK_CA"; {binary} run -- sh -c '{print}'"#
+    );
+    let mut run = command(&["run", "--", "sh", "-c", &line]);
+    let end = finish(
+        run.env("REQUESTS_CA_BUNDLE", &bundle)
+            .env("NODE_EXTRA_CA_CERTS", &bundle),
+    );
+    assert!(end.status.success(), "{}", end.stderr);
+    let endpoints: BTreeSet<&str> = end
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("https://"))
+        .collect();
+    assert_eq!(endpoints.len(), 2, "{}", end.stdout);
+    let (outer, inner) = end.stdout.rsplit_once("https://").unwrap();
+    let outer_ca = &outer[outer.find("-----BEGIN").unwrap()..];
+    for trusted in [outer_ca, other.ca_pem().unwrap()] {
+        assert!(inner.contains(trusted.trim()));
+        assert!(end.stderr.contains(trusted.trim()));
+    }
+}
+
+/// Whether a process runs; one that has ended and that nobody has waited for does not.
+fn runs(id: &str) -> bool {
+    let state = Command::new("ps")
+        .args(["-o", "stat=", "-p", id])
+        .output()
+        .unwrap()
+        .stdout;
+    let state = String::from_utf8(state).unwrap();
+    !state.trim().is_empty() && !state.trim().starts_with('Z')
+}
+
+#[test]
+fn what_a_command_leaves_behind_ends_with_it() {
+    let end = shell(&[], r#"sleep 1000 > /dev/null 2>&1 & echo $!"#);
+    assert!(end.status.success());
+    assert!(!runs(end.stdout.trim()));
+}
+
+#[test]
+fn a_signal_reaches_the_command_and_leaves_no_process_and_no_file() {
+    for (signal, code) in [("TERM", 143), ("INT", 130)] {
+        let line = r#"sleep 1000 & echo $$ $! "$SSL_CERT_FILE"; wait"#;
+        let mut run = command(&["run", "--", "sh", "-c", line]);
+        let mut run = run.stdin(Stdio::null()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(run.stdout.take().unwrap())
+            .read_line(&mut said)
+            .unwrap();
+        let said: Vec<&str> = said.split_whitespace().collect();
+        let [shell, sleep, file] = said[..] else {
+            panic!("{said:?}")
+        };
+        assert!(runs(shell) && runs(sleep) && Path::new(file).exists());
+        let id = run.id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{signal}"), &id])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+        assert_eq!(run.wait().unwrap().code(), Some(code));
+        assert!(!runs(shell) && !runs(sleep));
+        assert!(!Path::new(file).parent().unwrap().exists());
+    }
+}
+
+#[test]
+fn a_command_that_will_not_end_is_ended_by_the_second_signal() {
+    let mut run = command(&[
+        "run",
+        "--",
+        "sh",
+        "-c",
+        "trap 'echo asked' TERM; echo ready; while :; do sleep 1000; done",
+    ]);
+    let mut run = run.stdin(Stdio::null()).spawn().unwrap();
+    let mut said = BufReader::new(run.stdout.take().unwrap()).lines();
+    let id = run.id().to_string();
+    for expected in ["ready", "asked"] {
+        assert_eq!(said.next().unwrap().unwrap(), expected);
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+    assert_eq!(run.wait().unwrap().code(), Some(137));
+}
+
+#[test]
+fn the_summary_counts_the_requests_of_the_command() {
+    let end = shell(
+        &["--summary"],
+        r#"curl -s --cacert "$ACR_MOCK_CA" "$ACR_MOCK_ENDPOINT/v2/" > /dev/null; exit 0"#,
+    );
+    assert!(end.status.success());
+    assert!(end.stdout.is_empty());
+    // Where there is no curl there is no request either.
+    let has_curl = Command::new("curl").arg("--version").output().is_ok();
+    assert_eq!(end.stderr.contains("1 ping"), has_curl, "{}", end.stderr);
+}
+
+#[test]
+fn a_healthcheck_is_0_or_1() {
+    let mock = AcrMock::start().unwrap();
+    let check = |url: &str| finish(&mut command(&["healthcheck", url])).status.code();
+    assert_eq!(check(mock.local_endpoint().unwrap()), Some(0));
+    assert_eq!(check(&mock.endpoint()), Some(0));
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    assert_eq!(check(&format!("http://{closed}")), Some(1));
+    assert_eq!(check("no url"), Some(1));
+    let mut named = command(&["healthcheck"]);
+    assert_eq!(
+        finish(named.env("ACR_MOCK_CONTROL", mock.local_endpoint().unwrap()))
+            .status
+            .code(),
+        Some(0)
+    );
+    assert_eq!(
+        finish(&mut command(&["healthcheck"])).status.code(),
+        Some(2)
+    );
+}
