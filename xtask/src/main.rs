@@ -45,6 +45,8 @@ Usage: cargo xtask <COMMAND>
   fidelity [FILE...]          replay recorded exchanges on acr-mock and compare the responses to the byte; without FILE
                               those of fixtures/
   interop python              Microsoft's Python SDK against acr-mock (exit code 3: skipped)
+  interop run [--install]     `acr-mock run` around programs in Python, JavaScript, Go and Java that know nothing of it; their
+                              packages are installed into the target folder (exit code 3: not without --install)
   interop skopeo [--install] [--crane PATH]
                               skopeo against acr-mock, acr-client against docker-registry and, where PATH names
                               crane, against `crane registry serve` (exit code 3: skipped)

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use acr_verify::bench::requests::Requests;
 use acr_verify::bench::{content, memory, mock};
 use acr_verify::interop::report::chain;
-use acr_verify::interop::{python, skopeo};
+use acr_verify::interop::{languages, python, skopeo};
 use acr_verify::{Ending, conformance, fidelity};
 
 const USAGE: &str = "\
@@ -19,6 +19,7 @@ usage: bench content [--quick]
        conformance [--suite PATH] [--results FOLDER]
        fidelity [FILE...]
        interop python
+       interop run [--install]
        interop skopeo [--install] [--crane PATH]
 
 `cargo xtask help` says what each of them does";
@@ -137,6 +138,14 @@ fn replay(options: Options<'_>) -> Result<bool, Ending> {
 fn interop(arguments: &[&str]) -> Result<bool, Ending> {
     match arguments {
         ["python"] => python::run()?,
+        ["run", rest @ ..] => {
+            let mut options = Options(rest.to_vec());
+            let installs = options.flag("--install");
+            options.end()?;
+            // Its own last line says how many have passed.
+            languages::run(installs)?;
+            return Ok(true);
+        }
         ["skopeo", rest @ ..] => {
             let mut options = Options(rest.to_vec());
             let (install, crane) = (options.flag("--install"), options.path("--crane")?);

@@ -118,7 +118,7 @@ impl MockProcess {
 }
 
 /// Builds `acr-mock` with the profile of this program, and returns where it is.
-fn build() -> Result<PathBuf> {
+pub(crate) fn build() -> Result<PathBuf> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -5,6 +5,7 @@
 
 pub mod crane;
 pub mod docker_registry;
+pub mod languages;
 pub mod mock;
 pub mod process;
 pub mod python;
