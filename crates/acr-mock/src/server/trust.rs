@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+#[cfg(feature = "cli")]
 use std::io;
 use std::path::Path;
 
