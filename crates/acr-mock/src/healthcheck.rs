@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::Failure;
 
-/// How long a mock may take to answer.
+/// How long a mock may take to respond.
 const TIME: Duration = Duration::from_secs(2);
 
 pub(crate) async fn check(url: Option<&str>) -> Result<ExitCode, Failure> {
@@ -24,14 +24,14 @@ pub(crate) async fn check(url: Option<&str>) -> Result<ExitCode, Failure> {
     };
     let asked = tokio::time::timeout(TIME, ask(&url)).await;
     asked
-        .unwrap_or_else(|_| Err(format!("{url} does not answer")))
+        .unwrap_or_else(|_| Err(format!("{url} does not respond")))
         .map_or_else(
             |text| Err(Failure::new(format!("healthcheck: {text}"))),
             |()| Ok(ExitCode::SUCCESS),
         )
 }
 
-/// Whether the local port answers, or a registry accepts a connection: over https its certificate is not this program's to check.
+/// Whether the local port responds, or a registry accepts a connection: over https its certificate is not this program's to check.
 async fn ask(url: &str) -> Result<(), String> {
     let uri: http::Uri = url
         .parse()
@@ -43,7 +43,7 @@ async fn ask(url: &str) -> Result<(), String> {
         .port_u16()
         .unwrap_or(if scheme == "https" { 443 } else { 80 });
     let name = host.host().trim_matches(['[', ']']);
-    let failed = |error: std::io::Error| format!("{url} does not answer: {error}");
+    let failed = |error: std::io::Error| format!("{url} does not respond: {error}");
     let mut stream = TcpStream::connect((name, port)).await.map_err(failed)?;
     if scheme == "https" {
         return Ok(());

@@ -52,6 +52,10 @@ mod documents {
     mod readme {}
     #[doc = include_str!("../../../docs/errors.md")]
     mod errors {}
+    #[doc = include_str!("../../../docs/mock/identity.md")]
+    mod mock_identity {}
+    #[doc = include_str!("../../../docs/mock/run.md")]
+    mod mock_run {}
     #[doc = include_str!("../../../docs/recording.md")]
     mod recording {}
     #[doc = include_str!("../../../docs/testing.md")]

@@ -105,9 +105,9 @@ fn check_time(claims: &Value) -> Result<(), Refusal> {
     let now = wall_seconds();
     #[expect(clippy::cast_precision_loss, reason = "seconds of this age are exact")]
     let (early, late) = ((now.saturating_sub(SKEW)) as f64, (now + SKEW) as f64);
-    let is_over = seconds("exp").is_some_and(|end| end < early);
+    let is_expired = seconds("exp").is_some_and(|end| end < early);
     let is_early = seconds("nbf").is_some_and(|start| start > late);
-    match is_over || is_early {
+    match is_expired || is_early {
         true => Err(Refusal::assertion_time()),
         false => Ok(()),
     }

@@ -28,7 +28,7 @@ impl Entra {
     ) -> Response<Body> {
         let path = head.uri.path().trim_matches('/');
         let segments: Vec<&str> = path.split('/').collect();
-        let answer = match segments.as_slice() {
+        let json = match segments.as_slice() {
             ["common", "discovery", "instance"] => {
                 read_only(head).and_then(|()| instance(&head.uri, base))
             }
@@ -46,7 +46,7 @@ impl Entra {
                 );
             }
         };
-        match answer {
+        match json {
             Ok(json) => respond(StatusCode::OK, &json),
             Err(refusal) => respond(
                 refusal.status,
