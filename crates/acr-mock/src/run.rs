@@ -27,6 +27,10 @@ pub(crate) async fn run(run: &Run) -> Result<ExitCode, Failure> {
     let mut signals = Signals::watch()?;
     let log = Log::new(run.settings.args.log);
     let settings = &run.settings;
+    if let Some(file) = &settings.args.ready_file {
+        // Whoever waits for it must not find that of an earlier run.
+        serving::remove_stale(file).map_err(failed)?;
+    }
     let mock = serving::start(settings, &log).map_err(failed)?;
     let ca = match (mock.ca_pem(), settings.args.ca_out.as_deref()) {
         (Some(pem), Some(out)) => CaFile::write(pem, Some(out), &log).map_err(failed)?,

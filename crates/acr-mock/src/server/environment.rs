@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -89,11 +90,10 @@ pub struct EnvironmentOptions {
 /// assert!(tests.status()?.success());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct Environment {
     set: BTreeMap<&'static str, OsString>,
     removed: BTreeSet<&'static str>,
-    _files: TempDir,
+    files: TempDir,
 }
 
 impl AcrMock {
@@ -141,7 +141,7 @@ impl Environment {
         let mut this = Self {
             set: BTreeMap::new(),
             removed: BTreeSet::new(),
-            _files: files,
+            files,
         };
         this.registry(ready);
         this.identity(ready, options.sign_in, workload_token)?;
@@ -161,7 +161,7 @@ impl Environment {
 
     /// Writes a file that this user alone can read; returns where it is.
     fn file(&self, name: &str, content: impl AsRef<[u8]>) -> io::Result<PathBuf> {
-        let path = self._files.path().join(name);
+        let path = self.files.path().join(name);
         fs::write(&path, content)?;
         Ok(path)
     }
@@ -270,10 +270,20 @@ impl Environment {
         let auth = STANDARD.encode(format!("{}:{}", ready.username, ready.password));
         let config = json!({ "auths": { &ready.login_server: { "auth": auth } } });
         let file = self.file("config.json", config.to_string())?;
-        let folder = self._files.path().to_owned();
+        let folder = self.files.path().to_owned();
         self.put("DOCKER_CONFIG", folder);
         self.put("REGISTRY_AUTH_FILE", file);
         Ok(())
+    }
+}
+
+/// Without the values, for some are secrets.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment")
+            .field("set", &self.set.keys())
+            .field("removed", &self.removed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -312,3 +322,45 @@ const OF_IDENTITIES: [&str; 24] = [
     "SYSTEM_ACCESSTOKEN",
     "SYSTEM_OIDCREQUESTURI",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_shows_in_debug_output() {
+        let mock = AcrMock::start().unwrap();
+        let mut options = EnvironmentOptions::default();
+        options.sign_in = SignIn::ServicePrincipal;
+        let (environment, ready) = (mock.env(options).unwrap(), mock.ready());
+        let shown = format!("{environment:?} {ready:?}");
+        let secrets = [
+            Some(&ready.password),
+            ready.client_secret.as_ref(),
+            ready.identity_header.as_ref(),
+        ];
+        for secret in secrets.into_iter().flatten() {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        assert!(shown.contains("AZURE_CLIENT_SECRET"));
+    }
+
+    #[test]
+    fn what_a_mock_has_not_is_told_by_name() {
+        let mock = AcrMock::builder()
+            .local(None)
+            .authority(None)
+            .start()
+            .unwrap();
+        for (sign_in, missing) in [
+            (SignIn::ManagedIdentity, "the local port"),
+            (SignIn::ServicePrincipal, "the authority"),
+            (SignIn::Workload, "the authority"),
+        ] {
+            let mut options = EnvironmentOptions::default();
+            options.sign_in = sign_in;
+            let error = mock.env(options).unwrap_err();
+            assert!(error.to_string().contains(missing), "{error}");
+        }
+    }
+}
