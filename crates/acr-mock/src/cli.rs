@@ -370,9 +370,10 @@ fn work(cli: Cli) -> Result<Work, Usage> {
         None => Work::Serve(Box::new(settings(cli.args)?)),
         Some(Subcommand::Healthcheck { url }) => Work::Healthcheck(url),
         Some(Subcommand::Run(run)) => {
-            let mut environment = EnvironmentOptions::default();
-            environment.sign_in = run.identity;
-            environment.docker_login = run.docker_login;
+            let environment = EnvironmentOptions {
+                sign_in: run.identity,
+                docker_login: run.docker_login,
+            };
             Work::Run(Box::new(Run {
                 settings: settings(run.args)?,
                 environment,

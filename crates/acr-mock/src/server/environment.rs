@@ -69,7 +69,6 @@ impl FromStr for SignIn {
 
 /// What an [`Environment`] is to have.
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
 pub struct EnvironmentOptions {
     /// As whom a program signs in.
     pub sign_in: SignIn,
@@ -330,8 +329,10 @@ mod tests {
     #[test]
     fn no_secret_shows_in_debug_output() {
         let mock = AcrMock::start().unwrap();
-        let mut options = EnvironmentOptions::default();
-        options.sign_in = SignIn::ServicePrincipal;
+        let options = EnvironmentOptions {
+            sign_in: SignIn::ServicePrincipal,
+            ..EnvironmentOptions::default()
+        };
         let (environment, ready) = (mock.env(options).unwrap(), mock.ready());
         let shown = format!("{environment:?} {ready:?}");
         let secrets = [
@@ -357,8 +358,10 @@ mod tests {
             (SignIn::ServicePrincipal, "the authority"),
             (SignIn::Workload, "the authority"),
         ] {
-            let mut options = EnvironmentOptions::default();
-            options.sign_in = sign_in;
+            let options = EnvironmentOptions {
+                sign_in,
+                ..EnvironmentOptions::default()
+            };
             let error = mock.env(options).unwrap_err();
             assert!(error.to_string().contains(missing), "{error}");
         }
