@@ -309,13 +309,9 @@ Exit codes: 0 after a signal or the end of stdin, 2 on bad usage, 1 otherwise.";
 
 fn command() -> clap::Command {
     let command = without_empty_variables(Cli::command());
-    command.mut_subcommands(|command| {
-        let command = without_empty_variables(command);
-        match command.get_name() {
-            // stderr is the command's too.
-            "run" => command.mut_arg("log", |arg| arg.default_value("warn")),
-            _ => command,
-        }
+    // stderr is the command's too.
+    command.mut_subcommand("run", |run| {
+        without_empty_variables(run).mut_arg("log", |arg| arg.default_value("warn"))
     })
 }
 

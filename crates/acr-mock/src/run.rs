@@ -203,7 +203,7 @@ mod system {
         loop {
             match waitid(WaitId::Pid(pid(id)?), options) {
                 Err(rustix::io::Errno::INTR) => {}
-                other => return Ok(other.map(drop)?),
+                other => return other.map(drop).map_err(io::Error::from),
             }
         }
     }
