@@ -64,7 +64,9 @@ pub fn run(installs: bool) -> Result<(), Ending> {
             }
         };
         let mut run = Command::new(&binary);
-        run.args(["run", "--"]).arg(program.get_program()).args(program.get_args());
+        run.args(["run", "--"])
+            .arg(program.get_program())
+            .args(program.get_args());
         match output_of(&mut run) {
             Ok(output) if output.trim() == "[]" => {
                 passed += 1;
@@ -82,7 +84,9 @@ pub fn run(installs: bool) -> Result<(), Ending> {
     }
     println!("run: {passed} passed, {failed} failed, {skipped} skipped");
     match (passed, failed) {
-        (0, 0) => Err(Ending::skipped("the packages of no language could be installed")),
+        (0, 0) => Err(Ending::skipped(
+            "the packages of no language could be installed",
+        )),
         (_, 0) => Ok(()),
         _ => Err("a program failed beside the mock".into()),
     }
@@ -113,10 +117,21 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 fn python(folder: &Path) -> Result<Command, String> {
     let python = folder.join("venv/bin/python");
     if !python.exists() {
-        output_of(Command::new("python3").args(["-m", "venv"]).arg(folder.join("venv")))?;
+        output_of(
+            Command::new("python3")
+                .args(["-m", "venv"])
+                .arg(folder.join("venv")),
+        )?;
     }
     let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+    ]);
     output_of(pip.arg(folder.join("requirements.txt")))?;
     let mut program = Command::new(python);
     program.arg("-B").arg(folder.join("list.py"));
@@ -125,7 +140,10 @@ fn python(folder: &Path) -> Result<Command, String> {
 
 fn javascript(folder: &Path) -> Result<Command, String> {
     let mut npm = Command::new("npm");
-    output_of(npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(folder))?;
+    output_of(
+        npm.args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(folder),
+    )?;
     let mut program = Command::new("node");
     program.arg(folder.join("list.js"));
     Ok(program)
@@ -134,19 +152,31 @@ fn javascript(folder: &Path) -> Result<Command, String> {
 fn go(folder: &Path) -> Result<Command, String> {
     let binary = folder.join("list");
     let mut go = Command::new("go");
-    output_of(go.args(["build", "-o"]).arg(&binary).arg(".").current_dir(folder))?;
+    output_of(
+        go.args(["build", "-o"])
+            .arg(&binary)
+            .arg(".")
+            .current_dir(folder),
+    )?;
     Ok(Command::new(binary))
 }
 
 fn java(folder: &Path) -> Result<Command, String> {
     let libraries = folder.join("target/libraries");
     let mut maven = Command::new("mvn");
-    maven.args(["--batch-mode", "--quiet", "compile", "dependency:copy-dependencies"]);
+    maven.args([
+        "--batch-mode",
+        "--quiet",
+        "compile",
+        "dependency:copy-dependencies",
+    ]);
     maven.arg(format!("-DoutputDirectory={}", libraries.display()));
     output_of(maven.current_dir(folder))?;
     let mut program = Command::new("java");
     let classes = folder.join("target/classes");
-    program.arg("-cp").arg(format!("{}:{}/*", classes.display(), libraries.display()));
+    program
+        .arg("-cp")
+        .arg(format!("{}:{}/*", classes.display(), libraries.display()));
     program.arg("List");
     Ok(program)
 }
