@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use acr_mock::protocol::ScopeSet;
-use acr_mock::{EnvironmentOptions, Profile, SignIn};
+use acr_mock::{EnvironmentOptions, Profile, RegistryName, SignIn};
 use clap::builder::{PossibleValuesParser, Resettable, TypedValueParser as _};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser};
@@ -21,6 +21,7 @@ pub(crate) struct Settings {
     /// As they are given; the lists are read below.
     pub(crate) args: Args,
     pub(crate) hosts: Vec<String>,
+    pub(crate) registry: Option<RegistryName>,
     /// None: the registry's own.
     pub(crate) users: Vec<User>,
     pub(crate) entra_tokens: Vec<EntraToken>,
@@ -185,6 +186,13 @@ pub(crate) struct Args {
     /// Give two of them to clients elsewhere: who comes by one is redirected to the other for data.
     #[arg(long = "host", value_name = "NAME", env = "ACR_MOCK_HOST")]
     hosts: Vec<String>,
+
+    /// Serve the registry by its production name too, NAME or NAME.azurecr.io, .azurecr.cn or .azurecr.us.
+    ///
+    /// Clients come by it through the proxy at the local port (HTTPS_PROXY), which knows this name, the data origin's and
+    /// Entra's login hosts, and passes nothing on. One such name so far.
+    #[arg(long = "registry", value_name = "NAME", env = "ACR_MOCK_REGISTRY")]
+    registries: Vec<String>,
 
     /// Write the CA's certificate (PEM) to this file, and leave it there [default: a temporary file].
     #[arg(long, value_name = "FILE", env = "ACR_MOCK_CA_OUT")]
@@ -412,14 +420,36 @@ fn settings(mut args: Args) -> Result<Settings, Usage> {
         let ip = args.listen.ip();
         return invalid(&format!("--listen: {ip} {UNGUARDED}"));
     }
+    let registry = registry(&args)?;
     args.ca_out = absolute("--ca-out", args.ca_out)?;
     args.ready_file = absolute("--ready-file", args.ready_file)?;
     Ok(Settings {
         args,
         hosts,
+        registry,
         users,
         entra_tokens,
     })
+}
+
+/// The production name, checked before anything starts.
+fn registry(args: &Args) -> Result<Option<RegistryName>, Usage> {
+    let invalid = |text: String| (ErrorKind::ValueValidation, format!("--registry: {text}"));
+    let names = list(&args.registries)
+        .map(|name| match name.trim().parse::<RegistryName>() {
+            Ok(parsed) => Ok(parsed),
+            Err(error) => Err(invalid(format!("`{name}`: {error}"))),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let problem = match names.as_slice() {
+        [] => return Ok(None),
+        [one, another, ..] if one == another => "the same name is given twice",
+        [_, _, ..] => "one registry is served so far; start a mock for each",
+        [_] if args.plain_http => "it needs https, so not --plain-http",
+        [_] if args.control.0.is_none() => "it needs the local port, so not --control off",
+        [_] => return Ok(names.into_iter().next()),
+    };
+    Err(invalid(problem.to_owned()))
 }
 
 const UNGUARDED: &str = "can be reached from other machines, and nothing protects the registry; say who may come with \

@@ -67,8 +67,8 @@ pub use crate::requests::RequestCounts;
 pub use crate::seed::{RepositorySeed, SeedError};
 #[cfg(feature = "server")]
 pub use crate::server::{
-    AcrMock, AcrMockBuilder, Environment, EnvironmentOptions, Ready, ServerEvent, SignIn,
-    StartError, UnknownSignIn,
+    AcrMock, AcrMockBuilder, Environment, EnvironmentOptions, InvalidRegistryName, Ready,
+    RegistryName, ServerEvent, SignIn, StartError, UnknownSignIn,
 };
 pub use crate::service::ResponseFuture;
 

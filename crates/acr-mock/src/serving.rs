@@ -77,6 +77,9 @@ pub(crate) fn start(settings: &Settings, log: &Log) -> Result<AcrMock, Failure> 
     for host in &settings.hosts {
         builder = builder.host(host);
     }
+    if let Some(name) = &settings.registry {
+        builder = builder.registry_name(name.clone());
+    }
     builder.start().map_err(|error| match error {
         StartError::InvalidHost { .. } => Failure {
             text: format!("--host: {error}"),

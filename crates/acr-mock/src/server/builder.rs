@@ -16,6 +16,8 @@ use super::connection::{Handler, Listener, Purpose, Service};
 use super::listen::{self, Listeners};
 use super::local::Local;
 use super::names::Names;
+use super::production::{LOGIN_HOSTS, RegistryName};
+use super::proxy::Proxy;
 use super::run::ServerThread;
 use super::timeouts::Timeouts;
 use super::{AcrMock, ServerEvent, StartError};
@@ -32,6 +34,7 @@ pub struct AcrMockBuilder {
     authority: Option<SocketAddr>,
     plain_http: bool,
     hosts: Vec<String>,
+    registry_name: Option<RegistryName>,
     listener: Option<Listener>,
     timeouts: Timeouts,
     workers: NonZeroUsize,
@@ -46,6 +49,7 @@ impl AcrMockBuilder {
             authority: Some(LOOPBACK),
             plain_http: false,
             hosts: Vec::new(),
+            registry_name: None,
             listener: None,
             timeouts: Timeouts::default(),
             workers: NonZeroUsize::MIN,
@@ -88,6 +92,14 @@ impl AcrMockBuilder {
     /// their host; else to the same one.
     pub fn host(mut self, name: impl Into<String>) -> Self {
         self.hosts.push(name.into());
+        self
+    }
+
+    /// Serves the registry by its production name too, such as `myregistry.azurecr.io`, to clients that have the local
+    /// port for their proxy; so it does Entra's login hosts, and the data origin by a name of the service's form. The CA is
+    /// good for these names and the mock's own alone. The last one given counts: there is one such name so far.
+    pub fn registry_name(mut self, name: RegistryName) -> Self {
+        self.registry_name = Some(name);
         self
     }
 
@@ -145,6 +157,13 @@ impl AcrMockBuilder {
                 return Err(StartError::InvalidHost { name: name.clone() });
             }
         }
+        if let Some(name) = &self.registry_name
+            && (self.plain_http || self.local.is_none())
+        {
+            return Err(StartError::NoProxy {
+                name: name.to_string(),
+            });
+        }
         let listeners = Listeners::open(self.listen)?;
         let address = listeners.registry_address;
         if !address.ip().to_canonical().is_loopback() {
@@ -156,7 +175,8 @@ impl AcrMockBuilder {
         let identity = match self.plain_http {
             true => None,
             false => Some(
-                Identity::generate(&self.names(address.ip())).map_err(StartError::Certificate)?,
+                Identity::generate(&self.names(address.ip()), self.registry_name.is_some())
+                    .map_err(StartError::Certificate)?,
             ),
         };
         let scheme = if self.plain_http {
@@ -170,7 +190,8 @@ impl AcrMockBuilder {
             scheme,
             authority: authority.clone(),
             data_port: listeners.data_port,
-            hosts: bracketed(self.hosts),
+            hosts: bracketed(&self.hosts),
+            only: None,
         };
         let origin = authority
             .parse::<Authority>()
@@ -183,7 +204,13 @@ impl AcrMockBuilder {
             });
         };
         let (tls, ca_pem) = identity
-            .map(|identity| (TlsAcceptor::from(identity.config), identity.ca_pem))
+            .as_ref()
+            .map(|identity| {
+                (
+                    TlsAcceptor::from(identity.config.clone()),
+                    identity.ca_pem.clone(),
+                )
+            })
             .unzip();
         let service = |purpose: Purpose, tls: Option<TlsAcceptor>| {
             Arc::new(Service {
@@ -218,6 +245,20 @@ impl AcrMockBuilder {
                 identity_header: identity_header.clone(),
                 ca_pem: ca_pem.clone(),
                 hosts: names.hosts.clone(),
+                proxy: match (&self.registry_name, &identity) {
+                    (Some(name), Some(identity)) => {
+                        let served = production(name, &self.registry, &names).into_iter();
+                        let served = served.map(|(name, purpose)| {
+                            let tls = identity
+                                .config_for(&name)
+                                .map_err(StartError::Certificate)?;
+                            let service = service(purpose, Some(TlsAcceptor::from(tls)));
+                            Ok((name, service))
+                        });
+                        Some(Proxy::new(served.collect::<Result<_, StartError>>()?))
+                    }
+                    _ => None,
+                },
             });
             local = Some((format!("http://{address}"), identity_header));
             ports.push((listener, service(purpose, None)));
@@ -234,6 +275,7 @@ impl AcrMockBuilder {
             ca_pem: ca_pem.clone(),
             authority,
             local,
+            registry_name: self.registry_name,
         })
     }
 
@@ -244,6 +286,9 @@ impl AcrMockBuilder {
             names.insert(listen.to_string());
         }
         names.extend(self.hosts.iter().cloned());
+        if let Some(name) = &self.registry_name {
+            names.extend(name.hosts().map(str::to_owned));
+        }
         names.into_iter().collect()
     }
 }
@@ -259,6 +304,25 @@ impl fmt::Debug for AcrMockBuilder {
     }
 }
 
+/// What is served by which production name.
+fn production(name: &RegistryName, registry: &Registry, names: &Names) -> Vec<(String, Purpose)> {
+    let data = name.data_host();
+    let mut served: Vec<(String, Purpose)> = [name.login_server(), data]
+        .into_iter()
+        .map(|host| {
+            let handler = Handler::Registry(registry.clone());
+            let purpose = Purpose::Origin(names.only(host, data), handler);
+            (host.to_owned(), purpose)
+        })
+        .collect();
+    served.extend(LOGIN_HOSTS.map(|host| {
+        let handler = Handler::Authority(registry.clone());
+        let purpose = Purpose::Origin(names.only(host, host), handler);
+        (host.to_owned(), purpose)
+    }));
+    served
+}
+
 /// A free port of this machine.
 const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -271,14 +335,14 @@ fn reported(address: SocketAddr) -> SocketAddr {
 }
 
 /// The names in the form they have in a URL.
-fn bracketed(hosts: Vec<String>) -> Vec<String> {
+fn bracketed(hosts: &[String]) -> Vec<String> {
     hosts
-        .into_iter()
+        .iter()
         .map(|host| {
             if host.contains(':') {
                 format!("[{host}]")
             } else {
-                host
+                host.clone()
             }
         })
         .collect()

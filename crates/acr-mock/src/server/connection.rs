@@ -6,7 +6,8 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::{CONNECTION, HOST};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, request};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -16,9 +17,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::local::Local;
 use super::names::{HostError, Names};
+use super::proxy::{self, Tunnel};
 use super::request_body::RequestBody;
 use super::timeouts::{Activity, Kept, Timed, Timeouts, UnderWay};
 use super::{ServerEvent, reserved};
@@ -54,7 +57,7 @@ pub(super) enum Purpose {
     /// One of the origins that clients know by a name.
     Origin(Names, Handler),
     /// The local port, which has rules of its own for who may come.
-    Local(Local),
+    Local(Local<Service>),
 }
 
 /// What all connections of a port share.
@@ -78,26 +81,53 @@ const UNKNOWN_HOST: &str = "this server is not known by that name, which over pl
     it: come by localhost or an IP address, give it the name with --host NAME (in Rust: AcrMockBuilder::host), or \
     speak https\n";
 
+const ANOTHER_HOST: &str =
+    "the connection was opened to another host than the request names: open one for each\n";
+
 /// Serves a connection until it ends, or until a while after `closing` turns true: idle connections close at once,
 /// a request in progress is served first.
 pub(super) async fn serve(
     service: Arc<Service>,
     stream: TcpStream,
     peer: SocketAddr,
-    mut closing: watch::Receiver<bool>,
+    closing: watch::Receiver<bool>,
 ) {
     tune(&stream);
     let own = stream.local_addr().map_or(peer.ip(), |own| own.ip());
     let ends = Ends { peer, own };
     let Some(tls) = service.tls.clone() else {
-        return serve_http(&service, stream, ends, closing).await;
+        let tunnel = serve_http(&service, stream, ends, closing.clone()).await;
+        let opened = match tunnel {
+            Some(tunnel) => tunnel.open().await,
+            None => None,
+        };
+        if let Some((service, stream)) = opened
+            && let Some(tls) = &service.tls
+        {
+            serve_tls(&service, tls.accept(stream), ends, closing).await;
+        }
+        return;
     };
+    serve_tls(&service, accept(&tls, stream), ends, closing).await;
+}
+
+/// Serves a connection from the TLS handshake on.
+pub(super) async fn serve_tls<S>(
+    service: &Arc<Service>,
+    handshake: impl Future<Output = io::Result<TlsStream<S>>>,
+    ends: Ends,
+    mut closing: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let peer = ends.peer;
     let accepted = tokio::select! {
-        accepted = tokio::time::timeout(service.timeouts.head, accept(&tls, stream)) => accepted,
+        accepted = tokio::time::timeout(service.timeouts.head, handshake) => accepted,
         _ = closing.wait_for(|closing| *closing) => return,
     };
     match accepted {
-        Ok(Ok(stream)) => serve_http(&service, stream, ends, closing).await,
+        // Inside of TLS nothing is tunnelled.
+        Ok(Ok(stream)) => drop(serve_http(service, stream, ends, closing).await),
         // Came and went without a word, as a probe for an open port does.
         Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {}
         Ok(Err(error)) => service.tell(&ServerEvent::HandshakeFailed {
@@ -117,9 +147,7 @@ fn tune(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_send_buffer_size(SEND_BUFFER);
 }
 
-type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
-
-async fn accept(tls: &TlsAcceptor, mut stream: TcpStream) -> io::Result<TlsStream> {
+async fn accept(tls: &TlsAcceptor, mut stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
     let mut first = [0_u8];
     // The first byte of a TLS connection is 22; that of an HTTP request is a letter.
     if stream.peek(&mut first).await? == 1 && first[0].is_ascii_alphabetic() {
@@ -151,12 +179,14 @@ pub(super) struct Ends {
     pub(super) own: IpAddr,
 }
 
+/// Serves requests. There is a tunnel where the last of them asked for one.
 pub(super) async fn serve_http<S>(
     service: &Arc<Service>,
     stream: S,
     ends: Ends,
     mut closing: watch::Receiver<bool>,
-) where
+) -> Option<Tunnel<Service>>
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let client = Arc::new(Client {
@@ -164,7 +194,9 @@ pub(super) async fn serve_http<S>(
         address: ClientAddress(ends.peer.ip()),
         own: ends.own,
         known: Mutex::default(),
+        tunnel: Mutex::default(),
     });
+    let tunnel = client.clone();
     let activity = Arc::new(Activity::default());
     let stream = Timed::new(stream, service.timeouts, activity.clone());
     let connection = http1::Builder::new()
@@ -179,7 +211,8 @@ pub(super) async fn serve_http<S>(
         .serve_connection(
             TokioIo::new(stream),
             service_fn(move |request| client.clone().response(request, activity.begin())),
-        );
+        )
+        .with_upgrades();
     let mut connection = pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => Some(result),
@@ -198,6 +231,8 @@ pub(super) async fn serve_http<S>(
             error: &error,
         });
     }
+    let mut tunnel = tunnel.tunnel.lock().unwrap_or_else(PoisonError::into_inner);
+    tunnel.take()
 }
 
 /// Who is at the other end of a connection.
@@ -208,6 +243,8 @@ struct Client {
     own: IpAddr,
     /// The `Host` of the last request and what it means: mostly that of the next one too.
     known: Mutex<Option<(HeaderValue, Origin)>>,
+    /// What the connection becomes behind this response.
+    tunnel: Mutex<Option<Tunnel<Service>>>,
 }
 
 impl Client {
@@ -233,11 +270,30 @@ impl Client {
         Ok(origin)
     }
 
+    /// The response to a request for a tunnel.
+    fn connected(&self, local: &Local<Service>, mut request: Request<Incoming>) -> Response<Body> {
+        let Some(proxy) = &local.proxy else {
+            return proxy::no_proxy(request.uri());
+        };
+        match proxy.service(request.uri()) {
+            Ok(service) => {
+                let upgrade = hyper::upgrade::on(&mut request);
+                let mut tunnel = self.tunnel.lock().unwrap_or_else(PoisonError::into_inner);
+                *tunnel = Some(Tunnel { service, upgrade });
+                Response::new(Body::empty())
+            }
+            Err(refusal) => *refusal,
+        }
+    }
+
     /// The response of what is served at this port.
     async fn routed(&self, request: Request<Incoming>, in_progress: &UnderWay) -> Handled {
         let service = &self.service;
         let (names, handler) = match &service.purpose {
             Purpose::Origin(names, handler) => (names, handler),
+            Purpose::Local(local) if request.method() == Method::CONNECT => {
+                return Ok(self.connected(local, request));
+            }
             Purpose::Local(local) => return Ok(local.response(&request.into_parts().0, self.own)),
         };
         let path = request.uri().path();
@@ -255,6 +311,9 @@ impl Client {
             Err(HostError::Malformed) => {
                 reserved::plain(StatusCode::BAD_REQUEST, "the request names no valid host\n")
             }
+            Err(HostError::Another) => {
+                reserved::plain(StatusCode::MISDIRECTED_REQUEST, ANOTHER_HOST)
+            }
             Err(HostError::Unknown) => {
                 reserved::plain(StatusCode::MISDIRECTED_REQUEST, UNKNOWN_HOST)
             }
@@ -269,7 +328,9 @@ impl Client {
         let service = &self.service;
         let method = request.method().clone();
         let uri = request.uri().clone();
-        let path = uri.path();
+        // A tunnel has a host in its place.
+        let path = uri.authority().filter(|_| method == Method::CONNECT);
+        let path = path.map_or(uri.path(), Authority::as_str);
         let version = request.version();
         let closes = asks_to_close(request.headers());
         let response = self.routed(request, &in_progress).await?;
@@ -282,7 +343,7 @@ impl Client {
         if in_progress.fell_silent() {
             let headers = response.headers_mut();
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        } else if !closes && version == Version::HTTP_11 {
+        } else if !closes && version == Version::HTTP_11 && method != Method::CONNECT {
             let headers = response.headers_mut();
             headers.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
         }

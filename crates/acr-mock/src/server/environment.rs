@@ -14,8 +14,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::no_proxy::no_proxy;
 use super::trust::Roots;
-use super::{AcrMock, Ready};
+use super::{AcrMock, Ready, RegistryName};
 
 /// As whom a program signs in that takes its credentials from the environment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,6 +148,7 @@ impl Environment {
         if let Some(pem) = &ready.ca_pem {
             this.trust(pem, &outer)?;
         }
+        this.proxy(ready, &outer);
         if options.docker_login {
             this.docker_login(ready)?;
         }
@@ -166,7 +168,11 @@ impl Environment {
     }
 
     fn registry(&mut self, ready: &Ready) {
-        self.put("AZURE_CONTAINERREGISTRY_ENDPOINT", &ready.endpoint);
+        let endpoint = match ready.registries.first() {
+            Some(production) => format!("https://{production}"),
+            None => ready.endpoint.clone(),
+        };
+        self.put("AZURE_CONTAINERREGISTRY_ENDPOINT", endpoint);
         self.put("AZURE_CONTAINERREGISTRY_USERNAME", &ready.username);
         self.put("AZURE_CONTAINERREGISTRY_PASSWORD", &ready.password);
         self.put("ACR_MOCK_ENDPOINT", &ready.endpoint);
@@ -200,13 +206,14 @@ impl Environment {
         else {
             return Err(missing("an application with a secret"));
         };
-        let authority = ready
-            .authority
-            .as_ref()
-            .ok_or_else(|| missing("the authority"))?;
         self.put("AZURE_TENANT_ID", tenant);
         self.put("AZURE_CLIENT_ID", client);
-        self.put("AZURE_AUTHORITY_HOST", authority);
+        // The proxy serves the hosts at which programs sign in by themselves.
+        if ready.proxy.is_none() {
+            let authority = ready.authority.as_ref();
+            let authority = authority.ok_or_else(|| missing("the authority"))?;
+            self.put("AZURE_AUTHORITY_HOST", authority);
+        }
         if sign_in == SignIn::Workload {
             let file = self.file("workload-token", workload_token)?;
             self.put("AZURE_FEDERATED_TOKEN_FILE", file);
@@ -265,9 +272,45 @@ impl Environment {
         Ok(())
     }
 
+    /// Leads the production names through the proxy.
+    fn proxy(&mut self, ready: &Ready, outer: &impl Fn(&str) -> Option<OsString>) {
+        let Some(proxy) = &ready.proxy else { return };
+        for name in ["HTTPS_PROXY", "https_proxy"] {
+            self.put(name, proxy);
+        }
+        let registries = ready.registries.iter();
+        let names: Vec<RegistryName> = registries.filter_map(|name| name.parse().ok()).collect();
+        let served = names.iter().flat_map(RegistryName::hosts);
+        let spellings = ["no_proxy", "NO_PROXY"];
+        let given = spellings.into_iter().filter_map(outer);
+        let given: Vec<_> = given
+            .map(|text| text.to_string_lossy().into_owned())
+            .collect();
+        // Where both are given, clients differ in which one they read.
+        for (index, name) in spellings.into_iter().enumerate() {
+            let given = given.get(index).or(given.first());
+            self.put(
+                name,
+                no_proxy(given.map_or("", String::as_str), served.clone()),
+            );
+        }
+        #[cfg(feature = "cli")]
+        if let Some((host, port)) = proxy
+            .strip_prefix("http://")
+            .and_then(|address| address.rsplit_once(':'))
+        {
+            let mut options = self.set.remove("JAVA_TOOL_OPTIONS").unwrap_or_default();
+            let host = host.trim_matches(['[', ']']);
+            options.push(format!(
+                " -Dhttps.proxyHost={host} -Dhttps.proxyPort={port}"
+            ));
+            self.put("JAVA_TOOL_OPTIONS", options);
+        }
+    }
+
     fn docker_login(&mut self, ready: &Ready) -> io::Result<()> {
         let auth = STANDARD.encode(format!("{}:{}", ready.username, ready.password));
-        let config = json!({ "auths": { &ready.login_server: { "auth": auth } } });
+        let config = json!({ "auths": { ready.registries.first().unwrap_or(&ready.login_server): { "auth": auth } } });
         let file = self.file("config.json", config.to_string())?;
         let folder = self.files.path().to_owned();
         self.put("DOCKER_CONFIG", folder);

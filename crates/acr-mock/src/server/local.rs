@@ -1,4 +1,5 @@
-//! The local port: plain http for this machine. It has the endpoints of managed identities.
+//! The local port: plain http for this machine. It has the endpoints of managed identities,
+//! and is a proxy for production names.
 //!
 //! What stands here acts without a token of the registry, so that no web page that is open in a browser of this machine
 //! may reach it: neither by a name that it makes point here, nor across origins.
@@ -6,26 +7,35 @@
 use std::net::IpAddr;
 
 use http::header::{HOST, ORIGIN};
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Response, StatusCode, request};
 
+use super::production::METADATA_HOST;
+use super::proxy::Proxy;
 use super::reserved;
 use crate::entra::{IDENTITY_PATH, METADATA_PATH};
 use crate::{Body, Registry};
 
 /// What the local port serves.
-pub(super) struct Local {
+pub(super) struct Local<S> {
     pub(super) registry: Registry,
     /// What `IDENTITY_HEADER` has.
     pub(super) identity_header: String,
     pub(super) ca_pem: Option<String>,
     /// The further names that this server was given.
     pub(super) hosts: Vec<String>,
+    /// There is one where the mock has a production name.
+    pub(super) proxy: Option<Proxy<S>>,
 }
 
-impl Local {
+impl<S> Local<S> {
     /// The response to a request that came in at this address of the machine.
     pub(super) fn response(&self, head: &request::Parts, own: IpAddr) -> Response<Body> {
+        if let (Some(proxy), Some(named)) = (&self.proxy, head.uri.authority())
+            && !self.is_own(named.host(), own)
+        {
+            return self.forwarded(proxy, head, named, own);
+        }
         if !self.may_come(head, own) {
             return reserved::plain(StatusCode::FORBIDDEN, FOREIGN);
         }
@@ -39,6 +49,29 @@ impl Local {
             _ if path.starts_with(reserved::PREFIX) => {
                 reserved::response(&head.method, path, self.ca_pem.as_deref())
             }
+            _ => reserved::plain(StatusCode::NOT_FOUND, NO_SUCH_PATH),
+        }
+    }
+
+    /// The response to a request that is meant for another host, as a proxy gets it.
+    fn forwarded(
+        &self,
+        proxy: &Proxy<S>,
+        head: &request::Parts,
+        named: &Authority,
+        own: IpAddr,
+    ) -> Response<Body> {
+        if !self.is_own_origin(&head.headers, own) {
+            return reserved::plain(StatusCode::FORBIDDEN, FOREIGN);
+        }
+        let is_metadata = head.uri.scheme() == Some(&Scheme::HTTP)
+            && (named == METADATA_HOST || named == format!("{METADATA_HOST}:80").as_str());
+        if !is_metadata {
+            return proxy.refusal(named.as_str());
+        }
+        let path = head.uri.path();
+        match path.strip_suffix('/').unwrap_or(path) {
+            METADATA_PATH => self.registry.entra().metadata(head),
             _ => reserved::plain(StatusCode::NOT_FOUND, NO_SUCH_PATH),
         }
     }
@@ -102,12 +135,13 @@ mod tests {
 
     use super::*;
 
-    fn local() -> Local {
+    fn local() -> Local<()> {
         Local {
             registry: Registry::new(),
             identity_header: "secret".to_owned(),
             ca_pem: None,
             hosts: vec!["acr".to_owned()],
+            proxy: None,
         }
     }
 

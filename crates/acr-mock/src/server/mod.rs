@@ -10,6 +10,9 @@ mod event;
 mod listen;
 mod local;
 mod names;
+mod no_proxy;
+mod production;
+mod proxy;
 mod ready;
 mod request_body;
 mod reserved;
@@ -29,6 +32,7 @@ use std::thread;
 pub use self::builder::AcrMockBuilder;
 pub use self::environment::{Environment, EnvironmentOptions, SignIn, UnknownSignIn};
 pub use self::event::ServerEvent;
+pub use self::production::{InvalidRegistryName, RegistryName};
 pub use self::ready::Ready;
 use self::run::ServerThread;
 pub use self::start_error::StartError;
@@ -63,6 +67,7 @@ pub struct AcrMock {
     authority: Option<String>,
     /// The URL of the local port, and the secret of its identity endpoint.
     local: Option<(String, String)>,
+    registry_name: Option<RegistryName>,
 }
 
 impl AcrMock {
@@ -141,6 +146,19 @@ impl AcrMock {
     #[must_use]
     pub fn identity_header(&self) -> Option<&str> {
         self.local.as_ref().map(|(_, header)| header.as_str())
+    }
+
+    /// The production name that this registry has for clients of [`proxy`](Self::proxy).
+    #[must_use]
+    pub fn registry_name(&self) -> Option<&RegistryName> {
+        self.registry_name.as_ref()
+    }
+
+    /// What `HTTPS_PROXY` takes, so that a program finds the registry by its production name. `None` where it has none.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        self.registry_name.as_ref()?;
+        self.local_endpoint()
     }
 
     /// Is ready once a connection has panicked, for who waits for something else: a mock that failed makes tests of it

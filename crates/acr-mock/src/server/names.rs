@@ -19,6 +19,8 @@ pub(super) enum HostError {
     /// Over plain http it came by a name that this server was not given. A name can be made to mean this machine by
     /// whoever owns it, so that a web page from there could drive the registry; over TLS the certificate is in the way.
     Unknown,
+    /// The connection was opened to another host.
+    Another,
 }
 
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(super) struct Names {
     pub(super) data_port: u16,
     /// The further names this server was given.
     pub(super) hosts: Vec<String>,
+    /// The one name that clients come by, where it is known.
+    pub(super) only: Option<Origin>,
 }
 
 impl Names {
@@ -39,6 +43,15 @@ impl Names {
             authority,
             data_port: self.data_port,
             hosts: self.hosts.clone(),
+            only: None,
+        }
+    }
+
+    /// The same for who opened a connection to a production name.
+    pub(super) fn only(&self, host: &str, data_host: &str) -> Self {
+        Self {
+            only: Some(Origin::new(Scheme::HTTPS, host, data_host)),
+            ..self.at(host.to_owned())
         }
     }
 
@@ -64,6 +77,14 @@ impl Names {
         let named = uri.authority().into_iter().chain(&host);
         if named.clone().any(|authority| !self.may_come_by(authority)) {
             return Err(HostError::Unknown);
+        }
+        if let Some(only) = &self.only {
+            let mut named = named;
+            if named.clone().any(|named| self.origin_at(named).is_none()) {
+                return Err(HostError::Malformed);
+            }
+            let is_it = named.all(|named| is_at(named, only.authority()));
+            return is_it.then(|| only.clone()).ok_or(HostError::Another);
         }
         let origin = match named.into_iter().next() {
             Some(authority) => self.origin_at(authority),
@@ -140,6 +161,15 @@ impl Names {
     }
 }
 
+/// Whether this is the host at its usual port.
+fn is_at(named: &Authority, host: &str) -> bool {
+    let name = named.host();
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.eq_ignore_ascii_case(host) && named.port_u16().is_none_or(|port| port == HTTPS)
+}
+
+const HTTPS: u16 = 443;
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -152,6 +182,7 @@ mod tests {
             authority: "127.0.0.1:5000".to_owned(),
             data_port: 6000,
             hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
+            only: None,
         }
     }
 

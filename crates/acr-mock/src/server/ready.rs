@@ -55,6 +55,12 @@ pub struct Ready {
     /// Its secret.
     #[serde(default)]
     pub client_secret: Option<String>,
+    /// What `HTTPS_PROXY` takes, where the registry has a production name.
+    #[serde(default)]
+    pub proxy: Option<String>,
+    /// The login servers that the proxy leads to.
+    #[serde(default)]
+    pub registries: Vec<String>,
 }
 
 impl AcrMock {
@@ -85,6 +91,12 @@ impl AcrMock {
             tenant_id,
             client_id,
             client_secret,
+            proxy: self.proxy().map(str::to_owned),
+            registries: self
+                .registry_name()
+                .map(ToString::to_string)
+                .into_iter()
+                .collect(),
         }
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn response(method: &Method, path: &str, ca_pem: Option<&str>) -> Res
 }
 
 /// A response of the server's own that is not a registry response: a status and one line.
-pub(super) fn plain(status: StatusCode, line: &'static str) -> Response<Body> {
+pub(super) fn plain(status: StatusCode, line: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(line.into());
     *response.status_mut() = status;
     response.headers_mut().insert(

@@ -41,6 +41,14 @@ pub enum StartError {
         /// The address that was asked for.
         address: SocketAddr,
     },
+    /// A registry that has a production name is reached by it through the local port, over https.
+    #[error(
+        "a registry with a production name, {name}, needs the local port, which is its proxy, and https: leave both on"
+    )]
+    NoProxy {
+        /// The login server.
+        name: String,
+    },
     /// A name given to [`AcrMockBuilder::host`](super::AcrMockBuilder::host) is neither a host name nor an IP address.
     #[error(
         "`{name}` is neither a host name nor an IP address; give it without scheme, port or path"

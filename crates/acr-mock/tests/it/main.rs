@@ -6,6 +6,7 @@
 mod binary;
 mod examples;
 mod fault;
+mod proxy;
 mod raw;
 mod server;
 mod third_party;

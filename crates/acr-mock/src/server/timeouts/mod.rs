@@ -206,6 +206,11 @@ impl<S> Timed<S> {
         }
     }
 
+    /// The stream itself, whose time nobody watches over then.
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
+
     /// Nothing has come. Is the time over?
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         {

@@ -62,6 +62,7 @@ impl Peer {
             authority: "localhost".to_owned(),
             data_port: 1,
             hosts: Vec::new(),
+            only: None,
         };
         let service = Arc::new(Service {
             purpose: Purpose::Origin(names, handler),

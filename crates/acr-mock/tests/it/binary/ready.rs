@@ -34,6 +34,8 @@ fn the_ready_line_has_every_member_and_nothing_else_is_on_stdout() {
         "tenant_id",
         "client_id",
         "client_secret",
+        "proxy",
+        "registries",
     ]);
     assert_eq!(members, expected);
     let login_server = text(&ready, "login_server");
@@ -51,6 +53,31 @@ fn the_ready_line_has_every_member_and_nothing_else_is_on_stdout() {
     );
     let end = mock.terminate("TERM");
     assert_eq!(end.stdout, "");
+}
+
+#[test]
+fn the_ready_line_names_the_proxy_where_there_is_a_production_name() {
+    let mut mock = Mock::start(&["--registry", "myregistry"]);
+    let ready = mock.ready();
+    assert_eq!(ready["proxy"], ready["control"]);
+    assert_eq!(
+        ready["registries"],
+        serde_json::json!(["myregistry.azurecr.io"])
+    );
+    mock.terminate("TERM");
+    let mut mock = Mock::spawn(command(&[]).env("ACR_MOCK_REGISTRY", "abcde.azurecr.cn"));
+    assert_eq!(
+        mock.ready()["registries"],
+        serde_json::json!(["abcde.azurecr.cn"])
+    );
+    mock.terminate("TERM");
+    let mut mock = Mock::start(&[]);
+    let ready = mock.ready();
+    assert_eq!(
+        (&ready["proxy"], &ready["registries"]),
+        (&serde_json::Value::Null, &serde_json::json!([]))
+    );
+    mock.terminate("TERM");
 }
 
 #[test]

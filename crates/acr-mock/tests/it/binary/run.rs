@@ -203,6 +203,74 @@ fn the_environment_of_the_command_is_that_of_the_mock_and_no_real_identity() {
 }
 
 #[test]
+fn a_production_name_leads_through_the_proxy_and_to_no_real_host() {
+    let outer = [
+        ("NO_PROXY", "*.azurecr.io,corp.example"),
+        ("https_proxy", "http://corp.example:3128"),
+        ("AZURE_AUTHORITY_HOST", "https://login.example"),
+    ];
+    let usual = [
+        "ACR_MOCK_CA",
+        "ACR_MOCK_CONTROL",
+        "ACR_MOCK_ENDPOINT",
+        "ACR_MOCK_LOGIN_SERVER",
+        "AZURE_CONTAINERREGISTRY_ENDPOINT",
+        "AZURE_CONTAINERREGISTRY_PASSWORD",
+        "AZURE_CONTAINERREGISTRY_USERNAME",
+        "AZURE_TOKEN_CREDENTIALS",
+        "CURL_CA_BUNDLE",
+        "HTTPS_PROXY",
+        "JAVA_TOOL_OPTIONS",
+        "NODE_EXTRA_CA_CERTS",
+        "NO_PROXY",
+        "REQUESTS_CA_BUNDLE",
+        "SSL_CERT_FILE",
+        "https_proxy",
+        "no_proxy",
+    ];
+    let application = ["AZURE_CLIENT_ID", "AZURE_TENANT_ID"];
+    for (options, more) in [
+        (&[][..], vec!["IDENTITY_ENDPOINT", "IDENTITY_HEADER"]),
+        (
+            &["--identity", "service-principal"],
+            [&application[..], &["AZURE_CLIENT_SECRET"]].concat(),
+        ),
+        (
+            &["--identity", "workload"],
+            [&application[..], &["AZURE_FEDERATED_TOKEN_FILE"]].concat(),
+        ),
+    ] {
+        let options = [&["--registry", "MyRegistry.azurecr.us"], options].concat();
+        let environment = environment(&options, &outer);
+        let names: BTreeSet<&str> = environment.keys().map(String::as_str).collect();
+        let expected: BTreeSet<&str> = usual.into_iter().chain(more).collect();
+        assert_eq!(names, expected, "{options:?}");
+        let value = |name: &str| environment[name].as_str();
+        let endpoint = "https://myregistry.azurecr.us";
+        assert_eq!(value("AZURE_CONTAINERREGISTRY_ENDPOINT"), endpoint);
+        let proxy = value("ACR_MOCK_CONTROL");
+        assert_eq!((value("HTTPS_PROXY"), value("https_proxy")), (proxy, proxy));
+        // Of another cloud's registries nothing is served here, so that their entry stays.
+        let direct = "*.azurecr.io,corp.example,localhost,127.0.0.1,::1";
+        assert_eq!((value("NO_PROXY"), value("no_proxy")), (direct, direct));
+        let port = proxy.strip_prefix("http://127.0.0.1:").unwrap();
+        let java = format!(" -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort={port}");
+        assert!(value("JAVA_TOOL_OPTIONS").ends_with(&java));
+    }
+}
+
+#[test]
+fn the_login_of_container_tools_is_that_of_the_production_name() {
+    let line = r#"cat "$DOCKER_CONFIG/config.json""#;
+    let end = shell(&["--registry", "myregistry", "--docker-login"], line);
+    assert!(
+        end.stdout.contains(r#"{"auths":{"myregistry.azurecr.io":"#),
+        "{}",
+        end.stdout
+    );
+}
+
+#[test]
 fn who_was_trusted_outside_is_trusted_inside_and_the_inner_of_two_mocks_wins() {
     let other = AcrMock::start().unwrap();
     let folder = tempfile::tempdir().unwrap();

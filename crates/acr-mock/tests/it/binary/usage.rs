@@ -14,6 +14,30 @@ fn bad_usage_is_2_and_says_what_is_wrong() {
         (&["--host", "http://acr"], "http://acr"),
         (&["--host", "acr:5000"], "acr:5000"),
         (&["--host", ""], "host name"),
+        (&["--registry", ""], "the name of a registry"),
+        (&["--registry", "my_registry"], "the name of a registry"),
+        (&["--registry", "myregistry.example.com"], ".azurecr.cn"),
+        (
+            &["--registry", "myregistry", "--registry", "other1"],
+            "so far",
+        ),
+        (
+            &[
+                "--registry",
+                "myregistry",
+                "--registry",
+                "MyRegistry.azurecr.io",
+            ],
+            "twice",
+        ),
+        (
+            &["--registry", "myregistry", "--plain-http"],
+            "--plain-http",
+        ),
+        (
+            &["--registry", "myregistry", "--control", "off"],
+            "--control off",
+        ),
         (&["--user", "nobody"], "a colon is missing"),
         (&["--user", ":hunter2"], "the name is empty"),
         (&["--user", "alice:"], "the password is empty"),
