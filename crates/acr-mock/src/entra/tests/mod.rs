@@ -22,8 +22,9 @@ const BASE: &str = "https://127.0.0.1:5000";
 const TENANT: &str = "contoso.example";
 const CLIENT: &str = "11111111-2222-3333-4444-555555555555";
 const SCOPE: &str = "https://containerregistry.azure.net/.default";
-const CERTIFICATE: &str = include_str!("../../../../../fixtures/identity/application.pem");
-const KEY: &str = include_str!("../../../../../fixtures/identity/application.key");
+/// Made by openssl for these tests: nobody trusts it.
+const CERTIFICATE: &str = include_str!("application.pem");
+const KEY: &str = include_str!("application.key");
 
 fn application() -> Application {
     let mut application = Application::new(TENANT, CLIENT);
