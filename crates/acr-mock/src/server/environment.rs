@@ -301,8 +301,9 @@ impl Environment {
         {
             let mut options = self.set.remove("JAVA_TOOL_OPTIONS").unwrap_or_default();
             let host = host.trim_matches(['[', ']']);
+            // Azure's SDK asks the proxy for loopback names too, unless it is told not to.
             options.push(format!(
-                " -Dhttps.proxyHost={host} -Dhttps.proxyPort={port}"
+                " -Dhttps.proxyHost={host} -Dhttps.proxyPort={port} -Dhttp.nonProxyHosts=localhost|127.*|[::1]"
             ));
             self.put("JAVA_TOOL_OPTIONS", options);
         }

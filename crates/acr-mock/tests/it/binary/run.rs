@@ -254,7 +254,9 @@ fn a_production_name_leads_through_the_proxy_and_to_no_real_host() {
         let direct = "*.azurecr.io,corp.example,localhost,127.0.0.1,::1";
         assert_eq!((value("NO_PROXY"), value("no_proxy")), (direct, direct));
         let port = proxy.strip_prefix("http://127.0.0.1:").unwrap();
-        let java = format!(" -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort={port}");
+        let java = format!(
+            " -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort={port} -Dhttp.nonProxyHosts=localhost|127.*|[::1]"
+        );
         assert!(value("JAVA_TOOL_OPTIONS").ends_with(&java));
     }
 }
