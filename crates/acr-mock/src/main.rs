@@ -7,6 +7,7 @@ mod healthcheck;
 mod log;
 mod run;
 mod serving;
+mod signals;
 
 use std::process::ExitCode;
 

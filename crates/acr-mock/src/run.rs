@@ -12,6 +12,7 @@ use crate::Failure;
 use crate::cli::Run;
 use crate::log::{self, Log};
 use crate::serving::{self, CaFile};
+use crate::signals::{Signal, Signals};
 
 /// The mock could not start, or has failed.
 const MOCK_FAILED: u8 = 125;
@@ -168,14 +169,6 @@ impl Running {
     }
 }
 
-/// What a command can be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Signal {
-    Interrupt,
-    Terminate,
-    Kill,
-}
-
 #[cfg(unix)]
 mod system {
     use std::io::{self, IsTerminal as _};
@@ -183,10 +176,8 @@ mod system {
     use std::process::Command;
 
     use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
-    use tokio::signal::unix::{self, SignalKind};
 
     use super::{Running, Signal};
-    use crate::Failure;
 
     /// Gives it a group of its own, but for a terminal: only the group that the terminal knows may read from it.
     pub(super) fn own_group(command: &mut Command) -> bool {
@@ -230,31 +221,6 @@ mod system {
             };
         }
     }
-
-    /// The signals that this program gets.
-    pub(crate) struct Signals {
-        interrupt: unix::Signal,
-        terminate: unix::Signal,
-    }
-
-    impl Signals {
-        pub(super) fn watch() -> Result<Self, Failure> {
-            let watch = |kind| {
-                unix::signal(kind).map_err(|error| Failure::of("cannot watch for signals", &error))
-            };
-            Ok(Self {
-                interrupt: watch(SignalKind::interrupt())?,
-                terminate: watch(SignalKind::terminate())?,
-            })
-        }
-
-        pub(super) async fn next(&mut self) -> Signal {
-            tokio::select! {
-                _ = self.interrupt.recv() => Signal::Interrupt,
-                _ = self.terminate.recv() => Signal::Terminate,
-            }
-        }
-    }
 }
 
 #[cfg(not(unix))]
@@ -263,7 +229,6 @@ mod system {
     use std::process::Command;
 
     use super::{Running, Signal};
-    use crate::Failure;
 
     pub(super) fn own_group(_: &mut Command) -> bool {
         false
@@ -278,19 +243,6 @@ mod system {
         /// The console tells its programs of an interrupt itself.
         pub(super) fn send(&self, _: Signal) {}
     }
-
-    pub(crate) struct Signals;
-
-    impl Signals {
-        pub(super) fn watch() -> Result<Self, Failure> {
-            Ok(Self)
-        }
-
-        pub(super) async fn next(&mut self) -> Signal {
-            let _ = tokio::signal::ctrl_c().await;
-            Signal::Interrupt
-        }
-    }
 }
 
-use self::system::{Signals, own_group, wait_for};
+use self::system::{own_group, wait_for};

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::Failure;
 use crate::cli::{self, Settings};
 use crate::log::{Level, Log};
+use crate::signals::{Signal, Signals};
 
 pub(crate) async fn serve(settings: &Settings, log: &Log) -> Result<(), Failure> {
     // First of all, so that a signal during the start leaves no file behind.
@@ -93,7 +94,8 @@ pub(crate) fn start(settings: &Settings, log: &Log) -> Result<AcrMock, Failure> 
 fn flag(settings: &Settings, error: &StartError) -> &'static str {
     let (StartError::AddressInUse { address }
     | StartError::Listen { address, .. }
-    | StartError::NotLocal { address }) = error
+    | StartError::NotLocal { address }
+    | StartError::OpenAuthority { address }) = error
     else {
         return "";
     };
@@ -218,52 +220,30 @@ pub(crate) fn remove_stale(path: &Path) -> Result<(), Failure> {
 }
 
 /// What ends the program.
-pub(crate) struct End {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
+struct End {
+    signals: Signals,
     stdin: Option<oneshot::Receiver<()>>,
 }
 
 impl End {
-    pub(crate) fn watch(stdin: bool) -> Result<Self, Failure> {
+    fn watch(stdin: bool) -> Result<Self, Failure> {
         let stdin = if stdin { Some(watch_stdin()?) } else { None };
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            let watch = |kind| {
-                signal(kind).map_err(|error| Failure::of("cannot watch for signals", &error))
-            };
-            Ok(Self {
-                interrupt: watch(SignalKind::interrupt())?,
-                terminate: watch(SignalKind::terminate())?,
-                stdin,
-            })
-        }
-        #[cfg(not(unix))]
-        Ok(Self { stdin })
+        let signals = Signals::watch()?;
+        Ok(Self { signals, stdin })
     }
 
-    pub(crate) async fn wait(self) -> &'static str {
+    async fn wait(mut self) -> &'static str {
         let stdin = async {
             match self.stdin {
                 Some(closed) => drop(closed.await),
                 None => std::future::pending().await,
             }
         };
-        #[cfg(unix)]
-        {
-            let (mut interrupt, mut terminate) = (self.interrupt, self.terminate);
-            tokio::select! {
-                _ = interrupt.recv() => "SIGINT",
-                _ = terminate.recv() => "SIGTERM",
-                () = stdin => "stdin was closed",
-            }
-        }
-        #[cfg(not(unix))]
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => "interrupted",
+            signal = self.signals.next() => match signal {
+                Signal::Interrupt => "SIGINT",
+                _ => "SIGTERM",
+            },
             () = stdin => "stdin was closed",
         }
     }

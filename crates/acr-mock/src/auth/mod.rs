@@ -114,7 +114,7 @@ impl Registry {
     pub(crate) fn permissions_of(&self, subject: &str) -> Option<Permissions> {
         #[cfg(feature = "server")]
         if let Some(permissions) = self.entra().permissions_of(subject) {
-            return Some(permissions.map_or(Permissions::All, Permissions::Only));
+            return Some(permissions);
         }
         self.settings().identities.permissions_of(subject)
     }

@@ -5,20 +5,29 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use super::directory::Application;
+use super::directory::{Application, OWN_ISSUER};
 use super::refusal::Refusal;
-use super::{token, wall_seconds};
+use super::token::{self, Signer};
+use super::wall_seconds;
 
 /// By how much the clock of a client may be off, in seconds: as much as the service allows.
 const SKEW: u64 = 300;
 
 impl Application {
     /// Whether it may come in with this assertion.
-    pub(super) fn check_assertion(&self, assertion: &str) -> Result<(), Refusal> {
+    pub(super) fn check_assertion(&self, assertion: &str, signer: &Signer) -> Result<(), Refusal> {
         let (header, claims) = token::parts(assertion).ok_or_else(Refusal::malformed_assertion)?;
         let thumbprint = |name: &str| header[name].as_str();
         match (thumbprint("x5t"), thumbprint("x5t#S256")) {
-            (None, None) => self.check_federated(&claims),
+            (None, None) => {
+                self.check_federated(&claims)?;
+                // Its issuer is known to everybody who has read the source.
+                let is_own = claims["iss"] == OWN_ISSUER;
+                if is_own && !signer.has_signed(assertion) {
+                    return Err(Refusal::assertion_signature("The issuer has not signed it"));
+                }
+                Ok(())
+            }
             (sha1, sha256) => self.check_signed(assertion, &header, &claims, sha1, sha256),
         }
     }
@@ -78,7 +87,7 @@ impl Application {
         check_time(claims)
     }
 
-    /// Whose key has signed it is not looked at: the issuer's is not known here.
+    /// Who has signed it is not looked at: the keys of other issuers are not known here.
     fn check_federated(&self, claims: &Value) -> Result<(), Refusal> {
         let text = |name: &str| claims[name].as_str().unwrap_or("");
         let is_it = |issuer: &str, subject: &str, audience: &str| {

@@ -105,7 +105,7 @@ impl Entra {
                 if kind != JWT_BEARER {
                     return Err(Refusal::assertion_type(kind));
                 }
-                application.check_assertion(assertion)?;
+                application.check_assertion(assertion, &self.signer)?;
                 "2"
             }
             (None, Some(secret)) if application.has_secret(secret) => "1",

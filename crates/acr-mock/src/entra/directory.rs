@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use super::certificate::Certificate;
+use crate::auth::Permissions;
 
 /// An application, which signs in as a service principal: with a secret, a certificate, or a token of somebody else.
 ///
@@ -66,6 +67,9 @@ impl Application {
 }
 
 /// Whose tokens an application may come with, as on a cluster with workload identity.
+///
+/// Their signature is not checked, for the issuer's keys are not known: so no authority that knows such an application is
+/// served where other machines can reach it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -187,25 +191,25 @@ impl Directory {
         self.managed.iter().find(is_it).or_else(only)
     }
 
-    pub(super) fn has(&self, subject: &str) -> bool {
-        self.permissions_of(subject).is_some()
+    /// What the identity of a token may do; `None` where it is not known (any more).
+    pub(super) fn permissions_of(&self, subject: &str) -> Option<Permissions> {
+        let applications = self.applications.iter();
+        let applications = applications.map(|one| (one.identity(), &one.permissions));
+        let managed = self.managed.iter();
+        let managed = managed.map(|one| (one.identity(), &one.permissions));
+        let mut all = applications.chain(managed);
+        let (_, permissions) = all.find(|(identity, _)| identity.object_id == subject)?;
+        Some(
+            permissions
+                .clone()
+                .map_or(Permissions::All, Permissions::Only),
+        )
     }
 
-    pub(super) fn permissions_of(&self, subject: &str) -> Option<Option<ScopeSet>> {
-        let application = |one: &&Application| one.identity().object_id == subject;
-        let managed = |one: &&ManagedIdentity| one.identity().object_id == subject;
-        let applications = self.applications.iter();
-        let found = applications
-            .clone()
-            .find(application)
-            .map(|one| &one.permissions);
-        let found = found.or_else(|| {
-            self.managed
-                .iter()
-                .find(managed)
-                .map(|one| &one.permissions)
-        });
-        found.cloned()
+    /// Whether somebody is let in by a token whose signature is not checked.
+    pub(super) fn takes_unsigned(&self) -> bool {
+        let mut credentials = self.applications.iter().flat_map(|one| &one.federated);
+        credentials.any(|one| one.issuer != OWN_ISSUER)
     }
 
     pub(super) fn service_principal(&self) -> Option<(String, String, String)> {
@@ -254,11 +258,11 @@ fn object_id(kind: &str, tenant: &str, client_id: &str) -> String {
 
 /// Whose tokens the application takes that is there unless others were named.
 pub(super) fn of_workload() -> FederatedCredential {
-    FederatedCredential::new(
-        "https://acr-mock.invalid/",
-        "system:serviceaccount:default:default",
-    )
+    FederatedCredential::new(OWN_ISSUER, "system:serviceaccount:default:default")
 }
+
+/// The cluster that the mock stands for itself.
+pub(super) const OWN_ISSUER: &str = "https://acr-mock.invalid/";
 
 const TENANT: &str = "ac20ac20-0000-4000-8000-000000000001";
 const CLIENT: &str = "ac20ac20-0000-4000-8000-000000000002";

@@ -20,13 +20,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use acr_clock::Clock;
-use acr_protocol::{ScopeSet, Timestamp};
+use acr_protocol::Timestamp;
 use serde_json::json;
 
 pub use self::certificate::{Certificate, InvalidCertificate};
 pub(crate) use self::directory::Directory;
 pub use self::directory::{Application, FederatedCredential, ManagedIdentity};
 use self::token::{Read, Signer};
+use crate::auth::Permissions;
 use crate::random::Ids;
 
 /// The tokens' audience that the service's own clients ask for.
@@ -108,7 +109,7 @@ impl Entra {
         let is_for_registry = claims.audience == REGISTRY_AUDIENCE
             || (self.takes_arm && ARM_AUDIENCES.contains(&claims.audience.as_str()));
         let is_alive = self.now().seconds() < claims.expires;
-        if !is_for_registry || !is_alive || !self.directory().has(&claims.subject) {
+        if !is_for_registry || !is_alive || self.permissions_of(&claims.subject).is_none() {
             return Judgement::Invalid;
         }
         // An empty one says nothing.
@@ -119,9 +120,14 @@ impl Entra {
         }
     }
 
-    /// What an identity may do: `None` where it is not known (any more), and everything with `Some(None)`.
-    pub(crate) fn permissions_of(&self, subject: &str) -> Option<Option<ScopeSet>> {
+    /// What an identity may do; `None` where it is not known (any more).
+    pub(crate) fn permissions_of(&self, subject: &str) -> Option<Permissions> {
         self.directory().permissions_of(subject)
+    }
+
+    /// Whether it may be served to other machines: everybody whom it lets in has shown a secret.
+    pub(crate) fn may_be_exposed(&self) -> bool {
+        !self.directory().takes_unsigned()
     }
 
     /// A token of a cluster, which lets the application in that is there unless others were named.

@@ -43,15 +43,21 @@ pub(super) enum Read {
 }
 
 impl Key {
-    fn verify(&self, token: &str) -> Option<Claims> {
+    /// The claims that it has signed.
+    fn verify(&self, token: &str) -> Option<Value> {
         let (signed, signature) = token.rsplit_once('.')?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.pair.public_key().as_ref())
             .verify(signed.as_bytes(), &signature)
             .ok()?;
-        let claims = parts(signed)?.1;
+        Some(parts(signed)?.1)
+    }
+}
+
+impl Claims {
+    fn of(claims: &Value) -> Option<Self> {
         let text = |name: &str| claims[name].as_str().map(str::to_owned);
-        Some(Claims {
+        Some(Self {
             audience: text("aud")?,
             tenant: text("tid")?,
             subject: text("oid")?,
@@ -98,7 +104,13 @@ impl Signer {
         let Some(key) = self.0.get().filter(|key| names_key(key)) else {
             return Read::Foreign;
         };
-        key.verify(token).map_or(Read::Forged, Read::Own)
+        let claims = key.verify(token).and_then(|claims| Claims::of(&claims));
+        claims.map_or(Read::Forged, Read::Own)
+    }
+
+    /// Whether this key has signed a token, whatever is in it.
+    pub(super) fn has_signed(&self, token: &str) -> bool {
+        self.0.get().is_some_and(|key| key.verify(token).is_some())
     }
 
     /// The public key, as `jwks_uri` has it.

@@ -79,7 +79,8 @@ impl AcrMockBuilder {
         local(address: Option<SocketAddr>) => local = address;
 
         /// Where the authority of the fake Entra ID listens; a free port of 127.0.0.1 by default, and none with `None`. It
-        /// speaks https, because no identity library takes another one: beside a registry over plain http there is none.
+        /// speaks https, because no identity library takes another one: beside a registry over plain http there is none. Beyond
+        /// loopback it serves no application with a [`FederatedCredential`](crate::FederatedCredential).
         authority(address: Option<SocketAddr>) => authority = address;
     }
 
@@ -224,6 +225,10 @@ impl AcrMockBuilder {
         let mut ports = Vec::new();
         let mut authority = None;
         if let (Some(tls), Some(address)) = (&tls, self.authority) {
+            let is_local = address.ip().to_canonical().is_loopback();
+            if !is_local && !self.registry.entra().may_be_exposed() {
+                return Err(StartError::OpenAuthority { address });
+            }
             let (listener, address) = listen::open(address)?;
             let handler = Handler::Authority(self.registry.clone());
             let names = names.at(reported(address).to_string());

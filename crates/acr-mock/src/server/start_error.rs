@@ -49,6 +49,15 @@ pub enum StartError {
         /// The login server.
         name: String,
     },
+    /// Other machines can reach the address, and the authority would let in who has shown no secret.
+    #[error(
+        "cannot serve the authority at {address}, which other machines can reach: an application takes tokens of a cluster, \
+         whose signature is not checked here; listen at 127.0.0.1, or give it a secret or a certificate instead"
+    )]
+    OpenAuthority {
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
     /// A name given to [`AcrMockBuilder::host`](super::AcrMockBuilder::host) is neither a host name nor an IP address.
     #[error(
         "`{name}` is neither a host name nor an IP address; give it without scheme, port or path"

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use acr_mock::{AcrMock, Registry, StartError};
+use acr_mock::{AcrMock, Application, FederatedCredential, Registry, StartError};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -43,6 +43,24 @@ fn a_name_that_is_not_in_the_certificate_is_not_trusted() {
     let mock = AcrMock::start().unwrap();
     let error = Client::try_tls(mock.ca_pem().unwrap(), "acr", mock.local_addr(), &[]).unwrap_err();
     assert!(error.to_string().contains("not valid for name"), "{error}");
+}
+
+#[test]
+fn an_authority_that_takes_unsigned_tokens_is_not_served_to_other_machines() {
+    let mut application = Application::new("contoso.example", "app");
+    let credential = FederatedCredential::new("https://cluster.example/", "subject");
+    application.federated.push(credential);
+    let registry = || Registry::builder().application(application.clone()).build();
+    let start = |address: [u8; 4]| {
+        let address = Some(SocketAddr::from((address, 0)));
+        AcrMock::builder()
+            .registry(registry())
+            .authority(address)
+            .start()
+    };
+    let error = start([0, 0, 0, 0]).unwrap_err();
+    assert!(matches!(error, StartError::OpenAuthority { .. }), "{error}");
+    assert!(start([127, 0, 0, 1]).is_ok());
 }
 
 #[test]

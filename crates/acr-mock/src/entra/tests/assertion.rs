@@ -158,3 +158,48 @@ fn an_application_comes_in_with_a_token_of_its_cluster() {
     old["exp"] = 1.into();
     assert_eq!(sign_in(&old), (401, Some(700_024)));
 }
+
+#[test]
+fn a_token_of_the_mock_s_own_cluster_is_taken_only_with_its_signature() {
+    let registry = Registry::new();
+    let (tenant, client, _) = registry.service_principal().unwrap();
+    let sign_in = |assertion: &str| {
+        let members = [
+            ("client_id", &*client),
+            ("grant_type", "client_credentials"),
+            ("scope", SCOPE),
+            ("client_assertion", assertion),
+            (
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            ),
+        ];
+        let body = form(&members);
+        let request = Request::post(format!("/{tenant}/oauth2/v2.0/token"))
+            .header("Content-Type", "application/x-www-form-urlencoded");
+        let (status, body) = ask(&registry, request.body(&*body).unwrap());
+        (status.as_u16(), body["error_codes"][0].as_u64())
+    };
+    let credential = directory::of_workload();
+    let claims = json!({
+        "iss": credential.issuer, "sub": credential.subject, "aud": [credential.audience], "exp": wall_seconds() + 600
+    });
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let unsigned = format!("{}.{}", encode(&json!({ "alg": "ES256" })), encode(&claims));
+    let other = Registry::new().entra().workload_token();
+    let refused = (401, Some(700_027));
+    // Before the key is there, and after.
+    for _ in 0..2 {
+        for forged in [
+            format!("{unsigned}."),
+            format!("{unsigned}.AAAA"),
+            other.clone(),
+        ] {
+            assert_eq!(sign_in(&forged), refused);
+        }
+        let own = registry.entra().workload_token();
+        assert_eq!(sign_in(&own), (200, None));
+        let (_, signature) = own.rsplit_once('.').unwrap();
+        assert_eq!(sign_in(&format!("{unsigned}.{signature}")), refused);
+    }
+}

@@ -4,7 +4,7 @@ mod assertion;
 mod managed;
 
 use acr_clock::VirtualClock;
-use acr_protocol::Secret;
+use acr_protocol::{ScopeSet, Secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -255,7 +255,7 @@ fn every_refusal_has_its_code_and_all_members_of_the_envelope() {
             &[assertion, ("client_assertion_type", "saml")],
             400,
             "invalid_request",
-            900_021,
+            90_013,
         ),
         (&[assertion, bearer], 401, "invalid_client", 70_021),
         (
