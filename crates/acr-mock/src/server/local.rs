@@ -10,6 +10,7 @@ use http::header::{HOST, ORIGIN};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Response, StatusCode, request};
 
+use super::names::is_own_name;
 use super::production::METADATA_HOST;
 use super::proxy::Proxy;
 use super::reserved;
@@ -113,13 +114,7 @@ impl<S> Local<S> {
             return address.to_canonical().is_loopback()
                 || address.to_canonical() == own.to_canonical();
         }
-        let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        name == "localhost"
-            || name.ends_with(".localhost")
-            || self
-                .hosts
-                .iter()
-                .any(|host| host.eq_ignore_ascii_case(&name))
+        is_own_name(host, &self.hosts)
     }
 }
 

@@ -23,6 +23,13 @@ pub(super) enum HostError {
     Another,
 }
 
+/// Whether this is a name of the machine that nobody else can make mean it: `localhost`, or one that the server was given.
+pub(super) fn is_own_name(host: &str, given: &[String]) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let is_given = |given: &String| given.eq_ignore_ascii_case(&name);
+    name == "localhost" || name.ends_with(".localhost") || given.iter().any(is_given)
+}
+
 #[derive(Debug)]
 pub(super) struct Names {
     pub(super) scheme: Scheme,
@@ -100,15 +107,9 @@ impl Names {
     /// Whether a client may come by this name: addresses and this machine's own names cannot be made to mean another.
     fn may_come_by(&self, authority: &Authority) -> bool {
         let host = authority.host();
-        let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         self.scheme != Scheme::HTTP
-            || name == "localhost"
-            || name.ends_with(".localhost")
             || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
-            || self
-                .hosts
-                .iter()
-                .any(|host| host.eq_ignore_ascii_case(&name))
+            || is_own_name(host, &self.hosts)
     }
 
     /// The origins for a client that came by `authority`.

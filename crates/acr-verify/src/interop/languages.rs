@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::python::environment_with;
 use super::{mock, output_of};
 use crate::Ending;
 
@@ -14,7 +15,7 @@ struct Language {
     /// The folder of its sources.
     folder: &'static str,
     /// Makes the program in the folder that it is given, and says how it is run.
-    make: fn(&Path) -> Result<Command, String>,
+    make: fn(&Path) -> Result<Command, Ending>,
 }
 
 const LANGUAGES: [Language; 4] = [
@@ -57,11 +58,17 @@ pub fn run(installs: bool) -> Result<(), Ending> {
         let folder = copied(language.folder)?;
         let program = match (language.make)(&folder) {
             Ok(program) => program,
-            Err(reason) => {
+            Err(Ending::Skipped(reason)) => {
                 skipped += 1;
                 println!("{name}: skipped: {reason}");
                 continue;
             }
+            Err(Ending::Failed(failure)) => {
+                failed += 1;
+                println!("{name}: failed: it cannot be built: {failure}");
+                continue;
+            }
+            Err(ending @ Ending::BadUsage) => return Err(ending),
         };
         let mut run = Command::new(&binary);
         run.args(["run", "--"])
@@ -114,64 +121,42 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn python(folder: &Path) -> Result<Command, String> {
-    let python = folder.join("venv/bin/python");
-    if !python.exists() {
-        output_of(
-            Command::new("python3")
-                .args(["-m", "venv"])
-                .arg(folder.join("venv")),
-        )?;
-    }
-    let mut pip = Command::new(&python);
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "-r",
-    ]);
-    output_of(pip.arg(folder.join("requirements.txt")))?;
+fn python(folder: &Path) -> Result<Command, Ending> {
+    let requirements = folder.join("requirements.txt");
+    let python = environment_with(folder, &["-r", &requirements.to_string_lossy()])?;
     let mut program = Command::new(python);
     program.arg("-B").arg(folder.join("list.py"));
     Ok(program)
 }
 
-fn javascript(folder: &Path) -> Result<Command, String> {
+fn javascript(folder: &Path) -> Result<Command, Ending> {
     let mut npm = Command::new("npm");
-    output_of(
-        npm.args(["ci", "--no-audit", "--no-fund"])
-            .current_dir(folder),
-    )?;
+    install(npm.args(["ci", "--no-audit", "--no-fund"]), folder)?;
     let mut program = Command::new("node");
     program.arg(folder.join("list.js"));
     Ok(program)
 }
 
-fn go(folder: &Path) -> Result<Command, String> {
+fn go(folder: &Path) -> Result<Command, Ending> {
+    install(Command::new("go").args(["mod", "download"]), folder)?;
     let binary = folder.join("list");
     let mut go = Command::new("go");
-    output_of(
-        go.args(["build", "-o"])
-            .arg(&binary)
-            .arg(".")
-            .current_dir(folder),
-    )?;
+    go.args(["build", "-o"]).arg(&binary).arg(".");
+    output_of(go.current_dir(folder))?;
     Ok(Command::new(binary))
 }
 
-fn java(folder: &Path) -> Result<Command, String> {
+fn java(folder: &Path) -> Result<Command, Ending> {
     let libraries = folder.join("target/libraries");
-    let mut maven = Command::new("mvn");
-    maven.args([
-        "--batch-mode",
-        "--quiet",
-        "compile",
-        "dependency:copy-dependencies",
-    ]);
-    maven.arg(format!("-DoutputDirectory={}", libraries.display()));
-    output_of(maven.current_dir(folder))?;
+    let output = format!("-DoutputDirectory={}", libraries.display());
+    let maven = |goal: &str| {
+        let mut maven = Command::new("mvn");
+        maven.args(["--batch-mode", "--quiet", goal]);
+        maven
+    };
+    let mut dependencies = maven("dependency:copy-dependencies");
+    install(dependencies.arg(output), folder)?;
+    output_of(maven("compile").current_dir(folder))?;
     let mut program = Command::new("java");
     let classes = folder.join("target/classes");
     program
@@ -179,4 +164,10 @@ fn java(folder: &Path) -> Result<Command, String> {
         .arg(format!("{}:{}/*", classes.display(), libraries.display()));
     program.arg("List");
     Ok(program)
+}
+
+/// Fetches packages. Where that fails, the tool or the network is missing, and not the mock's fault.
+fn install(command: &mut Command, folder: &Path) -> Result<(), Ending> {
+    let installed = output_of(command.current_dir(folder));
+    installed.map(drop).map_err(Ending::skipped)
 }

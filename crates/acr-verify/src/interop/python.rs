@@ -37,7 +37,16 @@ pub fn run() -> Result<(), Ending> {
 
 /// Makes a virtual environment with the SDK in this folder; returns its interpreter.
 pub(crate) fn environment(folder: &Path) -> Result<PathBuf, Ending> {
-    install(find_python()?, &folder.join("venv"))
+    println!("making a virtual environment with azure-containerregistry and aiohttp");
+    environment_with(
+        folder,
+        &["azure-containerregistry", "azure-core", "aiohttp"],
+    )
+}
+
+/// The same with what these arguments of pip name. One that is there already is used again.
+pub(crate) fn environment_with(folder: &Path, packages: &[&str]) -> Result<PathBuf, Ending> {
+    install(find_python()?, &folder.join("venv"), packages)
 }
 
 /// The oldest Python that the current SDK and aiohttp run on may change; this is the one that the script needs.
@@ -58,9 +67,8 @@ fn find_python() -> Result<&'static str, Ending> {
     )))
 }
 
-/// Makes the environment with the SDK in it; returns its interpreter.
-fn install(python: &str, folder: &Path) -> Result<PathBuf, Ending> {
-    println!("making a virtual environment with azure-containerregistry and aiohttp");
+/// Makes the environment with the packages in it; returns its interpreter.
+fn install(python: &str, folder: &Path, packages: &[&str]) -> Result<PathBuf, Ending> {
     output_of(Command::new(python).args(["-m", "venv"]).arg(folder))
         .map_err(|reason| Ending::skipped(format!("no virtual environment: {reason}")))?;
     let python = if cfg!(windows) {
@@ -68,7 +76,6 @@ fn install(python: &str, folder: &Path) -> Result<PathBuf, Ending> {
     } else {
         folder.join("bin/python")
     };
-    let packages = ["azure-containerregistry", "azure-core", "aiohttp"];
     let mut pip = Command::new(&python);
     pip.args([
         "-m",

@@ -3,13 +3,13 @@
 #![cfg(unix)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use acr_mock::AcrMock;
 
-use crate::binary::support::{End, command, finish};
+use crate::binary::support::{End, Mock, command, finish};
 
 /// Runs this line of a shell beside a mock.
 fn shell(options: &[&str], line: &str) -> End {
@@ -304,74 +304,39 @@ fn who_was_trusted_outside_is_trusted_inside_and_the_inner_of_two_mocks_wins() {
     }
 }
 
-/// Whether a process runs; one that has ended and that nobody has waited for does not.
-fn runs(id: &str) -> bool {
-    let state = Command::new("ps")
-        .args(["-o", "stat=", "-p", id])
-        .output()
-        .unwrap()
-        .stdout;
-    let state = String::from_utf8(state).unwrap();
-    !state.trim().is_empty() && !state.trim().starts_with('Z')
-}
+/// Leaves a process behind, which keeps stdout open as long as it runs, and says so if it comes to its end.
+const SURVIVOR: &str = "(sleep 60; echo survived) &";
 
 #[test]
 fn what_a_command_leaves_behind_ends_with_it() {
-    let end = shell(&[], r#"sleep 1000 > /dev/null 2>&1 & echo $!"#);
+    let end = shell(&[], SURVIVOR);
     assert!(end.status.success());
-    assert!(!runs(end.stdout.trim()));
+    assert_eq!(end.stdout, "");
 }
 
 #[test]
 fn a_signal_reaches_the_command_and_leaves_no_process_and_no_file() {
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
-        let line = r#"sleep 1000 & echo $$ $! "$SSL_CERT_FILE"; wait"#;
-        let mut run = command(&["run", "--", "sh", "-c", line]);
-        let mut run = run.stdin(Stdio::null()).spawn().unwrap();
-        let mut said = String::new();
-        BufReader::new(run.stdout.take().unwrap())
-            .read_line(&mut said)
-            .unwrap();
-        let said: Vec<&str> = said.split_whitespace().collect();
-        let [shell, sleep, file] = said[..] else {
-            panic!("{said:?}")
-        };
-        assert!(runs(shell) && runs(sleep) && Path::new(file).exists());
-        let id = run.id().to_string();
-        let sent = Command::new("kill")
-            .args([&format!("-{signal}"), &id])
-            .status()
-            .unwrap();
-        assert!(sent.success());
-        assert_eq!(run.wait().unwrap().code(), Some(code));
-        assert!(!runs(shell) && !runs(sleep));
-        assert!(!Path::new(file).parent().unwrap().exists());
+        let line = format!(r#"{SURVIVOR} echo "$SSL_CERT_FILE"; wait; echo survived"#);
+        let mut run = Mock::start(&["run", "--", "sh", "-c", &line]);
+        let file = run.line();
+        let folder = Path::new(file.trim()).parent().unwrap();
+        assert!(folder.exists());
+        let end = run.terminate(signal);
+        assert_eq!(end.status.code(), Some(code));
+        assert_eq!(end.stdout, "");
+        assert!(!folder.exists());
     }
 }
 
 #[test]
 fn a_command_that_will_not_end_is_ended_by_the_second_signal() {
-    let mut run = command(&[
-        "run",
-        "--",
-        "sh",
-        "-c",
-        "trap 'echo asked' TERM; echo ready; while :; do sleep 1000; done",
-    ]);
-    let mut run = run.stdin(Stdio::null()).spawn().unwrap();
-    let mut said = BufReader::new(run.stdout.take().unwrap()).lines();
-    let id = run.id().to_string();
-    for expected in ["ready", "asked"] {
-        assert_eq!(said.next().unwrap().unwrap(), expected);
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &id])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-    assert_eq!(run.wait().unwrap().code(), Some(137));
+    let line = "trap 'echo asked' TERM; echo ready; while :; do sleep 60; done";
+    let mut run = Mock::start(&["run", "--", "sh", "-c", line]);
+    assert_eq!(run.line(), "ready\n");
+    run.send("TERM");
+    assert_eq!(run.line(), "asked\n");
+    assert_eq!(run.terminate("TERM").status.code(), Some(137));
 }
 
 #[test]
@@ -393,11 +358,12 @@ fn a_healthcheck_is_0_or_1() {
     let check = |url: &str| finish(&mut command(&["healthcheck", url])).status.code();
     assert_eq!(check(mock.local_endpoint().unwrap()), Some(0));
     assert_eq!(check(&mock.endpoint()), Some(0));
-    let closed = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    assert_eq!(check(&format!("http://{closed}")), Some(1));
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    // Somebody who hangs up is no mock.
+    let hangs_up = std::thread::spawn(move || drop(other.accept()));
+    assert_eq!(check(&format!("http://{address}")), Some(1));
+    hangs_up.join().unwrap();
     assert_eq!(check("no url"), Some(1));
     let mut named = command(&["healthcheck"]);
     assert_eq!(

@@ -60,7 +60,7 @@ impl Mock {
         self.child.wait().expect("it ends")
     }
 
-    fn send(&self, signal: &str) {
+    pub(crate) fn send(&self, signal: &str) {
         let sent = Command::new("kill")
             .args([&format!("-{signal}"), &self.child.id().to_string()])
             .status();
